@@ -1,0 +1,266 @@
+"""Label schemas: what the numbers of a model mean, and how one set of labels maps to another.
+
+A :class:`LabelSchema` is an ordered tuple of labels with aliases. The order is the order of a
+model's outputs; it is stored with the weights and never taken from a folder listing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import ConfigError, DataError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+#: Spellings of the field's datasets and tools, by label. Matching ignores case and spaces.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "neutral": ("neutrality", "calm", "ne"),
+    "happiness": ("happy", "joy", "smile", "ha"),
+    "surprise": ("surprised", "su"),
+    "sadness": ("sad", "sa"),
+    "anger": ("angry", "an"),
+    "disgust": ("disgusted", "di"),
+    "fear": ("fearful", "afraid", "scared", "fe"),
+    "contempt": ("contemptuous", "co"),
+}
+
+
+def _key(text: str) -> str:
+    return text.strip().casefold().replace("_", " ")
+
+
+@dataclass(frozen=True)
+class LabelSchema:
+    """An ordered set of labels.
+
+    Args:
+        name: Name of the schema, for example ``"ferplus8"``.
+        labels: Labels in the order of the model's outputs, all different, at least two.
+        aliases: Other spellings by label; case and surrounding spaces never matter.
+
+    Raises:
+        ConfigError: If labels are fewer than two, empty or repeated, or an alias is ambiguous.
+
+    >>> schema = LabelSchema("mood", ("good", "bad"), {"good": ("fine",)})
+    >>> schema.index("Fine"), len(schema)
+    (0, 2)
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        labels = tuple(self.labels)
+        object.__setattr__(self, "labels", labels)
+        if len(labels) < 2:
+            raise ConfigError(
+                f"schema {self.name!r} has {len(labels)} label(s), but a classifier needs at "
+                "least two: name two or more labels."
+            )
+        spellings: dict[str, int] = {}
+        for class_id, label in enumerate(labels):
+            if not isinstance(label, str) or not _key(label):
+                raise ConfigError(f"schema {self.name!r} has an empty label at {class_id}.")
+            for spelling in (label, *self.aliases.get(label, ())):
+                if spellings.setdefault(_key(spelling), class_id) != class_id or (
+                    spelling is label and labels.index(label) != class_id
+                ):
+                    raise ConfigError(
+                        f"schema {self.name!r}: {spelling!r} stands for two labels; "
+                        "every spelling must belong to one label."
+                    )
+        for label in self.aliases:
+            if label not in labels:
+                raise ConfigError(
+                    f"schema {self.name!r} has aliases for {label!r}, which is no label of it."
+                    + suggest(label, labels)
+                )
+        object.__setattr__(self, "_spellings", spellings)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __contains__(self, label: object) -> bool:
+        return isinstance(label, str) and _key(label) in self._known
+
+    @property
+    def _known(self) -> dict[str, int]:
+        known: dict[str, int] = self._spellings  # type: ignore[attr-defined]
+        return known
+
+    def index(self, label: str) -> int:
+        """Returns the class id of a label or alias.
+
+        Raises:
+            DataError: If the label is not of this schema; the closest ones are named.
+        """
+        try:
+            return self._known[_key(label)]
+        except KeyError:
+            raise DataError(
+                f"{label!r} is not a label of schema {self.name!r}." + suggest(label, self.labels)
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types; :meth:`from_dict` reads them back."""
+        return {
+            "name": self.name,
+            "labels": list(self.labels),
+            "aliases": {label: list(names) for label, names in self.aliases.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> LabelSchema:
+        """Builds a schema from :meth:`to_dict`'s form.
+
+        Raises:
+            ConfigError: If a field is missing or of the wrong type.
+        """
+        try:
+            labels = value["labels"]
+            if isinstance(labels, str):
+                raise TypeError("labels is a string, not a list")
+            return cls(
+                str(value.get("name", "custom")),
+                tuple(labels),
+                {str(k): tuple(v) for k, v in dict(value.get("aliases") or {}).items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"a schema needs 'labels', a list of names; got {value!r} ({error})."
+            ) from error
+
+
+def _schema(name: str, labels: Sequence[str], extra: Mapping[str, tuple[str, ...]]) -> LabelSchema:
+    return LabelSchema(
+        name, tuple(labels), {**{k: ALIASES[k] for k in labels if k in ALIASES}, **extra}
+    )
+
+
+FERPLUS8 = _schema(
+    "ferplus8",
+    ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+    {},
+)
+FER7 = _schema(
+    "fer7", ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), {}
+)
+HES3 = LabelSchema(
+    "hes3",
+    ("angry", "happy", "sad"),
+    {"angry": ("anger",), "happy": ("happiness",), "sad": ("sadness",)},
+)
+
+SCHEMAS: dict[str, LabelSchema] = {s.name: s for s in (FERPLUS8, FER7, HES3)}
+
+#: Where a label goes when the target schema lacks it: a share for each target label.
+#: FER2013 has no contempt. The shares are what FER2013's own label says of the 119 train faces
+#: that a majority of FER+ raters call contempt (anger 47, disgust 27, fear 20, sadness 12,
+#: neutral 8, happiness 3, surprise 2).
+_SHARES: dict[tuple[str, str], dict[str, dict[str, float]]] = {
+    ("ferplus8", "fer7"): {
+        "contempt": {
+            "anger": 47 / 119,
+            "disgust": 27 / 119,
+            "fear": 20 / 119,
+            "sadness": 12 / 119,
+            "neutral": 8 / 119,
+            "happiness": 3 / 119,
+            "surprise": 2 / 119,
+        }
+    }
+}
+
+
+def get_schema(name: str) -> LabelSchema:
+    """Returns a known schema by name.
+
+    Raises:
+        ConfigError: If there is none of that name.
+
+    >>> get_schema("hes3").labels
+    ('angry', 'happy', 'sad')
+    """
+    try:
+        return SCHEMAS[name]
+    except KeyError:
+        raise ConfigError(f"no label schema {name!r}." + suggest(name, SCHEMAS)) from None
+
+
+def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float64]:
+    """Returns where each source label goes, as shares of the target labels.
+
+    Labels meet by name or alias. A source label that the target lacks goes where measured shares
+    send it, or nowhere (a row of zeros); a target label that no source label reaches is a column
+    of zeros and gets probability 0.
+
+    Args:
+        source: Schema with K labels.
+        target: Schema with L labels.
+
+    Returns:
+        Array (K, L), rows summing to 1 or 0.
+
+    Raises:
+        ConfigError: If the two schemas have no label in common.
+    """
+    shares = _SHARES.get((source.name, target.name), {})
+    matrix = np.zeros((len(source), len(target)))
+    for row, label in enumerate(source.labels):
+        spellings = (label, *source.aliases.get(label, ()))
+        hits = {target.index(spelling) for spelling in spellings if spelling in target}
+        if len(hits) > 1:
+            names = ", ".join(target.labels[hit] for hit in sorted(hits))
+            raise ConfigError(
+                f"{label!r} of schema {source.name!r} is more than one label of "
+                f"{target.name!r} ({names}): rename or drop an alias."
+            )
+        if hits:
+            matrix[row, hits.pop()] = 1.0
+        for name, share in shares.get(label, {}).items():
+            matrix[row, target.index(name)] = share
+    if not matrix.any():
+        raise ConfigError(
+            f"schemas {source.name!r} ({', '.join(source.labels)}) and {target.name!r} "
+            f"({', '.join(target.labels)}) have no label in common."
+        )
+    return matrix
+
+
+def map_probs(
+    probs: NDArray[np.floating[Any]], source: LabelSchema, target: LabelSchema
+) -> NDArray[np.float64]:
+    """Maps probabilities from one schema to another.
+
+    What goes to labels that the target lacks is left out and the rest scaled to sum to 1: the
+    answer is then "which of these, given that it is one of these". Where nothing remains, every
+    target label gets the same probability.
+
+    Args:
+        probs: (N, K) with rows summing to 1, in the order of ``source``.
+        source: Schema of ``probs``.
+        target: Schema wanted, with L labels.
+
+    Returns:
+        Array (N, L), rows summing to 1.
+
+    Raises:
+        ConfigError: If the schemas have no label in common.
+
+    >>> probs = np.array([[0.5, 0.1, 0.0, 0.1, 0.3, 0.0, 0.0, 0.0]])
+    >>> map_probs(probs, FERPLUS8, HES3).round(2).tolist()
+    [[0.6, 0.2, 0.2]]
+    """
+    if source == target:
+        return np.asarray(probs, dtype=np.float64)
+    mapped = np.asarray(probs, dtype=np.float64) @ mapping_matrix(source, target)
+    total = mapped.sum(axis=1, keepdims=True)
+    uniform = np.full_like(mapped, 1.0 / len(target))
+    return np.where(total > 1e-9, mapped / np.maximum(total, 1e-9), uniform)
