@@ -1,0 +1,192 @@
+"""The one form that every dataset takes: per picture a target, a split and a group."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.naming import SPLIT_NAMES, SPLITS
+from mien.data.stores import ImageStore, SelectedImages
+from mien.errors import DataError, suggest
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from mien.labels import LabelSchema
+
+__all__ = ["SPLITS", "SPLIT_NAMES", "ImageStore", "Manifest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A dataset of N pictures over K labels.
+
+    Args:
+        source: The spec it was read from.
+        schema: Its K labels.
+        images: The N pictures.
+        targets: (N, K) float32, rows sum to 1: shares of votes, or one-hot.
+        class_ids: (N,) int64 in 0..K-1, or -1 where no label has a majority.
+        splits: (N,) of ``"train"``, ``"valid"``, ``"test"``.
+        groups: (N,) subject or source picture, or None where nothing is known.
+        leaked: (N,) bool, True for a valid or test picture of which a byte-identical copy stands
+            in train, or stood there before it was removed.
+        warnings: What a person should know about the data, a sentence each.
+
+    Raises:
+        DataError: If the fields do not fit each other.
+
+    >>> from pathlib import Path
+    >>> from mien.data.stores import FileImages
+    >>> from mien.labels import HES3
+    >>> manifest = Manifest(
+    ...     "by hand", HES3, FileImages(Path("faces"), ("a.png", "b.png")),
+    ...     targets=np.float32([[1, 0, 0], [0, 0.5, 0.5]]), class_ids=np.array([0, -1]),
+    ...     splits=np.array(["train", "valid"]), groups=None, leaked=np.array([False, False]),
+    ... )
+    >>> len(manifest), manifest.with_labels().counts()
+    (2, {'train': {'angry': 1, 'happy': 0, 'sad': 0}})
+    """
+
+    source: str
+    schema: LabelSchema
+    images: ImageStore
+    targets: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    splits: NDArray[np.str_]
+    groups: NDArray[np.str_] | None
+    leaked: NDArray[np.bool_]
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        N, K = len(self.images), len(self.schema)
+        if N == 0:
+            raise DataError(f"{self.source}: no pictures are left; at least one is needed.")
+        self._set("targets", np.float32, (N, K))
+        self._set("class_ids", np.int64, (N,))
+        self._set("splits", np.str_, (N,))
+        self._set("leaked", np.bool_, (N,))
+        if self.groups is not None:
+            self._set("groups", np.str_, (N,))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
+        self._check_values()
+
+    def _set(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+        array = np.asarray(getattr(self, name), dtype=dtype)
+        if array.shape != shape:
+            raise DataError(
+                f"{self.source}: {name} must have shape {shape} for {len(self.images)} pictures "
+                f"and {len(self.schema)} labels, got {array.shape}."
+            )
+        object.__setattr__(self, name, array)
+
+    def _check_values(self) -> None:
+        sums = self.targets.sum(axis=1, dtype=np.float64)
+        # A NaN fails every comparison, so it is counted as bad here too.
+        bad = ~((self.targets >= 0).all(axis=1) & (np.abs(sums - 1.0) <= 1e-3))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"{self.source}: targets must be finite shares >= 0 that sum to 1; "
+                f"{int(bad.sum())} row(s) are not, first {self.images.key(row)}: "
+                f"{self.targets[row].tolist()}."
+            )
+        low, high = int(self.class_ids.min()), int(self.class_ids.max())
+        if low < -1 or high >= len(self.schema):
+            raise DataError(
+                f"{self.source}: class_ids must lie in -1..{len(self.schema) - 1}, "
+                f"got {low}..{high}."
+            )
+        unknown = sorted(set(self.splits.tolist()) - set(SPLITS))
+        if unknown:
+            raise DataError(f"{self.source}: splits must be of {SPLITS}, got {unknown}.")
+        if (self.leaked & (self.splits == "train")).any():
+            raise DataError(f"{self.source}: only valid and test pictures can be leaked.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, which: ArrayLike) -> Manifest:
+        """Returns some of the pictures, in the order given.
+
+        Args:
+            which: (N,) bool mask, or (M,) int positions in 0..N-1.
+
+        Raises:
+            DataError: If the mask has another length, a position is out of range, or nothing is
+                left.
+        """
+        chosen = np.asarray(which)
+        if chosen.dtype == np.bool_ and chosen.shape == (len(self),):
+            indices = np.flatnonzero(chosen)
+        elif chosen.ndim == 1 and np.issubdtype(chosen.dtype, np.integer):
+            indices = chosen.astype(np.int64)
+        else:
+            raise DataError(
+                f"{self.source}: select needs a bool mask of shape ({len(self)},) or a list of "
+                f"positions, got {chosen.dtype} of shape {chosen.shape}."
+            )
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(self)):
+            raise DataError(
+                f"{self.source}: positions must lie in 0..{len(self) - 1}, "
+                f"got {indices.min()}..{indices.max()}."
+            )
+        arrays: dict[str, Any] = {
+            name: getattr(self, name)[indices]
+            for name in ("targets", "class_ids", "splits", "leaked")
+        }
+        if self.groups is not None:
+            arrays["groups"] = self.groups[indices]
+        return dataclasses.replace(self, images=SelectedImages(self.images, indices), **arrays)
+
+    def split(self, name: str) -> Manifest:
+        """Returns one split: ``train``, ``valid`` or ``test``, or an alias such as ``val``.
+
+        Raises:
+            DataError: If there is no such split, or it is empty; the splits are named.
+        """
+        mask = self.splits == SPLIT_NAMES.get(name.strip().lower(), "")
+        if not mask.any():
+            have = {split: int((self.splits == split).sum()) for split in SPLITS}
+            listed = ", ".join(f"{split} ({count})" for split, count in have.items() if count)
+            hint = "" if name in SPLIT_NAMES else suggest(name, SPLIT_NAMES)
+            raise DataError(f"{self.source}: no split {name!r}; it has {listed}.{hint}")
+        return self.select(mask)
+
+    def with_labels(self) -> Manifest:
+        """Returns the pictures that have a hard label (``class_ids`` of 0 or more).
+
+        Raises:
+            DataError: If none has.
+        """
+        return self.select(self.class_ids >= 0)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Returns pictures by split and label, zeros included, without those of no majority.
+
+        Only splits that hold pictures are listed, in the order train, valid, test.
+        """
+        table: dict[str, dict[str, int]] = {}
+        for split in SPLITS:
+            inside = self.splits == split
+            if inside.any():
+                ids = self.class_ids[inside]
+                found = np.bincount(ids[ids >= 0], minlength=len(self.schema))
+                table[split] = dict(zip(self.schema.labels, found.tolist(), strict=True))
+        return table
+
+    def fingerprint(self) -> str:
+        """Returns a sha256 (hex) over labels, keys, targets and splits; pixels are not read.
+
+        Two manifests with the same fingerprint list the same pictures with the same targets in
+        the same order, wherever they lie.
+        """
+        digest = hashlib.sha256()
+        for names in (self.schema.labels, map(self.images.key, range(len(self))), self.splits):
+            digest.update("\0".join(names).encode("utf-8", "surrogateescape") + b"\0\0")
+        digest.update(np.ascontiguousarray(self.targets, dtype="<f4").tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,161 @@
+"""Dataset specs (``KIND:PATH[,key=value...]``) and the readers they name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import ConfigError, DataError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mien.data.manifest import Manifest
+    from mien.labels import LabelSchema
+
+# Two characters or more, so that the C of C:\faces is no kind.
+_KIND = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.+)", re.DOTALL)
+# A value holds no separator of paths or options, so that /a,b=c/d stays one path.
+_OPTION = re.compile(r"(.+),\s*([A-Za-z_][A-Za-z0-9_-]*)=([^,=/\\]*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """What a reader is asked for.
+
+    Args:
+        spec: The whole spec, for messages and ``Manifest.source``.
+        path: The path in it.
+        options: The ``key=value`` pairs in it; keys are known to the reader.
+        schema: Labels wanted, or None to take them from the data.
+        valid_share: Share of the pictures to put into valid where the data has no splits.
+        seed: Seed of that split.
+    """
+
+    spec: str
+    path: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+    schema: LabelSchema | None = None
+    valid_share: float = 0.1
+    seed: int = 0
+
+    def choice(self, key: str, *values: str) -> str:
+        """Returns the value of an option; the first of ``values`` is the default.
+
+        Raises:
+            ConfigError: If it is none of ``values``.
+        """
+        given = self.options.get(key, values[0])
+        if given not in values:
+            raise ConfigError(
+                f"{self.spec}: {key}={given} is not possible; {key} is one of "
+                f"{', '.join(values)}." + suggest(given, values)
+            )
+        return given
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Returns a ``true`` / ``false`` option.
+
+        Raises:
+            ConfigError: If it is neither.
+        """
+        order = ("true", "false") if default else ("false", "true")
+        return self.choice(key, *order) == "true"
+
+
+Reader = Callable[[ReadRequest], "Manifest"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    read: Reader
+    options: tuple[str, ...]
+
+
+READERS: dict[str, _Entry] = {}
+
+
+def register_reader(kind: str, *, options: tuple[str, ...] = ()) -> Callable[[Reader], Reader]:
+    """Makes a function the reader of ``KIND:PATH`` specs.
+
+    Args:
+        kind: The word before the colon: lower case, two letters or more.
+        options: Keys that may follow the path as ``,key=value``.
+
+    Raises:
+        ConfigError: If the kind is taken or misspelt.
+    """
+    if not _KIND.fullmatch(f"{kind}:x") or kind != kind.lower():
+        raise ConfigError(f"{kind!r} cannot name a reader: lower case, two letters or more.")
+    if kind in READERS:
+        raise ConfigError(f"a reader for {kind!r} is registered already; choose another name.")
+
+    def register(read: Reader) -> Reader:
+        READERS[kind] = _Entry(read, options)
+        return read
+
+    return register
+
+
+def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
+    """Splits a spec into kind, path and options.
+
+    A path that exists as it stands is never cut, whatever commas it holds.
+
+    Raises:
+        ConfigError: If the kind or an option is unknown.
+        DataError: If the path does not exist.
+
+    >>> kind, path, options = parse_spec("folder:.,dedupe=false")
+    >>> kind, str(path), options
+    ('folder', '.', {'dedupe': 'false'})
+    """
+    named = _KIND.fullmatch(spec)
+    kind, rest = (named[1].lower(), named[2]) if named else ("", spec)
+    if kind not in READERS and _exists(_cut_options(spec)[0]):
+        kind, rest = "", spec
+    if kind and kind not in READERS:
+        raise ConfigError(f"{spec}: no reader for datasets of kind {kind!r}." + _kinds(kind))
+    text, options = _cut_options(rest)
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 (keeps an unknown ~user)
+    if not _exists(text):
+        shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
+        raise DataError(f"{spec}: there is no {path}. Check the path for typing errors.{shape}")
+    kind = kind or _kind_of(path, spec)
+    for key in options:
+        if key not in READERS[kind].options:
+            hint = suggest(key, READERS[kind].options)
+            raise ConfigError(f"{spec}: {kind} datasets have no option {key!r}.{hint}")
+    return kind, path, options
+
+
+def _exists(text: str) -> bool:
+    return os.path.exists(os.path.expanduser(text))  # noqa: PTH110, PTH111 (never raises)
+
+
+def _cut_options(text: str) -> tuple[str, dict[str, str]]:
+    options: dict[str, str] = {}
+    while not _exists(text) and (match := _OPTION.fullmatch(text)):
+        text = match[1]
+        options = {match[2]: match[3].strip(), **options}
+    return text, options
+
+
+def _kinds(given: str) -> str:
+    hint = suggest(given, READERS) if given else ""
+    listed = f" Known: {', '.join(sorted(READERS))}."
+    return hint if hint == listed else hint + listed
+
+
+def _kind_of(path: Path, spec: str) -> str:
+    kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
+    if kind in READERS:
+        return kind
+    raise ConfigError(
+        f"{spec}: a bare path must be a folder, a .csv or a .parquet file. Name the kind before "
+        "it, as in csv:faces.txt." + _kinds("")
+    )

@@ -1,0 +1,29 @@
+"""Where the faces are: one protocol, several detectors, one way from a box to a face crop.
+
+``get_detector`` makes a detector from a word: ``"haar"`` (OpenCV's cascade), ``"yunet"`` or
+``"yunet:PATH"`` (a small network, more exact), ``"none"`` (the picture is one face already).
+``register_detector`` adds your own. A detector says how its boxes relate to the faces that
+mien's models were trained on (:class:`Framing`); :func:`crop_box` applies that.
+"""
+
+from __future__ import annotations
+
+from mien.faces.detections import Detections
+from mien.faces.framing import Framing, crop_box
+from mien.faces.nms import nms
+from mien.faces.registry import FaceDetector, detector_names, get_detector, register_detector
+
+#: The detector used where none is named: it works offline right after the installation.
+DEFAULT_DETECTOR = "haar"
+
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "Detections",
+    "FaceDetector",
+    "Framing",
+    "crop_box",
+    "detector_names",
+    "get_detector",
+    "nms",
+    "register_detector",
+]

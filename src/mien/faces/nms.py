@@ -1,0 +1,44 @@
+"""Greedy non-maximum suppression: of boxes on the same face, the surest one stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def nms(
+    boxes_xyxy: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
+    *,
+    iou_threshold: float = 0.3,
+) -> NDArray[np.intp]:
+    """Keeps the boxes that do not overlap a surer one.
+
+    Args:
+        boxes_xyxy: (N, 4), x1 < x2 and y1 < y2.
+        scores: (N,); of equal ones the first box given counts as the surer.
+        iou_threshold: Overlap, intersection over union, above which the less sure box goes.
+
+    Returns:
+        Indices of the boxes kept, the surest first.
+
+    >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30]], float)
+    >>> nms(boxes, np.array([0.8, 0.9, 0.7])).tolist()
+    [1, 2]
+    """
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    left = np.argsort(-np.asarray(scores), kind="stable")
+    kept: list[int] = []
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        low = np.maximum(boxes[best, :2], boxes[left, :2])
+        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
+        shared = np.clip(high - low, 0.0, None).prod(axis=1)
+        left = left[shared <= iou_threshold * (areas[best] + areas[left] - shared)]
+    return np.array(kept, dtype=np.intp)

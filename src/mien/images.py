@@ -1,0 +1,98 @@
+"""Pictures in: any source becomes one array, uint8 RGB (H, W, 3), or an ``InputError``.
+
+``decode`` trusts nothing: not the suffix, not the header, not the size on disk. It reads JPEG,
+PNG, WebP, BMP, GIF and TIFF; it refuses what is too big from the size on disk and from the
+header, before a pixel is decoded; whatever goes wrong inside a decoder comes out as an
+``InputError``, and no Python warning is shown. (libtiff, inside Pillow, may still print a line
+to stderr about a damaged TIFF.) Any number of threads may call it.
+
+Writing and listing (:func:`encode`, :func:`save_image`, :func:`list_images`) are here too.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from mien._image_files import IMAGE_SUFFIXES, encode, list_images, save_image
+from mien._image_guard import refusals, silent_pillow
+from mien._image_pixels import array_to_rgb, pil_to_rgb
+from mien._image_source import ImageLimits, describe, read_bytes
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageLimits",
+    "ImageSource",
+    "decode",
+    "encode",
+    "list_images",
+    "save_image",
+]
+
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+    " | Image.Image | NDArray[np.generic]"
+)
+
+#: Pillow's decoders that a stranger's file may reach. MPO is what phones call their JPEG files.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+_DEFAULT_LIMITS = ImageLimits()
+
+
+def decode(
+    source: ImageSource,
+    *,
+    limits: ImageLimits = _DEFAULT_LIMITS,
+    bgr: bool = False,
+) -> NDArray[np.uint8]:
+    """Reads a picture from anywhere into one form.
+
+    The picture is turned upright by its EXIF orientation. Transparent parts are laid over mid
+    grey (128, 128, 128): white or black would draw a hard edge around light or dark hair, and
+    grey is close to nothing once a model's input is normalised. Of an animation the first frame
+    is taken. 16-bit grey is scaled (65535 becomes 255), never clipped. Colour profiles are not
+    applied: CMYK is converted by the plain formula.
+
+    Args:
+        source: A path; the bytes of an image file; a file opened in binary mode (read from where
+            it stands); a PIL image; or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of
+            uint8, uint16 (0..65535), bool, or float in 0..1.
+        limits: How much to accept; see :class:`ImageLimits`.
+        bgr: The colour channels of an array are in OpenCV's order. Arrays only.
+
+    Returns:
+        A new array, uint8 (H, W, 3), RGB, contiguous and writable.
+
+    Raises:
+        InputError: If the picture is missing, unreadable, damaged, too big, or of a kind that
+            mien does not read.
+        ConfigError: If ``bgr`` is set for something that is not an array.
+
+    >>> from mien.images import decode
+    >>> decode(np.zeros((2, 3), np.uint8)).shape
+    (2, 3, 3)
+    """
+    if isinstance(source, np.ndarray):
+        return array_to_rgb(source, limits=limits, bgr=bgr)
+    if bgr:
+        raise ConfigError(
+            f"bgr=True is for arrays, which do not say their order; got {describe(source)}, "
+            "which does. Leave bgr out."
+        )
+    if isinstance(source, Image.Image):
+        name = describe(source)
+        with refusals(name), silent_pillow():
+            return pil_to_rgb(source, name=name, limits=limits)
+    data, name = read_bytes(source, limits=limits)
+    with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
+        return pil_to_rgb(im, name=name, limits=limits)

@@ -1,0 +1,221 @@
+"""The one way from a picture and its face boxes to a model's input.
+
+Evaluation, both backends, the service and the demo go through :func:`to_batch`; training keeps
+the uint8 crops of :func:`crop_faces` in memory and ends with the same normalisation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import ConfigError, InputError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+COLORS = {"gray": 1, "rgb": 3}
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+NORMALIZATIONS = ("per_image", "fixed")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a cropped face becomes a model's input. Stored in the model's ``config.json``.
+
+    Args:
+        size: Side S of the square input in pixels.
+        color: ``"gray"`` (C = 1, ITU-R 601 luma) or ``"rgb"`` (C = 3).
+        interpolation: ``"bilinear"``, ``"bicubic"`` or ``"lanczos"``; all average when they shrink.
+        normalization: ``"per_image"``: ``(x - mean(x)) / (std(x) + epsilon)`` on 0..255 over all
+            pixels of one face. ``"fixed"``: ``(x / 255 - mean) / std`` by channel.
+        epsilon: Keeps flat pictures finite and weak contrast weak; ``per_image`` only.
+        mean: By channel, on 0..1; ``fixed`` only.
+        std: By channel, on 0..1; ``fixed`` only.
+
+    Raises:
+        ConfigError: If a value is unknown or impossible.
+
+    >>> Preprocessing(size=48, color="gray").channels
+    1
+    """
+
+    size: int
+    color: str = "gray"
+    interpolation: str = "bilinear"
+    normalization: str = "per_image"
+    epsilon: float = 10.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for value, known in (
+            (self.color, COLORS),
+            (self.interpolation, INTERPOLATIONS),
+            (self.normalization, NORMALIZATIONS),
+        ):
+            if value not in known:
+                raise ConfigError(f"unknown preprocessing value {value!r}." + suggest(value, known))
+        if not isinstance(self.size, int) or not 8 <= self.size <= 1024:
+            raise ConfigError(f"input size must be an integer from 8 to 1024; got {self.size!r}.")
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if self.normalization == "per_image" and not self.epsilon > 0:
+            raise ConfigError(f"epsilon must be above 0; got {self.epsilon!r}.")
+        if self.normalization == "fixed" and (
+            len(self.mean) != self.channels
+            or len(self.std) != self.channels
+            or not all(value > 0 for value in self.std)
+        ):
+            raise ConfigError(
+                f"fixed normalization of {self.color} faces needs {self.channels} mean and "
+                f"std value(s), std above 0; got mean {self.mean}, std {self.std}."
+            )
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels C."""
+        return COLORS[self.color]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types; :meth:`from_dict` reads them back."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Preprocessing:
+        """Builds it from :meth:`to_dict`'s form.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value missing or impossible.
+        """
+        known = cls.__dataclass_fields__
+        for key in value:
+            if key not in known:
+                raise ConfigError(f"unknown preprocessing key {key!r}." + suggest(key, known))
+        try:
+            return cls(**dict(value))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"preprocessing {dict(value)!r} is not usable: {error}.") from error
+
+
+def crop_faces(
+    image_rgb: NDArray[np.uint8],
+    boxes_xyxy: NDArray[np.floating[Any]] | Sequence[Sequence[float]],
+    preprocessing: Preprocessing,
+) -> NDArray[np.uint8]:
+    """Cuts faces out of a picture and scales them to the model's input size.
+
+    Where a box reaches beyond the picture, the border pixels are repeated.
+
+    Args:
+        image_rgb: uint8 (H, W, 3).
+        boxes_xyxy: (N, 4) in pixels, the regions to cut, usually squares.
+        preprocessing: Size, colour and interpolation.
+
+    Returns:
+        uint8 (N, S, S, C).
+
+    Raises:
+        InputError: If the picture or a box has the wrong shape, or a box is empty, not finite,
+            or does not touch the picture.
+    """
+    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
+        raise InputError(
+            f"expected a uint8 picture (H, W, 3); got {image_rgb.dtype} {image_rgb.shape}."
+        )
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    faces = np.empty(
+        (len(boxes), preprocessing.size, preprocessing.size, preprocessing.channels), np.uint8
+    )
+    for face, box in zip(faces, boxes, strict=True):
+        face[...] = _crop_one(image_rgb, box, preprocessing)
+    return faces
+
+
+def _crop_one(
+    image_rgb: NDArray[np.uint8], box: NDArray[np.float64], preprocessing: Preprocessing
+) -> NDArray[np.uint8]:
+    height, width = image_rgb.shape[:2]
+    x1, y1, x2, y2 = (float(value) for value in box)
+    if not (math.isfinite(x1 + y1 + x2 + y2) and x2 > x1 and y2 > y1):
+        raise InputError(f"a face box must be finite with x1 < x2 and y1 < y2; got {box.tolist()}.")
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        raise InputError(f"face box {box.tolist()} lies outside the {width}x{height} picture.")
+    # One pixel more than needed on each side, so that interpolation sees its neighbours.
+    left, top = max(math.floor(x1) - 1, 0), max(math.floor(y1) - 1, 0)
+    right, bottom = min(math.ceil(x2) + 1, width), min(math.ceil(y2) + 1, height)
+    region = Image.fromarray(image_rgb[top:bottom, left:right])
+    if preprocessing.color == "gray":
+        region = region.convert("L")
+    pixels = np.asarray(region)
+    before_x, before_y = max(left - math.floor(x1), 0), max(top - math.floor(y1), 0)
+    after_x, after_y = max(math.ceil(x2) - right, 0), max(math.ceil(y2) - bottom, 0)
+    if before_x or before_y or after_x or after_y:
+        pad = ((before_y, after_y), (before_x, after_x)) + ((0, 0),) * (pixels.ndim - 2)
+        region = Image.fromarray(np.pad(pixels, pad, mode="edge"))
+    origin_x, origin_y = left - before_x, top - before_y
+    resized = region.resize(
+        (preprocessing.size, preprocessing.size),
+        INTERPOLATIONS[preprocessing.interpolation],
+        box=(x1 - origin_x, y1 - origin_y, x2 - origin_x, y2 - origin_y),
+    )
+    return np.asarray(resized).reshape(preprocessing.size, preprocessing.size, -1)
+
+
+def normalize(
+    faces: NDArray[np.uint8] | NDArray[np.float32], preprocessing: Preprocessing
+) -> NDArray[np.float32]:
+    """Turns cropped faces into a model's input.
+
+    Args:
+        faces: uint8 (N, S, S, C), or float on the same 0..255 scale.
+        preprocessing: The normalisation.
+
+    Returns:
+        float32 (N, C, S, S), contiguous.
+
+    Raises:
+        InputError: If the number of channels is not that of the preprocessing.
+    """
+    if faces.ndim != 4 or faces.shape[3] != preprocessing.channels:
+        raise InputError(f"expected faces (N, S, S, {preprocessing.channels}); got {faces.shape}.")
+    x = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32)
+    if preprocessing.normalization == "per_image":
+        mean = x.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
+        x -= mean
+        std = np.sqrt(np.mean(x * x, axis=(1, 2, 3), keepdims=True, dtype=np.float32))
+        x /= std + np.float32(preprocessing.epsilon)
+        return x
+    scale = 1.0 / (255.0 * np.asarray(preprocessing.std, dtype=np.float32))
+    shift = np.asarray(preprocessing.mean, dtype=np.float32) * 255.0
+    x -= shift.reshape(1, -1, 1, 1)
+    x *= scale.reshape(1, -1, 1, 1)
+    return x
+
+
+def to_batch(
+    image_rgb: NDArray[np.uint8],
+    boxes_xyxy: NDArray[np.floating[Any]] | Sequence[Sequence[float]],
+    preprocessing: Preprocessing,
+) -> NDArray[np.float32]:
+    """Crops and normalises: a picture and N boxes become float32 (N, C, S, S).
+
+    Raises:
+        InputError: See :func:`crop_faces`.
+
+    >>> import numpy as np
+    >>> picture = np.zeros((60, 80, 3), np.uint8)
+    >>> to_batch(picture, [[10, 10, 50, 50]], Preprocessing(size=48)).shape
+    (1, 1, 48, 48)
+    """
+    return normalize(crop_faces(image_rgb, boxes_xyxy, preprocessing), preprocessing)

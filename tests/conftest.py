@@ -1,0 +1,38 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ``shared`` beside the repository: media, data and weights for tests."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the folder 'shared' beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network trained on drawn faces: a run directory that is a model folder."""
+    pytest.importorskip("lightning")
+    from faces_made import write_folder
+
+    from mien.train.config import make_config
+    from mien.train.run import train
+
+    root = tmp_path_factory.mktemp("trained")
+    data = write_folder(root / "faces", 96)
+    values = {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 8, "warmup_epochs": 1,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0.95, "precision": "32", "mixup": 0,
+        "rotate": 5, "erase": 0, "seed": 3, "tag": "drawn",
+    }  # fmt: skip
+    train(make_config(values), root / "run", progress=False)
+    return root / "run"

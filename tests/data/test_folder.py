@@ -1,0 +1,267 @@
+import pytest
+
+from mien.data import duplicates, read_manifest
+from mien.data.naming import natural_key, source_stem
+from mien.errors import DataError
+from mien.labels import FER7, FERPLUS8, HES3
+
+
+def make(root, *names):
+    """Writes files whose bytes differ and have different sizes, unless given as name=text."""
+    for size, given in enumerate(names):
+        name, _, text = given.partition("=")
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_bytes(text.encode() or b"x" * (size + 1))
+    return root
+
+
+def keys(manifest):
+    return [manifest.images.key(index) for index in range(len(manifest))]
+
+
+def test_splits_and_labels_come_from_folders(tmp_path):
+    make(
+        tmp_path,
+        "train/angry/im10.jpg",
+        "train/angry/im2.JPG",
+        "train/happy/a.png",
+        "val/Happy/b.webp",
+        "testing/sad/c.tiff",
+    )
+    manifest = read_manifest(f"folder:{tmp_path}")
+    assert manifest.schema == HES3
+    assert keys(manifest) == [
+        "testing/sad/c.tiff",
+        "train/angry/im2.JPG",
+        "train/angry/im10.jpg",
+        "train/happy/a.png",
+        "val/Happy/b.webp",
+    ]
+    assert manifest.splits.tolist() == ["test", "train", "train", "train", "valid"]
+    assert manifest.class_ids.tolist() == [2, 0, 0, 1, 1]
+    assert manifest.targets.tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert manifest.warnings == ()
+    assert manifest.images.read(3) == b"xxx"
+
+
+@pytest.mark.parametrize(
+    ("folders", "name", "labels"),
+    [
+        (["sad", "happy"], "hes3", HES3.labels),
+        (["fear", "happy"], "fer7", FER7.labels),
+        (["contempt", "sad"], "ferplus8", FERPLUS8.labels),
+        (["Surprised", "afraid"], "fer7", FER7.labels),
+        (["smirk", "frown"], "custom", ("frown", "smirk")),
+        (["happy", "bored"], "custom", ("bored", "happy")),
+    ],
+)
+def test_a_missing_class_never_shifts_the_others(tmp_path, folders, name, labels):
+    make(tmp_path, *(f"train/{folder}/{i}.png" for folder in folders for i in range(3)))
+    schema = read_manifest(str(tmp_path)).schema
+    assert (schema.name, schema.labels) == (name, labels)
+
+
+def test_own_labels_are_the_union_over_splits(tmp_path):
+    make(tmp_path, "train/b/1.png", "train/c/1.png", "valid/a/1.png", "valid/c/2.png")
+    manifest = read_manifest(f"folder:{tmp_path}")
+    assert manifest.schema.labels == ("a", "b", "c")
+    assert manifest.split("train").class_ids.tolist() == [1, 2]
+    assert manifest.split("valid").class_ids.tolist() == [0, 2]
+
+
+def test_folders_that_are_one_label_are_joined(tmp_path):
+    make(tmp_path, "train/happy/1.png", "train/joy/1.png", "valid/sad/1.png")
+    manifest = read_manifest(f"folder:{tmp_path}")
+    assert manifest.schema == FER7
+    assert manifest.counts()["train"]["happiness"] == 2
+
+
+def test_a_folder_that_is_no_label_is_named(tmp_path):
+    make(tmp_path, "train/hapiness/1.png", "train/sad/1.png")
+    with pytest.raises(DataError, match=r"'hapiness' is not a label of schema 'fer7'.*'happiness'"):
+        read_manifest(f"folder:{tmp_path}", schema=FER7)
+
+
+def test_what_is_no_picture_is_passed_over(tmp_path):
+    make(
+        tmp_path,
+        "train/happy/1.png",
+        "train/happy/.hidden.png",
+        "train/happy/notes.txt",
+        "train/happy/more/2.png",
+        "train/sad/1.jpeg",
+        "train/.cache/3.png",
+        "__MACOSX/train/happy/1.png",
+        ".git/config",
+        "valid/sad/9.bmp",
+    )
+    manifest = read_manifest(f"folder:{tmp_path}")
+    assert keys(manifest) == [
+        "train/happy/1.png",
+        "train/happy/more/2.png",
+        "train/sad/1.jpeg",
+        "valid/sad/9.bmp",
+    ]
+
+
+def test_warnings_name_what_is_odd(tmp_path):
+    make(tmp_path, "train/happy/1.png", "train/sad/1.png", "train/angry/", "train/lost.png")
+    make(tmp_path, "valid/sad/22222222.png=valid", "originals/happy/1.png")
+    text = "\n".join(read_manifest(f"folder:{tmp_path}").warnings)
+    assert "angry holds no pictures" in text
+    assert "1 pictures directly in" in text
+    assert "not read: originals" in text
+    assert "no pictures of: angry" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no pictures found"),
+        (["happy/", "sad/"], "no pictures found"),
+        (["1.png", "2.png"], "no pictures found"),
+        (["happy/1.png", "happy/2.png"], None),
+        (["bored/1.png"], r"1 class\(es\) \(bored\)"),
+    ],
+)
+def test_folders_without_classes(tmp_path, names, message):
+    make(tmp_path, *names)
+    if message is None:
+        assert read_manifest(f"folder:{tmp_path}").schema == HES3
+    else:
+        with pytest.raises(DataError, match=message):
+            read_manifest(f"folder:{tmp_path}")
+
+
+def test_a_file_is_no_folder(tmp_path):
+    make(tmp_path, "faces.zip")
+    with pytest.raises(DataError, match="is no folder"):
+        read_manifest(f"folder:{tmp_path / 'faces.zip'}")
+
+
+def test_folders_around_the_archive_are_stepped_into(tmp_path):
+    make(tmp_path, "Emotions/Emotions/train/happy/1.png", "Emotions/Emotions/test/sad/2.png")
+    manifest = read_manifest(f"folder:{tmp_path}", valid_share=0)
+    assert keys(manifest)[0] == "Emotions/Emotions/test/sad/2.png"
+    assert manifest.splits.tolist() == ["test", "train"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_level_is_split_with_groups_whole(tmp_path, seed):
+    names = []
+    for label in ("angry", "happy"):
+        for face in range(20):
+            names += [f"{label}/{face}.jpg", f"{label}/{face}.jpg_rotation_1.jpg"]
+    make(tmp_path, *names)
+    manifest = read_manifest(str(tmp_path), valid_share=0.2, seed=seed)
+    assert manifest.counts() == {
+        "train": {"angry": 32, "happy": 32, "sad": 0},
+        "valid": {"angry": 8, "happy": 8, "sad": 0},
+    }
+    by_group = {}
+    for group, split in zip(manifest.groups.tolist(), manifest.splits.tolist(), strict=True):
+        by_group.setdefault(group, set()).add(split)
+    assert len(by_group) == 40
+    assert all(len(splits) == 1 for splits in by_group.values())
+    again = read_manifest(str(tmp_path), valid_share=0.2, seed=seed)
+    assert again.fingerprint() == manifest.fingerprint()
+    assert read_manifest(str(tmp_path), valid_share=0.2, seed=9).fingerprint() != (
+        manifest.fingerprint()
+    )
+
+
+def test_valid_is_cut_from_train_and_test_left_alone(tmp_path):
+    names = [f"train/{label}/{i}.png" for label in ("happy", "sad") for i in range(10)]
+    make(tmp_path, *names, *(f"test/{label}/{label}.png" for label in ("happy", "sad")))
+    manifest = read_manifest(str(tmp_path), valid_share=0.2)
+    assert {name: sum(row.values()) for name, row in manifest.counts().items()} == {
+        "train": 16,
+        "valid": 4,
+        "test": 2,
+    }
+    assert "4 pictures of train became it" in manifest.warnings[0]
+    whole = read_manifest(str(tmp_path), valid_share=0)
+    assert set(whole.counts()) == {"train", "test"}
+
+
+def test_made_copies_across_splits_are_told(tmp_path):
+    make(
+        tmp_path,
+        "train/happy/7.jpg_rotation_1.jpg",
+        "train/happy/8.jpg",
+        "train/sad/7.jpg",
+        "test/happy/7.jpg_brightness_2.jpg",
+        "test/happy/8.jpg",
+        "test/sad/9.jpg",
+        "valid/sad/7.jpg",
+    )
+    manifest = read_manifest(str(tmp_path))
+    (shared, _) = manifest.warnings
+    # happy/7 only: two files called 8.jpg or sad/7.jpg need not be one face.
+    assert shared.startswith("1 valid or test pictures share a subject or source")
+
+
+def test_copies_across_splits_leave_train(tmp_path):
+    make(
+        tmp_path,
+        "train/happy/1.png=same",
+        "train/happy/2.png=also",
+        "train/sad/3.png=same",
+        "train/sad/4.png=twice",
+        "train/sad/5.png=twice",
+        "valid/happy/6.png=same",
+        "test/sad/7.png=unlike",
+    )
+    manifest = read_manifest(str(tmp_path))
+    assert keys(manifest)[1:] == [
+        "train/happy/2.png",
+        "train/sad/4.png",
+        "train/sad/5.png",
+        "valid/happy/6.png",
+    ]
+    assert manifest.leaked.tolist() == [False, False, False, False, True]
+    assert manifest.warnings[0].startswith("2 train pictures are byte-identical to 1")
+    kept = read_manifest(f"{tmp_path},dedupe=false")
+    assert len(kept) == 7
+    assert kept.leaked.sum() == 1
+
+
+def test_only_files_of_shared_sizes_are_read(tmp_path, monkeypatch):
+    make(tmp_path, "train/happy/1.png=abc", "train/sad/2.png=defgh", "train/sad/5.png=xxxxx")
+    make(tmp_path, "valid/happy/3.png=xyz", "valid/sad/4.png=longer")
+    read = []
+    plain = duplicates.hashlib.blake2b
+    monkeypatch.setattr(
+        duplicates.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
+    )
+    assert not read_manifest(str(tmp_path)).leaked.any()
+    assert sorted(read) == [b"abc", b"xyz"]
+
+
+def test_a_link_that_leads_back_ends(tmp_path):
+    make(tmp_path, "train/happy/1.png", "train/sad/2.png", "valid/sad/3.png")
+    (tmp_path / "train" / "happy" / "loop").symlink_to(tmp_path / "train")
+    assert len(read_manifest(str(tmp_path))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2801.jpg_rotation_1.jpg", ("2801", True)),
+        ("62821.jpg_brightness_2.jpg", ("62821", True)),
+        ("a/b/62821.PNG_flip.webp", ("62821", True)),
+        ("face.v2.png", ("face.v2", False)),
+        ("jpg_notes.jpg", ("jpg_notes", False)),
+    ],
+)
+def test_source_stem(name, expected):
+    assert source_stem(name) == expected
+
+
+def test_natural_key_orders_numbers_as_numbers():
+    names = ["a10", "a2", "b1", "A3", "a02", "10", "9", "a", "a²"]
+    assert sorted(names, key=natural_key) == ["9", "10", "a", "a02", "a2", "A3", "a10", "a²", "b1"]

@@ -1,0 +1,111 @@
+import subprocess
+import sys
+
+import pytest
+
+from mien.data import read_manifest, register_reader
+from mien.data.registry import READERS, parse_spec
+from mien.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, with paths that are hard to parse."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "a,b=c", "x,dedupe=false", "data:v2", "C:faces"):
+        (tmp_path / name).mkdir()
+    for name in ("table.csv", "TABLE.CSV", "rows.parquet", "notes.txt", "no,good.csv"):
+        (tmp_path / name).write_text("x")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("plain", ("folder", "plain", {})),
+        ("folder:plain", ("folder", "plain", {})),
+        ("Folder:plain", ("folder", "plain", {})),
+        ("folder:plain,dedupe=false", ("folder", "plain", {"dedupe": "false"})),
+        ("plain,dedupe=false", ("folder", "plain", {"dedupe": "false"})),
+        ("ferplus:plain,labels=fer2013,mode=soft",
+         ("ferplus", "plain", {"labels": "fer2013", "mode": "soft"})),
+        ("folder:a,b=c", ("folder", "a,b=c", {})),
+        ("folder:a,b=c,dedupe=true", ("folder", "a,b=c", {"dedupe": "true"})),
+        ("x,dedupe=false", ("folder", "x,dedupe=false", {})),
+        ("no,good.csv", ("csv", "no,good.csv", {})),
+        ("data:v2", ("folder", "data:v2", {})),
+        ("C:faces", ("folder", "C:faces", {})),
+        ("table.csv", ("csv", "table.csv", {})),
+        ("TABLE.CSV", ("csv", "TABLE.CSV", {})),
+        ("csv:notes.txt", ("csv", "notes.txt", {})),
+        ("rows.parquet", ("parquet", "rows.parquet", {})),
+        ("parquet:rows.parquet,label=fer2013",
+         ("parquet", "rows.parquet", {"label": "fer2013"})),
+    ],
+)  # fmt: skip
+def test_parse_spec(place, spec, expected):
+    kind, path, options = parse_spec(spec)
+    assert (kind, str(path), options) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("foldr:plain", ConfigError, "no reader.*'foldr'.*Did you mean 'folder'"),
+        ("hdf5:plain", ConfigError, "Known: csv, ferplus, folder, parquet"),
+        ("folder:plain,dedup=true", ConfigError, "no option 'dedup'.*Did you mean 'dedupe'"),
+        ("folder:plain,mode=soft", ConfigError, "folder datasets have no option 'mode'"),
+        ("plain,dedupe=perhaps", ConfigError, "dedupe=perhaps.*true, false"),
+        ("notes.txt", ConfigError, "bare path must be a folder"),
+        ("plian", DataError, "there is no plian"),
+        ("folder:a,b=c/missing", DataError, "there is no a,b=c"),
+        (r"C:\missing\faces", DataError, "there is no C:"),
+        ("", DataError, "there is no"),
+        ("y" * 5000, DataError, "there is no"),
+        ("~nobody-of-that-name/faces", DataError, "there is no ~nobody"),
+    ],
+)
+def test_wrong_specs_say_what_to_type(place, spec, error, message):
+    (place / "plain" / "happy").mkdir()
+    (place / "plain" / "sad").mkdir()
+    (place / "plain" / "happy" / "1.png").write_bytes(b"1")
+    with pytest.raises(error, match=message):
+        read_manifest(spec)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_valid_share_out_of_range(place, share):
+    with pytest.raises(ConfigError, match="valid_share must lie in"):
+        read_manifest("plain", valid_share=share)
+
+
+def test_register_reader_adds_a_kind(place):
+    asked = []
+
+    @register_reader("mine", options=("speed",))
+    def read_mine(request):
+        asked.append(request)
+        return "the manifest"
+
+    try:
+        assert read_manifest("mine:plain,speed=3", valid_share=0.25, seed=7) == "the manifest"
+        with pytest.raises(ConfigError, match="registered already"):
+            register_reader("mine")
+    finally:
+        del READERS["mine"]
+    (request,) = asked
+    assert (str(request.path), request.options) == ("plain", {"speed": "3"})
+    assert (request.valid_share, request.seed, request.schema) == (0.25, 7, None)
+
+
+@pytest.mark.parametrize("kind", ["x", "Upper", "a b", ""])
+def test_register_reader_refuses_names(kind):
+    with pytest.raises(ConfigError, match="cannot name a reader"):
+        register_reader(kind)
+
+
+def test_import_is_light():
+    heavy = ("pyarrow", "torch", "PIL", "pandas")
+    code = f"import sys, mien.data; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
