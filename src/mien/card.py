@@ -1,0 +1,131 @@
+"""Model cards, written from what stands in the folder: no figure is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.hub import ModelFolder
+
+#: What is known of the terms of a dataset, by the kind of its reader.
+DATA_TERMS = {
+    "ferplus": (
+        "FER2013 faces (Goodfellow et al. 2013) with FER+ votes (Barsoum et al. 2016). The votes "
+        "are published under the MIT licence. The rights in FER2013's pictures, collected from "
+        "the web for a competition, were never cleared by their publishers: nobody can promise "
+        "that weights trained on them are free of claims, so judge for yourself before you use "
+        "them commercially."
+    ),
+}
+
+
+def model_card(folder: ModelFolder) -> str:
+    """Returns the card of a model folder as Markdown with the Hub's metadata block.
+
+    The per-class table comes from ``eval/valid.json`` where that file exists.
+    """
+    config = folder.config
+    p = config.preprocessing
+    normalization = (
+        f"`(x - mean) / (std + {p.epsilon:g})` by face, on 0..255"
+        if p.normalization == "per_image"
+        else f"`(x / 255 - {list(p.mean)}) / {list(p.std)}`"
+    )
+    files = "\n".join(
+        f"- `{name}`: {entry['bytes'] / 1e6:.2f} MB, sha256 `{entry['sha256']}`"
+        for name, entry in config.files.items()
+    )
+    return f"""---
+license: {config.license}
+library_name: mien
+pipeline_tag: image-classification
+tags: [facial-expression-recognition, emotion, face]
+---
+
+# {config.name}
+
+Reads the expression of a face: {", ".join(config.schema.labels)}.
+
+```console
+mien predict photo.jpg --model {config.name if folder.path.parent.name == "assets" else "FOLDER"}
+```
+
+## Numbers
+
+{_headline(config.metrics)}
+
+{_per_class(_report(folder))}
+
+## Input and output
+
+A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}
+{p.color}, {p.interpolation}, {normalization}. The network gives {len(config.schema)} logits; they
+are divided by the temperature {config.temperature:.4f} before the softmax.
+
+{files}
+
+## Training data
+
+{DATA_TERMS.get(config.data, f"Read as `{config.data}`; its terms are those of its publisher.")}
+
+## Intended use and limits
+
+For research, prototypes and products that tell people what they do with their pictures. It says
+what an expression looks like to raters, not what a person feels: the two often differ. Posed,
+frontal faces are read best; blur, small faces, strong light, occlusion and turned heads make it
+worse. Rare classes rest on few faces, see their intervals. Accuracy by age, sex, skin tone or
+culture was not measured, since the labels of the training data do not tell them. Do not use it
+to judge people, at work, at school, at borders or in court; in the European Union reading
+emotions at work and in education is forbidden (Regulation (EU) 2024/1689, article 5).
+"""
+
+
+def _report(folder: ModelFolder) -> dict[str, Any]:
+    path = folder.path / "eval" / "valid.json"
+    if not path.is_file():
+        return {}
+    value = json.loads(path.read_text(encoding="utf-8"))
+    return value if isinstance(value, dict) else {}
+
+
+def _headline(metrics: Any) -> str:
+    if not metrics:
+        return "Not evaluated yet: type `mien evaluate`."
+    rows = ["| split | data | n | accuracy (95 % interval) | macro-F1 | balanced | ECE | NLL |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for split, m in metrics.items():
+        low, high = m["accuracy_ci"]
+        rows.append(
+            f"| {split} | {m.get('data', '')} | {m['n']} | {m['accuracy']:.2%} "
+            f"({low:.2%} to {high:.2%}) | {m['macro_f1']:.3f} | {m['balanced_accuracy']:.3f} | "
+            f"{m['ece']:.3f} | {m['nll']:.3f} |"
+        )
+    return "\n".join(rows) + (
+        "\n\nReady faces, one pass, no test-time augmentation. The epoch and the temperature were "
+        "chosen on the validation split. ECE: 15 bins. NLL: cross-entropy against the targets "
+        "(the raters' votes where there are any)."
+    )
+
+
+def _per_class(report: dict[str, Any]) -> str:
+    if not report:
+        return ""
+    rows = ["| class | recall (95 % interval) | precision | F1 | faces |", "|---|---|---|---|---|"]
+    for label, m in report["per_class"].items():
+        interval = m["recall_ci"]
+        shown = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+        rows.append(
+            f"| {label} | {m['recall']:.1%}{shown} | {m['precision']:.1%} | {m['f1']:.3f} | "
+            f"{m['support']} |"
+        )
+    clean = report.get("deduplicated")
+    note = ""
+    if clean:
+        low, high = clean["accuracy_ci"]
+        note = (
+            f"\n\nWithout the {report['n'] - clean['n']} faces of which a byte-identical copy "
+            f"stands among the published training faces (they were removed from training): "
+            f"{clean['accuracy']:.2%} ({low:.2%} to {high:.2%}), n = {clean['n']}."
+        )
+    return "\n".join(rows) + note

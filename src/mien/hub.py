@@ -1,0 +1,237 @@
+"""Model folders: what lies in them, reading, checking and writing.
+
+A model folder is a run directory is a Hub repository::
+
+    config.json          timm's format plus one top-level ``mien`` block (see ModelConfig)
+    model.onnx           outputs ``logits`` (N, K) and ``features`` (N, F, h, w)
+    model.safetensors    the weights, for training on and for the torch backend
+    README.md            the model card
+    eval/*.json          evaluations
+    args.yaml, metrics.csv   how it was trained
+
+Weight files are safetensors and ONNX only, and their sha256 stands in ``config.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.atomic import write_text
+from mien.errors import ConfigError, MienError, ModelError, suggest
+from mien.labels import LabelSchema
+from mien.preprocess import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Version of the ``mien`` block; readers refuse newer ones.
+FORMAT = 1
+CONFIG = "config.json"
+ONNX = "model.onnx"
+WEIGHTS = "model.safetensors"
+ASSETS = Path(__file__).parent / "assets"
+DEFAULT_MODEL = "mienet_s.ferplus8"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The meaning of a model's weights.
+
+    Args:
+        architecture: Registry key of the network.
+        tag: What it was trained on; ``<architecture>.<tag>`` names the model.
+        schema: Labels in the order of the outputs.
+        preprocessing: How a crop becomes the input.
+        num_features: Channels F of the last feature map; 0 where there is none.
+        model_args: Options of the network's constructor beyond classes and channels.
+        crop_margin: Factor on the side of the detector's framed square.
+        temperature: The logits are divided by it before softmax.
+        license: Licence of the weights.
+        data: What the weights were trained on, in a sentence.
+        metrics: Numbers with intervals, by dataset and split.
+        files: By file name: ``{"sha256": ..., "bytes": ...}``.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    architecture: str
+    tag: str
+    schema: LabelSchema
+    preprocessing: Preprocessing
+    num_features: int = 0
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    crop_margin: float = 1.0
+    temperature: float = 1.0
+    license: str = "unknown"
+    data: str = "unknown"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "crop_margin"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} must be a number above 0; got {value!r}.")
+
+    @property
+    def name(self) -> str:
+        """``<architecture>.<tag>``."""
+        return f"{self.architecture}.{self.tag}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``config.json``."""
+        p = self.preprocessing
+        return {
+            "architecture": self.architecture,
+            "num_classes": len(self.schema),
+            "num_features": self.num_features,
+            "model_args": dict(self.model_args),
+            "label_names": list(self.schema.labels),
+            "pretrained_cfg": {
+                "tag": self.tag,
+                "input_size": [p.channels, p.size, p.size],
+                "fixed_input_size": True,
+                "interpolation": p.interpolation,
+                "crop_pct": 1.0,
+                "mean": list(p.mean),
+                "std": list(p.std),
+                "num_classes": len(self.schema),
+                "license": self.license,
+            },
+            "mien": {
+                "format": FORMAT,
+                "schema": self.schema.to_dict(),
+                "preprocessing": p.to_dict(),
+                "crop_margin": self.crop_margin,
+                "temperature": self.temperature,
+                "license": self.license,
+                "data": self.data,
+                "metrics": dict(self.metrics),
+                "files": {name: dict(entry) for name, entry in self.files.items()},
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ModelConfig:
+        """Builds it from the content of ``config.json``.
+
+        Raises:
+            ConfigError: If the ``mien`` block is missing, newer than this version, or damaged.
+        """
+        block = value.get("mien")
+        if not isinstance(block, dict):
+            raise ConfigError("config.json has no 'mien' block: it was not written by mien.")
+        if block.get("format") != FORMAT:
+            raise ConfigError(
+                f"the 'mien' block has format {block.get('format')!r}, but this version reads "
+                f"{FORMAT}: type pip install -U mien."
+            )
+        try:
+            return cls(
+                architecture=str(value["architecture"]),
+                tag=str(value["pretrained_cfg"]["tag"]),
+                schema=LabelSchema.from_dict(block["schema"]),
+                preprocessing=Preprocessing.from_dict(block["preprocessing"]),
+                num_features=int(value.get("num_features", 0)),
+                model_args=dict(value.get("model_args") or {}),
+                crop_margin=block["crop_margin"],
+                temperature=block["temperature"],
+                license=str(block.get("license", "unknown")),
+                data=str(block.get("data", "unknown")),
+                metrics=dict(block.get("metrics") or {}),
+                files={str(k): dict(v) for k, v in dict(block.get("files") or {}).items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"config.json is damaged: {error!r}.") from error
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder and what its ``config.json`` says."""
+
+    path: Path
+    config: ModelConfig
+
+    def file(self, name: str) -> Path:
+        """Returns the path of a weight file after checking that it is the one meant.
+
+        Raises:
+            ModelError: If it is missing or its sha256 is not the one in ``config.json``.
+        """
+        path = self.path / name
+        if not path.is_file():
+            there = sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+            raise ModelError(
+                f"{self.path} has no {name} (it has: {', '.join(there) or 'nothing'}). "
+                f"Type: mien export {self.path}"
+            )
+        expected = self.config.files.get(name, {}).get("sha256")
+        if expected is not None and (found := sha256(path)) != expected:
+            raise ModelError(
+                f"{path} is damaged or was changed: its sha256 is {found[:16]}…, but "
+                f"{CONFIG} says {str(expected)[:16]}…. Fetch or export it again."
+            )
+        return path
+
+
+def sha256(path: Path) -> str:
+    """Returns the hex sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def bundled_models() -> list[str]:
+    """Returns the names of the models inside the package."""
+    return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
+
+
+def read_model_folder(model: str | Path | None = None) -> ModelFolder:
+    """Finds and reads a model folder.
+
+    Args:
+        model: A folder, the name of a bundled model, or None for the default one.
+
+    Raises:
+        ModelError: If there is no such folder or name, or its ``config.json`` is unusable.
+    """
+    name = DEFAULT_MODEL if model is None else model
+    path = Path(name)
+    if isinstance(name, str) and name in bundled_models():
+        path = ASSETS / name
+    if not path.is_dir():
+        what = (
+            "is a file, not a model folder"
+            if path.exists()
+            else "is neither a folder nor a bundled model"
+        )
+        raise ModelError(f"model {str(name)!r} {what}." + suggest(str(name), bundled_models()))
+    config = path / CONFIG
+    try:
+        value = json.loads(config.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ConfigError("config.json is no JSON object.")
+        return ModelFolder(path, ModelConfig.from_dict(value))
+    except OSError as error:
+        raise ModelError(
+            f"{path} is no model folder: {CONFIG}: {error.strerror or error}."
+        ) from error
+    except (ValueError, MienError) as error:
+        raise ModelError(f"{config} cannot be used: {error}") from error
+
+
+def write_config(path: Path, config: ModelConfig) -> ModelFolder:
+    """Writes ``config.json`` with the sha256 of every weight file that lies beside it."""
+    files = {
+        entry.name: {"sha256": sha256(entry), "bytes": entry.stat().st_size}
+        for entry in sorted(path.iterdir())
+        if entry.suffix in {".onnx", ".safetensors"}
+    }
+    config = replace(config, files=files)
+    write_text(path / CONFIG, json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    return ModelFolder(path, config)

@@ -1,0 +1,96 @@
+"""The registry of networks: a decorator and a dict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from mien.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What the registry knows of a network before it is built.
+
+    Args:
+        name: Registry key, also the ``architecture`` of a model folder.
+        build: ``build(num_classes=K, in_channels=C, **options) -> nn.Module`` whose forward takes
+            (N, C, S, S) and returns logits (N, K), and which offers ``forward_features``
+            ((N, C, S, S) -> (N, F, h, w)) and ``forward_head`` (features -> logits).
+        preprocessing: What it is trained with unless a recipe says otherwise.
+        summary: One line for listings.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    preprocessing: Preprocessing
+    summary: str
+
+
+_MODELS: dict[str, ModelSpec] = {}
+
+
+def register_model(
+    name: str, *, preprocessing: Preprocessing, summary: str
+) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
+    """Adds a network to the registry under ``name``.
+
+    Raises:
+        ConfigError: If the name is taken.
+    """
+
+    def add(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        if name in _MODELS:
+            raise ConfigError(f"a model named {name!r} is registered already: choose another name.")
+        _MODELS[name] = ModelSpec(name, build, preprocessing, summary)
+        return build
+
+    return add
+
+
+def list_models() -> list[str]:
+    """Returns the registered names, sorted."""
+    return sorted(_MODELS)
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Returns what is registered under a name.
+
+    Raises:
+        ConfigError: If nothing is; the closest names are listed.
+    """
+    try:
+        return _MODELS[name]
+    except KeyError:
+        raise ConfigError(f"no model named {name!r}." + suggest(name, _MODELS)) from None
+
+
+def create_model(
+    name: str, *, num_classes: int, in_channels: int | None = None, **options: Any
+) -> nn.Module:
+    """Builds a network with random weights.
+
+    Args:
+        name: A registered name.
+        num_classes: K, at least 2.
+        in_channels: C; by default that of the network's own preprocessing.
+        **options: Passed to the network's constructor.
+
+    Raises:
+        ConfigError: If the name or an option is unknown, or a number impossible.
+    """
+    spec = model_spec(name)
+    if num_classes < 2:
+        raise ConfigError(f"a classifier needs at least 2 classes; got {num_classes}.")
+    channels = spec.preprocessing.channels if in_channels is None else in_channels
+    try:
+        return spec.build(num_classes=num_classes, in_channels=channels, **options)
+    except TypeError as error:
+        raise ConfigError(f"model {name!r} cannot be built with {options!r}: {error}.") from error

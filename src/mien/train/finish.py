@@ -1,0 +1,87 @@
+"""The end of a run: weights, temperature, ONNX, evaluation and card make it a model folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mien.atomic import write_text
+from mien.card import model_card
+from mien.data.registry import parse_spec
+from mien.evaluate import evaluate_logits
+from mien.export.onnx import export_onnx, save_weights
+from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
+from mien.metrics import fit_temperature
+from mien.train.augment import normalize_tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from mien.models import ModelSpec
+    from mien.preprocess import Preprocessing
+    from mien.train.config import TrainConfig
+    from mien.train.faces import FaceTensors
+    from mien.train.run import TrainingData
+
+
+def compute_logits(
+    network: nn.Module, faces: FaceTensors, preprocessing: Preprocessing
+) -> NDArray[np.float32]:
+    """Runs a network over faces in full precision: float32 (N, K)."""
+    with torch.inference_mode():
+        parts = [
+            network(normalize_tensor(batch.float(), preprocessing)).numpy()
+            for batch in torch.split(faces.faces, 256)
+        ]
+    return np.concatenate(parts)
+
+
+def finish_run(
+    network: nn.Module,
+    config: TrainConfig,
+    spec: ModelSpec,
+    data: TrainingData,
+    output: Path,
+) -> ModelFolder:
+    """Writes what makes a run directory a model folder.
+
+    The temperature is the one that minimises the negative log-likelihood of the labels of the
+    validation faces.
+
+    Raises:
+        ModelError: If ONNX and torch disagree.
+    """
+    network = network.cpu().float().eval()
+    kind = parse_spec(config.data)[0]
+    model = ModelConfig(
+        architecture=config.model,
+        tag=config.tag or data.train.schema.name,
+        schema=data.train.schema,
+        preprocessing=spec.preprocessing,
+        num_features=int(network.num_features),  # type: ignore[arg-type]
+        model_args={"dropout": config.dropout} if config.dropout else {},
+        license=config.license,
+        data=kind,
+    )
+    logits = compute_logits(network, data.valid_faces, spec.preprocessing)
+    temperature = fit_temperature(logits, data.valid.class_ids)
+    model = replace(model, temperature=temperature)
+    evaluation = evaluate_logits(logits, model, data.valid, split="valid")
+    report = evaluation.to_dict()
+    model = replace(model, metrics={"valid": {**evaluation.scores(), "data": kind}})
+    save_weights(network, output / WEIGHTS)
+    export_onnx(network, output / ONNX, model)
+    (output / "eval").mkdir(exist_ok=True)
+    write_text(
+        output / "eval" / "valid.json", json.dumps({**report, "data": kind}, indent=2) + "\n"
+    )
+    folder = write_config(output, model)
+    write_text(output / "README.md", model_card(folder))
+    return folder

@@ -1,0 +1,153 @@
+"""The Lightning module: one training step, averaged weights, optimiser and schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from mien.train.augment import augment, mix_up, normalize_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lightning.pytorch.utilities.types import OptimizerLRScheduler
+    from torch import Tensor, nn
+
+    from mien.preprocess import Preprocessing
+    from mien.train.config import TrainConfig
+
+Batch = tuple["Tensor", "Tensor", "Tensor"]
+
+
+class ExpressionModule(lightning.LightningModule):
+    """Trains a network on target distributions and keeps a moving average of its weights.
+
+    Args:
+        network: Maps (N, C, S, S) to logits (N, K).
+        config: The recipe.
+        preprocessing: The normalisation of the network's input.
+        steps_per_epoch: Batches an epoch, for the schedule.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        preprocessing: Preprocessing,
+        *,
+        steps_per_epoch: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.preprocessing = preprocessing
+        self.steps_per_epoch = steps_per_epoch
+        self.average = AveragedModel(network, multi_avg_fn=self._average_step, use_buffers=True)
+        self.average.requires_grad_(requires_grad=False)
+        self._random = torch.Generator()
+        self._totals: dict[str, list[Tensor]] = {}
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The network whose weights are kept: the averaged one, unless averaging is off."""
+        averaged: nn.Module = self.average.module
+        return averaged if self.config.ema_decay else self.network
+
+    def _average_step(
+        self, kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int
+    ) -> None:
+        # A short memory at first, so that the random start is forgotten in a few hundred steps.
+        decay = min(self.config.ema_decay, (1 + int(count)) / (10 + int(count)))
+        for old, value in zip(kept, new, strict=True):
+            if old.is_floating_point():
+                old.lerp_(value.to(old.dtype), 1 - decay)
+            else:
+                old.copy_(value)
+
+    def on_train_epoch_start(self) -> None:
+        """Makes the augmentation of an epoch depend on the seed and its number alone."""
+        self._random = torch.Generator(device=self.device)
+        self._random.manual_seed(self.config.seed * 1_000_003 + self.current_epoch + 1)
+        torch.manual_seed(self.config.seed * 1_000_033 + self.current_epoch + 1)
+        self._totals = {}
+
+    def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
+        """Augments, mixes and returns the cross-entropy against the target distribution."""
+        faces, targets, _ = batch
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            x = augment(faces.float(), self.config, self._random)
+            x = normalize_tensor(x, self.preprocessing)
+            if self.current_epoch < self.config.epochs * (1 - self.config.mixup_off):
+                x, targets = mix_up(x, targets, self.config, self._random)
+            if self.config.label_smoothing:
+                targets = targets.lerp(
+                    torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
+                )
+            x = x.contiguous(memory_format=torch.channels_last)
+        logits = self.network(x)
+        loss = functional.cross_entropy(logits.float(), targets)
+        self._add("train_loss", loss.detach())
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Updates the averaged weights after each step."""
+        if self.config.ema_decay:
+            self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: Batch, _batch_index: int) -> None:
+        """Scores one batch with the weights that will be kept, in full precision."""
+        faces, targets, class_ids = batch
+        x = normalize_tensor(faces.float(), self.preprocessing)
+        logits = self.deployed(x.contiguous(memory_format=torch.channels_last)).float()
+        known = class_ids >= 0
+        self._add("valid_loss", functional.cross_entropy(logits, targets), len(faces))
+        hits = (logits.argmax(1)[known] == class_ids[known]).float()
+        if len(hits):
+            self._add("valid_accuracy", hits.mean(), len(hits))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the means over the epoch's training steps and over all validation faces."""
+        for name in ("train_loss", "valid_loss", "valid_accuracy"):
+            if name in self._totals:
+                self.log(name, self._mean(name), prog_bar=True)
+
+    def _add(self, name: str, value: Tensor, weight: int = 1) -> None:
+        total = self._totals.setdefault(name, [torch.zeros((), device=value.device) for _ in "vw"])
+        total[0] += value * weight
+        total[1] += weight
+
+    def _mean(self, name: str) -> float:
+        value, weight = self._totals.pop(name)
+        return float(value / weight)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """SGD with Nesterov momentum; linear warm-up, then cosine to zero, by step."""
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        free = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.SGD(
+            [
+                {"params": decayed, "weight_decay": self.config.weight_decay},
+                {"params": free, "weight_decay": 0.0},
+            ],
+            lr=self.config.lr,
+            momentum=self.config.momentum,
+            nesterov=self.config.momentum > 0,
+        )
+        warmup = self.config.warmup_epochs * self.steps_per_epoch
+        total = self.config.epochs * self.steps_per_epoch
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(total - warmup, 1), 1)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,230 @@
+"""``train``: from a recipe to a run directory that is a model folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+
+from mien.data import read_manifest
+from mien.data.faces import load_faces
+from mien.errors import ConfigError, DataError
+from mien.models import create_model, model_spec
+from mien.train.callbacks import AtomicCheckpointIO, MetricsFile, StopOnNaN
+from mien.train.config import TrainConfig, make_config, read_yaml
+from mien.train.faces import FaceTensors, make_loader
+from mien.train.finish import finish_run
+from mien.train.module import ExpressionModule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mien.data import Manifest
+    from mien.hub import ModelFolder
+    from mien.preprocess import Preprocessing
+
+ARGS = "args.yaml"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is scored on."""
+
+    train: Manifest
+    valid: Manifest
+    train_faces: FaceTensors
+    valid_faces: FaceTensors
+
+
+def prepare_directory(
+    output: Path, config: TrainConfig, *, resume: bool, overwrite: bool
+) -> Path | None:
+    """Makes the run directory, or checks the one to resume.
+
+    Returns:
+        The checkpoint to go on from, or None.
+
+    Raises:
+        ConfigError: If the directory is in use, or was started with other values.
+    """
+    import yaml
+
+    args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
+    if resume and args.is_file():
+        started = make_config(read_yaml(args), source=str(args)).to_dict()
+        differing = [
+            f"{key} ({started[key]} then, {value} now)"
+            for key, value in config.to_dict().items()
+            if started[key] != value and key not in {"threads", "device", "tag", "license"}
+        ]
+        if differing:
+            raise ConfigError(
+                f"{output} was started with other values: {', '.join(differing)}. "
+                "Resume with the same ones, or give another --output."
+            )
+        return last if last.is_file() else None
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if not overwrite:
+            raise ConfigError(
+                f"{output} exists already. Type --resume to go on with it, --overwrite to start "
+                "it anew, or give another --output."
+            )
+        if not args.is_file():
+            raise ConfigError(f"{output} is no run directory (no {ARGS}): it is not overwritten.")
+        for name in ("last.ckpt", "best.ckpt"):
+            (output / CHECKPOINTS / name).unlink(missing_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    from mien.atomic import write_text
+
+    write_text(args, yaml.safe_dump(config.to_dict(), sort_keys=False))
+    return None
+
+
+def load_data(
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    progress: Callable[[int], None] | None = None,
+) -> TrainingData:
+    """Reads the dataset and decodes its faces into memory.
+
+    Raises:
+        DataError: If a split is missing, or the training faces show fewer than two classes.
+    """
+    manifest = read_manifest(config.data, seed=config.seed)
+    train, valid = manifest.split("train"), manifest.split("valid").with_labels()
+    if config.limit:
+        train = train.select(list(range(min(config.limit, len(train)))))
+    if (train.targets.sum(axis=0) > 0).sum() < 2:
+        raise DataError(f"{config.data}: the training faces show fewer than two classes.")
+
+    def tensors(part: Manifest) -> FaceTensors:
+        faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
+        return FaceTensors(faces, part.targets, part.class_ids)
+
+    return TrainingData(train, valid, tensors(train), tensors(valid))
+
+
+def _accelerator(config: TrainConfig) -> str:
+    if config.device != "auto":
+        return "gpu" if config.device == "cuda" else config.device
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(config: TrainConfig, accelerator: str) -> Any:
+    if config.precision == "auto":
+        fast = (
+            torch.cpu._is_avx512_bf16_supported() if accelerator == "cpu" else accelerator == "gpu"
+        )
+        return "bf16-mixed" if fast else "32-true"
+    return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
+
+
+def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightning.Trainer:
+    """Builds the Lightning trainer of a run."""
+    bar = progress and sys.stderr.isatty()
+    callbacks: list[Callback] = [
+        StopOnNaN(),
+        MetricsFile(output / "metrics.csv", echo=progress and not bar),
+    ]
+    if config.patience:
+        callbacks.append(
+            EarlyStopping(
+                "valid_accuracy",
+                mode="max",
+                patience=config.patience,
+                check_on_train_epoch_end=True,
+            )
+        )
+    callbacks.append(
+        ModelCheckpoint(
+            output / CHECKPOINTS,
+            filename="best",
+            monitor="valid_accuracy",
+            mode="max",
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+    )
+    if bar:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    accelerator = _accelerator(config)
+    return lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=config.epochs,
+        precision=_precision(config, accelerator),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        default_root_dir=output,
+    )
+
+
+def train(
+    config: TrainConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    on_load: Callable[[int], None] | None = None,
+) -> ModelFolder:
+    """Trains a network and leaves a model folder.
+
+    Args:
+        config: The recipe.
+        output: The run directory.
+        resume: Go on from the last finished epoch of a run that was stopped.
+        overwrite: Start anew in a run directory that exists.
+        progress: Show a bar (or a line an epoch where stderr is no terminal).
+        on_load: Called with the number of faces just decoded.
+
+    Returns:
+        The folder, with the weights of the best epoch, ONNX, card and metrics.
+
+    Raises:
+        ConfigError: If the recipe or the directory is unfit.
+        DataError: If the dataset is, or the loss stops being a number.
+    """
+    spec = model_spec(config.model)
+    if not config.data:
+        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    checkpoint = prepare_directory(output, config, resume=resume, overwrite=overwrite)
+    _quiet_lightning()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    data = load_data(config, spec.preprocessing, on_load)
+    torch.manual_seed(config.seed)
+    options: dict[str, Any] = {"dropout": config.dropout} if config.dropout else {}
+    network = create_model(config.model, num_classes=len(data.train.schema), **options)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loader = make_loader(data.train_faces, config.batch_size, seed=config.seed)
+    module = ExpressionModule(network, config, spec.preprocessing, steps_per_epoch=len(loader))
+    trainer = make_trainer(config, output, progress=progress)
+    valid_loader = make_loader(data.valid_faces, 256, shuffle=False)
+    trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    return finish_run(module.deployed, config, spec, data, output)
+
+
+def _quiet_lightning() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
