@@ -33,7 +33,7 @@ def main() -> None:
     options = {"detector": arguments.detector} if arguments.detector else {}
     recognizer = EmotionRecognizer(**options)
     folder = read_model_folder()
-    detector = get_detector(recognizer.detector.name if not arguments.detector else arguments.detector)
+    detector = get_detector(arguments.detector or recognizer.detector.name)
     session = open_session(folder.file(ONNX), threads=1)
     name = session.get_inputs()[0].name
 

@@ -24,9 +24,9 @@ from torch.nn import functional
 from mien.models import create_model, model_spec
 from mien.train.augment import normalize_tensor
 from mien.train.config import load_recipe
+from mien.train.faces import make_loader
 from mien.train.module import ExpressionModule
 from mien.train.run import TrainingData, _quiet_lightning, load_data, make_trainer
-from mien.train.faces import make_loader
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
 
@@ -57,7 +57,9 @@ def bare(data: TrainingData, batch_size: int, name: str) -> float:
 
 def through_mien(data: TrainingData, spec: str, limit: int) -> float:
     """Faces a second that ``mien train`` writes into its metrics.csv."""
-    config = load_recipe(RECIPE, data=spec, epochs=1, warmup_epochs=0, limit=limit, precision="bf16")
+    config = load_recipe(
+        RECIPE, data=spec, epochs=1, warmup_epochs=0, limit=limit, precision="bf16"
+    )
     with tempfile.TemporaryDirectory() as folder:
         network = create_model(config.model, num_classes=data.train_faces.targets.shape[1])
         network = network.to(memory_format=torch.channels_last)

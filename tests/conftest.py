@@ -23,14 +23,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network trained on drawn faces: a run directory that is a model folder."""
     pytest.importorskip("lightning")
     from faces_made import write_folder
-
     from mien.train.config import make_config
     from mien.train.run import train
 
     root = tmp_path_factory.mktemp("trained")
     data = write_folder(root / "faces", 96)
     values = {
-        "data": f"folder:{data}", "model": "mienet_test", "epochs": 8, "warmup_epochs": 1,
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
         "batch_size": 16, "lr": 0.05, "ema_decay": 0.95, "precision": "32", "mixup": 0,
         "rotate": 5, "erase": 0, "seed": 3, "tag": "drawn",
     }  # fmt: skip

@@ -35,6 +35,12 @@ def _key(text: str) -> str:
     return text.strip().casefold().replace("_", " ")
 
 
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"labels is no list: {value!r}")
+    return tuple(value)
+
+
 @dataclass(frozen=True)
 class LabelSchema:
     """An ordered set of labels.
@@ -124,12 +130,9 @@ class LabelSchema:
             ConfigError: If a field is missing or of the wrong type.
         """
         try:
-            labels = value["labels"]
-            if isinstance(labels, str):
-                raise TypeError("labels is a string, not a list")
             return cls(
                 str(value.get("name", "custom")),
-                tuple(labels),
+                _names(value["labels"]),
                 {str(k): tuple(v) for k, v in dict(value.get("aliases") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mien.preprocess import Preprocessing, normalize  # noqa: E402
-from mien.train.augment import affine, augment, erase, mix_up, normalize_tensor  # noqa: E402
-from mien.train.config import TrainConfig  # noqa: E402
+from mien.preprocess import Preprocessing, normalize
+from mien.train.augment import affine, augment, erase, mix_up, normalize_tensor
+from mien.train.config import TrainConfig
 
 STILL = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0}
 

@@ -1,0 +1,31 @@
+"""Imports every module of the light door and makes sure that no heavy library came along."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+
+import mien
+
+HEAVY = ("torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib", "pandas")
+EXTRAS = ("train", "models", "export", "explain", "serve", "demo", "video", "scale", "__main__")
+
+for name in HEAVY:
+    if importlib.util.find_spec(name) is not None:
+        sys.exit(f"{name} is installed: this is not the light door")
+names = [
+    module.name
+    for module in pkgutil.walk_packages(mien.__path__, "mien.")
+    if module.name.split(".")[1] not in EXTRAS and module.name != "mien.backends.torch"
+]
+for name in names:
+    importlib.import_module(name)
+for name in mien.__all__:
+    getattr(mien, name)
+try:
+    importlib.import_module("mien.backends.torch").load_network(None)
+except mien.MissingExtraError as error:
+    assert 'pip install "mien[train]"' in str(error), error
+else:
+    sys.exit("the torch backend did not ask for its extra")
+print(f"{len(names)} modules of the light door import without any extra")

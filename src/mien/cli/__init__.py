@@ -1,0 +1,85 @@
+"""The ``mien`` command: one thin file a verb, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from mien import __version__
+from mien.errors import ConfigError, MienError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Verb -> one line for the overview. Each verb is the function ``command`` of ``mien.cli.<verb>``.
+VERBS = {
+    "predict": "Find faces in photos and read their expressions.",
+    "train": "Train a model on labelled faces; the run is a model folder.",
+    "evaluate": "Score a model on labelled faces: accuracy, calibration, classes.",
+    "export": "Write a trained model as ONNX, checked against torch.",
+    "models": "List models, architectures, detectors and label schemas.",
+    "doctor": "Check the installation and say what is missing.",
+}
+
+_EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, progress to stderr."
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Read facial expressions: predict with a bundled model, or train your own."""
+
+
+def _listed_only() -> None:
+    raise AssertionError("listed for the overview, never called")  # pragma: no cover
+
+
+def build_app(verb: str | None) -> typer.Typer:
+    """Builds the command line; of all verbs only ``verb`` is imported."""
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        epilog=_EPILOG,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name, summary in VERBS.items():
+        if name == verb:
+            command = importlib.import_module(f"mien.cli.{name}").command
+            app.command(name)(command)
+        else:
+            app.command(name, help=summary)(_listed_only)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    verb = next((word for word in given if not word.startswith("-")), None)
+    try:
+        build_app(verb)(given, prog_name="mien")
+    except MienError as error:
+        sys.stdout.flush()
+        print(f"mien: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        print("mien: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (mien predict ... | head): nothing to complain about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,107 @@
+"""``mien doctor``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError
+
+#: What each extra brings, by the name it is installed under.
+EXTRAS = {
+    "eval": ("pyarrow", "scikit-learn", "matplotlib"),
+    "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "PyYAML",
+              "onnx", "onnxscript"),
+    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
+    "demo": ("gradio",),
+    "video": ("av",),
+    "scale": ("ray",),
+}  # fmt: skip
+BASE = ("numpy", "Pillow", "onnxruntime", "typer", "rich", "huggingface_hub")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _self_test() -> dict[str, Any]:
+    """Verifies the bundled files and answers the bundled photo."""
+    from mien.cli.sources import SAMPLE
+    from mien.hub import bundled_models, read_model_folder
+    from mien.recognizer import EmotionRecognizer
+
+    try:
+        for name in bundled_models():
+            folder = read_model_folder(name)
+            for file in folder.config.files:
+                folder.file(file)
+        start = time.perf_counter()
+        result = EmotionRecognizer().predict(SAMPLE)
+        seconds = time.perf_counter() - start
+    except MienError as error:
+        return {"ok": False, "error": str(error)}
+    faces = [f"{face.emotion} {face.confidence:.0%}" for face in result.faces]
+    return {"ok": len(faces) == 1, "faces": faces, "seconds": round(seconds, 3),
+            "detector": result.detector, "model": result.model}  # fmt: skip
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the installation and say what is missing. Exit code 1: mien cannot answer."""
+    test = _self_test()
+    report = {
+        "mien": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {name: _version(name) for name in BASE},
+        "extras": {
+            extra: [name for name in names if _version(name) is None]
+            for extra, names in EXTRAS.items()
+        },
+        "self_test": test,
+    }
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    if not test["ok"]:
+        print("mien: the self-test failed", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _print(report: dict[str, Any]) -> None:
+    head = (f"mien {report['mien']}", f"Python {report['python']}", report["platform"])
+    lines = [f"{', '.join(head)}, {report['cores']} cores"]
+    lines += [
+        f"  {name:<24} {version or 'MISSING'}" for name, version in report["packages"].items()
+    ]
+    lines.append("extras")
+    for extra, missing in report["extras"].items():
+        state = (
+            "installed"
+            if not missing
+            else f'missing {", ".join(missing)}: pip install "mien[{extra}]"'
+        )
+        lines.append(f"  {extra:<24} {state}")
+    test = report["self_test"]
+    if test["ok"]:
+        lines.append(
+            f"self-test: {test['model']} with {test['detector']} read the bundled photo as "
+            f"{test['faces'][0]} in {test['seconds']} s"
+        )
+    else:
+        lines.append(f"self-test FAILED: {test.get('error') or test.get('faces')}")
+    print("\n".join(lines))

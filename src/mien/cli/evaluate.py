@@ -1,0 +1,113 @@
+"""``mien evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.predict import Format
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mien.evaluate import Evaluation
+
+
+def command(
+    data: Annotated[
+        str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
+    ],
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "valid",
+    format: Annotated[  # noqa: A002 - the flag is --format
+        Format, typer.Option("--format", help="csv: one row a face with its probabilities.")
+    ] = Format.table,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for evaluation.json and predictions.csv."),
+    ] = None,
+    backend: Annotated[str, typer.Option("--backend", help="onnx or torch.")] = "onnx",
+    batch_size: Annotated[int, typer.Option("-b", "--batch-size", min=1)] = 64,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Score a model on labelled faces: accuracy, calibration, classes.
+
+    The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
+    """
+    from mien.atomic import write_text
+    from mien.cli.progress import progress_bar
+    from mien.data import read_manifest
+    from mien.evaluate import evaluate
+    from mien.recognizer import EmotionRecognizer
+
+    if output and not overwrite:
+        for name in ("evaluation.json", "predictions.csv"):
+            if (output / name).exists():
+                raise ConfigError(f"{output / name} exists: type --overwrite, or give another -o.")
+    recognizer = EmotionRecognizer(model, detector="none", backend=backend, batch_size=batch_size)
+    manifest = read_manifest(data)
+    with progress_bar("evaluate", None, quiet=quiet) as advance:
+        evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
+    report = evaluation.to_dict()
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / "evaluation.json", json.dumps(report, indent=2) + "\n")
+        write_text(output / "predictions.csv", evaluation.predictions_csv())
+    if format is Format.json:
+        print(json.dumps(report, indent=2))
+    elif format is Format.csv:
+        print(evaluation.predictions_csv(), end="")
+    else:
+        _print_table(evaluation, report)
+
+
+def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    head = Table(title=f"{evaluation.model} on {evaluation.data}, {evaluation.split}")
+    for column in ("faces", "n", "accuracy", "95 % interval", "macro-F1", "balanced", "ECE", "NLL"):
+        head.add_column(column, justify="left" if column == "faces" else "right")
+    rows = [("all", report)]
+    if report["deduplicated"]:
+        rows.append(("no copy in train", report["deduplicated"]))
+    for name, m in rows:
+        low, high = m["accuracy_ci"]
+        head.add_row(
+            name, str(m["n"]), f"{m['accuracy']:.2%}", f"{low:.2%} to {high:.2%}",
+            f"{m['macro_f1']:.3f}", f"{m['balanced_accuracy']:.3f}", f"{m['ece']:.3f}",
+            f"{m['nll']:.3f}",
+        )  # fmt: skip
+    console.print(head)
+    classes = Table(title="classes")
+    for column in ("class", "faces", "recall", "precision", "F1"):
+        classes.add_column(column, justify="left" if column == "class" else "right")
+    for label, m in report["per_class"].items():
+        classes.add_row(
+            label,
+            str(m["support"]),
+            f"{m['recall']:.1%}",
+            f"{m['precision']:.1%}",
+            f"{m['f1']:.3f}",
+        )
+    console.print(classes)
+    confusion = Table(title="confusion (rows: true, columns: predicted)")
+    confusion.add_column("")
+    for label in evaluation.labels:
+        confusion.add_column(label[:9], justify="right")
+    for index, (label, counts) in enumerate(
+        zip(evaluation.labels, report["confusion"]["counts"], strict=True)
+    ):
+        cells = [
+            f"[bold]{c}[/]" if i == index else (str(c) if c else "·") for i, c in enumerate(counts)
+        ]
+        confusion.add_row(label, *cells)
+    console.print(confusion)

@@ -1,0 +1,104 @@
+"""``mien models``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from mien.errors import MissingExtraError
+
+_DETECTORS = {
+    "haar": "OpenCV's frontal face cascade; works offline",
+    "none": "no search: each picture is one face already",
+    "yunet": "OpenCV Zoo's YuNet, fetched once; yunet:FILE takes a local copy",
+}
+
+
+def command(
+    architectures: Annotated[
+        bool, typer.Option("--architectures", help="List the networks to train (needs train).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List models, architectures, detectors and label schemas."""
+    listing = _architectures() if architectures else _models()
+    if as_json:
+        print(json.dumps(listing, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for title, rows in listing.items():
+        table = Table(title=title, title_justify="left")
+        for column in rows[0]:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(str(value) for value in row.values()))
+        console.print(table)
+
+
+def _percent(scores: dict[str, Any]) -> str:
+    if not scores:
+        return "not measured"
+    low, high = scores["accuracy_ci"]
+    return f"{scores['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _models() -> dict[str, list[dict[str, Any]]]:
+    from mien.faces import DEFAULT_DETECTOR, detector_names
+    from mien.hub import DEFAULT_MODEL, ONNX, bundled_models, read_model_folder
+    from mien.labels import SCHEMAS
+
+    models = []
+    for name in bundled_models():
+        config = read_model_folder(name).config
+        valid = config.metrics.get("valid", {})
+        models.append(
+            {
+                "model": name + (" (default)" if name == DEFAULT_MODEL else ""),
+                "labels": len(config.schema),
+                "input": f"{config.preprocessing.size} px {config.preprocessing.color}",
+                "MB": round(config.files[ONNX]["bytes"] / 1e6, 1),
+                "valid accuracy": _percent(valid),
+                "data": config.data,
+            }
+        )
+    return {
+        "bundled models": models,
+        "detectors": [
+            {
+                "detector": name + (" (default)" if name == DEFAULT_DETECTOR else ""),
+                "what": _DETECTORS.get(name, "registered by another package"),
+            }
+            for name in detector_names()
+        ],
+        "label schemas": [
+            {"schema": schema.name, "labels": " ".join(schema.labels)}
+            for schema in SCHEMAS.values()
+        ],
+    }
+
+
+def _architectures() -> dict[str, list[dict[str, Any]]]:
+    try:
+        from mien.models import create_model, list_models, model_spec
+        from mien.models.mienet import count_macs, count_parameters
+    except ImportError as error:
+        raise MissingExtraError("listing architectures", "train", error.name) from error
+    rows = []
+    for name in list_models():
+        p = model_spec(name).preprocessing
+        network = create_model(name, num_classes=8)
+        rows.append(
+            {
+                "architecture": name,
+                "input": f"{p.size} px {p.color}",
+                "parameters": f"{count_parameters(network) / 1e6:.2f}M",
+                "MACs": f"{count_macs(network, (p.channels, p.size, p.size)) / 1e6:.0f}M",
+                "what": model_spec(name).summary,
+            }
+        )
+    return {"architectures": rows}

@@ -1,0 +1,107 @@
+"""``mien predict``."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.errors import InputError
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Photos, folders, globs, 'sample' for the bundled photo, or - for a list of "
+            "paths on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("-s", "--source", help="Same as a plain argument.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector", help="Face detector: NAME or NAME:FILE; none: pictures are faces already."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Answer in hes3, fer7 or ferplus8.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder (or one file) for annotated pictures."),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the flag is --format
+        Format, typer.Option("--format", help="json: one object a line and picture.")
+    ] = Format.table,
+    min_face: Annotated[
+        int | None, typer.Option("--min-face", help="Smallest face to look for, pixels.", min=1)
+    ] = None,
+    backend: Annotated[str, typer.Option("--backend", help="onnx or torch.")] = "onnx",
+    batch_size: Annotated[
+        int, typer.Option("-b", "--batch-size", help="Faces a network run.", min=1)
+    ] = 64,
+    workers: Annotated[
+        int, typer.Option("-j", "--workers", help="Threads that decode and detect; 0: all.", min=0)
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Find faces in photos and read their expressions.
+
+    One bad picture among many becomes a row with its error and exit code 1; the rest is answered.
+    """
+    from mien.cli.progress import progress_bar
+    from mien.cli.sources import Outputs, collect
+    from mien.cli.writers import make_writer
+    from mien.recognizer import EmotionRecognizer
+
+    items = collect([*(sources or []), *(source or [])])
+    if not items:
+        raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
+    outputs = Outputs(output, items, overwrite=overwrite) if output else None
+    options = {"detector": detector} if detector else {}
+    recognizer = EmotionRecognizer(
+        model,
+        labels=labels,
+        backend=backend,
+        batch_size=batch_size,
+        min_face=min_face,
+        **options,  # type: ignore[arg-type]
+    )
+    failed = 0
+    writer = make_writer(format.value, items, recognizer.labels)
+    with progress_bar("predict", len(items), quiet=quiet) as advance:
+        stream = recognizer.stream(
+            (item.path for item in items), workers=workers or None, keep_images=outputs is not None
+        )
+        for item, (result, image_rgb) in zip(items, stream, strict=True):
+            failed += hasattr(result, "error")
+            writer(result)
+            if outputs is not None and image_rgb is not None:
+                outputs.save(item, result.draw(image_rgb))  # type: ignore[union-attr]
+            advance(1)
+    if failed:
+        sys.stdout.flush()
+        what = "picture" if len(items) == 1 else f"of {len(items)} pictures"
+        print(f"mien: {failed} {what} could not be read", file=sys.stderr)
+        raise typer.Exit(1)

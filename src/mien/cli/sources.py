@@ -1,0 +1,114 @@
+"""What a person types as pictures, and where annotated copies go."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import ConfigError, InputError
+from mien.hub import ASSETS
+from mien.images import IMAGE_SUFFIXES, list_images, save_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: The photo that travels with the package; see ``assets/sample/README.md`` for its credit.
+SAMPLE = ASSETS / "sample" / "astronaut.jpg"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to read: its path, and its path below the folder that was named."""
+
+    path: Path
+    relative: Path
+
+
+def collect(words: Iterable[str]) -> list[Item]:
+    """Turns arguments into pictures: files, folders, globs, ``sample``, ``-`` (paths on stdin).
+
+    A name that does not exist stays in the list and becomes an error row.
+
+    Raises:
+        InputError: If a folder or glob holds no picture.
+    """
+    items: list[Item] = []
+    for word in words:
+        if word == "-":
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            items += [Item(Path(line), Path(Path(line).name)) for line in lines if line.strip()]
+            continue
+        path = Path(word).expanduser()
+        if word == "sample" and not path.exists():
+            path = SAMPLE
+        is_glob = any(mark in word for mark in "*?[") and not path.exists()
+        if path.is_dir() or is_glob:
+            found = list_images(path if path.is_dir() else word)
+            if not found:
+                raise InputError(
+                    f"{word}: no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}."
+                )
+            root = path if path.is_dir() else None
+            items += [
+                Item(entry, entry.relative_to(root) if root else Path(entry.name))
+                for entry in found
+            ]
+        else:
+            items.append(Item(path, Path(path.name or "picture")))
+    return items
+
+
+class Outputs:
+    """Files for annotated pictures; all names are settled before the first is written.
+
+    Args:
+        target: A folder, or a file name with an image suffix for a single picture.
+        items: The pictures.
+        overwrite: Replace files that exist.
+
+    Raises:
+        ConfigError: If files exist, or one file is given for several pictures.
+    """
+
+    def __init__(self, target: Path, items: list[Item], *, overwrite: bool) -> None:
+        self._overwrite = overwrite
+        single = target.suffix.lower() in IMAGE_SUFFIXES and not target.is_dir()
+        if single and len(items) > 1:
+            raise ConfigError(
+                f"--output {target} is one file for {len(items)} pictures: give a folder."
+            )
+        self._paths: dict[Item, Path] = {}
+        taken: set[Path] = set()
+        for item in items:
+            suffix = item.relative.suffix.lower()
+            keep = suffix in {".jpg", ".jpeg", ".png", ".webp"}
+            path = (
+                target if single else target / item.relative.with_suffix(suffix if keep else ".png")
+            )
+            number = 2
+            while path in taken:
+                path = path.with_name(f"{item.relative.stem}-{number}{path.suffix}")
+                number += 1
+            taken.add(path)
+            self._paths[item] = path
+        existing = [path for path in taken if path.exists()]
+        if existing and not overwrite:
+            raise ConfigError(
+                f"{min(existing)} exists already ({len(existing)} file(s) would be replaced): "
+                "type --overwrite, or give another --output."
+            )
+        inputs = {item.path.resolve() for item in items}
+        same = [path for path in taken if path.resolve() in inputs]
+        if same:
+            raise ConfigError(f"--output would replace the picture {min(same)}: give another.")
+
+    def save(self, item: Item, image_rgb: NDArray[np.uint8]) -> None:
+        """Writes the annotated copy of one picture, whole or not at all."""
+        path = self._paths[item]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(path, image_rgb, overwrite=self._overwrite)

@@ -1,0 +1,260 @@
+"""Metrics of classification and calibration: pure functions on arrays.
+
+Shapes: N faces, K classes. ``class_ids`` and ``predicted`` are int (N,), ``probs`` float (N, K)
+with rows summing to 1, ``targets`` float (N, K) distributions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.floating[Any]]
+
+_TINY = 1e-12
+
+
+def _same_length(**arrays: NDArray[Any]) -> None:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise DataError(f"expected as many rows in each array; got {lengths}.")
+    if 0 in lengths.values():
+        raise DataError("a metric of no faces is not defined: give at least one.")
+
+
+def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Returns log-probabilities of logits (..., K) divided by a temperature."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)
+    logs: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+    return logs
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Returns probabilities of logits (..., K) divided by a temperature.
+
+    >>> softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    return np.exp(log_softmax(logits, temperature))
+
+
+def accuracy(class_ids: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Returns the share of faces whose predicted class is the true one.
+
+    Raises:
+        DataError: If the lengths differ or there is no face.
+
+    >>> accuracy(np.array([0, 1, 1]), np.array([0, 1, 0]))
+    0.6666666666666666
+    """
+    _same_length(class_ids=class_ids, predicted=predicted)
+    return float(np.mean(class_ids == predicted))
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Returns Wilson's score interval of a share (Wilson 1927).
+
+    Raises:
+        DataError: If ``n`` is below 1 or ``successes`` not within 0..n.
+
+    >>> tuple(round(x, 4) for x in wilson_interval(8, 10))
+    (0.4902, 0.9433)
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise DataError(f"expected 0 <= successes <= n and n >= 1; got {successes} of {n}.")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def bootstrap_interval(
+    score: Callable[..., float],
+    *arrays: NDArray[Any],
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Returns the percentile bootstrap interval of a score of rows drawn with replacement.
+
+    Args:
+        score: Called with the resampled arrays.
+        *arrays: Arrays of N rows each.
+        resamples: How often to draw.
+        confidence: Share of the scores inside.
+        seed: Seed of the draws.
+
+    Raises:
+        DataError: If the lengths differ or there is no row.
+    """
+    _same_length(**{f"array {index}": array for index, array in enumerate(arrays)})
+    rng = np.random.default_rng(seed)
+    n = len(arrays[0])
+    draws = (rng.integers(0, n, n) for _ in range(resamples))
+    scores = [score(*(array[rows] for array in arrays)) for rows in draws]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(scores, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def confusion_matrix(
+    class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
+) -> NDArray[np.int64]:
+    """Returns counts (K, K); rows are true classes, columns predicted ones.
+
+    Raises:
+        DataError: If the lengths differ, there is no face, or a class is not in 0..K-1.
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    _same_length(class_ids=class_ids, predicted=predicted)
+    both = np.concatenate([class_ids, predicted])
+    if both.min() < 0 or both.max() >= num_classes:
+        raise DataError(
+            f"classes must lie in 0..{num_classes - 1}; got {both.min()}..{both.max()}."
+        )
+    flat = np.bincount(class_ids * num_classes + predicted, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores by class, each (K,); 0 where a ratio has no denominator."""
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: NDArray[np.int64]
+
+
+def per_class(confusion: NDArray[np.int64]) -> ClassScores:
+    """Returns precision, recall, F1 and support by class of a confusion matrix (K, K)."""
+    hits = np.diag(confusion).astype(np.float64)
+    support, claimed = confusion.sum(axis=1), confusion.sum(axis=0)
+    recall = hits / np.maximum(support, 1)
+    precision = hits / np.maximum(claimed, 1)
+    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    return ClassScores(precision, recall, f1, support)
+
+
+def macro_f1(class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> float:
+    """Returns the mean F1 of the classes that occur, as true or as predicted class."""
+    confusion = confusion_matrix(class_ids, predicted, num_classes)
+    occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    return float(per_class(confusion).f1[occurs].mean())
+
+
+def balanced_accuracy(
+    class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
+) -> float:
+    """Returns the mean recall of the classes that truly occur."""
+    scores = per_class(confusion_matrix(class_ids, predicted, num_classes))
+    return float(scores.recall[scores.support > 0].mean())
+
+
+def top_k_accuracy(class_ids: NDArray[np.int64], probs: Floats, k: int) -> float:
+    """Returns the share of faces whose true class is among the ``k`` most probable."""
+    _same_length(class_ids=class_ids, probs=probs)
+    best = np.argsort(-probs, axis=1, kind="stable")[:, :k]
+    return float(np.mean((best == class_ids[:, None]).any(axis=1)))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy in equal bins of 0..1, each (bins,); 0 in empty bins."""
+
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def reliability_bins(probs: Floats, class_ids: NDArray[np.int64], bins: int = 15) -> Reliability:
+    """Bins faces by the probability of their top class: (low, high], as Guo et al. 2017 do."""
+    _same_length(probs=probs, class_ids=class_ids)
+    confidence = probs.max(axis=1)
+    hit = probs.argmax(axis=1) == class_ids
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    at_least_one = np.maximum(count, 1)
+    return Reliability(
+        count.astype(np.int64),
+        np.bincount(index, weights=confidence, minlength=bins) / at_least_one,
+        np.bincount(index, weights=hit.astype(np.float64), minlength=bins) / at_least_one,
+    )
+
+
+def expected_calibration_error(
+    probs: Floats, class_ids: NDArray[np.int64], bins: int = 15
+) -> float:
+    """Returns the mean gap of confidence and accuracy, weighted by faces (Guo et al. 2017).
+
+    >>> expected_calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
+    True
+    """
+    found = reliability_bins(probs, class_ids, bins)
+    gaps = np.abs(found.accuracy - found.confidence) * found.count
+    return float(gaps.sum() / found.count.sum())
+
+
+def negative_log_likelihood(probs: Floats, class_ids: NDArray[np.int64]) -> float:
+    """Returns the mean of -log p(true class), in nats."""
+    _same_length(probs=probs, class_ids=class_ids)
+    chosen = probs[np.arange(len(probs)), class_ids]
+    return float(-np.log(np.maximum(chosen, _TINY)).mean())
+
+
+def cross_entropy(probs: Floats, targets: Floats) -> float:
+    """Returns the mean cross-entropy of predictions against target distributions, in nats."""
+    _same_length(probs=probs, targets=targets)
+    return float(-(targets * np.log(np.maximum(probs, _TINY))).sum(axis=1).mean())
+
+
+def brier_score(probs: Floats, targets: Floats) -> float:
+    """Returns the mean squared distance of predictions and targets, from 0 to 2 (Brier 1950)."""
+    _same_length(probs=probs, targets=targets)
+    return float(((probs - targets) ** 2).sum(axis=1).mean())
+
+
+def fit_temperature(logits: Floats, class_ids: NDArray[np.int64]) -> float:
+    """Returns the temperature that minimises the negative log-likelihood (Guo et al. 2017).
+
+    The likelihood has one minimum along the inverse temperature, in which it is convex: a
+    golden-section search on its logarithm, from 0.05 to 20, finds it.
+
+    Args:
+        logits: (N, K).
+        class_ids: (N,).
+
+    Raises:
+        DataError: If the lengths differ or there is no face.
+    """
+    _same_length(logits=logits, class_ids=class_ids)
+    rows = np.arange(len(class_ids))
+
+    def loss(log_temperature: float) -> float:
+        return float(-log_softmax(logits, math.exp(log_temperature))[rows, class_ids].mean())
+
+    low, high = math.log(0.05), math.log(20.0)
+    ratio = (math.sqrt(5) - 1) / 2
+    while high - low > 1e-5:
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) <= loss(right):
+            high = right
+        else:
+            low = left
+    return math.exp((low + high) / 2)

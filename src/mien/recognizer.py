@@ -1,0 +1,339 @@
+"""``EmotionRecognizer``: pictures in, faces with emotion probabilities out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.backends import Backend, open_backend
+from mien.errors import ConfigError, InputError, MienError
+from mien.faces import DEFAULT_DETECTOR, FaceDetector, crop_box, get_detector
+from mien.hub import ModelConfig, read_model_folder
+from mien.images import ImageLimits, decode
+from mien.labels import LabelSchema, get_schema, map_probs
+from mien.metrics import softmax
+from mien.preprocess import crop_faces, normalize
+from mien.results import ErrorResult, FaceEmotion, ImageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.faces import Detections
+    from mien.images import ImageSource
+
+#: Pictures that wait for a batch to fill, at most: bounds memory and delay of a long stream.
+_MAX_WAITING = 32
+
+
+@dataclass
+class _Prepared:
+    """A picture that is decoded, searched and cropped, but not classified yet."""
+
+    source: str
+    size: tuple[int, int] = (0, 0)
+    detections: Detections | None = None
+    crops: NDArray[np.uint8] | None = None
+    image_rgb: NDArray[np.uint8] | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    error: MienError | None = None
+
+
+Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
+
+
+class EmotionRecognizer:
+    """Finds faces and reads their expressions.
+
+    One recognizer may be used from any number of threads. Pictures are RGB at this border; arrays
+    in OpenCV's channel order need ``bgr=True``.
+
+    Args:
+        model: A model folder, the name of a bundled model, or None for the default one.
+        detector: A detector's name (``mien models`` lists them), ``NAME:FILE``, or an object
+            with the detector protocol. ``"none"``: each picture is one face already.
+        labels: Schema to answer in (``"ferplus8"``, ``"fer7"``, ``"hes3"`` or a LabelSchema);
+            None: the model's own.
+        backend: ``"onnx"``, or ``"torch"`` with the ``train`` extra.
+        threads: Threads inside one network run; 0: as many as there are cores.
+        batch_size: Faces the network takes at once.
+        min_face: Smallest face to look for, in pixels of the picture; None: the detector's own.
+        max_faces: Most faces to keep a picture; None: all.
+        limits: How large a picture to accept.
+
+    Raises:
+        ConfigError: If a name or number is unknown or impossible.
+        ModelError: If the model or detector cannot be loaded.
+        MissingExtraError: If the backend or detector is not installed.
+
+    >>> recognizer = EmotionRecognizer(detector="none")
+    >>> result = recognizer.predict(np.zeros((48, 48, 3), np.uint8))
+    >>> len(result.faces), round(sum(result.faces[0].probs.values()), 6)
+    (1, 1.0)
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        detector: str | FaceDetector = DEFAULT_DETECTOR,
+        labels: str | LabelSchema | None = None,
+        backend: str = "onnx",
+        threads: int = 0,
+        batch_size: int = 64,
+        min_face: int | None = None,
+        max_faces: int | None = None,
+        limits: ImageLimits | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
+        if max_faces is not None and max_faces < 1:
+            raise ConfigError(f"max_faces must be at least 1; got {max_faces}.")
+        folder = read_model_folder(model)
+        self.config: ModelConfig = folder.config
+        self.schema = (
+            get_schema(labels) if isinstance(labels, str) else labels or self.config.schema
+        )
+        # An impossible mapping is refused here, not at the first face.
+        map_probs(np.full((1, len(self.config.schema)), 1.0), self.config.schema, self.schema)
+        self.detector = get_detector(detector) if isinstance(detector, str) else detector
+        self.backend: Backend = open_backend(folder, backend, threads=threads)
+        self.batch_size = batch_size
+        self._search: dict[str, Any] = {
+            name: value
+            for name, value in (("min_face", min_face), ("max_faces", max_faces))
+            if value is not None
+        }
+        self._limits = limits or ImageLimits()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it answers in, in the order of the probabilities."""
+        return self.schema.labels
+
+    def predict(self, source: ImageSource, *, bgr: bool = False) -> ImageResult:
+        """Reads one picture.
+
+        Args:
+            source: Path, bytes, binary file, PIL image, or array (see :func:`mien.images.decode`).
+            bgr: An array's channels are in OpenCV's order.
+
+        Returns:
+            The faces, most certain first; ``faces`` is empty where none was found.
+
+        Raises:
+            InputError: If the picture cannot be read.
+        """
+        prepared = self._prepare(source, bgr=bgr, keep_image=False)
+        if prepared.error is not None:
+            raise prepared.error
+        return self._classify([prepared])[0]
+
+    def predict_many(
+        self, sources: Iterable[ImageSource], *, bgr: bool = False, workers: int | None = None
+    ) -> Iterator[ImageResult | ErrorResult]:
+        """Reads many pictures, several at a time, in their order.
+
+        Decoding and detection run in threads beside the network, which takes the faces of
+        several pictures at once. Memory stays bounded however long the stream is. A picture that
+        cannot be read gives an :class:`ErrorResult` in its place.
+
+        Args:
+            sources: Pictures as for :meth:`predict`.
+            bgr: Arrays' channels are in OpenCV's order.
+            workers: Threads that decode and detect; None: as many as there are cores.
+
+        Yields:
+            One result for each picture.
+        """
+        for result, _ in self.stream(sources, bgr=bgr, workers=workers):
+            yield result
+
+    def stream(
+        self,
+        sources: Iterable[ImageSource],
+        *,
+        bgr: bool = False,
+        workers: int | None = None,
+        keep_images: bool = False,
+    ) -> Iterator[Prediction]:
+        """As :meth:`predict_many`, with the decoded picture beside each result when asked for.
+
+        Yields:
+            ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
+        """
+        threads = workers or os.cpu_count() or 1
+        waiting: list[_Prepared] = []
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            futures: deque[Future[_Prepared]] = deque()
+            iterator = iter(sources)
+
+            def fill() -> None:
+                for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
+                    futures.append(
+                        pool.submit(self._prepare, source, bgr=bgr, keep_image=keep_images)
+                    )
+
+            try:
+                fill()
+                while futures:
+                    waiting.append(futures.popleft().result())
+                    fill()
+                    faces = sum(len(item.crops) for item in waiting if item.crops is not None)
+                    if faces >= self.batch_size or len(waiting) >= _MAX_WAITING:
+                        yield from self._answer(waiting)
+                        waiting = []
+                yield from self._answer(waiting)
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def predict_faces(
+        self, faces: Sequence[ImageSource], *, bgr: bool = False
+    ) -> NDArray[np.float64]:
+        """Reads pictures that show one face each, cropped already; no detection.
+
+        Args:
+            faces: N pictures as for :meth:`predict`; of each the largest centred square is taken.
+            bgr: Arrays' channels are in OpenCV's order.
+
+        Returns:
+            float64 (N, L), rows sum to 1, columns in the order of :attr:`labels`.
+
+        Raises:
+            InputError: If a picture cannot be read.
+        """
+        from mien.data.faces import whole_box
+
+        p = self.config.preprocessing
+        crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
+        for index, face in enumerate(faces):
+            image_rgb = decode(face, limits=self._limits, bgr=bgr and isinstance(face, np.ndarray))
+            height, width = image_rgb.shape[:2]
+            crops[index] = crop_faces(image_rgb, [whole_box(width, height)], p)[0]
+        return self.probs(self.logits(crops))
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Runs the network on crops of its own size: uint8 (N, S, S, C) to float32 (N, K)."""
+        parts = [
+            self.backend.run(
+                normalize(crops[start : start + self.batch_size], self.config.preprocessing)
+            ).logits
+            for start in range(0, len(crops), self.batch_size)
+        ]
+        return (
+            np.concatenate(parts) if parts else np.zeros((0, len(self.config.schema)), np.float32)
+        )
+
+    def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`labels`."""
+        calibrated = softmax(logits, temperature=self.config.temperature)
+        return map_probs(calibrated, self.config.schema, self.schema)
+
+    def _prepare(self, source: ImageSource, *, bgr: bool, keep_image: bool) -> _Prepared:
+        prepared = _Prepared(_describe(source))
+        clock = _Clock(prepared.timings_ms)
+        try:
+            image_rgb = decode(
+                source, limits=self._limits, bgr=bgr and isinstance(source, np.ndarray)
+            )
+            clock.lap("decode")
+            detections = self.detector.detect(image_rgb, **self._search)
+            clock.lap("detect")
+            boxes = [
+                crop_box(box, self.detector.framing, margin=self.config.crop_margin)
+                for box in detections.boxes_xyxy
+            ]
+            prepared.crops = crop_faces(
+                image_rgb, np.reshape(boxes, (-1, 4)), self.config.preprocessing
+            )
+            clock.lap("crop")
+        except InputError as error:
+            prepared.error = error
+            return prepared
+        prepared.size = (image_rgb.shape[1], image_rgb.shape[0])
+        prepared.detections = detections
+        prepared.image_rgb = image_rgb if keep_image else None
+        return prepared
+
+    def _answer(self, waiting: list[_Prepared]) -> Iterator[Prediction]:
+        results = iter(self._classify([item for item in waiting if item.error is None]))
+        for item in waiting:
+            if item.error is None:
+                yield next(results), item.image_rgb
+            else:
+                yield ErrorResult(item.source, str(item.error), type(item.error).__name__), None
+
+    def _classify(self, prepared: list[_Prepared]) -> list[ImageResult]:
+        crops = [item.crops for item in prepared if item.crops is not None and len(item.crops)]
+        start = time.perf_counter()
+        probs = (
+            self.probs(self.logits(np.concatenate(crops)))
+            if crops
+            else np.zeros((0, len(self.schema)))
+        )
+        per_face = (time.perf_counter() - start) * 1000 / max(len(probs), 1)
+        results, first = [], 0
+        for item in prepared:
+            count = 0 if item.crops is None else len(item.crops)
+            item.timings_ms["run"] = round(per_face * count, 3)
+            results.append(self._result(item, probs[first : first + count]))
+            first += count
+        return results
+
+    def _result(self, item: _Prepared, probs: NDArray[np.float64]) -> ImageResult:
+        found = item.detections
+        faces = [
+            FaceEmotion.from_probs(
+                self.labels,
+                probs[index],
+                box_xyxy=found.boxes_xyxy[index],
+                detection_score=found.scores[index],
+                landmarks=None if found.landmarks is None else found.landmarks[index],
+            )
+            for index in range(len(probs))
+            if found is not None
+        ]
+        return ImageResult(
+            source=item.source,
+            width=item.size[0],
+            height=item.size[1],
+            faces=tuple(faces),
+            model=self.config.name,
+            detector=self.detector.name,
+            timings_ms=item.timings_ms,
+        )
+
+
+class _Clock:
+    """Writes milliseconds between laps into a dict."""
+
+    def __init__(self, timings_ms: dict[str, float]) -> None:
+        self._timings_ms = timings_ms
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._timings_ms[name] = round((now - self._last) * 1000, 3)
+        self._last = now
+
+
+def _describe(source: ImageSource) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "<bytes>"
+    if isinstance(source, np.ndarray):
+        return "<array>"
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return name if isinstance(name, str) and name else f"<{type(source).__name__}>"

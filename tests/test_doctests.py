@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import mien
+
+EXTRAS = {"train", "models", "export", "explain", "serve", "demo", "video", "scale", "__main__"}
+NAMES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(mien.__path__, "mien.")
+    if module.name.split(".")[1] not in EXTRAS and module.name != "mien.backends.torch"
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_in_docstrings(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_most_public_modules_have_examples() -> None:
+    with_examples = [
+        name
+        for name in NAMES
+        if any(t.examples for t in doctest.DocTestFinder().find(importlib.import_module(name)))
+    ]
+    assert len(with_examples) >= 10
+
+
+def test_every_public_name_loads() -> None:
+    for name in mien.__all__:
+        assert getattr(mien, name) is not None
+    assert set(mien.__all__) <= set(dir(mien))
+    with pytest.raises(AttributeError, match="Recogniser"):
+        _ = mien.Recogniser

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mien.errors import ConfigError, DataError, MienError, MissingExtraError
+from mien.labels import FER7, FERPLUS8, HES3, SCHEMAS, LabelSchema, get_schema, map_probs
+
+
+@pytest.mark.parametrize(("source", "target"), list(itertools.permutations(SCHEMAS.values(), 2)))
+def test_every_pair_of_known_schemas_maps(source: LabelSchema, target: LabelSchema) -> None:
+    probs = np.random.default_rng(0).dirichlet(np.ones(len(source)), 20)
+    mapped = map_probs(probs, source, target)
+    assert mapped.shape == (20, len(target))
+    assert mapped.sum(axis=1) == pytest.approx(np.ones(20))
+
+
+def test_mapping_follows_names_not_positions() -> None:
+    for label in FER7.labels:
+        probs = np.eye(8)[[FERPLUS8.index(label)]]
+        assert FER7.labels[int(map_probs(probs, FERPLUS8, FER7)[0].argmax())] == label
+
+
+def test_contempt_goes_where_fer2013_put_it() -> None:
+    mapped = map_probs(np.eye(8)[[7]], FERPLUS8, FER7)[0]
+    assert mapped.sum() == pytest.approx(1)
+    assert mapped[FER7.index("anger")] == pytest.approx(47 / 119)
+
+
+def test_nothing_left_gives_equal_shares() -> None:
+    mapped = map_probs(np.eye(8)[[FERPLUS8.index("neutral")]], FERPLUS8, HES3)
+    assert mapped[0] == pytest.approx(np.full(3, 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "label"),
+    [("Happy", "happiness"), (" ANGRY ", "anger"), ("fearful", "fear"), ("sad", "sadness")],
+)
+def test_aliases_are_known(spelling: str, label: str) -> None:
+    assert FERPLUS8.index(spelling) == FERPLUS8.labels.index(label)
+    assert spelling in FERPLUS8
+
+
+def test_unknown_label_names_the_closest() -> None:
+    with pytest.raises(DataError, match="happiness"):
+        FERPLUS8.index("hapiness")
+    assert "hapiness" not in FERPLUS8
+    assert 3 not in FERPLUS8
+
+
+@pytest.mark.parametrize(
+    ("labels", "aliases"),
+    [
+        ((), {}),
+        (("one",), {}),
+        (("a", "a"), {}),
+        (("a", "A"), {}),
+        (("a", ""), {}),
+        (("a", "b"), {"a": ("b",)}),
+        (("a", "b"), {"a": ("x",), "b": ("X",)}),
+        (("a", "b"), {"c": ("x",)}),
+    ],
+)
+def test_impossible_schema_is_refused(labels: tuple[str, ...], aliases: dict) -> None:
+    with pytest.raises(ConfigError):
+        LabelSchema("x", labels, aliases)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"labels": "ab"}, {"labels": 3}, {"labels": ["a", 3]}, {"labels": ["a", None]}]
+)
+def test_damaged_schema_is_refused(value: dict) -> None:
+    with pytest.raises(ConfigError):
+        LabelSchema.from_dict(value)
+
+
+def test_round_trip() -> None:
+    for schema in SCHEMAS.values():
+        back = LabelSchema.from_dict(schema.to_dict())
+        assert back == schema
+        assert back.aliases == dict(schema.aliases)
+
+
+def test_unknown_schema_names_the_closest() -> None:
+    with pytest.raises(ConfigError, match="ferplus8"):
+        get_schema("ferplus")
+
+
+def test_missing_extra_names_the_command() -> None:
+    error = MissingExtraError("training", "train", "torch")
+    assert isinstance(error, (MienError, ImportError))
+    assert 'pip install "mien[train]"' in str(error)
+    assert "torch" in str(error)

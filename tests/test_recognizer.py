@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien import ConfigError, EmotionRecognizer, ErrorResult, ImageResult, InputError
+from mien.cli.sources import SAMPLE
+from mien.faces import Detections, Framing
+from mien.images import decode
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> EmotionRecognizer:
+    return EmotionRecognizer()
+
+
+@pytest.fixture(scope="module")
+def ready() -> EmotionRecognizer:
+    return EmotionRecognizer(detector="none")
+
+
+def _faces(n: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (48, 48, 3), dtype=np.uint8) for _ in range(n)]
+
+
+class Corners:
+    """Finds as many faces as the picture is tens of pixels wide: a detector with known answers."""
+
+    name = "corners"
+    framing = Framing()
+
+    def detect(
+        self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
+    ) -> Detections:
+        count = image_rgb.shape[1] // 10
+        boxes = [[10 * i, 0, 10 * i + 10, 10] for i in range(count)]
+        found = Detections(np.reshape(boxes, (-1, 4)), np.full(count, 0.5))
+        return found.keep(min_face=0, max_faces=max_faces)
+
+
+def test_sample_photo_shows_one_happy_face(recognizer: EmotionRecognizer) -> None:
+    result = recognizer.predict(SAMPLE)
+    assert [face.emotion for face in result.faces] == ["happiness"]
+    x1, y1, x2, y2 = result.faces[0].box_xyxy
+    assert x1 < 224 < x2
+    assert y1 < 115 < y2
+    assert set(result.timings_ms) == {"decode", "detect", "crop", "run"}
+
+
+def test_every_form_of_a_picture_gives_the_same_answer(recognizer: EmotionRecognizer) -> None:
+    rgb = decode(SAMPLE)
+    expected = recognizer.predict(rgb).faces
+    with SAMPLE.open("rb") as stream:
+        forms = [str(SAMPLE), SAMPLE, SAMPLE.read_bytes(), stream, Image.open(SAMPLE)]
+        for form in forms:
+            assert recognizer.predict(form).faces == expected
+    assert recognizer.predict(rgb[:, :, ::-1], bgr=True).faces == expected
+
+
+def test_predict_faces_equals_detector_none(ready: EmotionRecognizer) -> None:
+    faces = _faces(5)
+    probs = ready.predict_faces(faces)
+    assert probs.shape == (5, 8)
+    assert probs.sum(axis=1) == pytest.approx(np.ones(5))
+    for row, face in zip(probs, faces, strict=True):
+        answer = ready.predict(face).faces[0]
+        assert list(answer.probs.values()) == pytest.approx(row.tolist(), abs=1e-5)
+
+
+def test_batching_across_pictures_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    pictures = [
+        rng.integers(0, 256, (20, int(width), 3), dtype=np.uint8)
+        for width in rng.integers(1, 90, 40)
+    ]
+    small = EmotionRecognizer(detector=Corners(), batch_size=3)
+    large = EmotionRecognizer(detector=Corners(), batch_size=500)
+    alone = [small.predict(picture) for picture in pictures]
+    assert [len(result.faces) for result in alone] == [p.shape[1] // 10 for p in pictures]
+    for together in (list(small.predict_many(pictures)), list(large.predict_many(pictures))):
+        for one, other in zip(alone, together, strict=True):
+            assert isinstance(other, ImageResult)
+            assert (one.width, one.height) == (other.width, other.height)
+            for a, b in zip(one.faces, other.faces, strict=True):
+                assert a.box_xyxy == b.box_xyxy
+                assert list(a.probs.values()) == pytest.approx(list(b.probs.values()), abs=1e-5)
+
+
+def test_bad_picture_becomes_an_error_in_its_place(ready: EmotionRecognizer) -> None:
+    results = list(ready.predict_many([_faces(1)[0], b"no picture", "missing.jpg", SAMPLE]))
+    kinds = [type(result) for result in results]
+    assert kinds == [ImageResult, ErrorResult, ErrorResult, ImageResult]
+    assert "missing.jpg" in results[2].source
+    with pytest.raises(InputError):
+        ready.predict(b"no picture")
+
+
+def test_one_recognizer_answers_many_threads_alike(recognizer: EmotionRecognizer) -> None:
+    expected = recognizer.predict(SAMPLE).faces
+    start = threading.Barrier(6)
+
+    def work(_: int) -> list[tuple[mien.FaceEmotion, ...]]:
+        start.wait()
+        return [recognizer.predict(SAMPLE).faces for _ in range(3)]
+
+    with ThreadPoolExecutor(6) as pool:
+        for answers in pool.map(work, range(6)):
+            assert answers == [expected] * 3
+
+
+def test_long_stream_is_read_as_it_is_answered(ready: EmotionRecognizer) -> None:
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield _faces(1)[0]
+
+    stream = ready.predict_many(endless(), workers=2)
+    for _ in range(100):
+        next(stream)
+    stream.close()
+    assert read < 250
+
+
+@pytest.mark.parametrize("labels", ["hes3", "fer7", "ferplus8", mien.HES3])
+def test_labels_map_to_another_schema(labels: str | mien.LabelSchema) -> None:
+    mapped = EmotionRecognizer(detector="none", labels=labels)
+    probs = mapped.predict_faces(_faces(3))
+    assert probs.shape == (3, len(mapped.labels))
+    assert probs.sum(axis=1) == pytest.approx(np.ones(3))
+
+
+def test_no_face_is_a_result_not_an_error(recognizer: EmotionRecognizer) -> None:
+    result = recognizer.predict(np.full((100, 100, 3), 127, np.uint8))
+    assert result.faces == ()
+
+
+def test_max_faces_keeps_that_many() -> None:
+    recognizer = EmotionRecognizer(detector=Corners(), max_faces=2)
+    assert len(recognizer.predict(np.zeros((20, 90, 3), np.uint8)).faces) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"max_faces": 0}, "max_faces"),
+        ({"labels": "hes4"}, "hes3"),
+        ({"detector": "har"}, "haar"),
+        ({"backend": "onxn"}, "onnx"),
+        ({"labels": mien.LabelSchema("x", ("cat", "dog"))}, "no label in common"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        EmotionRecognizer(**options)
+
+
+def test_engines_agree_from_the_same_files(shared: Path) -> None:
+    """The golden set: photos through detection, and ready faces, in torch and in ONNX Runtime."""
+    pytest.importorskip("torch")
+    from mien.data import read_manifest
+
+    onnx, torch = (EmotionRecognizer(backend=name) for name in ("onnx", "torch"))
+    photos = [SAMPLE, *(shared / "data" / "media" / f"{n}_face.jpg" for n in ("single", "multi"))]
+    for photo in photos:
+        a, b = onnx.predict(photo), torch.predict(photo)
+        assert len(a.faces) >= 1
+        for one, other in zip(a.faces, b.faces, strict=True):
+            assert one.emotion == other.emotion
+            assert list(one.probs.values()) == pytest.approx(list(other.probs.values()), abs=1e-4)
+    part = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").split("valid")
+    faces = [part.images.read(index) for index in range(0, 320, 5)]
+    assert np.abs(onnx.predict_faces(faces) - torch.predict_faces(faces)).max() < 1e-4
