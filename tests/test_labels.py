@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from mien.errors import ConfigError, DataError, MienError, MissingExtraError
-from mien.labels import FER7, FERPLUS8, HES3, SCHEMAS, LabelSchema, get_schema, map_probs
+from mien.labels import (
+    FER7,
+    FERPLUS8,
+    HES3,
+    SCHEMAS,
+    LabelSchema,
+    get_schema,
+    map_probs,
+    mapping_matrix,
+)
 
 
 @pytest.mark.parametrize(("source", "target"), list(itertools.permutations(SCHEMAS.values(), 2)))
@@ -93,3 +102,51 @@ def test_missing_extra_names_the_command() -> None:
     assert isinstance(error, (MienError, ImportError))
     assert 'pip install "mien[train]"' in str(error)
     assert "torch" in str(error)
+
+
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(SCHEMAS.values(), repeat=2)))
+def test_mapping_matrix_is_a_share_or_nothing(source: LabelSchema, target: LabelSchema) -> None:
+    matrix = mapping_matrix(source, target)
+    assert matrix.shape == (len(source), len(target))
+    assert (matrix >= 0).all()
+    nowhere = {source.labels[row] for row in np.flatnonzero(matrix.sum(axis=1) == 0)}
+    others = {"neutral", "surprise", "disgust", "fear", "contempt"} & set(source.labels)
+    assert nowhere == (others if target is HES3 and source is not HES3 else set())
+    kept = matrix.sum(axis=1) > 0
+    assert matrix[kept].sum(axis=1) == pytest.approx(np.ones(kept.sum()))
+
+
+def test_measured_shares_are_for_the_known_schemas_only() -> None:
+    own = LabelSchema("fer7", ("happy", "sad"), {"happy": ("happiness",), "sad": ("sadness",)})
+    assert map_probs(np.eye(8)[[FERPLUS8.index("sadness")]], FERPLUS8, own).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 7), (3, 8, 1)])
+def test_probabilities_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    for target in (FERPLUS8, HES3):
+        with pytest.raises(DataError, match=r"shape \(N, 8\)"):
+            map_probs(np.ones(shape), FERPLUS8, target)
+
+
+def test_no_faces_map_to_no_faces() -> None:
+    assert map_probs(np.zeros((0, 8)), FERPLUS8, HES3).shape == (0, 3)
+
+
+def test_text_in_place_of_a_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match="letter by letter"):
+        LabelSchema("x", ("good", "bad"), {"good": "fine"})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match="letter by letter"):
+        LabelSchema("x", "ab")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="list of names"):
+        LabelSchema.from_dict({"labels": ["good", "bad"], "aliases": {"good": "fine"}})
+
+
+def test_label_with_two_meanings_in_the_target_is_refused() -> None:
+    source = LabelSchema("a", ("upset", "calm"), {"upset": ("sad", "angry")})
+    with pytest.raises(ConfigError, match="more than one label"):
+        mapping_matrix(source, HES3)
+
+
+def test_schemas_without_a_common_label_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no label in common"):
+        map_probs(np.ones((1, 2)) / 2, LabelSchema("x", ("cat", "dog")), HES3)

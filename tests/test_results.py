@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -136,3 +137,57 @@ def test_drawing_survives_any_box(box: tuple[float, ...]) -> None:
 def test_drawing_on_another_picture_is_refused() -> None:
     with pytest.raises(InputError, match="belongs to"):
         _image().draw(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_rows_of_other_labels_are_refused() -> None:
+    for labels in (("sad",), ("sad", "glad"), ("sad", "happy", "calm")):
+        with pytest.raises(ConfigError, match="expected sad, happy"):
+            _image().to_rows(labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"probs": [1.0]}, "expected 2 numbers, got 1"),
+        ({"probs": [np.nan, 1.0]}, "finite"),
+        ({"box_xyxy": None}, "box_xyxy"),
+        ({"landmarks": 3}, "landmarks"),
+        ({"landmarks": [3]}, "landmarks"),
+    ],
+)
+def test_impossible_row_of_probabilities_is_refused(changes: dict[str, object], words: str) -> None:
+    values = {"probs": [0.5, 0.5], "box_xyxy": (0, 0, 1, 1), "detection_score": 1} | changes
+    with pytest.raises(ConfigError, match=words):
+        FaceEmotion.from_probs(LABELS, **values)  # type: ignore[arg-type]
+
+
+def test_numbers_survive_json_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    labels = tuple(f"c{index}" for index in range(8))
+    faces = tuple(
+        FaceEmotion.from_probs(
+            labels,
+            rng.dirichlet(np.ones(8)).astype(dtype),
+            box_xyxy=np.sort(rng.normal(0, 1e3, 4))[[0, 1, 2, 3]].astype(dtype),
+            detection_score=rng.random(),
+            landmarks=rng.normal(0, 1e3, (5, 2)).astype(dtype),
+            track_id=int(rng.integers(9)),
+        )
+        for dtype in (np.float32, np.float64)
+        for _ in range(20)
+    )
+    result = _image(faces=faces, source="\udcff \u00e9 \u2028.jpg")
+    assert ImageResult.from_json(result.to_json()) == result
+    assert ImageResult.from_json(result.to_json(indent=2)) == result
+    assert [list(face.probs) for face in ImageResult.from_json(result.to_json()).faces] == [
+        list(labels)
+    ] * len(faces)
+
+
+def test_result_survives_a_process_border_and_does_not_share_its_dict() -> None:
+    probs = {"sad": 0.25, "happy": 0.75}
+    result = _image(faces=(_face(probs=probs),))
+    probs["sad"] = 9.0
+    assert result.faces[0].probs == {"sad": 0.25, "happy": 0.75}
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert hash(result) == hash(_image(faces=(_face(),)))

@@ -13,7 +13,7 @@ Messages say what was given, why it cannot work, and what to do instead.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,9 +49,14 @@ class MissingExtraError(MienError, ImportError):
     """
 
     def __init__(self, what: str, extra: str, missing: str | None = None) -> None:
-        self.extra = extra
+        self.what, self.extra, self.missing = what, extra, missing
         because = f" ({missing} is not installed)" if missing else ""
         super().__init__(f'{what} needs an extra{because}. Type: pip install "mien[{extra}]"')
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled by its message alone, which would not rebuild this one: the
+        # process pool that a worker raised it in would break instead of reporting it.
+        return type(self), (self.what, self.extra, self.missing)
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

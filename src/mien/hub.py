@@ -34,6 +34,7 @@ FORMAT = 1
 CONFIG = "config.json"
 ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"
 ASSETS = Path(__file__).parent / "assets"
 DEFAULT_MODEL = "mienet_s.ferplus8"
 

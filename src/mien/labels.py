@@ -37,7 +37,7 @@ def _key(text: str) -> str:
 
 def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"labels is no list: {value!r}")
+        raise TypeError(f"{value!r} is no list of names")
     return tuple(value)
 
 
@@ -63,6 +63,13 @@ class LabelSchema:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        given: tuple[object, ...] = (self.labels, *self.aliases.values())
+        for names in given:
+            if isinstance(names, str):
+                raise ConfigError(
+                    f"schema {self.name!r}: expected a list of names, got the text {names!r}, "
+                    f"which would count letter by letter. Type: [{names!r}]."
+                )
         labels = tuple(self.labels)
         object.__setattr__(self, "labels", labels)
         if len(labels) < 2:
@@ -133,7 +140,7 @@ class LabelSchema:
             return cls(
                 str(value.get("name", "custom")),
                 _names(value["labels"]),
-                {str(k): tuple(v) for k, v in dict(value.get("aliases") or {}).items()},
+                {str(k): _names(v) for k, v in dict(value.get("aliases") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
@@ -214,7 +221,9 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
     Raises:
         ConfigError: If the two schemas have no label in common.
     """
-    shares = _SHARES.get((source.name, target.name), {})
+    # Measured between two known schemas: one that merely has the name has other labels.
+    known = SCHEMAS.get(source.name) == source and SCHEMAS.get(target.name) == target
+    shares = _SHARES.get((source.name, target.name), {}) if known else {}
     matrix = np.zeros((len(source), len(target)))
     for row, label in enumerate(source.labels):
         spellings = (label, *source.aliases.get(label, ()))
@@ -256,14 +265,21 @@ def map_probs(
 
     Raises:
         ConfigError: If the schemas have no label in common.
+        DataError: If ``probs`` has not one column for each label of ``source``.
 
     >>> probs = np.array([[0.5, 0.1, 0.0, 0.1, 0.3, 0.0, 0.0, 0.0]])
     >>> map_probs(probs, FERPLUS8, HES3).round(2).tolist()
     [[0.6, 0.2, 0.2]]
     """
+    given = np.asarray(probs, dtype=np.float64)
+    if given.ndim != 2 or given.shape[1] != len(source):
+        raise DataError(
+            f"schema {source.name!r} needs probabilities of shape (N, {len(source)}); "
+            f"got {given.shape}."
+        )
     if source == target:
-        return np.asarray(probs, dtype=np.float64)
-    mapped = np.asarray(probs, dtype=np.float64) @ mapping_matrix(source, target)
+        return given
+    mapped = given @ mapping_matrix(source, target)
     total = mapped.sum(axis=1, keepdims=True)
     uniform = np.full_like(mapped, 1.0 / len(target))
     return np.where(total > 1e-9, mapped / np.maximum(total, 1e-9), uniform)

@@ -189,11 +189,10 @@ class FaceEmotion(_Record):
         values = finite_floats("probs", probs, len(labels))
         by_label = dict(zip(labels, values, strict=True))
         top = max(by_label, key=by_label.__getitem__)
-        points = None if landmarks is None else tuple(tuple(point) for point in landmarks)
         return cls(
-            box_xyxy=tuple(box_xyxy),
+            box_xyxy=finite_floats("box_xyxy", box_xyxy, 4),
             detection_score=detection_score,
-            landmarks=points,
+            landmarks=None if landmarks is None else items("landmarks", landmarks),
             emotion=top,
             confidence=by_label[top],
             probs=by_label,
@@ -256,7 +255,20 @@ class ImageResult(_Record):
         return cls(**{**given, "faces": tuple(FaceEmotion.from_dict(face) for face in faces)})
 
     def to_rows(self, labels: Sequence[str]) -> list[dict[str, object]]:
-        """Returns one CSV row a face, or one row without a face; see :func:`csv_header`."""
+        """Returns one CSV row a face, or one row without a face; see :func:`csv_header`.
+
+        Args:
+            labels: The labels of the faces' probabilities, in the order of the columns.
+
+        Raises:
+            ConfigError: If a face has other labels: a probability would be lost.
+        """
+        for face in self.faces:
+            if set(face.probs) != set(labels):
+                raise ConfigError(
+                    f"labels: expected {', '.join(face.probs)} as in {self.source!r}, "
+                    f"got {', '.join(labels)}."
+                )
         base = dict.fromkeys(csv_header(labels), "") | {
             "source": self.source, "width": self.width, "height": self.height,
             "model": self.model, "detector": self.detector,

@@ -8,11 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from mien.backends import open_backend  # noqa: E402
-from mien.errors import ConfigError, ModelError  # noqa: E402
-from mien.export import export_run  # noqa: E402
-from mien.export import onnx as exporter  # noqa: E402
-from mien.hub import read_model_folder  # noqa: E402
+from mien.backends import open_backend
+from mien.errors import ConfigError, ModelError
+from mien.export import export_run
+from mien.export import onnx as exporter
+from mien.hub import read_model_folder
 
 
 def _batch(n: int) -> np.ndarray:

@@ -4,9 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mien.errors import ConfigError  # noqa: E402
-from mien.models import create_model, list_models, model_spec, register_model  # noqa: E402
-from mien.models.mienet import count_macs, count_parameters  # noqa: E402
+from mien.errors import ConfigError
+from mien.models import create_model, list_models, model_spec, register_model
+from mien.models.mienet import count_macs, count_parameters
 
 
 @pytest.mark.parametrize("name", list_models())

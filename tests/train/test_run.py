@@ -88,6 +88,20 @@ def test_killed_run_resumes_to_the_weights_of_an_undisturbed_one(tmp_path: Path)
     assert not [path for path in cut.rglob(".*") if path.is_file()], "temporary files are left"
 
 
+def test_last_checkpoint_is_of_the_last_epoch_whichever_was_best(trained: Path) -> None:
+    import torch
+
+    rows = list(csv.DictReader((trained / "metrics.csv").read_text().splitlines()))
+    scores = [float(row["valid_accuracy"]) for row in rows]
+    checkpoints = trained / "checkpoints"
+    last, best = (
+        torch.load(checkpoints / f"{n}.ckpt", weights_only=True) for n in ("last", "best")
+    )
+    assert last["epoch"] == len(rows) - 1
+    assert best["epoch"] == scores.index(max(scores))
+    assert (trained / "model.safetensors").stat().st_mode & 0o044 == 0o044
+
+
 def test_used_directory_is_not_overwritten(tmp_path: Path, trained: Path) -> None:
     values = _values(tmp_path)
     with pytest.raises(ConfigError, match="--resume"):

@@ -75,10 +75,10 @@ def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
     console = Console()
     head = Table(title=f"{evaluation.model} on {evaluation.data}, {evaluation.split}")
     for column in ("faces", "n", "accuracy", "95 % interval", "macro-F1", "balanced", "ECE", "NLL"):
-        head.add_column(column, justify="left" if column == "faces" else "right")
+        head.add_column(column, justify="left" if column == "faces" else "right", no_wrap=True)
     rows = [("all", report)]
     if report["deduplicated"]:
-        rows.append(("no copy in train", report["deduplicated"]))
+        rows.append(("no copies", report["deduplicated"]))
     for name, m in rows:
         low, high = m["accuracy_ci"]
         head.add_row(

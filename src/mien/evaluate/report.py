@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien import metrics
+from mien.atomic import write_text
+from mien.card import model_card
 from mien.errors import DataError
+from mien.hub import CARD, write_config
 from mien.labels import map_probs
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data import Manifest
-    from mien.hub import ModelConfig
+    from mien.hub import ModelConfig, ModelFolder
     from mien.recognizer import EmotionRecognizer
 
 #: Faces that are decoded and classified at once: bounds memory on datasets of any size.
@@ -189,3 +193,23 @@ def evaluate(
         if progress:
             progress(len(chunk))
     return evaluate_logits(np.concatenate(logits), recognizer.config, part, split=split)
+
+
+def record_evaluation(folder: ModelFolder, evaluation: Evaluation, data: str) -> ModelFolder:
+    """Writes an evaluation into its model folder: ``eval/<split>.json``, config and card.
+
+    Args:
+        folder: The model that was evaluated.
+        evaluation: Its evaluation.
+        data: Name of the dataset, to stand in place of its path.
+    """
+    (folder.path / "eval").mkdir(exist_ok=True)
+    report = {**evaluation.to_dict(), "data": data}
+    write_text(
+        folder.path / "eval" / f"{evaluation.split}.json", json.dumps(report, indent=2) + "\n"
+    )
+    scores = {**evaluation.scores(), "data": data}
+    config = replace(folder.config, metrics={**folder.config.metrics, evaluation.split: scores})
+    folder = write_config(folder.path, config)
+    write_text(folder.path / CARD, model_card(folder))
+    return folder

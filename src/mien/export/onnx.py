@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.atomic import replacing
+from mien.atomic import replacing, write_text
 from mien.backends.onnx import OnnxBackend
 from mien.backends.torch import load_network
+from mien.card import model_card
 from mien.errors import ConfigError, ModelError
-from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder, write_config
+from mien.hub import CARD, ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder, write_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,14 +171,14 @@ def _parity(network: nn.Module, backend: OnnxBackend, config: ModelConfig) -> fl
 
 def save_weights(network: nn.Module, path: Path, *, half_weights: bool = False) -> None:
     """Writes a network's weights as safetensors, matrices as float16 on demand."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {}
     for name, value in network.state_dict().items():
         narrow = half_weights and value.ndim > 1 and value.is_floating_point()
         state[name] = (value.half() if narrow else value).contiguous().cpu().clone()
     with replacing(path) as temporary:
-        save_file(state, temporary)
+        temporary.write_bytes(save(state))
 
 
 def export_run(
@@ -215,7 +216,10 @@ def export_run(
     difference = export_onnx(network, target / ONNX, source.config, half_weights=half_weights)
     if target.resolve() != source.path.resolve():
         save_weights(network, target / WEIGHTS, half_weights=half_weights)
-        for name in ("README.md", "args.yaml", "metrics.csv"):
+        for name in ("args.yaml", "metrics.csv", "eval/valid.json"):
             if (source.path / name).is_file():
+                (target / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(source.path / name, target / name)
-    return write_config(target, source.config), difference
+    folder = write_config(target, source.config)
+    write_text(target / CARD, model_card(folder))
+    return folder, difference

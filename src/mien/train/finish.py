@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from mien.atomic import write_text
-from mien.card import model_card
 from mien.data.registry import parse_spec
-from mien.evaluate import evaluate_logits
+from mien.evaluate import evaluate_logits, record_evaluation
 from mien.export.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
 from mien.metrics import fit_temperature
@@ -74,14 +71,6 @@ def finish_run(
     temperature = fit_temperature(logits, data.valid.class_ids)
     model = replace(model, temperature=temperature)
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
-    report = evaluation.to_dict()
-    model = replace(model, metrics={"valid": {**evaluation.scores(), "data": kind}})
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)
-    (output / "eval").mkdir(exist_ok=True)
-    write_text(
-        output / "eval" / "valid.json", json.dumps({**report, "data": kind}, indent=2) + "\n"
-    )
-    folder = write_config(output, model)
-    write_text(output / "README.md", model_card(folder))
-    return folder
+    return record_evaluation(write_config(output, model), evaluation, kind)

@@ -102,8 +102,9 @@ class ExpressionModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         """Scores one batch with the weights that will be kept, in full precision."""
         faces, targets, class_ids = batch
-        x = normalize_tensor(faces.float(), self.preprocessing)
-        logits = self.deployed(x.contiguous(memory_format=torch.channels_last)).float()
+        with torch.autocast(self.device.type, enabled=False):
+            x = normalize_tensor(faces.float(), self.preprocessing)
+            logits = self.deployed(x.contiguous(memory_format=torch.channels_last))
         known = class_ids >= 0
         self._add("valid_loss", functional.cross_entropy(logits, targets), len(faces))
         hits = (logits.argmax(1)[known] == class_ids[known]).float()

@@ -144,17 +144,18 @@ def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightn
                 check_on_train_epoch_end=True,
             )
         )
-    callbacks.append(
-        ModelCheckpoint(
-            output / CHECKPOINTS,
-            filename="best",
-            monitor="valid_accuracy",
-            mode="max",
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
+    # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
+    for name, monitor in (("best", "valid_accuracy"), ("last", None)):
+        callbacks.append(
+            ModelCheckpoint(
+                output / CHECKPOINTS,
+                filename=name,
+                monitor=monitor,
+                mode="max",
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            )
         )
-    )
     if bar:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     accelerator = _accelerator(config)
@@ -210,7 +211,7 @@ def train(
     torch.manual_seed(config.seed)
     options: dict[str, Any] = {"dropout": config.dropout} if config.dropout else {}
     network = create_model(config.model, num_classes=len(data.train.schema), **options)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     loader = make_loader(data.train_faces, config.batch_size, seed=config.seed)
     module = ExpressionModule(network, config, spec.preprocessing, steps_per_epoch=len(loader))
     trainer = make_trainer(config, output, progress=progress)

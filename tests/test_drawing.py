@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mien import drawing
+from mien.drawing import PALETTE, color_of, contrasting, draw_faces
+from mien.errors import InputError
+from mien.labels import FER7, FERPLUS8, HES3
+from mien.results import FaceEmotion, ImageResult
+
+
+def _face(
+    box: tuple[float, ...] = (100, 60, 180, 150),
+    top: str = "happiness",
+    labels: tuple[str, ...] = FERPLUS8.labels,
+    track_id: int | None = None,
+) -> FaceEmotion:
+    probs = [0.8 if label == top else 0.2 / (len(labels) - 1) for label in labels]
+    return FaceEmotion.from_probs(labels, probs, box_xyxy=box, detection_score=1, track_id=track_id)
+
+
+def _draw(*faces: FaceEmotion, width: int = 300, height: int = 200, fill: int = 0) -> np.ndarray:
+    picture = np.full((height, width, 3), fill, np.uint8)
+    return draw_faces(picture, ImageResult("x", width, height, faces, "m", "d", {}))
+
+
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
+    """Collects the rectangles that labels were given."""
+    found: list[tuple[float, ...]] = []
+    inner = drawing._draw_label
+
+    def spy(*args: object) -> tuple[float, ...] | None:
+        room = inner(*args)  # type: ignore[arg-type]
+        found.extend([room] if room else [])
+        return room
+
+    monkeypatch.setattr(drawing, "_draw_label", spy)
+    return found
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def test_box_stands_where_the_face_is_in_the_colour_of_its_emotion() -> None:
+    drawn = _draw(_face())
+    yellow = PALETTE[FERPLUS8.index("happiness")]
+    for x, y in ((100, 100), (180, 100), (140, 60), (140, 150)):
+        assert tuple(drawn[y, x]) == yellow
+    assert not drawn[70:140, 110:170].any(), "the face itself is left alone"
+    assert not drawn[160:].any()
+
+
+def test_picture_without_a_face_is_an_equal_copy() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    drawn = draw_faces(picture, ImageResult("x", 30, 20, (), "m", "d", {}))
+    assert (drawn == picture).all()
+    drawn[:] = 0
+    assert picture.any()
+
+
+@pytest.mark.parametrize(
+    "box", [(-50, -50, 500, 400), (0, 0, 1, 1), (299, 199, 310, 220), (-9, 50, 0.5, 90)]
+)
+def test_any_box_is_drawn_without_complaint(box: tuple[float, ...]) -> None:
+    assert _draw(_face(box)).shape == (200, 300, 3)
+
+
+def test_box_outside_the_picture_draws_nothing() -> None:
+    assert not _draw(_face((400, 300, 500, 400))).any()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (100, 60, 180, 150),
+        (0, 0, 60, 60),
+        (260, 150, 299, 199),
+        (0, 0, 299, 199),
+        (250, 2, 299, 60),
+    ],
+)
+def test_label_stays_inside_the_picture(
+    box: tuple[float, ...], rooms: list[tuple[float, ...]]
+) -> None:
+    _draw(_face(box))
+    x1, y1, x2, y2 = rooms[0]
+    assert 0 <= x1 < x2 <= 299
+    assert 0 <= y1 < y2 <= 199
+
+
+def test_crowd_has_no_label_on_a_label_or_on_another_face(rooms: list[tuple[float, ...]]) -> None:
+    rng = np.random.default_rng(0)
+    corners = [
+        (x, y, x + size, y + 1.2 * size)
+        for x in range(5, 760, 50)
+        for y in range(5, 560, 45)
+        for size in [rng.uniform(12, 30)]
+    ]
+    _draw(*(_face(box) for box in corners), width=800, height=600)
+    assert len(corners) > 200
+    assert len(rooms) > 100
+    for index, room in enumerate(rooms):
+        assert not any(_overlap(room, other) for other in rooms[:index])
+        assert sum(_overlap(room, box) for box in corners) <= 1, "its own at most"
+
+
+def test_largest_face_gets_its_label_first(rooms: list[tuple[float, ...]]) -> None:
+    _draw(_face((10, 100, 40, 140)), _face((100, 60, 200, 190)))
+    assert rooms[0][0] == 100
+
+
+def test_smallest_face_picture_of_the_field_still_has_a_label(
+    rooms: list[tuple[float, ...]],
+) -> None:
+    drawn = _draw(_face((0, 0, 48, 48)), width=48, height=48)
+    assert len(rooms) == 1
+    assert not drawn[20:40, 10:40].any(), "eyes and mouth stay visible"
+
+
+def test_picture_of_one_pixel_is_drawn() -> None:
+    assert _draw(_face((0, 0, 1, 1)), width=1, height=1).shape == (1, 1, 3)
+
+
+def test_letters_and_lines_grow_with_the_picture(rooms: list[tuple[float, ...]]) -> None:
+    small = _draw(_face((100, 60, 180, 150)))
+    large = _draw(_face((1000, 600, 1800, 1500)), width=3000, height=2000)
+    small_room, large_room = rooms
+    assert large_room[3] - large_room[1] > 4 * (small_room[3] - small_room[1])
+    yellow = np.array(PALETTE[FERPLUS8.index("happiness")])
+    lines = [int((row == yellow).all(axis=-1).sum()) for row in (small[100], large[1000])]
+    assert lines[1] > 4 * lines[0] > 0
+
+
+def test_track_number_is_part_of_the_label(rooms: list[tuple[float, ...]]) -> None:
+    _draw(_face())
+    _draw(_face(track_id=7))
+    assert rooms[1][2] - rooms[1][0] > rooms[0][2] - rooms[0][0]
+
+
+def test_colours_follow_the_meaning_whatever_the_schema() -> None:
+    for emotion in FER7.labels:
+        assert color_of(_face(top=emotion, labels=FER7.labels)) == color_of(_face(top=emotion))
+    happy = _face(top="happy", labels=HES3.labels)
+    assert color_of(happy) == color_of(_face(top="happiness"))
+
+
+def test_colours_of_own_classes_differ() -> None:
+    labels = ("bored", "happy", "confused", "asleep")
+    assert len({color_of(_face(top=label, labels=labels)) for label in labels}) == 4
+    many = tuple(f"c{index}" for index in range(20))
+    assert color_of(_face(top="c19", labels=many)) in PALETTE
+
+
+def test_letters_contrast_with_every_colour() -> None:
+    def luminance(color: tuple[int, ...]) -> float:
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (value / 255 for value in color)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    assert len(set(PALETTE)) == len(PALETTE) == len(FERPLUS8)
+    for color in PALETTE:
+        low, high = sorted((luminance(color), luminance(contrasting(color))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, "WCAG 2, level AA"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((10, 10, 3), np.uint8),
+        np.zeros((200, 300), np.uint8),
+        np.zeros((200, 300, 3), np.float32),
+        np.zeros((300, 200, 3), np.uint8),
+        "a.jpg",
+    ],
+)
+def test_another_picture_is_refused(image: object) -> None:
+    result = ImageResult("x", 300, 200, (_face(),), "m", "d", {})
+    with pytest.raises(InputError, match=r"belongs to a uint8 .* got"):
+        result.draw(image)  # type: ignore[arg-type]
