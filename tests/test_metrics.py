@@ -247,3 +247,8 @@ def test_shapes_that_do_not_agree_are_refused(call: object) -> None:
 def test_impossible_argument_is_refused(call: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         call()  # type: ignore[operator]
+
+
+def test_bins_hold_their_upper_edge() -> None:
+    probs = np.array([[0.5, 0.5], [0.75, 0.25], [0.76, 0.24]])
+    assert metrics.reliability_bins(probs, np.zeros(3, int), 4).count.tolist() == [0, 1, 1, 1]
