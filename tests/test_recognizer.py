@@ -165,6 +165,16 @@ def test_impossible_options_are_refused(options: dict[str, object], words: str) 
         EmotionRecognizer(**options)
 
 
+def test_real_photos_read_as_a_person_would(recognizer: EmotionRecognizer, shared: Path) -> None:
+    media = shared / "data" / "media"
+    group = recognizer.predict(media / "multi_face.jpg")
+    assert len(group.faces) >= 4
+    assert sum(face.emotion == "happiness" for face in group.faces) >= 4
+    (single,) = recognizer.predict(media / "single_face.jpg").faces
+    assert single.emotion == "happiness"
+    assert recognizer.predict(media / "free-mountain-vector-01.jpg").faces == ()
+
+
 def test_engines_agree_from_the_same_files(shared: Path) -> None:
     """The golden set: photos through detection, and ready faces, in torch and in ONNX Runtime."""
     pytest.importorskip("torch")

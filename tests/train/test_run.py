@@ -88,6 +88,22 @@ def test_killed_run_resumes_to_the_weights_of_an_undisturbed_one(tmp_path: Path)
     assert not [path for path in cut.rglob(".*") if path.is_file()], "temporary files are left"
 
 
+def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    values = _values(write_folder(tmp_path / "faces", 16), epochs=2000)
+    run = tmp_path / "run"
+    process = subprocess.Popen(_command(run, values, "-q"), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "--resume" in err
+    assert "Traceback" not in err
+
+
 def test_last_checkpoint_is_of_the_last_epoch_whichever_was_best(trained: Path) -> None:
     import torch
 

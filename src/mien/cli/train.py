@@ -49,17 +49,18 @@ def _train(
     from mien.cli.progress import progress_bar
     from mien.train.run import train
 
-    with progress_bar("reading faces", None, quiet=quiet) as advance:
-        loaded = 0
-
-        def count(done: int) -> None:
-            nonlocal loaded
-            loaded += done
-            advance(done)
-
+    try:
         folder = train(
-            recipe, output, resume=resume, overwrite=overwrite, progress=not quiet, on_load=count
+            recipe,
+            output,
+            resume=resume,
+            overwrite=overwrite,
+            progress=not quiet,
+            reading=lambda: progress_bar("reading faces", None, quiet=quiet),
         )
+    except KeyboardInterrupt:
+        print(f"stopped; go on with: mien train ... -o {output} --resume", file=sys.stderr)
+        raise
     _report(folder)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from mien.train.module import ExpressionModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mien.data import Manifest
@@ -181,7 +183,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    on_load: Callable[[int], None] | None = None,
+    reading: Callable[[], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> ModelFolder:
     """Trains a network and leaves a model folder.
 
@@ -191,7 +193,8 @@ def train(
         resume: Go on from the last finished epoch of a run that was stopped.
         overwrite: Start anew in a run directory that exists.
         progress: Show a bar (or a line an epoch where stderr is no terminal).
-        on_load: Called with the number of faces just decoded.
+        reading: Makes a context around the decoding of the faces whose value is called with the
+            number just decoded: a progress bar.
 
     Returns:
         The folder, with the weights of the best epoch, ONNX, card and metrics.
@@ -199,6 +202,7 @@ def train(
     Raises:
         ConfigError: If the recipe or the directory is unfit.
         DataError: If the dataset is, or the loss stops being a number.
+        KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
     """
     spec = model_spec(config.model)
     if not config.data:
@@ -207,7 +211,8 @@ def train(
     _quiet_lightning()
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = load_data(config, spec.preprocessing, on_load)
+    with reading() if reading else nullcontext() as advance:
+        data = load_data(config, spec.preprocessing, advance)
     torch.manual_seed(config.seed)
     options: dict[str, Any] = {"dropout": config.dropout} if config.dropout else {}
     network = create_model(config.model, num_classes=len(data.train.schema), **options)
@@ -216,9 +221,13 @@ def train(
     module = ExpressionModule(network, config, spec.preprocessing, steps_per_epoch=len(loader))
     trainer = make_trainer(config, output, progress=progress)
     valid_loader = make_loader(data.valid_faces, 256, shuffle=False)
-    trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
     best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     return finish_run(module.deployed, config, spec, data, output)
