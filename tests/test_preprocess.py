@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import ConfigError, InputError
-from mien.preprocess import Preprocessing, crop_faces, normalize, to_batch
+from mien.preprocess import Preprocessing, crop_faces, normalize, roll_degrees, to_batch
 
 GRAY = Preprocessing(size=48)
 
@@ -103,3 +103,35 @@ def test_impossible_preprocessing_is_refused(values: dict[str, object], words: s
 def test_round_trip() -> None:
     p = Preprocessing(size=64, color="rgb", normalization="fixed", mean=(0, 0, 0), std=(1, 1, 1))
     assert Preprocessing.from_dict(p.to_dict()) == p
+
+
+def _tilted(angle: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture with a dark face and two bright eyes, turned clockwise about (60, 60)."""
+    upright = Image.new("RGB", (120, 120), (60, 60, 60))
+    for x in (50, 70):
+        upright.paste((255, 255, 255), (x - 3, 47, x + 3, 53))
+    image = np.asarray(upright.rotate(-angle, Image.Resampling.BICUBIC, center=(60, 60)))
+    turn = np.radians(angle)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    points = np.array([[50, 50], [70, 50], [60, 60], [53, 70], [67, 70]], float)
+    return image, np.asarray(upright), ((points - 60) @ matrix + 60)[None]
+
+
+@pytest.mark.parametrize("angle", [-30.0, -7.0, 12.0, 30.0])
+def test_alignment_makes_a_tilted_face_level(angle: float) -> None:
+    image, upright, landmarks = _tilted(angle)
+    box = [[36, 36, 84, 84]]
+    aligned = Preprocessing(size=48, align="eyes")
+    assert roll_degrees(landmarks) == pytest.approx([angle])
+    expected = crop_faces(upright, box, GRAY).astype(int)
+    level = crop_faces(image, box, aligned, landmarks=landmarks)
+    assert np.abs(level - expected).mean() < 2
+    assert np.abs(crop_faces(image, box, GRAY) - expected).mean() > 3
+    assert np.array_equal(crop_faces(image, box, aligned), crop_faces(image, box, GRAY))
+
+
+def test_alignment_at_the_border_repeats_edge_pixels() -> None:
+    image, _, landmarks = _tilted(20)
+    aligned = Preprocessing(size=48, align="eyes")
+    for box in ([-30, -30, 40, 40], [100, 100, 160, 160]):
+        assert crop_faces(image, [box], aligned, landmarks=landmarks).shape == (1, 48, 48, 1)

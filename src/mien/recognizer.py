@@ -255,7 +255,10 @@ class EmotionRecognizer:
                 for box in detections.boxes_xyxy
             ]
             prepared.crops = crop_faces(
-                image_rgb, np.reshape(boxes, (-1, 4)), self.config.preprocessing
+                image_rgb,
+                np.reshape(boxes, (-1, 4)),
+                self.config.preprocessing,
+                landmarks=detections.landmarks,
             )
             clock.lap("crop")
         except InputError as error:
