@@ -52,7 +52,11 @@ def test_parse_spec(place, spec, expected):
     ("spec", "error", "message"),
     [
         ("foldr:plain", ConfigError, "no reader.*'foldr'.*Did you mean 'folder'"),
-        ("hdf5:plain", ConfigError, "Known: csv, ferplus, folder, parquet"),
+        (
+            "hdf5:plain",
+            ConfigError,
+            "Known: affectnet, ckplus, csv, fer2013, ferplus, folder, hes, parquet, rafdb",
+        ),
         ("folder:plain,dedup=true", ConfigError, "no option 'dedup'.*Did you mean 'dedupe'"),
         ("folder:plain,mode=soft", ConfigError, "folder datasets have no option 'mode'"),
         ("plain,dedupe=perhaps", ConfigError, "dedupe=perhaps.*true, false"),

@@ -15,11 +15,13 @@ from mien.errors import ConfigError, MienError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Verb -> one line for the overview. Each verb is the function ``command`` of ``mien.cli.<verb>``.
+#: Verb -> one line for the overview. Each verb is the function ``command`` of ``mien.cli.<verb>``,
+#: or, where it has verbs of its own, the Typer ``app`` of that module.
 VERBS = {
     "predict": "Find faces in photos and read their expressions.",
     "train": "Train a model on labelled faces; the run is a model folder.",
     "evaluate": "Score a model on labelled faces: accuracy, calibration, classes.",
+    "data": "Look through a dataset, split it honestly, write it in another form.",
     "export": "Write a trained model as ONNX, checked against torch.",
     "models": "List models, architectures, detectors and label schemas.",
     "doctor": "Check the installation and say what is missing.",
@@ -59,8 +61,11 @@ def build_app(verb: str | None) -> typer.Typer:
     app.callback()(_root)
     for name, summary in VERBS.items():
         if name == verb:
-            command = importlib.import_module(f"mien.cli.{name}").command
-            app.command(name)(command)
+            module = importlib.import_module(f"mien.cli.{name}")
+            if hasattr(module, "app"):
+                app.add_typer(module.app, name=name)
+            else:
+                app.command(name)(module.command)
         else:
             app.command(name, help=summary)(_listed_only)
     return app

@@ -17,7 +17,7 @@ from mien.errors import MienError
 
 #: What each extra brings, by the name it is installed under.
 EXTRAS = {
-    "eval": ("pyarrow", "scikit-learn", "matplotlib"),
+    "eval": ("pyarrow", "scikit-learn", "matplotlib", "cleanlab"),
     "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "PyYAML",
               "onnx", "onnxscript"),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),

@@ -29,7 +29,9 @@ def read_csv(request: ReadRequest) -> Manifest:
 
     File names are relative to the table's folder. Without a label column, columns that are named
     after labels hold votes (numbers of 0 or more): targets are their shares, and the label is the
-    one with more than half of them. UTF-8, with commas, semicolons or tabs.
+    one with more than half of them. With both, and a column for every label of a schema, targets
+    are the shares and an empty label means that there is no majority. UTF-8, with commas,
+    semicolons or tabs.
 
     Options: ``dedupe=true`` removes from train what also stands in valid or test.
 
@@ -44,6 +46,14 @@ def read_csv(request: ReadRequest) -> Manifest:
         table, votes = _without_empty(table, votes, warnings)
         targets = votes / votes.sum(axis=1, keepdims=True)
         class_ids = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
+    elif (whole := _whole_votes(table, request.schema)) is not None:
+        schema, votes = _votes(table, whole)
+        table, votes = _without_empty(table, votes, warnings)
+        targets = votes / votes.sum(axis=1, keepdims=True)
+        cells = table.column(label_at)
+        class_ids = np.array(
+            [class_id(schema, c, table.where(row)) if c else -1 for row, c in enumerate(cells)]
+        )
     else:
         labels = table.column(label_at)
         schema = request.schema or choose_schema(set(labels) - {""}, str(request.path))
@@ -67,6 +77,12 @@ def read_csv(request: ReadRequest) -> Manifest:
         groups=groups,
         warnings=warnings,
     )
+
+
+def _whole_votes(table: CsvTable, wanted: LabelSchema | None) -> LabelSchema | None:
+    """Returns the schema of which every label has a column, beside a column of labels."""
+    known = (wanted,) if wanted else (FERPLUS8, FER7, HES3)
+    return next((s for s in known if set(s.labels) <= set(table.header)), None)
 
 
 def _votes(table: CsvTable, wanted: LabelSchema | None) -> tuple[LabelSchema, NDArray[np.float64]]:

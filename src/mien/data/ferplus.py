@@ -123,7 +123,7 @@ def read_ferplus(request: ReadRequest) -> Manifest:
     else:
         votes = np.concatenate([_votes(table) for table in tables.values()])
         class_ids = majority_class(votes)
-        targets, keep = _vote_targets(votes, class_ids, splits == "train", mode)
+        targets, keep = vote_targets(votes, class_ids, splits == "train", mode)
     images = arrow_images(
         [picture_column(request.path / f"{split}.parquet", t) for split, t in tables.items()]
     )
@@ -181,7 +181,7 @@ def _fer2013_ids(table: Any) -> NDArray[np.int64]:
     return taken
 
 
-def _vote_targets(
+def vote_targets(
     votes: NDArray[np.int64], class_ids: NDArray[np.int64], train: NDArray[np.bool_], mode: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Returns (N, 8) shares of votes, and which faces to keep."""

@@ -10,6 +10,7 @@ import numpy as np
 from mien.data.assemble import assemble, choose_schema, class_id, one_hot
 from mien.data.duplicates import shared_groups_warning
 from mien.data.manifest import SPLIT_NAMES
+from mien.data.metadata import read_subjects
 from mien.data.naming import natural_key, source_stem
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.stores import FileImages
@@ -38,7 +39,8 @@ def read_folder(request: ReadRequest) -> Manifest:
 
     Labels are those of the schema asked for; else of the smallest known schema that has all the
     names; else the sorted names over all splits. A folder within a folder, as archives make them,
-    is stepped into. Made copies (``2801.jpg_rotation_1.jpg``) share a group with their source.
+    is stepped into. Made copies (``2801.jpg_rotation_1.jpg``) share a group with their source. A
+    ``metadata.csv`` beside the folders, with ``file_name`` and ``subject_id``, says the groups.
 
     Options: ``dedupe=true`` removes from train what also stands in valid or test.
 
@@ -63,10 +65,16 @@ def read_folder(request: ReadRequest) -> Manifest:
     groups = np.array(
         [f"{schema.labels[k]}/{stem}" for k, (stem, _) in zip(class_ids, sources, strict=True)]
     )
+    known = np.isin(groups, groups[np.array([made for _, made in sources])])
+    subjects = read_subjects(root)
+    if subjects:
+        prefix = "" if root == request.path else root.relative_to(request.path).as_posix() + "/"
+        said = [subjects.get(name.removeprefix(prefix)) for name in names]
+        groups = np.array([a or b for a, b in zip(said, groups.tolist(), strict=True)])
+        known = np.array([subject is not None for subject in said])
     splits = None
     if folders[0].split is not None:
         splits = np.repeat(np.array([folder.split for folder in folders]), sizes)
-        known = np.isin(groups, groups[np.array([made for _, made in sources])])
         warnings.append(shared_groups_warning(groups[known], splits[known]))
     return assemble(
         request,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from mien.data.arrowtables import (
     read_columns,
     read_schema,
 )
-from mien.data.assemble import assemble, choose_schema, class_id, one_hot, split_name
+from mien.data.assemble import assemble, choose_schema, class_id, split_name
 from mien.data.duplicates import shared_groups_warning
 from mien.data.manifest import SPLIT_NAMES, Manifest
 from mien.data.naming import natural_key
+from mien.data.parquetlabels import VOTES, label_texts, vote_targets
 from mien.data.registry import ReadRequest, register_reader
 from mien.errors import DataError
 from mien.labels import LabelSchema
@@ -43,6 +44,7 @@ class _Part:
     names: list[str] | None
     columns: dict[str, list[str]]
     dropped: int
+    votes: list[list[float]] | None = None
 
 
 @register_reader("parquet", options=("image", "label", "dedupe"))
@@ -52,7 +54,7 @@ def read_parquet(request: ReadRequest) -> Manifest:
     ``image`` is a struct of ``bytes`` and ``path``, or binary; ``label`` is text, or class ids
     named by Hugging Face's ClassLabel or by the schema asked for. ``split`` and ``subject_id``
     may be there; else splits are taken from file names (``train-00000-of-00001.parquet``) or
-    from their folder. Rows without a label are left out.
+    from their folder. Rows without a label are left out, unless a column ``votes`` holds shares.
 
     Options: ``image=`` and ``label=`` name other columns; ``dedupe=true`` removes from train what
     also stands in valid or test.
@@ -64,10 +66,11 @@ def read_parquet(request: ReadRequest) -> Manifest:
     files = _files(request.path)
     parts = [_read_part(request, file) for file in files]
     labels = [label for part in parts for label in part.labels]
-    if not labels:
+    if not any(labels):
         raise DataError(f"{request.spec}: no row has a label.")
     schema = request.schema or _schema(parts, labels, str(request.path))
-    ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels))}
+    ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels) - {""})}
+    ids[""] = -1
     class_ids = np.array([ids[label] for label in labels], dtype=np.int64)
     splits = _joined(parts, "split", request.path)
     if splits is None:
@@ -84,7 +87,9 @@ def read_parquet(request: ReadRequest) -> Manifest:
         request,
         schema=schema,
         images=arrow_images([part.pictures for part in parts]),
-        targets=one_hot(class_ids, schema),
+        targets=vote_targets(
+            [(part.names, part.votes) for part in parts], class_ids, schema, request.spec
+        ),
         class_ids=class_ids,
         splits=splits,
         groups=groups,
@@ -110,9 +115,13 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
     label = request.options.get("label", "label")
     schema = read_schema(file)
     roles = [role for role in ("split", "subject_id") if role in schema.names]
-    table = read_columns(file, [image, label, *roles])
+    has_votes = VOTES in schema.names
+    table = read_columns(file, [image, label, *roles, *([VOTES] if has_votes else [])])
     names = class_names(schema, label)
-    texts = _label_texts(table[label], names, request.schema, f"{file}, column {label!r}")
+    texts = label_texts(table[label], names, request.schema, f"{file}, column {label!r}")
+    if has_votes:
+        # A face without a majority has votes all the same.
+        texts = [text or "" for text in texts]
     whole = [text is not None for text in texts]
     dropped = whole.count(False)
     base = file.name if request.path.is_file() else file.relative_to(request.path).as_posix()
@@ -126,39 +135,13 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
         if values.null_count:
             raise DataError(f"{file}: {values.null_count} rows have no {role}; fill them.")
         columns[role] = [str(value) for value in values.to_pylist()]
-    return _Part(pictures, [t for t in texts if t is not None], names, columns, dropped)
-
-
-def _label_texts(
-    values: Any, names: list[str] | None, wanted: LabelSchema | None, where: str
-) -> list[str | None]:
-    """Returns the name of each row's label, None where it has none."""
-    from pyarrow import types
-
-    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
-    given = values.to_pylist()
-    if types.is_string(kind) or types.is_large_string(kind):
-        return [text if text is None or text.strip() else None for text in given]
-    if not types.is_integer(kind):
-        raise DataError(f"{where}: labels are text or class ids, got {values.type}.")
-    known: Sequence[str] | None = names
-    if known is None and wanted is not None:
-        known = wanted.labels
-    if known is None:
-        raise DataError(
-            f"{where} holds class ids without names: the table has no ClassLabel of Hugging "
-            "Face's. Ask for a schema whose order they follow, or store names."
-        )
-    outside = sorted({k for k in given if k is not None and not -1 <= k < len(known)})
-    if outside:
-        raise DataError(f"{where}: class ids must lie in 0..{len(known) - 1}, got {outside[:3]}.")
-    # datasets writes -1 for "no label".
-    return [None if k is None or k < 0 else known[k] for k in given]
+    votes = table[VOTES].to_pylist() if has_votes else None
+    return _Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
 
 
 def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchema:
     declared = next((part.names for part in parts if part.names), None) or []
-    schema = choose_schema({*declared, *labels}, where)
+    schema = choose_schema({*declared, *labels} - {""}, where)
     if set(schema.labels) == set(declared):
         # Class ids of other tools follow the declared order: keep it, where no schema is known.
         return LabelSchema(schema.name, tuple(declared)) if schema.name == "custom" else schema

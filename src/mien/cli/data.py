@@ -1,0 +1,225 @@
+"""``mien data inspect``, ``mien data split`` and ``mien data convert``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.datatables import print_counts, print_findings
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+app = typer.Typer(
+    help="Look through a dataset, split it honestly, write it in another form.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    table = "table"
+    json = "json"
+
+
+class To(StrEnum):
+    """What a dataset is written as."""
+
+    folder = "folder"
+    csv = "csv"
+    parquet = "parquet"
+
+
+Data = Annotated[
+    str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
+]
+Schema = Annotated[str | None, typer.Option("--schema", help="Read it as hes3, fer7 or ferplus8.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
+Workers = Annotated[int, typer.Option("-j", "--workers", help="Threads that decode.", min=1)]
+Near = Annotated[
+    float,
+    typer.Option("--near", help="Least correlation of near copies.", min=0.5, max=1.0),
+]
+
+
+@app.command()
+def inspect(
+    data: Data,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Report (.html); the JSON is written beside it."),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the flag is --format
+        Format, typer.Option("--format", help="What is printed.")
+    ] = Format.table,
+    faces: Annotated[
+        str | None,
+        typer.Option("--faces", help="Detector that looks for pictures without a face (slow)."),
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Look for suspicious labels (takes minutes).")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model whose features judge the labels.")
+    ] = None,
+    near: Near = 0.95,
+    schema: Schema = None,
+    workers: Workers = 2,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds of --labels.")] = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find what a dataset hides: leaks, copies, broken files, odd labels.
+
+    Exit code 1 on leakage: copies, sources or subjects in two splits.
+    """
+    from mien.atomic import write_text
+    from mien.data.inspection import inspect_data
+    from mien.data.inspection.page import render
+    from mien.data.inspection.run import InspectConfig
+    from mien.data.places import check_free
+    from mien.labels import get_schema
+
+    if output is not None:
+        if output.suffix.lower() not in {".html", ".htm"}:
+            raise ConfigError(f"-o {output}: the report is HTML; name it report.html.")
+        for path in (output, output.with_suffix(".json")):
+            check_free(path, overwrite=overwrite)
+    inspection = inspect_data(
+        data,
+        InspectConfig(
+            near=near, faces=faces, labels=labels, model=model, workers=workers, seed=seed
+        ),
+        schema=get_schema(schema) if schema else None,
+        bars=_bars(quiet=quiet),
+    )
+    found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        write_text(output, render(inspection))
+        write_text(output.with_suffix(".json"), found)
+    if format is Format.json:
+        print(found, end="")
+    else:
+        print_findings(inspection)
+    if output is not None:
+        print(f"report: {output}", file=sys.stderr)
+    if inspection.leaks:
+        sys.stdout.flush()
+        print("mien: the data leaks between its splits", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Manifest: .csv or .parquet.")],
+    shares: Annotated[
+        str, typer.Option("--shares", help="Share of each split.")
+    ] = "train=0.8,valid=0.1,test=0.1",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the deal.")] = 0,
+    near: Near = 0.95,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the pictures; else they are named or kept.")
+    ] = False,
+    schema: Schema = None,
+    workers: Workers = 2,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Deal a dataset out to splits: copies and subjects together, classes balanced."""
+    from mien.data.filepaths import are_files, relative_names, source_folders
+    from mien.data.places import check_apart, check_free
+    from mien.data.resplit import parse_shares, resplit
+    from mien.data.writers import write_csv
+    from mien.labels import get_schema
+
+    wanted = parse_shares(shares)
+    if output.suffix.lower() not in {".csv", ".parquet"}:
+        raise ConfigError(f"-o {output}: a manifest ends in .csv or .parquet.")
+    check_free(output, overwrite=overwrite)
+    done = resplit(
+        data,
+        wanted,
+        seed=seed,
+        near=near,
+        workers=workers,
+        schema=get_schema(schema) if schema else None,
+        bars=_bars(quiet=quiet),
+    )
+    manifest = done.manifest
+    if copy:
+        check_apart(output.with_suffix(""), source_folders(manifest.images))
+    if output.suffix.lower() == ".csv":
+        write_csv(manifest, output, copy=copy, overwrite=overwrite)
+    else:
+        from mien.data.writeparquet import write_parquet
+
+        # Pictures that lie in a table have no path: their bytes go along.
+        embed = copy or not are_files(manifest.images)
+        if not embed:
+            relative_names(manifest.images, output.parent)
+        write_parquet(manifest, output, embed=embed, overwrite=overwrite)
+    print_counts(manifest.counts())
+    print(f"{len(manifest)} pictures in {done.groups} groups: {output}", file=sys.stderr)
+    if done.unreadable:
+        print(f"mien: {len(done.unreadable)} unreadable pictures are left out", file=sys.stderr)
+
+
+@app.command()
+def convert(
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder or file to write.")],
+    to: Annotated[To, typer.Option("--to", help="What to write.")],
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy", help="csv: copy the pictures, even where the table could name them."
+        ),
+    ] = False,
+    schema: Schema = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a dataset as a folder by class, a CSV table or Parquet; pixels stay as they are."""
+    from mien.data.convert import convert_data
+    from mien.labels import get_schema
+
+    manifest, left_out = convert_data(
+        data,
+        output,
+        to.value,
+        copy=copy,
+        schema=get_schema(schema) if schema else None,
+        overwrite=overwrite,
+        bars=_bars(quiet=quiet),
+    )
+    print_counts(manifest.counts())
+    print(f"{len(manifest) - left_out} pictures: {output}", file=sys.stderr)
+    for warning in manifest.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    if left_out:
+        print(
+            f"mien: {left_out} pictures without a majority label have no folder and are left out",
+            file=sys.stderr,
+        )
+
+
+def _bars(*, quiet: bool) -> Any:
+    from mien.cli.progress import progress_bar
+
+    def bar(what: str, total: int | None) -> AbstractContextManager[Any]:
+        return progress_bar(what, total, quiet=quiet)
+
+    return bar

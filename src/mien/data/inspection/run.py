@@ -1,0 +1,163 @@
+"""The whole inspection, one step after another."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.inspection import labelling, quality
+from mien.data.inspection.copies import Copies, find_copies, join
+from mien.data.inspection.finding import Finding, Inspection, counted
+from mien.data.inspection.leaks import copy_findings
+from mien.data.inspection.scan import Scan, scan_pictures
+from mien.data.inspection.source import open_for_inspection, spelled_labels
+from mien.data.registry import parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from mien.data.manifest import Manifest
+    from mien.labels import LabelSchema
+
+    Bars = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+
+__all__ = ["InspectConfig", "inspect_data", "open_for_inspection"]
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """What to look for.
+
+    Args:
+        near: Least correlation, 0..1, of two small gray pictures that count as near copies.
+        max_bits: Bits of 64 that their perceptual hashes may differ in.
+        faces: Name of a detector that looks for pictures without a face; None: do not look.
+        labels: Look for suspicious labels; takes minutes on tens of thousands of faces.
+        model: Model whose features the labels are judged by; None: the bundled one.
+        workers: Threads that decode.
+        seed: Seed of the folds.
+    """
+
+    near: float = 0.95
+    max_bits: int = 12
+    faces: str | None = None
+    labels: bool = False
+    model: str | None = None
+    workers: int = 2
+    seed: int = 0
+
+
+def inspect_data(
+    spec: str,
+    config: InspectConfig | None = None,
+    *,
+    schema: LabelSchema | None = None,
+    bars: Bars | None = None,
+) -> Inspection:
+    """Looks through a dataset; a file that cannot be read is a finding, not an end.
+
+    Args:
+        spec: The dataset, ``KIND:PATH[,key=value...]``.
+        config: What to look for.
+        schema: Labels to read it with; None takes them from the data.
+        bars: Makes a progress bar of a title and a number of steps.
+
+    Raises:
+        ConfigError: If the spec or a name in the config is unknown.
+        DataError: If the dataset as a whole cannot be read.
+        MissingExtraError: If a library that was asked for is not installed.
+    """
+    config = config or InspectConfig()
+    started = time.perf_counter()
+    bar = bars or silent
+    manifest, request = open_for_inspection(spec, schema=schema)
+    with bar("read pictures", len(manifest)) as advance:
+        scan = scan_pictures(
+            manifest.images,
+            manifest.class_ids,
+            len(manifest.schema),
+            workers=config.workers,
+            progress=advance,
+        )
+    with bar("compare pictures", 2 * int(scan.readable.sum())) as advance:
+        copies = find_copies(
+            scan, max_bits=config.max_bits, min_correlation=config.near, progress=advance
+        )
+    spellings = labelling.count_spellings(
+        spelled_labels(manifest, request), manifest.class_ids, manifest.schema.labels
+    )
+    found = [
+        *copy_findings(manifest, copies),
+        *labelling.group_findings(manifest),
+        *quality.problems(scan),
+        *labelling.bad_names(manifest),
+        *labelling.class_findings(manifest),
+        *labelling.spelling_findings(spellings),
+        *quality.outliers(scan),
+    ]
+    if parse_spec(spec)[0] in {"folder", "hes"}:
+        found += labelling.other_files(request.path)
+    found += _slow(manifest, scan, copies, config, bar)
+    if manifest.warnings:
+        title = counted(len(manifest.warnings), "remark", "remarks") + " of the reader"
+        found.append(Finding("reader", "note", title, (), manifest.warnings))
+    settings = {
+        "near": config.near, "max_bits": config.max_bits, "faces": config.faces,
+        "labels": config.labels, "model": config.model,
+    }  # fmt: skip
+    seconds = time.perf_counter() - started
+    return Inspection(manifest, scan, tuple(found), spellings, settings, seconds)
+
+
+def _slow(
+    manifest: Manifest, scan: Scan, copies: Copies, config: InspectConfig, bar: Bars
+) -> list[Finding]:
+    """What costs minutes and is looked for only when asked."""
+    found: list[Finding] = []
+    readable = scan.readable
+    if config.faces is not None:
+        from mien.data.inspection.suspects import faceless
+        from mien.faces import get_detector
+
+        detector = get_detector(config.faces)
+        with bar("look for faces", int(readable.sum())) as advance:
+            found += faceless(
+                manifest, readable, detector, workers=config.workers, progress=advance
+            )
+    if config.labels and readable.any():
+        from mien.data.inspection.suspects import face_features, picked, suspicious_labels
+
+        at = np.flatnonzero(readable)
+        part = picked(manifest, readable)
+        with bar("read expressions", len(part)) as advance:
+            features = face_features(part, config.model, workers=config.workers, progress=advance)
+        together = picture_groups(manifest, copies)[at]
+        for item in suspicious_labels(part, features, together, seed=config.seed):
+            cases = tuple(tuple(int(at[i]) for i in group) for group in item.groups)
+            found.append(Finding(item.kind, item.level, item.title, cases, item.details))
+    return found
+
+
+def picture_groups(manifest: Manifest, copies: Copies) -> Any:
+    """Returns int64 (N,), equal for pictures that must not be parted.
+
+    These are copies of each other, made copies of one source, and pictures of one subject.
+    """
+    links: list[Any] = [*copies.exact, *copies.near, *copies.mirrored]
+    stems, _ = labelling.name_groups(manifest)
+    links += stems
+    if manifest.groups is not None:
+        _, first, inverse = np.unique(manifest.groups, return_index=True, return_inverse=True)
+        links += list(zip(range(len(manifest)), first[inverse].tolist(), strict=True))
+    return join(len(manifest), links)
+
+
+def silent(_title: str, _total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    """Makes no progress bar."""
+    from contextlib import nullcontext
+
+    return nullcontext(lambda _done: None)

@@ -1,0 +1,175 @@
+"""One pass over all pictures: what can be read, and a few numbers of each."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from mien._image_guard import guess_content
+from mien.data.faces import whole_box
+from mien.data.inspection.hashes import HASH_SIDE, THUMB_SIDE, perceptual_hashes
+from mien.errors import MienError
+from mien.images import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.data.stores import ImageStore
+
+#: Side of the mean faces.
+MEAN_SIDE = 48
+_CHUNK = 256
+_SHARPNESS_SIDE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What one pass over N pictures found.
+
+    Args:
+        digests: Digest of each picture's bytes; empty where it cannot be decoded.
+        problems: By position: ``"empty"``, ``"not_picture"`` or ``"unreadable"``, and why.
+        sizes: int32 (N, 2), width and height in pixels.
+        brightness: float32 (N,), mean of the gray picture, 0..255; NaN where unreadable.
+        contrast: float32 (N,), its standard deviation.
+        sharpness: float32 (N,), variance of its Laplacian; pictures over 256 pixels are shrunk.
+        thumbs: uint8 (N, 24, 24), the gray picture.
+        hashes: uint64 (N, 2), perceptual hash, as it is and mirrored.
+        mean_faces: float32 (K, 48, 48), mean of the gray centred squares by class.
+    """
+
+    digests: Sequence[bytes]
+    problems: dict[int, tuple[str, str]]
+    sizes: NDArray[np.int32]
+    brightness: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    sharpness: NDArray[np.float32]
+    thumbs: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+    mean_faces: NDArray[np.float32]
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """(N,) bool, True where the picture was decoded."""
+        return self.sizes[:, 0] > 0
+
+
+def scan_pictures(
+    images: ImageStore,
+    class_ids: NDArray[np.int64],
+    classes: int,
+    *,
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Decodes every picture once; what cannot be read is written down and passed over.
+
+    Memory is about 0.7 KB a picture, whatever its size.
+
+    Args:
+        images: N pictures.
+        class_ids: (N,) classes for the mean faces; -1 is left out.
+        classes: Number K of classes.
+        workers: Threads that decode.
+        progress: Called with the number of pictures just finished.
+    """
+    N = len(images)
+    digests = [b""] * N
+    scan = Scan(
+        digests,
+        {},
+        np.zeros((N, 2), np.int32),
+        np.full(N, np.nan, np.float32),
+        np.full(N, np.nan, np.float32),
+        np.full(N, np.nan, np.float32),
+        np.zeros((N, THUMB_SIDE, THUMB_SIDE), np.uint8),
+        np.zeros((N, 2), np.uint64),
+        np.zeros((classes, MEAN_SIDE, MEAN_SIDE), np.float32),
+    )
+    counts = np.zeros(classes, np.int64)
+
+    def work(start: int) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:
+        stop = min(start + _CHUNK, N)
+        small = np.zeros((stop - start, HASH_SIDE, HASH_SIDE), np.uint8)
+        sums = np.zeros(scan.mean_faces.shape, np.float64)
+        seen = np.zeros(classes, np.int64)
+        for index in range(start, stop):
+            gray = _read(images, index, digests, scan.problems)
+            if gray is None:
+                continue
+            _measure(scan, index, gray)
+            small[index - start] = np.asarray(
+                gray.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BILINEAR)
+            )
+            if class_ids[index] >= 0:
+                sums[class_ids[index]] += gray.resize(
+                    (MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR, box=whole_box(*gray.size)
+                )
+                seen[class_ids[index]] += 1
+        scan.hashes[start:stop] = perceptual_hashes(small)
+        return stop - start, sums, seen
+
+    totals = np.zeros(scan.mean_faces.shape, np.float64)
+    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+        for done, sums, seen in pool.map(work, range(0, N, _CHUNK)):
+            totals += sums
+            counts += seen
+            if progress:
+                progress(done)
+    scan.mean_faces[...] = totals / np.maximum(counts, 1)[:, None, None]
+    return scan
+
+
+def _read(
+    images: ImageStore, index: int, digests: list[bytes], problems: dict[int, tuple[str, str]]
+) -> Image.Image | None:
+    """Returns a picture in gray, or None and a line in ``problems``."""
+    data = b""
+    try:
+        data = images.read(index)
+        image_rgb = decode(data)
+    except MienError as error:
+        problems[index] = _problem(data, str(error))
+        return None
+    digests[index] = hashlib.blake2b(data, digest_size=16).digest()
+    return Image.fromarray(image_rgb).convert("L")
+
+
+def _problem(data: bytes, message: str) -> tuple[str, str]:
+    if not data:
+        return ("empty", "no bytes") if "0 bytes" in message else ("unreadable", message)
+    content = guess_content(data)
+    broken = content.startswith("starts like")
+    if "not a picture" in message and not broken:
+        return "not_picture", content
+    if "not a picture" in message:
+        return "unreadable", content
+    # "bytes (1782) is damaged or cut short (image file is truncated). Get the file again, ..."
+    start = message.find(" is ") + 1
+    return "unreadable", message[start:].split("). ", maxsplit=1)[0] + (
+        ")" if "). " in message else ""
+    )
+
+
+def _measure(scan: Scan, index: int, gray: Image.Image) -> None:
+    scan.sizes[index] = gray.size
+    scan.thumbs[index] = np.asarray(gray.resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX))
+    if max(gray.size) > _SHARPNESS_SIDE:
+        gray = gray.copy()
+        gray.thumbnail((_SHARPNESS_SIDE, _SHARPNESS_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(gray, np.float32)
+    scan.brightness[index] = pixels.mean()
+    scan.contrast[index] = pixels.std()
+    inner = pixels[1:-1, 1:-1]
+    if inner.size:
+        around = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]
+        scan.sharpness[index] = (around - 4 * inner).var()
+    else:
+        scan.sharpness[index] = 0.0

@@ -1,0 +1,119 @@
+"""New splits that keep copies and subjects together (``mien data split``)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.assemble import split_name
+from mien.data.inspection.copies import find_copies
+from mien.data.inspection.run import picture_groups
+from mien.data.inspection.scan import scan_pictures
+from mien.data.inspection.source import open_for_inspection
+from mien.data.split import stratified_group_split
+from mien.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mien.data.inspection.run import Bars
+    from mien.data.manifest import Manifest
+    from mien.labels import LabelSchema
+
+
+@dataclass(frozen=True, eq=False)
+class Resplit:
+    """A dataset dealt out anew.
+
+    Args:
+        manifest: The readable pictures with their new splits; groups are what was kept together.
+        unreadable: Names of the pictures left out.
+        groups: Number of groups.
+    """
+
+    manifest: Manifest
+    unreadable: tuple[str, ...]
+    groups: int
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Reads ``train=0.8,valid=0.1,test=0.1``.
+
+    Raises:
+        ConfigError: If it is of another form, or the shares do not sum to 1.
+
+    >>> parse_shares("train=0.9, val=0.1")
+    {'train': 0.9, 'valid': 0.1}
+    """
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            split, share = split_name(name, "--shares"), float(value)
+        except (ValueError, DataError) as error:
+            raise ConfigError(
+                f"--shares {text}: expected train=0.8,valid=0.1,test=0.1 ({error})."
+            ) from error
+        if split in shares:
+            raise ConfigError(f"--shares {text}: {split} stands twice.")
+        shares[split] = share
+    if not (min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-6):
+        raise ConfigError(f"--shares {text}: shares must be 0 or more and sum to 1.")
+    return shares
+
+
+def resplit(
+    spec: str,
+    shares: Mapping[str, float],
+    *,
+    seed: int = 0,
+    near: float = 0.95,
+    workers: int = 2,
+    schema: LabelSchema | None = None,
+    bars: Bars,
+) -> Resplit:
+    """Deals a dataset out to splits, whatever splits it had.
+
+    Exact, near and mirrored copies, made copies of one source, and pictures of one subject stay
+    together; classes are balanced as far as that allows. Unreadable pictures are left out.
+
+    Args:
+        spec: The dataset.
+        shares: Share of each split, summing to 1.
+        seed: Seed of the order in which groups are dealt.
+        near: Least correlation of near copies.
+        workers: Threads that decode.
+        schema: Labels to read it with; None takes them from the data.
+        bars: Makes a progress bar of a title and a number of steps.
+
+    Raises:
+        ConfigError: If an argument is impossible.
+        DataError: If the dataset cannot be read.
+    """
+    manifest, _ = open_for_inspection(spec, schema=schema)
+    with bars("read pictures", len(manifest)) as advance:
+        scan = scan_pictures(
+            manifest.images, manifest.class_ids, len(manifest.schema), workers=workers,
+            progress=advance,
+        )  # fmt: skip
+    with bars("compare pictures", 2 * int(scan.readable.sum())) as advance:
+        copies = find_copies(scan, min_correlation=near, progress=advance)
+    together = picture_groups(manifest, copies)
+    names = np.array([f"group{root:07}" for root in together.tolist()])
+    if manifest.groups is not None:
+        names = manifest.groups[together]
+    lost = np.flatnonzero(~scan.readable)
+    kept = manifest.select(scan.readable)
+    names = names[scan.readable]
+    splits = stratified_group_split(kept.class_ids, names, shares, seed)
+    fresh = dataclasses.replace(
+        kept, splits=splits, groups=names, leaked=np.zeros(len(kept), np.bool_), warnings=()
+    )
+    return Resplit(
+        fresh,
+        tuple(manifest.images.key(int(index)) for index in lost),
+        len(np.unique(names)),
+    )
