@@ -8,15 +8,16 @@ import sys
 import mien
 
 HEAVY = ("torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib", "pandas")
-EXTRAS = ("train", "models", "export", "explain", "serve", "demo", "video", "scale", "__main__")
+EXTRAS = ("train", "models", "export", "serve", "demo", "video", "scale", "__main__")
 
 for name in HEAVY:
     if importlib.util.find_spec(name) is not None:
         sys.exit(f"{name} is installed: this is not the light door")
+NEED_TORCH = ("mien.backends.torch", "mien.explain.layers", "mien.explain.gradients")
 names = [
     module.name
     for module in pkgutil.walk_packages(mien.__path__, "mien.")
-    if module.name.split(".")[1] not in EXTRAS and module.name != "mien.backends.torch"
+    if module.name.split(".")[1] not in EXTRAS and module.name not in NEED_TORCH
 ]
 for name in names:
     importlib.import_module(name)

@@ -49,6 +49,7 @@ class ModelConfig:
         schema: Labels in the order of the outputs.
         preprocessing: How a crop becomes the input.
         num_features: Channels F of the last feature map; 0 where there is none.
+        classifier: Name of the last linear layer, as its weights are called.
         model_args: Options of the network's constructor beyond classes and channels.
         crop_margin: Factor on the side of the detector's framed square.
         temperature: The logits are divided by it before softmax.
@@ -66,6 +67,7 @@ class ModelConfig:
     schema: LabelSchema
     preprocessing: Preprocessing
     num_features: int = 0
+    classifier: str = "head"
     model_args: Mapping[str, Any] = field(default_factory=dict)
     crop_margin: float = 1.0
     temperature: float = 1.0
@@ -104,6 +106,7 @@ class ModelConfig:
                 "std": list(p.std),
                 "num_classes": len(self.schema),
                 "license": self.license,
+                "classifier": self.classifier,
             },
             "mien": {
                 "format": FORMAT,
@@ -140,6 +143,7 @@ class ModelConfig:
                 schema=LabelSchema.from_dict(block["schema"]),
                 preprocessing=Preprocessing.from_dict(block["preprocessing"]),
                 num_features=int(value.get("num_features", 0)),
+                classifier=str(value["pretrained_cfg"].get("classifier", "head")),
                 model_args=dict(value.get("model_args") or {}),
                 crop_margin=block["crop_margin"],
                 temperature=block["temperature"],

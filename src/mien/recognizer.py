@@ -100,6 +100,7 @@ class EmotionRecognizer:
         if max_faces is not None and max_faces < 1:
             raise ConfigError(f"max_faces must be at least 1; got {max_faces}.")
         folder = read_model_folder(model)
+        self.folder = folder
         self.config: ModelConfig = folder.config
         self.schema = (
             get_schema(labels) if isinstance(labels, str) else labels or self.config.schema

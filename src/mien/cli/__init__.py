@@ -22,7 +22,9 @@ VERBS = {
     "train": "Train a model on labelled faces; the run is a model folder.",
     "evaluate": "Score a model on labelled faces: accuracy, calibration, classes.",
     "data": "Look through a dataset, split it honestly, write it in another form.",
+    "explain": "Show which places of a face speak for an emotion.",
     "export": "Write a trained model as ONNX, checked against torch.",
+    "serve": "Answer over HTTP: REST, WebSocket, metrics.",
     "models": "List models, architectures, detectors and label schemas.",
     "doctor": "Check the installation and say what is missing.",
 }

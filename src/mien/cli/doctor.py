@@ -18,14 +18,15 @@ from mien.errors import MienError
 #: What each extra brings, by the name it is installed under.
 EXTRAS = {
     "eval": ("pyarrow", "scikit-learn", "matplotlib", "cleanlab"),
-    "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "PyYAML",
+    "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "grad-cam", "PyYAML",
               "onnx", "onnxscript"),
-    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
+    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client",
+              "websockets"),
     "demo": ("gradio",),
     "video": ("av",),
     "scale": ("ray",),
 }  # fmt: skip
-BASE = ("numpy", "Pillow", "onnxruntime", "typer", "rich", "huggingface_hub")
+BASE = ("numpy", "Pillow", "onnxruntime", "safetensors", "typer", "rich", "huggingface_hub")
 
 
 def _version(package: str) -> str | None:

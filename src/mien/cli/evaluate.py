@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from mien.cli.predict import Format
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mien.evaluate import Evaluation
 
 
@@ -30,6 +33,19 @@ def command(
         Path | None,
         typer.Option("-o", "--output", help="Folder for evaluation.json and predictions.csv."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="NAME.html for one self-contained page, or a folder for PNGs too."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--compare", help="A second model to set beside the first, on one page."),
+    ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robustness", help="Score it on spoiled and badly framed faces too.")
+    ] = False,
     backend: Annotated[str, typer.Option("--backend", help="onnx or torch.")] = "onnx",
     batch_size: Annotated[int, typer.Option("-b", "--batch-size", min=1)] = 64,
     overwrite: Annotated[
@@ -44,28 +60,55 @@ def command(
     from mien.atomic import write_text
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
-    from mien.evaluate import evaluate
+    from mien.evaluate import compare, evaluate
     from mien.recognizer import EmotionRecognizer
 
     if output and not overwrite:
         for name in ("evaluation.json", "predictions.csv"):
             if (output / name).exists():
                 raise ConfigError(f"{output / name} exists: type --overwrite, or give another -o.")
-    recognizer = EmotionRecognizer(model, detector="none", backend=backend, batch_size=batch_size)
+    if report:
+        from mien.evaluate.page import check_target
+
+        check_target(report, overwrite=overwrite)
+    options: Any = {"detector": "none", "backend": backend, "batch_size": batch_size}
+    recognizer = EmotionRecognizer(model, **options)
+    second = EmotionRecognizer(against, **options) if against else None
     manifest = read_manifest(data)
     with progress_bar("evaluate", None, quiet=quiet) as advance:
         evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
-    report = evaluation.to_dict()
+        other = evaluate(second, manifest, split=split, progress=advance) if second else None
+    rows = []
+    if robust or report:
+        from mien.evaluate.robustness import CONDITIONS, robustness
+
+        with progress_bar("robustness", CONDITIONS, quiet=quiet) as advance:
+            rows = robustness(recognizer, manifest, split=split, progress=advance)
+    if report:
+        from mien.evaluate.page import write_report
+
+        names = (model or evaluation.model, against or "")
+        page = write_report(
+            report, evaluation, recognizer, manifest, rows=rows, other=other,
+            names=names if other and other.model == evaluation.model else None,
+            overwrite=overwrite,
+        )  # fmt: skip
+        print(f"mien: wrote {page}", file=sys.stderr)
+    numbers = evaluation.to_dict()
+    if rows:
+        numbers["robustness"] = [row.to_dict() for row in rows]
+    if other:
+        numbers["comparison"] = {**compare(evaluation, other).to_dict(), "with": other.to_dict()}
     if output:
         output.mkdir(parents=True, exist_ok=True)
-        write_text(output / "evaluation.json", json.dumps(report, indent=2) + "\n")
+        write_text(output / "evaluation.json", json.dumps(numbers, indent=2) + "\n")
         write_text(output / "predictions.csv", evaluation.predictions_csv())
     if format is Format.json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps(numbers, indent=2))
     elif format is Format.csv:
         print(evaluation.predictions_csv(), end="")
     else:
-        _print_table(evaluation, report)
+        _print_table(evaluation, numbers)
 
 
 def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
@@ -111,3 +154,34 @@ def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
         ]
         confusion.add_row(label, *cells)
     console.print(confusion)
+    if "robustness" in report:
+        _print_robustness(console, report["robustness"])
+    if "comparison" in report:
+        found = report["comparison"]
+        low, high = found["difference_ci"]
+        console.print(
+            f"{found['with']['model']} (--compare) minus {evaluation.model}: "
+            f"{found['difference'] * 100:+.2f} points ({low * 100:+.2f} to {high * 100:+.2f}); "
+            f"only the first right on {found['first_only']} faces, only the second on "
+            f"{found['second_only']}; McNemar's exact p = {found['mcnemar_p']:.2g}"
+        )
+
+
+def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    spoiled = Table(title=f"accuracy on spoiled faces, severity 1 to 5 (n = {rows[0]['n']})")
+    for column in ("corruption", "1", "2", "3", "4", "5"):
+        spoiled.add_column(column, justify="left" if column == "corruption" else "right")
+    kinds = list(dict.fromkeys(row["condition"] for row in rows if row["severity"]))
+    for kind in kinds:
+        spoiled.add_row(kind, *(f"{r['accuracy']:.1%}" for r in rows if r["condition"] == kind))
+    framing = Table(title="framing and size")
+    for column in ("condition", "accuracy", "95 % interval"):
+        framing.add_column(column, justify="left" if column == "condition" else "right")
+    for row in rows:
+        if not row["severity"]:
+            low, high = row["accuracy_ci"]
+            framing.add_row(row["condition"], f"{row['accuracy']:.1%}", f"{low:.1%} to {high:.1%}")
+    console.print(spoiled)
+    console.print(framing)

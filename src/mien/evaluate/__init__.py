@@ -1,5 +1,17 @@
 """Evaluation: a model and labelled faces go in, numbers with intervals come out."""
 
+from mien.evaluate.comparison import Comparison, compare
 from mien.evaluate.report import Evaluation, evaluate, evaluate_logits, record_evaluation
+from mien.evaluate.words import biggest_confusions, pick_faces, rater_agreement
 
-__all__ = ["Evaluation", "evaluate", "evaluate_logits", "record_evaluation"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "biggest_confusions",
+    "compare",
+    "evaluate",
+    "evaluate_logits",
+    "pick_faces",
+    "rater_agreement",
+    "record_evaluation",
+]

@@ -1,0 +1,84 @@
+"""Starts ``mien serve`` on a free port of the loopback and watches its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Service:
+    """A running server.
+
+    Args:
+        *flags: Flags of ``mien serve``.
+    """
+
+    def __init__(self, *flags: str) -> None:
+        self._log = Path(tempfile.mkdtemp()) / "log"
+        with self._log.open("w") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mien", "serve", "--port", "0", *flags], stderr=stream
+            )
+        self.memory_mb: list[tuple[float, float]] = []
+        try:
+            self.url = self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        self.port = int(self.url.rpartition(":")[2])
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _wait(self) -> str:
+        end, url = time.monotonic() + 60, ""
+        while time.monotonic() < end and self.process.poll() is None:
+            for line in self._log.read_text().splitlines():
+                if line.startswith("{") and json.loads(line)["event"] == "listening":
+                    url = json.loads(line)["url"]
+            with contextlib.suppress(OSError, ValueError):
+                if urllib.request.urlopen(url + "/readyz", timeout=5).status == 200:
+                    return url
+            time.sleep(0.05)
+        raise RuntimeError(self._log.read_text()[-2000:])
+
+    def _watch(self) -> None:
+        start = time.monotonic()
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.process.pid)
+            while True:
+                family = [process, *process.children(recursive=True)]
+                size = sum(member.memory_info().rss for member in family)
+                self.memory_mb.append((time.monotonic() - start, size / 1e6))
+                time.sleep(1)
+
+    def memory_at(self, second: float) -> float:
+        """Returns the median memory in the ten seconds up to a time, megabytes."""
+        near = sorted(size for t, size in self.memory_mb if second - 10 <= t <= second)
+        return near[len(near) // 2] if near else float("nan")
+
+    def stop(self) -> int:
+        """Ends it and returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@contextlib.contextmanager
+def running(*flags: str) -> Iterator[Service]:
+    """Starts a server, and ends it."""
+    service = Service(*flags)
+    try:
+        yield service
+    finally:
+        service.stop()

@@ -1,0 +1,228 @@
+"""``mien explain``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.errors import ConfigError, InputError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.cli.sources import Item, Outputs
+    from mien.explain import ReadImage
+    from mien.recognizer import EmotionRecognizer
+
+
+def command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Photos, folders, globs, 'sample' for the bundled photo, or - for a list of "
+            "paths on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("-s", "--source", help="Same as a plain argument.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder (or one file) for the pictures.")
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="cam, occlusion; with the train extra gradcam, gradcam++, hirescam, eigencam, "
+            "scorecam.",
+        ),
+    ] = "cam",
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="Label to explain; all: a panel each; default: the top one."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector", help="Face detector: NAME or NAME:FILE; none: pictures are faces already."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Answer in hes3, fer7 or ferplus8.")
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List the network's layers and their shapes.")
+    ] = False,
+    filters: Annotated[
+        bool, typer.Option("--filters", help="Draw the filters of the first convolution.")
+    ] = False,
+    feature_maps: Annotated[
+        str | None,
+        typer.Option("--feature-maps", help="Draw what this layer makes of the largest face."),
+    ] = None,
+    faithfulness: Annotated[
+        bool,
+        typer.Option("--faithfulness", help="Score the maps by deletion and insertion."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of text.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that exist.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Show which places of each face speak for an emotion, painted onto the photo.
+
+    The cam method needs no torch. Without a face a photo is copied as it is. One bad picture among
+    many is named, gives exit code 1, and the rest is answered.
+    """
+    from mien.cli.progress import progress_bar
+    from mien.cli.sources import Outputs, collect
+    from mien.explain import read_image
+    from mien.explain.methods import method_spec
+    from mien.explain.scoring import MapScores
+    from mien.recognizer import EmotionRecognizer
+
+    method_spec(method)
+    given = [*(sources or []), *(source or [])]
+    if layers or filters:
+        _network(model, output, layers=layers, filters=filters, as_json=as_json, over=overwrite)
+        if not given:
+            return
+    items = collect(given)
+    if not items:
+        raise InputError(
+            "no pictures: name at least one, for example mien explain photo.jpg -o out"
+        )
+    if output is None and not faithfulness:
+        raise ConfigError("nowhere to write to: give -o FOLDER, or ask for --faithfulness alone.")
+    options: Any = {"detector": detector} if detector else {}
+    recognizer = EmotionRecognizer(model, labels=labels, **options)
+    draw = _drawing(recognizer, label, method, feature_maps)
+    outputs = Outputs(output, items, overwrite=overwrite) if output else None
+    failed, scores = 0, None
+    if faithfulness:
+        if label == "all":
+            raise ConfigError("--faithfulness scores one label: leave --label all out.")
+        scores = MapScores(recognizer, label=_known_label(recognizer, label), method=method)
+    with progress_bar("explain", len(items), quiet=quiet) as advance:
+        for item in items:
+            try:
+                read = read_image(recognizer, item.path)
+                if scores is not None:
+                    scores.add(read)
+                _write(outputs, item, draw, read)
+            except InputError as error:
+                failed += 1
+                print(f"mien: {item.path}: {error}", file=sys.stderr)
+            advance(1)
+    if scores is not None:
+        _print_scores(scores.to_dict(), as_json=as_json)
+    if failed:
+        sys.stdout.flush()
+        raise typer.Exit(1)
+
+
+def _write(
+    outputs: Outputs | None,
+    item: Item,
+    draw: Callable[[ReadImage], NDArray[np.uint8]],
+    read: ReadImage,
+) -> None:
+    if outputs is not None:
+        outputs.save(item, draw(read) if read.result.faces else read.image_rgb)
+
+
+def _drawing(
+    recognizer: EmotionRecognizer, label: str | None, method: str, layer: str | None
+) -> Callable[[ReadImage], NDArray[np.uint8]]:
+    """Returns what makes the picture of one photo with faces; wrong names are refused here."""
+    if layer is not None:
+        from mien.explain.sheets import feature_sheet
+
+        folder, name = recognizer.folder, layer
+        return lambda read: feature_sheet(folder, read.batch.crops[0], name)
+    if label == "all":
+        from mien.explain.sheets import label_panels
+
+        return lambda read: label_panels(recognizer, read, method=method)
+    chosen = _known_label(recognizer, label)
+    return lambda read: read.overlay(
+        read.maps(recognizer, label=chosen, method=method), label=chosen
+    )
+
+
+def _known_label(recognizer: EmotionRecognizer, label: str | None) -> str | None:
+    """Returns the schema's own spelling of a label."""
+    if label is None:
+        return None
+    if label not in recognizer.schema:
+        raise ConfigError(
+            f"no label {label!r} in {recognizer.schema.name!r}."
+            + suggest(label, ["all", *recognizer.labels])
+        )
+    return recognizer.labels[recognizer.schema.index(label)]
+
+
+def _print_scores(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report))
+        return
+    if report["maps"] is None:
+        print("no face found: nothing to score.")
+        return
+    print(f"{'maps':<12} {'faces':>6} {'deletion':>9} {'insertion':>10} {'score':>7}")
+    for name, row in ((report["method"], report["maps"]), ("chance", report["chance"])):
+        print(
+            f"{name:<12} {row['faces']:>6} {row['deletion']:>9.3f} {row['insertion']:>10.3f} "
+            f"{row['score']:>7.3f}"
+        )
+
+
+def _network(
+    model: str | None,
+    output: Path | None,
+    *,
+    layers: bool,
+    filters: bool,
+    as_json: bool,
+    over: bool,
+) -> None:
+    """Answers ``--layers`` and ``--filters``, which need no photo."""
+    from mien.hub import read_model_folder
+
+    folder = read_model_folder(model)
+    if filters:
+        from mien.explain.sheets import filter_sheet
+        from mien.images import save_image
+
+        if output is None or output.suffix:
+            raise ConfigError("--filters writes filters.png: give -o FOLDER.")
+        path = output / "filters.png"
+        if path.exists() and not over:
+            raise ConfigError(f"{path} exists already: type --overwrite, or give another -o.")
+        picture = filter_sheet(folder)
+        output.mkdir(parents=True, exist_ok=True)
+        save_image(path, picture, overwrite=over)
+    if layers:
+        from mien.explain.layers import list_layers
+
+        rows = list_layers(folder)
+        if as_json:
+            print(json.dumps([row.to_dict() for row in rows]))
+            return
+        width = max(len(row.name) for row in rows)
+        print(f"{'layer':<{width}}  {'kind':<18}  {'output':<16}  {'parameters':>10}")
+        for row in rows:
+            shape = " x ".join(str(value) for value in row.shape)
+            print(f"{row.name:<{width}}  {row.kind:<18}  {shape:<16}  {row.parameters:>10,}")

@@ -1,0 +1,18 @@
+"""A typed client of the service, for threads (:class:`Client`) and asyncio (:class:`AsyncClient`).
+
+::
+
+    with Client("http://127.0.0.1:8000") as client:
+        result = client.predict("photo.jpg")[0]
+        print([face.emotion for face in result.faces])
+
+Needs httpx: ``pip install "mien[client]"``.
+"""
+
+from __future__ import annotations
+
+from mien.client.aio import AsyncClient
+from mien.client.calls import ServiceError
+from mien.client.sync import Client
+
+__all__ = ["AsyncClient", "Client", "ServiceError"]

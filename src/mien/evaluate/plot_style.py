@@ -1,0 +1,84 @@
+"""How the report's diagrams look, on light and on dark paper."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a page and its diagrams."""
+
+    name: str
+    paper: str
+    ink: str
+    faint: str
+    line: str
+    accent: str
+    second: str
+    heat: tuple[str, str]
+
+
+LIGHT = Theme(
+    "light", "#ffffff", "#1f2328", "#656d76", "#d8dee4", "#2f5fb3", "#c2571a",
+    ("#f5f8fd", "#1d4a94"),
+)  # fmt: skip
+DARK = Theme(
+    "dark", "#161b22", "#e6edf3", "#9198a1", "#30363d", "#79a8f5", "#f0a065",
+    ("#1b222c", "#8ab4ff"),
+)  # fmt: skip
+
+#: Colours that are told apart on light and on dark paper; classes take them in their order.
+CLASS_COLORS = (
+    "#8a8f98", "#e0a800", "#ef7c36", "#3b7ddd", "#d64545", "#3aa675", "#9a63d8", "#24a5b8",
+    "#d9659b", "#7a8f2b",
+)  # fmt: skip
+
+
+def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[Figure, Axes]:
+    """Returns an empty figure with one pair of axes.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a report's diagrams", "eval", error.name) from error
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
+    axes = figure.add_subplot(facecolor=theme.paper)
+    axes.tick_params(colors=theme.faint, labelcolor=theme.ink, labelsize=9, length=0, pad=5)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in {"left", "bottom"})
+        spine.set_color(theme.line)
+    axes.grid(visible=True, color=theme.line, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def to_png(figure: Figure, dpi: int = 144) -> bytes:
+    """Returns a figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def label_axes(axes: Axes, theme: Theme, x: str, y: str) -> None:
+    """Names the axes."""
+    axes.set_xlabel(x, color=theme.ink, fontsize=9.5)
+    axes.set_ylabel(y, color=theme.ink, fontsize=9.5)
+
+
+def add_legend(axes: Axes, theme: Theme, **options: Any) -> None:
+    """Adds a legend without a frame, where there is something to name."""
+    if not axes.get_legend_handles_labels()[1]:
+        return
+    axes.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, handlelength=1.4, **options)

@@ -1,0 +1,102 @@
+"""Admission: a bounded queue that says no at once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mien.serve.problems import ProblemError, busy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Share of the deadline that the work in front of a new request may fill.
+_FILL = 0.4
+#: Weight of the newest measurement in the running mean of a picture's cost.
+_NEW = 0.2
+
+
+class Gate:
+    """Counts what was accepted and estimates how long it will take.
+
+    A request is accepted while there is room for its pictures in the queue and the work in front
+    of it fills less than 0.4 of the deadline, by the running mean of what a picture of
+    its kind costs. Only the event loop calls it.
+
+    Args:
+        capacity: Pictures accepted at once.
+        deadline_s: From accepted to answered.
+    """
+
+    def __init__(self, capacity: int, deadline_s: float) -> None:
+        self.capacity = capacity
+        self.deadline_s = deadline_s
+        self.pictures = 0
+        self.requests = 0
+        self.open = False
+        self.cost_s: dict[str, float] = {}
+        self._load: dict[str, int] = {}
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds that the accepted work will take."""
+        return sum(self.cost_s.get(kind, 0.0) * count for kind, count in self._load.items())
+
+    def refusal(self, pictures: int = 1) -> ProblemError | None:
+        """Returns the 503 for so many pictures more, or None where they may come in."""
+        if not self.open:
+            return busy("the service is starting or stopping: try again soon.")
+        backlog_s = self.backlog_s
+        if self.pictures + pictures > self.capacity or (
+            self.pictures and backlog_s > _FILL * self.deadline_s
+        ):
+            return busy("the queue is full: nothing was done, try again later.", backlog_s / 2)
+        return None
+
+    @contextmanager
+    def admit(self, kind: str) -> Iterator[Admission]:
+        """Lets a request in, with one picture until it is known how many there are.
+
+        Raises:
+            ProblemError: 503 if there is no room.
+        """
+        if refusal := self.refusal():
+            raise refusal
+        admission = Admission(self, kind)
+        self.requests += 1
+        self.add(kind, 1)
+        try:
+            yield admission
+        finally:
+            self.requests -= 1
+            self.add(kind, -admission.pictures)
+
+    def add(self, kind: str, pictures: int) -> None:
+        """Counts pictures of one kind in, or out with a negative number."""
+        self.pictures += pictures
+        self._load[kind] = self._load.get(kind, 0) + pictures
+
+    def learn(self, kind: str, cost_s: float) -> None:
+        """Notes what one picture took, in seconds of the whole machine."""
+        known = self.cost_s.get(kind)
+        self.cost_s[kind] = cost_s if known is None else known + _NEW * (cost_s - known)
+
+
+class Admission:
+    """A request that was let in."""
+
+    def __init__(self, gate: Gate, kind: str) -> None:
+        self._gate, self.kind, self.pictures = gate, kind, 1
+
+    def grow(self, pictures: int) -> None:
+        """Takes room for all the pictures of the request.
+
+        Raises:
+            ProblemError: 503 if there is no room.
+        """
+        more = pictures - self.pictures
+        if more > 0:
+            if refusal := self._gate.refusal(more):
+                raise refusal
+            self._gate.add(self.kind, more)
+            self.pictures = pictures

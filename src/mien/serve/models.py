@@ -1,0 +1,138 @@
+"""The models and detectors of a service: loaded once, shared by all requests."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import ConfigError
+from mien.faces import get_detector
+from mien.images import ImageLimits
+from mien.labels import SCHEMAS, get_schema, map_probs
+from mien.recognizer import EmotionRecognizer
+from mien.serve.batcher import Batcher
+from mien.serve.problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mien.faces import FaceDetector
+    from mien.serve.config import ServeConfig
+    from mien.serve.options import Options
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recognizer, and the batcher that runs its network."""
+
+    name: str
+    recognizer: EmotionRecognizer
+    batcher: Batcher
+
+    @property
+    def schemas(self) -> list[str]:
+        """Label schemas that it can answer in."""
+        own = self.recognizer.config.schema
+        found = [own.name]
+        for name, schema in SCHEMAS.items():
+            try:
+                map_probs(np.full((1, len(own)), 1.0), own, schema)
+            except ConfigError:
+                continue
+            found += [] if name in found else [name]
+        return found
+
+
+class Models:
+    """Opens everything in the config and answers a warm-up with each model.
+
+    Args:
+        config: The service's settings.
+        more_coming: For the batchers; see :class:`Batcher`.
+        observe: For the batchers.
+
+    Raises:
+        ModelError: If a model or detector cannot be loaded.
+        ConfigError: If a name is unknown.
+    """
+
+    def __init__(
+        self,
+        config: ServeConfig,
+        *,
+        more_coming: Callable[[], bool],
+        observe: Callable[[int], None],
+    ) -> None:
+        limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
+        self.detectors: dict[str, FaceDetector] = {
+            spec.partition(":")[0]: get_detector(spec) for spec in config.detector
+        }
+        self.models: dict[str, Model] = {}
+        for name, folder in config.models.items():
+            recognizer = EmotionRecognizer(
+                folder,
+                detector=next(iter(self.detectors.values())),
+                threads=config.threads,
+                batch_size=config.batch_size,
+                limits=limits,
+            )
+            batcher = Batcher(
+                recognizer.logits,
+                batch_size=config.batch_size,
+                wait_s=config.batch_wait_ms / 1000,
+                more_coming=more_coming,
+                observe=observe,
+            )
+            self.models[name] = Model(name, recognizer, batcher)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        for model in self.models.values():
+            p = model.recognizer.config.preprocessing
+            blank = np.zeros((1, p.size, p.size, p.channels), np.uint8)
+            model.recognizer.probs(model.recognizer.logits(blank))
+        for detector in self.detectors.values():
+            detector.detect(np.zeros((64, 64, 3), np.uint8))
+
+    def close(self) -> None:
+        """Ends the batchers' threads."""
+        for model in self.models.values():
+            model.batcher.close()
+
+    def choose(self, options: Options) -> tuple[Model, EmotionRecognizer]:
+        """Returns the model of a request, and a recognizer that answers as it asks.
+
+        Raises:
+            ProblemError: 422 if a name is unknown; the known ones are listed.
+        """
+        model = self.models[_known("model", options.model, list(self.models))]
+        variant = copy.copy(model.recognizer)
+        detector = _known("detector", options.detector, list(self.detectors))
+        variant.detector = self.detectors[detector]
+        if options.labels is not None:
+            variant.schema = get_schema(_known("labels", options.labels, model.schemas))
+        search = {"min_face": options.min_face, "max_faces": options.max_faces}
+        variant._search = {name: value for name, value in search.items() if value is not None}
+        return model, variant
+
+
+def _known(what: str, given: str | None, known: list[str]) -> str:
+    if given is None:
+        return known[0]
+    if given not in known:
+        raise ProblemError(
+            422, f"no {what} {given[:80]!r} here. Known: {', '.join(known)}.", parameter=what
+        )
+    return given
+
+
+def can_explain() -> bool:
+    """Whether this installation draws class-activation maps."""
+    try:
+        from mien.explain import explain_image  # noqa: F401
+    except ImportError:
+        return False
+    return True

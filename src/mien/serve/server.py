@@ -1,0 +1,127 @@
+"""Running the application: sockets, processes, signals."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from typing import TYPE_CHECKING
+
+from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.serve.keys import load_keys
+from mien.serve.logs import log, set_up_logs
+from mien.serve.metrics import SHARED
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mien.serve.config import ServeConfig
+
+
+def serve(config: ServeConfig) -> None:
+    """Runs the service until SIGTERM or SIGINT; what was accepted is finished first.
+
+    Raises:
+        ConfigError: If a model is missing, the address is taken, or the key file is unreadable.
+        MissingExtraError: If the ``serve`` extra is not installed.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("mien serve", "serve", error.name) from error
+    from mien.serve.protocol import LimitedProtocol
+
+    check(config)
+    listener = bind(config)
+    set_up_logs(config.log_level)
+    host, port = listener.getsockname()[:2]
+    if host not in ("127.0.0.1", "::1") and not load_keys(config):
+        log("open to the network without API keys", 30, host=host)
+    settings = uvicorn.Config(
+        functools.partial(make_app, config),
+        factory=True,
+        http=LimitedProtocol,
+        workers=config.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=config.max_body,
+        limit_concurrency=config.max_connections,
+        timeout_graceful_shutdown=int(config.shutdown_s),
+        timeout_keep_alive=20,
+        lifespan="on",
+    )
+    settings.header_timeout_s = config.header_timeout_s  # type: ignore[attr-defined]
+    log("listening", url=f"http://{host}:{port}", workers=config.workers, pid=os.getpid())
+    if config.workers == 1:
+        # uvicorn raises the signal again when all is answered; by then there is nothing to kill.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        uvicorn.Server(settings).run(sockets=[listener])
+        return
+    from uvicorn.supervisors import Multiprocess
+
+    folder = tempfile.mkdtemp(prefix="mien-metrics-")
+    os.environ[SHARED] = folder
+    try:
+        Multiprocess(settings, sockets=[listener]).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_app(config: ServeConfig) -> FastAPI:
+    """Builds the application in the process that runs it."""
+    from mien.serve.app import create_app
+
+    set_up_logs(config.log_level)
+    return create_app(config)
+
+
+def check(config: ServeConfig) -> None:
+    """Looks for what would fail later, in every process.
+
+    Raises:
+        ConfigError: If a model, detector or key file is unusable.
+    """
+    from mien.faces import get_detector
+    from mien.hub import ONNX, read_model_folder
+
+    load_keys(config)
+    for name, folder in config.models.items():
+        try:
+            read_model_folder(folder).file(ONNX)
+        except ModelError as error:
+            raise ConfigError(f"--model {name}: {error}") from error
+    for spec in config.detector:
+        try:
+            get_detector(spec)
+        except ModelError as error:
+            raise ConfigError(f"--detector {spec}: {error}") from error
+
+
+def bind(config: ServeConfig) -> socket.socket:
+    """Opens the listening socket.
+
+    Raises:
+        ConfigError: If the address is taken or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}. Choose "
+            "another with --port (0: any free one) or --host, or stop what runs there."
+        ) from error
+    listener.set_inheritable(True)
+    return listener

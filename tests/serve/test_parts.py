@@ -1,0 +1,207 @@
+"""The parts that need no server: keys, rates, admission, batching, uploads."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.errors import ConfigError
+from mien.serve.batcher import Batcher, Ticket
+from mien.serve.config import ServeConfig
+from mien.serve.gate import Gate
+from mien.serve.keys import find_client, load_keys
+from mien.serve.problems import ProblemError
+from mien.serve.ratelimit import RateLimit
+from mien.serve.uploads import _parse_json, _parse_multipart, clean_name
+
+_HASH = hashlib.sha256(b"secret").hexdigest()
+
+
+def test_keys_come_from_file_and_settings(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    other = hashlib.sha256(b"other").hexdigest().upper()
+    file.write_text(f"# comment\nann:{_HASH}  # her laptop\n\n{other}\n")
+    keys = load_keys(ServeConfig(api_keys_file=str(file)))
+    assert find_client(keys, {b"authorization": b"Bearer secret"}) == "ann"
+    assert find_client(keys, {b"authorization": b"bearer other"}) == "key2"
+    for wrong in ({}, {b"x-api-key": b"Secret"}, {b"authorization": b"Basic secret"}):
+        assert find_client(keys, wrong) is None
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "secret\n", f"{_HASH}0\n"])
+def test_unusable_key_file_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as error:
+        load_keys(ServeConfig(api_keys_file=str(file)))
+    assert content.strip() == "" or content.strip() not in str(error.value)
+
+
+def test_rate_limit_refills_and_forgets_the_oldest() -> None:
+    now = [0.0]
+    limit = RateLimit(2, 3, most=2, clock=lambda: now[0])
+    assert [limit.wait_s("a") for _ in range(4)] == [0, 0, 0, 0.5]
+    now[0] = 0.5
+    assert [limit.wait_s("a") for _ in range(2)] == [0, 0.5]
+    limit.wait_s("b"), limit.wait_s("c")  # "a" is forgotten: memory stays bounded
+    assert [limit.wait_s("a") for _ in range(4)] == [0, 0, 0, 0.5]
+    assert RateLimit(0).wait_s("a") == 0
+
+
+def test_gate_is_bounded_by_pictures_and_by_time() -> None:
+    gate = Gate(4, deadline_s=10)
+    with pytest.raises(ProblemError, match="starting"), gate.admit("photo"):
+        pass
+    gate.open = True
+    with gate.admit("photo") as admission:
+        admission.grow(4)
+        with pytest.raises(ProblemError) as full, gate.admit("photo"):
+            pass
+        assert full.value.status == 503
+        assert int(full.value.headers["retry-after"]) >= 1
+    assert gate.pictures == gate.requests == 0
+    gate.learn("photo", 3.0)
+    with gate.admit("photo"):
+        assert gate.refusal() is None  # 3 s of work in front, 4 of 10 are allowed
+        with gate.admit("photo"):
+            assert gate.refusal() is not None
+    with pytest.raises(ProblemError), gate.admit("photo") as admission:
+        admission.grow(5)
+    assert gate.pictures == 0
+
+
+class _Network:
+    """Adds up each crop; holds the first run until it may go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.go = threading.Event()
+
+    def __call__(self, crops: Any) -> Any:
+        self.go.wait(5)
+        self.batches.append(len(crops))
+        if (crops == 13).any():
+            raise ValueError("thirteen")
+        return crops.sum(axis=(1, 2, 3), dtype=np.float32)[:, None]
+
+
+def _submit(batcher: Batcher, values: list[int], *, wanted: bool = True) -> tuple[Any, list[Any]]:
+    got: list[Any] = []
+    ready = threading.Event()
+
+    def done(logits: Any, run_s: float) -> None:
+        got.append(logits)
+        ready.set()
+
+    crops = np.array(values, np.uint8).reshape(-1, 1, 1, 1)
+    batcher.submit(Ticket(crops, done, lambda: wanted))
+    return ready, got
+
+
+def test_batcher_puts_requests_together_and_apart_again() -> None:
+    network = _Network()
+    batcher = Batcher(network, batch_size=8, wait_s=0)
+    tickets = [_submit(batcher, [1])]
+    while not batcher._waiting.empty():  # the first one is taken: the network is held
+        pass
+    tickets += [_submit(batcher, values) for values in ([2, 3], [4], [5, 6, 7])]
+    unwanted = _submit(batcher, [99], wanted=False)
+    network.go.set()
+    for ready, _ in [*tickets, unwanted]:
+        assert ready.wait(5)
+    assert [got[0].ravel().tolist() for _, got in tickets] == [[1], [2, 3], [4], [5, 6, 7]]
+    assert unwanted[1] == [None]
+    assert network.batches == [1, 6]
+    batcher.close()
+
+
+def test_batcher_fails_only_the_request_that_fails() -> None:
+    network = _Network()
+    batcher = Batcher(network, batch_size=8, wait_s=0)
+    tickets = [_submit(batcher, [1])]
+    while not batcher._waiting.empty():
+        pass
+    tickets += [_submit(batcher, [13]), _submit(batcher, [2])]
+    network.go.set()
+    for ready, _ in tickets:
+        assert ready.wait(5)
+    assert isinstance(tickets[1][1][0], ValueError)
+    assert tickets[2][1][0].tolist() == [[2]]
+    batcher.close()
+
+
+def _multipart(*parts: tuple[str, str, bytes], end: bool = True) -> bytes:
+    body = b"".join(
+        f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
+        + data
+        + b"\r\n"
+        for field, name, data in parts
+    )
+    return body + (b"--b--\r\n" if end else b"")
+
+
+_TYPE = "multipart/form-data; boundary=b"
+
+
+def test_multipart_keeps_bytes_and_cleans_names() -> None:
+    data = bytes(range(256)) * 9
+    body = _multipart(("images", "../../etc/passwd", data), ("image", "", b"x"))
+    assert _parse_multipart(body, _TYPE, 2) == [("passwd", data), ("image-2", b"x")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (_multipart(("other", "a", b"x")), _TYPE, 422),
+        (_multipart(*[("images", "a", b"x")] * 3), _TYPE, 413),
+        (_multipart(("images", "a", b"x"), end=False), _TYPE, 422),
+        (b"", _TYPE, 422),
+        (b"garbage", _TYPE, 422),
+        (b"--b\r\nno header end", _TYPE, 422),
+        (_multipart(("images", "a", b"x")), "multipart/form-data", 422),
+        (_multipart(("images", "a", b"x")), "multipart/form-data; boundary=other", 422),
+    ],
+)
+def test_damaged_multipart_is_refused(body: bytes, kind: str, status: int) -> None:
+    with pytest.raises(ProblemError) as error:
+        _parse_multipart(body, kind, 2)
+    assert error.value.status == status
+
+
+def test_json_is_base64_only() -> None:
+    data = base64.b64encode(b"picture").decode()
+    body = json.dumps({"images": [{"data": data}, {"data": "", "name": "C:\\x\\b.jpg"}]}).encode()
+    assert _parse_json(body, "", 2) == [("image-1", b"picture"), ("b.jpg", b"")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{}", b'{"images": 5}', b'{"images": [5]}', b'{"images": [{}]}',
+        b'{"images": [{"data": 5}]}', b'{"images": [{"data": "***"}]}', b"\xff\xfe",
+        b'{"images": [{"data": "http://example.com/a.jpg"}]}',
+        b'{"images": [{"data": "", "url": "file:///etc/passwd"}]}',
+        b"[" * 100_000, b'{"a":' * 100_000, b'{"images": [' + b"{}," * 1_000_000 + b"{}]}",
+        b'{"images": ' + b"9" * 100_000 + b"}", b'{"images": [{"data": "\\ud800"}]}',
+    ],
+)  # fmt: skip
+def test_json_bomb_or_nonsense_is_refused(body: bytes) -> None:
+    with pytest.raises(ProblemError) as error:
+        _parse_json(body, "", 4)
+    assert error.value.status in (413, 422)
+
+
+def test_name_is_never_a_path() -> None:
+    for name in ("..", "a/..", "/", "\x00", "\u202e", "", "...", "x" * 5000, "\ud800"):
+        cleaned = clean_name(name, 0)
+        assert 0 < len(cleaned) <= 100
+        assert cleaned.isprintable()
+        assert not {"/", "\\"} & set(cleaned)
+        assert cleaned.strip(".")
