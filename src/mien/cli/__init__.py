@@ -25,6 +25,7 @@ VERBS = {
     "explain": "Show which places of a face speak for an emotion.",
     "export": "Write a trained model as ONNX, checked against torch.",
     "serve": "Answer over HTTP: REST, WebSocket, metrics.",
+    "finder": "Label scenes for, train, evaluate and export a face detector.",
     "models": "List models, architectures, detectors and label schemas.",
     "doctor": "Check the installation and say what is missing.",
 }

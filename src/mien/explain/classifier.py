@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """A linear layer: ``logits = weight @ pooled + bias``.

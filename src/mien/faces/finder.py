@@ -1,0 +1,147 @@
+"""``mien``: the detector inside the package. A small network of our own, run by ONNX Runtime.
+
+Large photos are looked at with their longer side at 640 pixels, and once more at a quarter of
+that for faces that fill the picture; ``mien:fine`` adds a look at twice the size for small ones.
+How the network was trained, and how well it finds what, is in ``docs/detector.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import ModelError
+from mien.faces.detections import Detections, check_image, check_wishes
+from mien.faces.finder_cells import decode_cells
+from mien.faces.finder_config import CONFIG, FOLDER, MULTIPLE, NETWORK, read_finder
+from mien.faces.nms import nms
+from mien.faces.registry import MIN_FACE
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from mien.faces.framing import Framing
+
+_MAX_CANDIDATES = 1000
+
+
+class FinderDetector:
+    """Finds faces with the bundled network, with five landmarks each.
+
+    Args:
+        folder: Where ``finder.onnx`` and ``finder.json`` lie; the bundled ones by default.
+        threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
+        fine: Look once more at twice the size, for small faces: about five times the work.
+        min_score: Lowest score to report; None takes the one of ``finder.json``.
+
+    Raises:
+        ModelError: If a file is missing, damaged, or is no such network.
+    """
+
+    name = "mien"
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        threads: int = 0,
+        fine: bool = False,
+        min_score: float | None = None,
+    ) -> None:
+        place = FOLDER if folder is None else Path(folder)
+        self.config = read_finder(place)
+        self.fine = fine
+        self._min_score = self.config.min_score if min_score is None else min_score
+        self._session = _open_session(place / NETWORK, self.config.sha256, threads)
+        self._input = self._session.get_inputs()[0].name
+
+    @property
+    def framing(self) -> Framing:
+        """How its boxes relate to the framing that mien's models expect."""
+        return self.config.framing
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Finds faces; see :class:`mien.faces.FaceDetector`.
+
+        Raises:
+            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        """
+        height, width = check_image(image_rgb)
+        check_wishes(min_face, max_faces)
+        picture = Image.fromarray(image_rgb)
+        looks = [self._look(picture, scale, least) for scale, least in self._scales(width, height)]
+        boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
+        best = np.argsort(-scores, kind="stable")[:_MAX_CANDIDATES]
+        kept = best[nms(boxes[best], scores[best], iou_threshold=self.config.iou)]
+        centres = (boxes[kept, :2] + boxes[kept, 2:]) / 2
+        kept = kept[((centres >= 0) & (centres <= (width, height))).all(axis=1)]
+        found = Detections(boxes[kept], scores[kept], points[kept])
+        return found.keep(min_face=min_face, max_faces=max_faces)
+
+    def _scales(self, width: int, height: int) -> list[tuple[float, float]]:
+        """Returns (factor on the picture, smallest face in pixels of that look) of each look."""
+        config, longest = self.config, max(width, height)
+        whole = min(
+            config.max_side / longest, max(1.0, min(config.zoom, 0.5 * config.max_side / longest))
+        )
+        scales = [(whole, 0.0)]
+        if config.coarse and whole * longest > 0.5 * config.max_side:
+            scales.append((whole * config.coarse, config.coarse_face))
+        if self.fine:
+            scales.append((whole * 2, 0.0))
+        return scales
+
+    def _look(
+        self, picture: Image.Image, scale: float, least: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        if size != picture.size:
+            picture_scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        else:
+            picture_scaled = picture
+        padded = tuple(-(-side // MULTIPLE) * MULTIPLE for side in size)
+        x = np.zeros((1, 3, padded[1], padded[0]), np.float32)
+        x[0, :, : size[1], : size[0]] = np.asarray(picture_scaled).transpose(2, 0, 1)
+        cells = self._session.run(None, {self._input: x})[0][0]
+        boxes, scores, points = decode_cells(cells, padded[0], padded[1], self._min_score)
+        large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) >= least
+        factor = np.array([picture.width / size[0], picture.height / size[1]], np.float32)
+        return boxes[large] * np.tile(factor, 2), scores[large], points[large] * factor
+
+
+def _open_session(path: Path, sha256: str, threads: int) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if sha256 and (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise ModelError(
+            f"{path} is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
+            f"{sha256[:16]}…. Install mien again."
+        )
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{path} is no ONNX network that runs here ({error}).") from error
+    shape = session.get_outputs()[0].shape
+    if len(session.get_inputs()) != 1 or len(shape) != 3 or shape[2] != 15:
+        raise ModelError(f"{path} is not mien's detector: its output is {shape}.")
+    return session

@@ -1,0 +1,103 @@
+"""What belongs to the detector's network: threshold, framing, scales; kept beside it as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ConfigError, ModelError
+from mien.faces.framing import Framing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+FOLDER = Path(__file__).parents[1] / "assets" / "finder"
+#: Not config.json, which would make the folder look like a model of expressions.
+CONFIG, NETWORK = "finder.json", "finder.onnx"
+#: The network takes sides that are multiples of this, in pixels.
+MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class FinderConfig:
+    """What belongs to a detector's network; stored beside it as ``finder.json``.
+
+    Args:
+        min_score: Lowest score to report, 0..1.
+        framing: How its boxes relate to the framing that mien's models expect.
+        max_side: Longer side, in pixels, at which large photos are looked at.
+        zoom: Most that a small picture is enlarged, and up to half of ``max_side`` only.
+        coarse: Factor on the size of the second look, for the largest faces; 0 leaves it out.
+        coarse_face: Smallest face, in pixels of the second look, that it may report.
+        iou: Overlap above which the less sure box goes.
+        sha256: Of the network's file.
+        license: Of the weights.
+        data: What they were trained on, in a sentence.
+        metrics: Numbers from the evaluation.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    min_score: float
+    framing: Framing
+    max_side: int = 640
+    zoom: float = 1.0
+    coarse: float = 0.25
+    coarse_face: float = 40.0
+    iou: float = 0.3
+    sha256: str = ""
+    license: str = "unknown"
+    data: str = "unknown"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.min_score < 1 and 0 < self.iou < 1 and 0 <= self.coarse < 1):
+            raise ConfigError(
+                f"min_score and iou lie between 0 and 1, coarse from 0 to below 1; got "
+                f"{self.min_score}, {self.iou}, {self.coarse}."
+            )
+        if not (MULTIPLE <= self.max_side <= 4096 and 1 <= self.zoom <= 8):
+            raise ConfigError(
+                f"max_side lies from {MULTIPLE} to 4096 and zoom from 1 to 8; got "
+                f"{self.max_side} and {self.zoom}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``finder.json``."""
+        return {"format": FORMAT, **asdict(self), "metrics": dict(self.metrics)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> FinderConfig:
+        """Builds it from the content of ``finder.json``.
+
+        Raises:
+            ConfigError: If it is damaged or from a newer version.
+        """
+        try:
+            values = {key: item for key, item in value.items() if key != "format"}
+            if value["format"] != FORMAT:
+                raise ConfigError(
+                    f"{CONFIG} has format {value['format']!r}; this version reads {FORMAT}."
+                )
+            return cls(**{**values, "framing": Framing(**values["framing"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{CONFIG} is damaged: {error!r}.") from error
+
+
+def read_finder(folder: Path = FOLDER) -> FinderConfig:
+    """Reads ``finder.json`` of a folder.
+
+    Raises:
+        ModelError: If it is missing or cannot be used.
+    """
+    path = folder / CONFIG
+    try:
+        return FinderConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, ConfigError) as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error

@@ -1,0 +1,114 @@
+"""The recipe of the face detector: one flat dataclass, as for every other training.
+
+Nothing heavy is imported here, so that the command line can list its flags without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mien.errors import ConfigError, suggest
+from mien.train.config import _coerce, _option, read_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinderConfig:
+    """Everything that decides a training of the detector; each field's help documents it.
+
+    Raises:
+        ConfigError: If a value is out of range or of the wrong type.
+    """
+
+    scenes: str = _option("", "Folder with people.parquet, portraits.parquet, animals.parquet.")
+    ferplus: str = _option("", "Folder with FER+ train.parquet; empty: no faces from there.")
+    labels: str = _option("", "Folder with the shards that 'mien finder label' wrote.")
+    corrections: str = _option("", "CSV of labels set right by hand; empty: none.")
+    start: str = _option("", "Weights (finder.safetensors) to start from; empty: from chance.")
+    size: int = _option(320, "Side of the training views in pixels, a multiple of 32.")
+    steps: int = _option(12_000, "Training steps.")
+    batch_size: int = _option(32, "Views a step.")
+    parts: int = _option(2, "Parts of a batch that are computed side by side, a thread each.")
+    lr: float = _option(0.003, "Peak learning rate of AdamW, reached after the warm-up.")
+    weight_decay: float = _option(0.02, "Weight decay, on weights, not on norms and biases.")
+    warmup_steps: int = _option(300, "Steps of linear warm-up before the cosine.")
+    final_lr: float = _option(0.01, "Last learning rate as a share of the peak.")
+    ema_decay: float = _option(0.9985, "Decay of the averaged weights that are kept.")
+    box_weight: float = _option(2.0, "Weight of the box loss beside the score loss.")
+    point_weight: float = _option(4.0, "Weight of the landmark loss beside the score loss.")
+    clip: float = _option(10.0, "Largest norm of a step's gradient.")
+    log_every: int = _option(200, "Steps between rows of metrics.csv and checkpoints.")
+    workers: int = _option(2, "Processes that compose views; 0: the training's own.")
+    limit: int = _option(0, "Use at most this many pictures of each kind, for trials; 0: all.")
+    precision: str = _option("auto", "auto, 32 or bf16 (auto: bf16 where the CPU has it).")
+    threads: int = _option(0, "CPU threads; 0: as many as there are cores.")
+    seed: int = _option(0, "Seed of weights and views.")
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):
+            value = getattr(self, item.name)
+            object.__setattr__(self, item.name, _coerce(item.name, value, hints[item.name]))
+        _check(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the resolved values, in the order of the fields."""
+        return asdict(self)
+
+
+#: Field -> (lowest, highest) value allowed.
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("steps", "batch_size", "parts", "log_every"), (1, math.inf)),
+    **dict.fromkeys(("lr", "clip"), (1e-12, math.inf)),
+    **dict.fromkeys(
+        ("weight_decay", "warmup_steps", "box_weight", "point_weight", "workers", "limit",
+         "threads", "seed"), (0, math.inf),
+    ),
+    "ema_decay": (0, 0.999999), "final_lr": (0, 1), "size": (64, 960),
+}  # fmt: skip
+
+
+def _check(config: FinderConfig) -> None:
+    for name, (low, high) in _RANGES.items():
+        if not low <= getattr(config, name) <= high:
+            upper = "" if high == math.inf else f" and at most {high:g}"
+            floor = "above 0" if 0 < low < 1e-6 else f"at least {low:g}"
+            raise ConfigError(f"{name} must be {floor}{upper}; got {getattr(config, name)!r}.")
+    if config.size % 32:
+        raise ConfigError(f"size must be a multiple of 32; got {config.size}.")
+    if config.warmup_steps >= config.steps:
+        raise ConfigError(
+            f"warmup_steps ({config.warmup_steps}) must be below steps ({config.steps})."
+        )
+    if config.precision not in ("auto", "32", "bf16"):
+        raise ConfigError(f"precision is auto, 32 or bf16; got {config.precision!r}.")
+
+
+def make_finder_config(values: dict[str, Any], *, source: str = "recipe") -> FinderConfig:
+    """Builds a config from keys and values.
+
+    Raises:
+        ConfigError: If a key is unknown (the closest ones are named) or a value impossible.
+
+    >>> make_finder_config({"steps": 500}).steps
+    500
+    """
+    known = [item.name for item in fields(FinderConfig)]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{source}: unknown key {key!r}." + suggest(str(key), known))
+    return FinderConfig(**values)
+
+
+def load_finder_recipe(path: str | Path | None = None, **overrides: Any) -> FinderConfig:
+    """Reads a recipe and lays the given values over it; None means "not given".
+
+    Raises:
+        ConfigError: If a key is unknown or a value impossible.
+    """
+    values = {} if path is None else read_yaml(Path(path))
+    make_finder_config(values, source=str(path or "recipe"))
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return make_finder_config({**values, **given}, source="arguments")

@@ -1,0 +1,133 @@
+"""The pictures that training views are composed of, decoded once and kept in memory."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import DataError
+from mien.images import decode
+from mien.train.finder.corrections import correct
+from mien.train.finder.labels import FACE, Labels, held_out, load_labels, read_scenes
+from mien.train.finder.warp import fill_wedges, make_levels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SCENES = ("people", "portraits", "animals")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture and its labelled regions, M in all.
+
+    Args:
+        levels: The picture at its full size, at half, at a quarter.
+        boxes: (M, 4) in pixels.
+        points: (M, 5, 2); NaN where unknown.
+        is_face: bool (M,).
+    """
+
+    levels: list[Image.Image]
+    boxes: NDArray[np.float32]
+    points: NDArray[np.float32]
+    is_face: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All sources: scenes by name of their set, and small ready-cropped faces."""
+
+    scenes: dict[str, list[Source]]
+    crops: list[Source]
+
+
+def _source(data: bytes, labels: Labels, index: int, *, wedges: bool) -> Source:
+    image_rgb = decode(data)
+    if wedges:
+        image_rgb = fill_wedges(image_rgb)
+    rows = labels.of(index)
+    return Source(
+        make_levels(Image.fromarray(image_rgb)),
+        labels.boxes[rows],
+        labels.points[rows],
+        labels.kind[rows] == FACE,
+    )
+
+
+def _check(labels: Labels, names: list[str], where: Path) -> None:
+    if list(labels.names) != names[: len(labels.names)]:
+        raise DataError(f"the labels are not those of {where}: label it anew in another folder.")
+
+
+def load_scenes(
+    path: Path, labels: Labels, *, held: bool, wedges: bool = False, limit: int = 0
+) -> list[Source]:
+    """Decodes one set of scenes.
+
+    Args:
+        path: Its parquet file.
+        labels: Its labels.
+        held: The held-out tenth, or all but that.
+        wedges: Fill black corners.
+        limit: At most so many pictures; 0 takes all.
+
+    Raises:
+        DataError: If the file cannot be read, or the labels belong to other pictures.
+    """
+    names, pictures = read_scenes(path)
+    _check(labels, names, path)
+    wanted = [i for i, name in enumerate(labels.names) if held_out(name) == held]
+    wanted = wanted[:limit] if limit else wanted
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda i: _source(pictures[i], labels, i, wedges=wedges), wanted))
+
+
+def load_crops(path: Path, labels: Labels, limit: int = 0) -> list[Source]:
+    """Decodes ready-cropped faces that have a label, at most ``limit`` of them."""
+    names, pictures = read_scenes(path)
+    _check(labels, names, path)
+    found = np.unique(labels.picture)
+    found = found[:limit] if limit else found
+    return [_source(pictures[i], labels, int(i), wedges=False) for i in found]
+
+
+def load_pool(
+    scenes: Path,
+    ferplus: Path | None,
+    labels: Path,
+    *,
+    corrections: Path | None = None,
+    held: bool = False,
+    limit: int = 0,
+) -> Pool:
+    """Reads everything that views are composed of.
+
+    Args:
+        scenes: Folder with a parquet file for each of ``SCENES``.
+        ferplus: Folder with ``train.parquet``, or None.
+        labels: Folder with the shards of ``mien finder label``.
+        corrections: Labels that were set right by hand, or None.
+        held: The held-out tenth of the scenes, or all but that.
+        limit: At most so many pictures of each kind, for trials; 0 takes all.
+
+    Raises:
+        DataError: If something is missing.
+    """
+    sets = {}
+    for name in SCENES:
+        known = load_labels(labels, name)
+        if corrections is not None:
+            known = correct(known, corrections, name)
+        path, wedges = scenes / f"{name}.parquet", name == "portraits"
+        sets[name] = load_scenes(path, known, held=held, wedges=wedges, limit=limit)
+    crops: list[Source] = []
+    if ferplus is not None:
+        crops = load_crops(ferplus / "train.parquet", load_labels(labels, "ferplus"), limit)
+    return Pool(sets, crops)
