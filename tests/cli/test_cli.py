@@ -172,7 +172,10 @@ def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> Non
     listing = json.loads(capsys.readouterr().out)
     assert any("default" in row["model"] for row in listing["bundled models"])
     assert _run("doctor", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["self_test"]["ok"] is True
+    report = json.loads(capsys.readouterr().out)
+    assert report["self_test"]["ok"] is True
+    assert report["packages"]["numpy"] == np.__version__
+    assert {"eval", "train", "serve", "client", "video"} <= set(report["extras"])
     assert _run("models") == 0
     assert _run("doctor") == 0
     assert "self-test" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import time
 from typing import Annotated, Any
@@ -15,18 +16,21 @@ import typer
 from mien import __version__
 from mien.errors import MienError
 
-#: What each extra brings, by the name it is installed under.
-EXTRAS = {
-    "eval": ("pyarrow", "scikit-learn", "matplotlib", "cleanlab"),
-    "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "grad-cam", "PyYAML",
-              "onnx", "onnxscript"),
-    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client",
-              "websockets"),
-    "demo": ("gradio",),
-    "video": ("av",),
-    "scale": ("ray",),
-}  # fmt: skip
-BASE = ("numpy", "Pillow", "onnxruntime", "safetensors", "typer", "rich", "huggingface_hub")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
+
+
+def _requirements() -> dict[str, list[str]]:
+    """Returns what mien's own metadata asks for, by extra; "" holds the base."""
+    found: dict[str, list[str]] = {"": []}
+    try:
+        lines = importlib.metadata.requires("mien") or []
+    except importlib.metadata.PackageNotFoundError:
+        return found
+    for line in lines:
+        match = _REQUIREMENT.match(line)
+        if match and match[1] != "mien":
+            found.setdefault(match[2] or "", []).append(match[1])
+    return found
 
 
 def _version(package: str) -> str | None:
@@ -62,15 +66,17 @@ def command(
 ) -> None:
     """Check the installation and say what is missing. Exit code 1: mien cannot answer."""
     test = _self_test()
+    extras = _requirements()
+    base = extras.pop("")
     report = {
         "mien": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "packages": {name: _version(name) for name in BASE},
+        "packages": {name: _version(name) for name in base},
         "extras": {
             extra: [name for name in names if _version(name) is None]
-            for extra, names in EXTRAS.items()
+            for extra, names in extras.items()
         },
         "self_test": test,
     }
