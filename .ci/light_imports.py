@@ -7,7 +7,10 @@ import sys
 
 import mien
 
-HEAVY = ("torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib", "pandas")
+HEAVY = (
+    "cv2", "torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib",
+    "pandas",
+)  # fmt: skip
 EXTRAS = ("train", "models", "export", "serve", "demo", "video", "scale", "__main__")
 
 for name in HEAVY:

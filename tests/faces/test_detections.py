@@ -241,10 +241,12 @@ def test_register_detector_refuses_a_bad_name(name: str) -> None:
     ("spec", "message"),
     [
         ("hare", "Did you mean 'haar'"),
-        ("mtcnn", "Known: haar, none, yunet"),
+        ("mtcnn", "Known: haar, mien, none, yunet"),
         ("", "no face detector ''"),
         ("none:x", "takes nothing after a colon; got 'x'"),
         ("haar:x", "takes nothing after a colon"),
+        ("mien:high", "mien:SCORE"),
+        ("mien:1.5", "between 0 and 1"),
         ("yunet:", "needs the path"),
         (None, "has name, framing and detect"),
         (object(), "has name, framing and detect"),

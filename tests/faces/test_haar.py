@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mien.errors import ModelError
+from mien.errors import MissingExtraError, ModelError
 from mien.faces import get_detector
 from mien.faces.haar import HaarDetector
 from mien.images import decode
@@ -87,7 +87,7 @@ def test_haar_follows_a_face_through_a_clip(shared: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (None, "needs OpenCV 4"),
+        (None, "'haar' needs an extra"),
         (SimpleNamespace(__version__="5.0.0"), "5.0.0 has no cascades; 'haar' needs 4"),
         (
             SimpleNamespace(__version__="4.x", CascadeClassifier=None, data=None),
@@ -99,6 +99,6 @@ def test_haar_says_what_to_install(
     module: object, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", module)
-    with pytest.raises(ModelError, match=message) as caught:
+    with pytest.raises((ModelError, MissingExtraError), match=message) as caught:
         get_detector("haar")
-    assert 'pip install "opencv-python-headless<5"' in str(caught.value)
+    assert 'pip install "mien[haar]"' in str(caught.value)

@@ -10,7 +10,8 @@ import typer
 from mien.errors import MissingExtraError
 
 _DETECTORS = {
-    "haar": "OpenCV's frontal face cascade; works offline",
+    "mien": "the package's own network; mien:fine looks closer, mien:0.65 asks a lower score",
+    "haar": "OpenCV's frontal face cascade (extra haar)",
     "none": "no search: each picture is one face already",
     "yunet": "OpenCV Zoo's YuNet, fetched once; yunet:FILE takes a local copy",
 }
@@ -84,8 +85,8 @@ def _models() -> dict[str, list[dict[str, Any]]]:
 
 def _architectures() -> dict[str, list[dict[str, Any]]]:
     try:
-        from mien.models import create_model, list_models, model_spec
-        from mien.models.mienet import count_macs, count_parameters
+        from mien.models import create_model, list_backbones, list_models, model_spec
+        from mien.models.counting import count_macs, count_parameters
     except ImportError as error:
         raise MissingExtraError("listing architectures", "train", error.name) from error
     rows = []
@@ -101,4 +102,5 @@ def _architectures() -> dict[str, list[dict[str, Any]]]:
                 "what": model_spec(name).summary,
             }
         )
-    return {"architectures": rows}
+    backbones = [{"backbone": name} for name in list_backbones()]
+    return {"architectures": rows, "backbones of other packages": backbones}

@@ -1,7 +1,9 @@
 """Where the faces are: one protocol, several detectors, one way from a box to a face crop.
 
-``get_detector`` makes a detector from a word: ``"haar"`` (OpenCV's cascade), ``"yunet"`` or
-``"yunet:PATH"`` (a small network, more exact), ``"none"`` (the picture is one face already).
+``get_detector`` makes a detector from a word: ``"mien"`` (the network in the package),
+``"mien:fine"`` (with a second look for small faces), ``"mien:0.65"`` (asking a lower score),
+``"yunet"`` or ``"yunet:PATH"`` (a network to download), ``"haar"`` (OpenCV's cascade, an extra),
+``"none"`` (the picture is one face already).
 ``register_detector`` adds your own. A detector says how its boxes relate to the faces that
 mien's models were trained on (:class:`Framing`); :func:`crop_box` applies that.
 """
@@ -14,7 +16,7 @@ from mien.faces.nms import nms
 from mien.faces.registry import FaceDetector, detector_names, get_detector, register_detector
 
 #: The detector used where none is named: it works offline right after the installation.
-DEFAULT_DETECTOR = "haar"
+DEFAULT_DETECTOR = "mien"
 
 __all__ = [
     "DEFAULT_DETECTOR",

@@ -1,13 +1,16 @@
 """``mien``: the detector inside the package. A small network of our own, run by ONNX Runtime.
 
 Large photos are looked at with their longer side at 640 pixels, and once more at a quarter of
-that for faces that fill the picture; ``mien:fine`` adds a look at twice the size for small ones.
-How the network was trained, and how well it finds what, is in ``docs/detector.md``.
+that for faces that fill the picture; pictures below 320 pixels once more enlarged, for small
+faces. ``mien:fine`` adds a look at twice the size. How the network was trained, and how well it
+finds what, is in ``docs/detector.md``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from mien.faces.finder_cells import decode_cells
 from mien.faces.finder_config import CONFIG, FOLDER, MULTIPLE, NETWORK, read_finder
 from mien.faces.nms import nms
 from mien.faces.registry import MIN_FACE
+from mien.faces.voting import vote
 
 if TYPE_CHECKING:
     import os
@@ -29,6 +33,18 @@ if TYPE_CHECKING:
     from mien.faces.framing import Framing
 
 _MAX_CANDIDATES = 1000
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One run of the network: at which factor on the picture, and which faces it may report.
+
+    ``least`` and ``most`` bound the longer side of a face, in pixels of the look.
+    """
+
+    scale: float
+    least: float = 0.0
+    most: float = math.inf
 
 
 class FinderDetector:
@@ -44,8 +60,6 @@ class FinderDetector:
         ModelError: If a file is missing, damaged, or is no such network.
     """
 
-    name = "mien"
-
     def __init__(
         self,
         folder: str | os.PathLike[str] | None = None,
@@ -56,6 +70,7 @@ class FinderDetector:
     ) -> None:
         place = FOLDER if folder is None else Path(folder)
         self.config = read_finder(place)
+        self.name = "mien:fine" if fine else "mien"
         self.fine = fine
         self._min_score = self.config.min_score if min_score is None else min_score
         self._session = _open_session(place / NETWORK, self.config.sha256, threads)
@@ -81,31 +96,36 @@ class FinderDetector:
         height, width = check_image(image_rgb)
         check_wishes(min_face, max_faces)
         picture = Image.fromarray(image_rgb)
-        looks = [self._look(picture, scale, least) for scale, least in self._scales(width, height)]
+        looks = [self._look(picture, look) for look in self._looks(width, height)]
         boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
-        best = np.argsort(-scores, kind="stable")[:_MAX_CANDIDATES]
+        sure = np.flatnonzero(scores >= self._min_score)
+        best = sure[np.argsort(-scores[sure], kind="stable")[:_MAX_CANDIDATES]]
         kept = best[nms(boxes[best], scores[best], iou_threshold=self.config.iou)]
         centres = (boxes[kept, :2] + boxes[kept, 2:]) / 2
         kept = kept[((centres >= 0) & (centres <= (width, height))).all(axis=1)]
-        found = Detections(boxes[kept], scores[kept], points[kept])
+        moved, marks = vote(boxes, scores, points, kept)
+        found = Detections(moved, scores[kept], marks)
         return found.keep(min_face=min_face, max_faces=max_faces)
 
-    def _scales(self, width: int, height: int) -> list[tuple[float, float]]:
-        """Returns (factor on the picture, smallest face in pixels of that look) of each look."""
+    def _looks(self, width: int, height: int) -> list[_Look]:
         config, longest = self.config, max(width, height)
-        whole = min(
-            config.max_side / longest, max(1.0, min(config.zoom, 0.5 * config.max_side / longest))
-        )
-        scales = [(whole, 0.0)]
+        whole = min(config.max_side / longest, 1.0)
+        if longest < 0.5 * config.max_side and config.zoom > 1:
+            zoom = min(config.zoom, 0.7 * config.max_side / longest)
+            looks = [_Look(1.0, least=config.large_face)]
+            looks.append(_Look(zoom, most=4 * config.large_face))
+        else:
+            looks = [_Look(whole)]
         if config.coarse and whole * longest > 0.5 * config.max_side:
-            scales.append((whole * config.coarse, config.coarse_face))
+            looks.append(_Look(whole * config.coarse, least=config.large_face))
         if self.fine:
-            scales.append((whole * 2, 0.0))
-        return scales
+            looks.append(_Look(whole * 2))
+        return looks
 
     def _look(
-        self, picture: Image.Image, scale: float, least: float
+        self, picture: Image.Image, look: _Look
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        scale = look.scale
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         if size != picture.size:
             picture_scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -115,10 +135,13 @@ class FinderDetector:
         x = np.zeros((1, 3, padded[1], padded[0]), np.float32)
         x[0, :, : size[1], : size[0]] = np.asarray(picture_scaled).transpose(2, 0, 1)
         cells = self._session.run(None, {self._input: x})[0][0]
-        boxes, scores, points = decode_cells(cells, padded[0], padded[1], self._min_score)
-        large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) >= least
+        # Cells below the threshold report no face, but have a say in where one lies.
+        low = self._min_score / 2
+        boxes, scores, points = decode_cells(cells, padded[0], padded[1], low)
+        side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
+        kept = (side >= look.least) & (side < look.most)
         factor = np.array([picture.width / size[0], picture.height / size[1]], np.float32)
-        return boxes[large] * np.tile(factor, 2), scores[large], points[large] * factor
+        return boxes[kept] * np.tile(factor, 2), scores[kept], points[kept] * factor
 
 
 def _open_session(path: Path, sha256: str, threads: int) -> Any:

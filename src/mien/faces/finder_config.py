@@ -29,9 +29,11 @@ class FinderConfig:
         min_score: Lowest score to report, 0..1.
         framing: How its boxes relate to the framing that mien's models expect.
         max_side: Longer side, in pixels, at which large photos are looked at.
-        zoom: Most that a small picture is enlarged, and up to half of ``max_side`` only.
-        coarse: Factor on the size of the second look, for the largest faces; 0 leaves it out.
-        coarse_face: Smallest face, in pixels of the second look, that it may report.
+        zoom: Most that a picture smaller than half of ``max_side`` is enlarged for a second look,
+            up to 0.7 of ``max_side``; 1 leaves that look out.
+        coarse: Factor on the size of the look for the largest faces; 0 leaves it out.
+        large_face: Smallest face, in pixels of the look, that a look for large faces may report;
+            the look for small ones reports faces below four times that.
         iou: Overlap above which the less sure box goes.
         sha256: Of the network's file.
         license: Of the weights.
@@ -45,9 +47,9 @@ class FinderConfig:
     min_score: float
     framing: Framing
     max_side: int = 640
-    zoom: float = 1.0
+    zoom: float = 2.0
     coarse: float = 0.25
-    coarse_face: float = 40.0
+    large_face: float = 40.0
     iou: float = 0.3
     sha256: str = ""
     license: str = "unknown"

@@ -1,4 +1,4 @@
-"""``haar``: OpenCV's frontal face cascade. No download, but frontal faces only, and slow."""
+"""``haar``: OpenCV's frontal face cascade (extra ``haar``): frontal faces only, and slow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.errors import ModelError
+from mien.errors import MissingExtraError, ModelError
 from mien.faces.detections import Detections, check_image, check_wishes
 from mien.faces.framing import Framing
 from mien.faces.registry import MIN_FACE
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CASCADE = "haarcascade_frontalface_alt2.xml"
-_INSTALL = 'Type: pip install "opencv-python-headless<5"; or choose another detector.'
+_INSTALL = 'Type: pip install "mien[haar]"; or choose another detector.'
 #: Pictures are shrunk to this longer side: the cascade's time grows with the pixels.
 _MAX_SIDE = 640
 _SCALE_STEP = 1.1
@@ -33,8 +33,8 @@ class HaarDetector:
     """Viola and Jones' cascade of Haar features, as shipped with OpenCV 4.
 
     Raises:
-        ModelError: If OpenCV, its cascade reader or its data file is missing (OpenCV 5 has
-            neither).
+        MissingExtraError: If OpenCV is not installed.
+        ModelError: If its cascade reader or data file is missing (OpenCV 5 has neither).
 
     >>> len(HaarDetector().detect(np.zeros((80, 80, 3), np.uint8)))
     0
@@ -108,7 +108,7 @@ def _find_cascade() -> Path:
     try:
         import cv2
     except ImportError as error:
-        raise ModelError(f"detector 'haar' needs OpenCV 4 ({error}). {_INSTALL}") from error
+        raise MissingExtraError("detector 'haar'", "haar", "cv2") from error
     if not hasattr(cv2, "CascadeClassifier"):
         raise ModelError(f"OpenCV {cv2.__version__} has no cascades; 'haar' needs 4. {_INSTALL}")
     folder = getattr(getattr(cv2, "data", None), "haarcascades", "")

@@ -112,8 +112,8 @@ def get_detector(spec: str | FaceDetector, *, threads: int = 0) -> FaceDetector:
     """Makes a detector.
 
     Args:
-        spec: ``"haar"``, ``"yunet"``, ``"yunet:PATH"``, ``"none"``, a registered name, or a
-            detector, which is returned as it is.
+        spec: ``"mien"``, ``"mien:fine"``, ``"mien:0.65"``, ``"yunet"``, ``"yunet:PATH"``,
+            ``"haar"``, ``"none"``, a registered name, or a detector, which is returned as it is.
         threads: Threads to use inside one picture; 0 leaves it to the library.
 
     Raises:
@@ -141,6 +141,24 @@ def get_detector(spec: str | FaceDetector, *, threads: int = 0) -> FaceDetector:
 def _no_argument(name: str, argument: str | None) -> None:
     if argument is not None:
         raise ConfigError(f"detector {name!r} takes nothing after a colon; got {argument!r}.")
+
+
+@register_detector("mien")
+def _make_finder(argument: str | None, threads: int) -> FaceDetector:
+    from mien.faces.finder import FinderDetector
+
+    if argument in (None, "fine"):
+        return FinderDetector(threads=threads, fine=argument == "fine")
+    try:
+        score = float(str(argument))
+    except ValueError:
+        score = -1.0
+    if not 0 < score < 1:
+        raise ConfigError(
+            f"detector 'mien' is typed as mien, mien:fine or mien:SCORE with a lowest score "
+            f"between 0 and 1; got {argument!r}."
+        )
+    return FinderDetector(threads=threads, min_score=score)
 
 
 @register_detector("none")

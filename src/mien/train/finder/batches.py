@@ -45,7 +45,14 @@ class Steps(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         config = self.config
         seeds = ((config.seed, step, index) for index in range(config.batch_size))
-        return collate([compose(self.pool, config.size, seed) for seed in seeds])
+        return collate(
+            [
+                compose(
+                    self.pool, config.size, seed, animals=config.animals, drawings=config.drawings
+                )
+                for seed in seeds
+            ]
+        )
 
 
 def batches(pool: Pool, config: FinderConfig, start: int) -> Iterator[tuple[torch.Tensor, Faces]]:

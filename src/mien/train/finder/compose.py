@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mien.train.finder.pool import Pool, Source
 
 #: How many tiles a side, and how often.
-TILINGS = ((1, 0.45), (2, 0.33), (3, 0.14), (4, 0.08))
-#: By set: how often a tile shows it, and the zoom beyond filling the tile.
+TILINGS = ((1, 0.55), (2, 0.33), (3, 0.12))
+#: By set: how often a tile shows it beside the others, and the zoom beyond filling the tile.
 SHARES = {"people": (0.46, 0.75, 3.2), "portraits": (0.30, 0.55, 2.2), "animals": (0.24, 0.7, 1.8)}
 
 
@@ -93,9 +93,9 @@ def _cover(
     return moved[0], moved[1]
 
 
-def _choose(pool: Pool, rng: np.random.Generator) -> tuple[Source, float]:
+def _choose(pool: Pool, rng: np.random.Generator, animals: float) -> tuple[Source, float]:
     names = [name for name in SHARES if pool.scenes.get(name)]
-    shares = np.array([SHARES[name][0] for name in names])
+    shares = np.array([SHARES[name][0] * (animals if name == "animals" else 1) for name in names])
     name = names[rng.choice(len(names), p=shares / shares.sum())]
     low, high = SHARES[name][1:]
     sources = pool.scenes[name]
@@ -107,7 +107,7 @@ def _choose(pool: Pool, rng: np.random.Generator) -> tuple[Source, float]:
     return source, math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _mosaic(canvas: Canvas, pool: Pool, size: int) -> None:
+def _mosaic(canvas: Canvas, pool: Pool, size: int, animals: float) -> None:
     rng = canvas.rng
     counts, chances = zip(*TILINGS, strict=True)
     count = int(counts[rng.choice(len(counts), p=chances)])
@@ -120,26 +120,36 @@ def _mosaic(canvas: Canvas, pool: Pool, size: int) -> None:
     for y in range(count):
         for x in range(count):
             frame = cuts[0][x], cuts[1][y], cuts[0][x + 1], cuts[1][y + 1]
-            source, zoom = _choose(pool, rng)
+            source, zoom = _choose(pool, rng, animals)
             _draw_tile(canvas, source, frame, zoom)
 
 
-def compose(pool: Pool, size: int, seed: tuple[int, ...]) -> View:
+def compose(
+    pool: Pool,
+    size: int,
+    seed: tuple[int, ...],
+    *,
+    animals: float = 1.0,
+    drawings: float = 0.15,
+) -> View:
     """Makes one view.
 
     Args:
         pool: What to make it of.
         size: Its side in pixels.
         seed: Decides everything about it.
+        animals: Factor on how often a tile shows animals.
+        drawings: Chance of words, shapes and bars drawn over it.
     """
     rng = np.random.default_rng(seed)
     canvas = Canvas(size, rng)
-    _mosaic(canvas, pool, size)
+    _mosaic(canvas, pool, size, animals)
     if rng.random() < 0.45:
         for _ in range(rng.integers(1, 5)):
             paste_face(canvas, pool, size)
-    if rng.random() < 0.15:
-        distract(canvas, size)
+    if rng.random() < drawings:
+        for _ in range(rng.integers(1, 6)):
+            distract(canvas, size)
     picture = spoil(canvas.picture, rng)
     return View(
         np.asarray(picture),

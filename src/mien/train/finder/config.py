@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from mien.errors import ConfigError, suggest
-from mien.train.config import _coerce, _option, read_yaml
+from mien.train.config import read_yaml
+from mien.train.options import coerce, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,35 +23,37 @@ class FinderConfig:
         ConfigError: If a value is out of range or of the wrong type.
     """
 
-    scenes: str = _option("", "Folder with people.parquet, portraits.parquet, animals.parquet.")
-    ferplus: str = _option("", "Folder with FER+ train.parquet; empty: no faces from there.")
-    labels: str = _option("", "Folder with the shards that 'mien finder label' wrote.")
-    corrections: str = _option("", "CSV of labels set right by hand; empty: none.")
-    start: str = _option("", "Weights (finder.safetensors) to start from; empty: from chance.")
-    size: int = _option(320, "Side of the training views in pixels, a multiple of 32.")
-    steps: int = _option(12_000, "Training steps.")
-    batch_size: int = _option(32, "Views a step.")
-    parts: int = _option(2, "Parts of a batch that are computed side by side, a thread each.")
-    lr: float = _option(0.003, "Peak learning rate of AdamW, reached after the warm-up.")
-    weight_decay: float = _option(0.02, "Weight decay, on weights, not on norms and biases.")
-    warmup_steps: int = _option(300, "Steps of linear warm-up before the cosine.")
-    final_lr: float = _option(0.01, "Last learning rate as a share of the peak.")
-    ema_decay: float = _option(0.9985, "Decay of the averaged weights that are kept.")
-    box_weight: float = _option(2.0, "Weight of the box loss beside the score loss.")
-    point_weight: float = _option(4.0, "Weight of the landmark loss beside the score loss.")
-    clip: float = _option(10.0, "Largest norm of a step's gradient.")
-    log_every: int = _option(200, "Steps between rows of metrics.csv and checkpoints.")
-    workers: int = _option(2, "Processes that compose views; 0: the training's own.")
-    limit: int = _option(0, "Use at most this many pictures of each kind, for trials; 0: all.")
-    precision: str = _option("auto", "auto, 32 or bf16 (auto: bf16 where the CPU has it).")
-    threads: int = _option(0, "CPU threads; 0: as many as there are cores.")
-    seed: int = _option(0, "Seed of weights and views.")
+    scenes: str = option("", "Folder with people.parquet, portraits.parquet, animals.parquet.")
+    ferplus: str = option("", "Folder with FER+ train.parquet; empty: no faces from there.")
+    labels: str = option("", "Folder with the shards that 'mien finder label' wrote.")
+    corrections: str = option("", "CSV of labels set right by hand; empty: none.")
+    start: str = option("", "Weights (finder.safetensors) to start from; empty: from chance.")
+    size: int = option(320, "Side of the training views in pixels, a multiple of 32.")
+    steps: int = option(12_000, "Training steps.")
+    batch_size: int = option(32, "Views a step.")
+    parts: int = option(2, "Parts of a batch that are computed side by side, a thread each.")
+    lr: float = option(0.003, "Peak learning rate of AdamW, reached after the warm-up.")
+    weight_decay: float = option(0.02, "Weight decay, on weights, not on norms and biases.")
+    warmup_steps: int = option(300, "Steps of linear warm-up before the cosine.")
+    final_lr: float = option(0.01, "Last learning rate as a share of the peak.")
+    ema_decay: float = option(0.9985, "Decay of the averaged weights that are kept.")
+    box_weight: float = option(2.0, "Weight of the box loss beside the score loss.")
+    point_weight: float = option(4.0, "Weight of the landmark loss beside the score loss.")
+    animals: float = option(1.0, "Factor on how often a tile of a view shows animals.")
+    drawings: float = option(0.15, "Chance of words and shapes drawn over a view.")
+    clip: float = option(10.0, "Largest norm of a step's gradient.")
+    log_every: int = option(200, "Steps between rows of metrics.csv and checkpoints.")
+    workers: int = option(2, "Processes that compose views; 0: the training's own.")
+    limit: int = option(0, "Use at most this many pictures of each kind, for trials; 0: all.")
+    precision: str = option("auto", "auto, 32 or bf16 (auto: bf16 where the CPU has it).")
+    threads: int = option(0, "CPU threads; 0: as many as there are cores.")
+    seed: int = option(0, "Seed of weights and views.")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for item in fields(self):
             value = getattr(self, item.name)
-            object.__setattr__(self, item.name, _coerce(item.name, value, hints[item.name]))
+            object.__setattr__(self, item.name, coerce(item.name, value, hints[item.name]))
         _check(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,10 +66,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("steps", "batch_size", "parts", "log_every"), (1, math.inf)),
     **dict.fromkeys(("lr", "clip"), (1e-12, math.inf)),
     **dict.fromkeys(
-        ("weight_decay", "warmup_steps", "box_weight", "point_weight", "workers", "limit",
-         "threads", "seed"), (0, math.inf),
+        ("weight_decay", "warmup_steps", "animals", "box_weight", "point_weight", "workers",
+         "limit", "threads", "seed"), (0, math.inf),
     ),
-    "ema_decay": (0, 0.999999), "final_lr": (0, 1), "size": (64, 960),
+    "ema_decay": (0, 0.999999), "drawings": (0, 1), "final_lr": (0, 1), "size": (64, 960),
 }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from mien.atomic import replacing, write_text
 from mien.errors import ConfigError, ModelError
-from mien.export.onnx import OPSET, _quiet, _store_half, _strip_traces, halve_weights
+from mien.export.graph import strip_traces
+from mien.export.onnx import OPSET, _quiet, _store_half, halve_weights
 from mien.faces.finder_config import CONFIG, NETWORK, FinderConfig
 from mien.hub import sha256
 
@@ -84,7 +85,7 @@ def export_finder_onnx(network: Finder, path: Path) -> float:
         optimizer.remove_unused_nodes(program.model)
         model = program.model_proto
     _store_half(model)
-    _strip_traces(model)
+    strip_traces(model)
     onnx.checker.check_model(model, full_check=True)
     with replacing(path) as temporary:
         onnx.save_model(model, temporary)

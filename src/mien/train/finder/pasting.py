@@ -52,7 +52,7 @@ def paste_face(canvas: Canvas, pool: Pool, size: int) -> None:
     if chosen is None:
         return
     source, (x1, y1, x2, y2) = chosen
-    side = int(math.exp(rng.uniform(math.log(14), math.log(0.75 * size))))
+    side = int(math.exp(rng.uniform(math.log(18), math.log(0.85 * size))))
     x, y = (int(rng.uniform(-0.2 * side, size - 0.8 * side)) for _ in "xy")
     frame = float(x), float(y), float(x + side), float(y + side)
     if not canvas.hide(frame, most=0.02):
@@ -73,24 +73,45 @@ def paste_face(canvas: Canvas, pool: Pool, size: int) -> None:
     canvas.add(boxes, warp.landmarks(source.points) + np.array([x, y]), source.is_face, inside)
 
 
+def _lettering(
+    pen: ImageDraw.ImageDraw, place: tuple[int, int], side: int, rng: np.random.Generator
+) -> None:
+    """Draws a thick outlined word, often in the colours of skin: round letters, and dots on i."""
+    hue = rng.uniform(0, 60) if rng.random() < 0.6 else rng.uniform(0, 360)
+    fill, edge = (
+        f"hsl({hue:.0f}, {rng.uniform(30, 100):.0f}%, {rng.uniform(*light):.0f}%)"
+        for light in ((40, 85), (5, 45))
+    )
+    letters = "".join("aceinosdmbpqij"[i] for i in rng.integers(0, 14, rng.integers(2, 9)))
+    size = max(side / len(letters) * 1.6, 9.0)
+    thick = max(round(size * rng.uniform(0.02, 0.09)), 1)
+    pen.text(place, letters, fill=fill, font_size=size, stroke_width=thick, stroke_fill=edge)
+    for _ in range(rng.integers(0, 4)):
+        r = rng.uniform(4, 14)
+        a, b = place[0] + rng.uniform(0, side), place[1] + rng.uniform(0, side)
+        pen.ellipse((a - r, b - r, a + r, b + 1.2 * r), fill=fill, outline=edge, width=thick)
+
+
 def distract(canvas: Canvas, size: int) -> None:
     """Draws what is no face: words, stripes, dots; and bars across faces."""
     rng = canvas.rng
     pen = ImageDraw.Draw(canvas.picture)
     ink = tuple(int(value) for value in rng.integers(0, 256, 3))
-    if len(canvas.boxes) and rng.random() < 0.6:
+    if len(canvas.boxes) and rng.random() < 0.3:
         x1, y1, x2, y2 = canvas.boxes[rng.integers(len(canvas.boxes))]
         part = rng.uniform(0.1, 0.3)
         bar = (x1, y2 - part * (y2 - y1), x2, y2 + 4) if rng.random() < 0.7 else (
             x1 - 4, y1, x1 + part * (x2 - x1), y2)  # fmt: skip
         pen.rectangle(tuple(float(value) for value in bar), fill=ink)
         return
-    x, y, side = (int(rng.uniform(0, 0.8 * size)) for _ in "xys")
+    x, y, side = (int(rng.uniform(0.05, 0.8) * size) for _ in "xys")
     frame = float(x), float(y), float(x + side + 1), float(y + side + 1)
     if not canvas.hide(frame, most=0.05):
         return
-    kind = rng.integers(3)
-    if kind == 0:
+    kind = rng.choice(4, p=(0.2, 0.15, 0.15, 0.5))
+    if kind == 3:
+        _lettering(pen, (x, y), side, rng)
+    elif kind == 0:
         letters = "".join(chr(code) for code in rng.integers(33, 122, 24))
         for row in range(4):
             pen.text((x, y + row * side / 4), letters, fill=ink, font_size=max(side / 4, 6))
