@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import time
@@ -15,7 +16,7 @@ import numpy as np
 from mien.backends import Backend, open_backend
 from mien.errors import ConfigError, InputError, MienError
 from mien.faces import DEFAULT_DETECTOR, FaceDetector, crop_box, get_detector
-from mien.hub import ModelConfig, read_model_folder
+from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
 from mien.images import ImageLimits, decode
 from mien.labels import LabelSchema, get_schema, map_probs
 from mien.metrics import softmax
@@ -37,8 +38,18 @@ _MAX_WAITING = 32
 
 
 @dataclass
-class _Prepared:
-    """A picture that is decoded, searched and cropped, but not classified yet."""
+class PreparedImage:
+    """A picture that is decoded, searched and cropped, but not classified yet.
+
+    Args:
+        source: What to call it in the result.
+        size: Width and height in pixels.
+        detections: The M faces that were found.
+        crops: uint8 (M, S, S, C), of the model's own size.
+        image_rgb: uint8 (H, W, 3), where it was to be kept.
+        timings_ms: What each stage took.
+        error: Why it could not be read; the other fields are empty then.
+    """
 
     source: str
     size: tuple[int, int] = (0, 0)
@@ -50,6 +61,12 @@ class _Prepared:
 
 
 Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
+
+
+def _wishes(min_face: float | None, max_faces: int | None) -> dict[str, Any]:
+    """Returns what was asked of the detector, without what was left to it."""
+    values = {"min_face": min_face, "max_faces": max_faces}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class EmotionRecognizer:
@@ -110,12 +127,48 @@ class EmotionRecognizer:
         self.detector = get_detector(detector) if isinstance(detector, str) else detector
         self.backend: Backend = open_backend(folder, backend, threads=threads)
         self.batch_size = batch_size
-        self._search: dict[str, Any] = {
-            name: value
-            for name, value in (("min_face", min_face), ("max_faces", max_faces))
-            if value is not None
-        }
-        self._limits = limits or ImageLimits()
+        self._search = _wishes(min_face, max_faces)
+        self.limits = limits or ImageLimits()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        file: str = ONNX,
+        **options: Any,
+    ) -> EmotionRecognizer:
+        """Fetches a model folder from the Hugging Face Hub and opens it (extra ``hub``).
+
+        Every file is of one commit, and its sha256 is the one in the folder's ``config.json``.
+
+        Args:
+            repo_id: ``ORG/NAME``.
+            revision: Branch, tag or commit; None: the main branch.
+            token: Access token; None: the one of ``HF_TOKEN`` or ``hf auth login``, if any.
+            cache_dir: Where to keep it; None: the Hub's own cache.
+            file: The network to run, for a repository that holds several.
+            **options: As for the constructor.
+
+        Raises:
+            ConfigError: If a name or option is unknown or impossible.
+            ModelError: If it cannot be fetched, or is not what its config says.
+            MissingExtraError: If ``huggingface_hub`` is not installed.
+        """
+        from mien.hub_remote import fetch_model_folder
+
+        torch = options.get("backend") == "torch"
+        model = fetch_model_folder(
+            repo_id,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            file=WEIGHTS if torch else file,
+        )
+        return cls(model, **options)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -135,7 +188,7 @@ class EmotionRecognizer:
         Raises:
             InputError: If the picture cannot be read.
         """
-        prepared = self._prepare(source, bgr=bgr, keep_image=False)
+        prepared = self.prepare(source, bgr=bgr, keep_image=False)
         if prepared.error is not None:
             raise prepared.error
         return self._classify([prepared])[0]
@@ -174,15 +227,15 @@ class EmotionRecognizer:
             ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
         """
         threads = workers or os.cpu_count() or 1
-        waiting: list[_Prepared] = []
+        waiting: list[PreparedImage] = []
         with ThreadPoolExecutor(max_workers=threads) as pool:
-            futures: deque[Future[_Prepared]] = deque()
+            futures: deque[Future[PreparedImage]] = deque()
             iterator = iter(sources)
 
             def fill() -> None:
                 for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
                     futures.append(
-                        pool.submit(self._prepare, source, bgr=bgr, keep_image=keep_images)
+                        pool.submit(self.prepare, source, bgr=bgr, keep_image=keep_images)
                     )
 
             try:
@@ -219,7 +272,7 @@ class EmotionRecognizer:
         p = self.config.preprocessing
         crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
         for index, face in enumerate(faces):
-            image_rgb = decode(face, limits=self._limits, bgr=bgr and isinstance(face, np.ndarray))
+            image_rgb = decode(face, limits=self.limits, bgr=bgr and isinstance(face, np.ndarray))
             height, width = image_rgb.shape[:2]
             crops[index] = crop_faces(image_rgb, [whole_box(width, height)], p)[0]
         return self.probs(self.logits(crops))
@@ -241,12 +294,51 @@ class EmotionRecognizer:
         calibrated = softmax(logits, temperature=self.config.temperature)
         return map_probs(calibrated, self.config.schema, self.schema)
 
-    def _prepare(self, source: ImageSource, *, bgr: bool, keep_image: bool) -> _Prepared:
-        prepared = _Prepared(_describe(source))
+    def variant(
+        self,
+        *,
+        detector: FaceDetector | None = None,
+        schema: LabelSchema | None = None,
+        min_face: float | None = None,
+        max_faces: int | None = None,
+    ) -> EmotionRecognizer:
+        """Returns a recognizer that shares this one's network but searches or answers otherwise.
+
+        Args:
+            detector: Another detector; None keeps this one's.
+            schema: Labels to answer in; None keeps this one's.
+            min_face: Smallest face to look for, in pixels; None: the detector's own.
+            max_faces: Most faces to keep a picture; None: all.
+
+        >>> recognizer = EmotionRecognizer(detector="none")
+        >>> few = recognizer.variant(schema=get_schema("hes3"))
+        >>> len(few.labels), few.backend is recognizer.backend
+        (3, True)
+        """
+        other = copy.copy(self)
+        other.detector = detector or self.detector
+        other.schema = schema or self.schema
+        other._search = _wishes(min_face, max_faces)
+        return other
+
+    def prepare(
+        self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
+    ) -> PreparedImage:
+        """Decodes a picture, finds its faces and crops them: what threads do before the network.
+
+        Args:
+            source: As for :meth:`predict`.
+            bgr: An array's channels are in OpenCV's order.
+            keep_image: Keep the decoded picture.
+
+        Returns:
+            The crops; of a picture that cannot be read, the error.
+        """
+        prepared = PreparedImage(_describe(source))
         clock = _Clock(prepared.timings_ms)
         try:
             image_rgb = decode(
-                source, limits=self._limits, bgr=bgr and isinstance(source, np.ndarray)
+                source, limits=self.limits, bgr=bgr and isinstance(source, np.ndarray)
             )
             clock.lap("decode")
             detections = self.detector.detect(image_rgb, **self._search)
@@ -270,7 +362,7 @@ class EmotionRecognizer:
         prepared.image_rgb = image_rgb if keep_image else None
         return prepared
 
-    def _answer(self, waiting: list[_Prepared]) -> Iterator[Prediction]:
+    def _answer(self, waiting: list[PreparedImage]) -> Iterator[Prediction]:
         results = iter(self._classify([item for item in waiting if item.error is None]))
         for item in waiting:
             if item.error is None:
@@ -278,7 +370,7 @@ class EmotionRecognizer:
             else:
                 yield ErrorResult(item.source, str(item.error), type(item.error).__name__), None
 
-    def _classify(self, prepared: list[_Prepared]) -> list[ImageResult]:
+    def _classify(self, prepared: list[PreparedImage]) -> list[ImageResult]:
         crops = [item.crops for item in prepared if item.crops is not None and len(item.crops)]
         start = time.perf_counter()
         probs = (
@@ -291,11 +383,12 @@ class EmotionRecognizer:
         for item in prepared:
             count = 0 if item.crops is None else len(item.crops)
             item.timings_ms["run"] = round(per_face * count, 3)
-            results.append(self._result(item, probs[first : first + count]))
+            results.append(self.result(item, probs[first : first + count]))
             first += count
         return results
 
-    def _result(self, item: _Prepared, probs: NDArray[np.float64]) -> ImageResult:
+    def result(self, item: PreparedImage, probs: NDArray[np.float64]) -> ImageResult:
+        """Joins a prepared picture and the probabilities (M, L) of its faces."""
         found = item.detections
         faces = [
             FaceEmotion.from_probs(

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.errors import InputError, MienError
 from mien.images import decode, encode
 from mien.results import ErrorResult
@@ -26,13 +28,23 @@ if TYPE_CHECKING:
 Map = tuple["Result", bytes | None]
 
 
-def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None) -> Map:
+def light_method(recognizer: EmotionRecognizer) -> str:
+    """Returns how a service explains: by ``cam`` where it fits the network, else ``occlusion``."""
+    from mien.explain import choose_method
+    from mien.explain.methods import run_batch
+
+    p = recognizer.config.preprocessing
+    blank = run_batch(recognizer, np.zeros((1, p.size, p.size, p.channels), np.uint8))
+    return "cam" if choose_method(recognizer, blank).name == "cam" else "occlusion"
+
+
+def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None, method: str) -> Map:
     """Reads one picture and draws its map as PNG; in a thread of the pool."""
     from mien.explain import explain_image
 
     try:
-        image_rgb = decode(upload.data, limits=recognizer._limits)
-        result, overlay = explain_image(recognizer, image_rgb, label=label)
+        image_rgb = decode(upload.data, limits=recognizer.limits)
+        result, overlay = explain_image(recognizer, image_rgb, label=label, method=method)
     except InputError as error:
         return ErrorResult(upload.name, explain_error(error, upload.name), "InputError"), None
     return replace(result, source=upload.name), encode(overlay)
@@ -61,7 +73,9 @@ async def explain_uploads(
         uploads, until = await read_uploads(request, engine, admission)
         if most and len(uploads) > most:
             raise ProblemError(422, f"send {most} picture at a time.")
-        tasks = [engine.submit(_explain, recognizer, upload, label) for upload in uploads]
+        tasks = [
+            engine.submit(_explain, recognizer, upload, label, model.method) for upload in uploads
+        ]
         gathered = asyncio.gather(*tasks)
         answers: list[Map] = await wait_for(
             gathered, until=until, gone=left(request), config=engine.config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.recognizer import EmotionRecognizer
 from mien.serve.batcher import Batcher
+from mien.serve.maps import light_method
 from mien.serve.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A recognizer, and the batcher that runs its network."""
+    """A recognizer, the batcher that runs its network, and how its maps are made."""
 
     name: str
     recognizer: EmotionRecognizer
     batcher: Batcher
+    method: str = "cam"
 
     @property
     def schemas(self) -> list[str]:
@@ -67,9 +68,8 @@ class Models:
         observe: Callable[[int], None],
     ) -> None:
         limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
-        self.detectors: dict[str, FaceDetector] = {
-            spec.partition(":")[0]: get_detector(spec) for spec in config.detector
-        }
+        opened = [get_detector(spec) for spec in config.detector]
+        self.detectors: dict[str, FaceDetector] = {detector.name: detector for detector in opened}
         self.models: dict[str, Model] = {}
         for name, folder in config.models.items():
             recognizer = EmotionRecognizer(
@@ -86,7 +86,8 @@ class Models:
                 more_coming=more_coming,
                 observe=observe,
             )
-            self.models[name] = Model(name, recognizer, batcher)
+            method = light_method(recognizer) if can_explain() else ""
+            self.models[name] = Model(name, recognizer, batcher, method)
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -109,14 +110,16 @@ class Models:
             ProblemError: 422 if a name is unknown; the known ones are listed.
         """
         model = self.models[_known("model", options.model, list(self.models))]
-        variant = copy.copy(model.recognizer)
         detector = _known("detector", options.detector, list(self.detectors))
-        variant.detector = self.detectors[detector]
+        schema = None
         if options.labels is not None:
-            variant.schema = get_schema(_known("labels", options.labels, model.schemas))
-        search = {"min_face": options.min_face, "max_faces": options.max_faces}
-        variant._search = {name: value for name, value in search.items() if value is not None}
-        return model, variant
+            schema = get_schema(_known("labels", options.labels, model.schemas))
+        return model, model.recognizer.variant(
+            detector=self.detectors[detector],
+            schema=schema,
+            min_face=options.min_face,
+            max_faces=options.max_faces,
+        )
 
 
 def _known(what: str, given: str | None, known: list[str]) -> str:

@@ -11,24 +11,24 @@ from mien.errors import InputError, MienError
 from mien.faces import Detections
 from mien.images import decode
 from mien.preprocess import crop_faces
-from mien.recognizer import _Prepared
+from mien.recognizer import PreparedImage
 
 if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
 
 
-def prepare_photo(recognizer: EmotionRecognizer, data: bytes, name: str) -> _Prepared:
+def prepare_photo(recognizer: EmotionRecognizer, data: bytes, name: str) -> PreparedImage:
     """Decodes, detects and crops as :meth:`EmotionRecognizer.predict` does."""
-    prepared = recognizer._prepare(data, bgr=False, keep_image=False)
+    prepared = recognizer.prepare(data)
     return _named(prepared, name)
 
 
-def prepare_face(recognizer: EmotionRecognizer, data: bytes, name: str) -> _Prepared:
+def prepare_face(recognizer: EmotionRecognizer, data: bytes, name: str) -> PreparedImage:
     """Decodes and crops as :meth:`EmotionRecognizer.predict_faces` does: the centred square."""
-    prepared = _Prepared(name)
+    prepared = PreparedImage(name)
     start = time.perf_counter()
     try:
-        image_rgb = decode(data, limits=recognizer._limits)
+        image_rgb = decode(data, limits=recognizer.limits)
     except InputError as error:
         prepared.error = error
         return _named(prepared, name)
@@ -41,7 +41,7 @@ def prepare_face(recognizer: EmotionRecognizer, data: bytes, name: str) -> _Prep
     return prepared
 
 
-def _named(prepared: _Prepared, name: str) -> _Prepared:
+def _named(prepared: PreparedImage, name: str) -> PreparedImage:
     prepared.source = name
     if prepared.error is not None:
         prepared.error = InputError(explain_error(prepared.error, name))

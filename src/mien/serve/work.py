@@ -18,7 +18,7 @@ from mien.serve.stages import prepare_face, prepare_photo
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mien.recognizer import EmotionRecognizer, _Prepared
+    from mien.recognizer import EmotionRecognizer, PreparedImage
     from mien.serve.config import ServeConfig
     from mien.serve.engine import Engine
     from mien.serve.models import Model
@@ -81,7 +81,7 @@ class Work:
             self._post(self._fail, error)
 
     def _ran(
-        self, index: int, items: list[_Prepared], logits: Any, took_s: float, run_s: float
+        self, index: int, items: list[PreparedImage], logits: Any, took_s: float, run_s: float
     ) -> None:
         if isinstance(logits, Exception):
             self._post(self._fail, logits)
@@ -97,7 +97,7 @@ class Work:
             self.finished.set_exception(error)
 
     def _finish(
-        self, index: int, items: list[_Prepared], logits: Any, took_s: float, run_s: float
+        self, index: int, items: list[PreparedImage], logits: Any, took_s: float, run_s: float
     ) -> None:
         engine = self._engine
         engine.gate.learn(self._kind, (took_s / engine.config.cores + run_s) / len(items))
@@ -114,7 +114,7 @@ class Work:
 
 
 def results_of(
-    recognizer: EmotionRecognizer, items: list[_Prepared], logits: Any, run_s: float
+    recognizer: EmotionRecognizer, items: list[PreparedImage], logits: Any, run_s: float
 ) -> list[Result]:
     """Turns prepared pictures and the logits of their faces (N, K) into results."""
     faces = len(logits)
@@ -127,7 +127,7 @@ def results_of(
             continue
         count = 0 if item.crops is None else len(item.crops)
         item.timings_ms["run"] = round(1000 * run_s * count / max(faces, 1), 3)
-        results.append(recognizer._result(item, probs[first : first + count]))  # type: ignore[arg-type]
+        results.append(recognizer.result(item, probs[first : first + count]))  # type: ignore[arg-type]
         first += count
     return results
 
