@@ -102,4 +102,4 @@ def test_network_with_another_end_is_refused(copy: Path) -> None:
     write_config(copy, read_model_folder(copy).config)
     recognizer = EmotionRecognizer(copy, detector="none")
     with pytest.raises(ModelError, match="gradcam"):
-        explain_crops(recognizer, np.zeros((1, 48, 48, 1), np.uint8))
+        explain_crops(recognizer, np.zeros((1, 48, 48, 1), np.uint8), method="cam")

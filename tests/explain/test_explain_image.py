@@ -104,14 +104,14 @@ def test_network_without_features_is_told_of_other_methods(photo: np.ndarray) ->
     run = recognizer.backend.run
     recognizer.backend.run = lambda batch, *, features=False: Outputs(run(batch).logits, None)  # type: ignore[method-assign]
     with pytest.raises(ModelError, match="occlusion"):
-        explain_image(recognizer, photo)
+        explain_image(recognizer, photo, method="cam")
     assert (explain_image(recognizer, photo, method="occlusion")[1] != photo).any()
 
 
 def test_methods_are_registered_once() -> None:
-    assert {"cam", "occlusion", "gradcam", "gradcam++", "hirescam", "eigencam", "scorecam"} == set(
-        METHODS
-    )
+    torch_ones = {"gradcam", "gradcam++", "hirescam", "eigencam", "scorecam", "rollout"}
+    assert {"cam", "occlusion"} | torch_ones == set(METHODS)
+    assert {name for name, spec in METHODS.items() if spec.extra == "train"} == torch_ones
     with pytest.raises(ConfigError, match="already"):
         register_method("cam", summary="")(METHODS["cam"].run)
 

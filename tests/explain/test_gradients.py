@@ -16,7 +16,7 @@ from mien.explain.layers import feature_maps, first_filters, list_layers
 from mien.explain.sheets import feature_sheet, filter_sheet
 from mien.hub import ModelConfig, read_model_folder, write_config
 from mien.labels import FERPLUS8
-from mien.models import create_model, list_models, model_spec
+from mien.models import create_model, model_spec
 
 
 def _crops(count: int = 4) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_light_map_of_joined_classes_agrees_with_grad_cam() -> None:
     assert min(_correlations(light, heavy)) >= 0.98
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"rollout"}))
 def test_every_method_gives_maps(method: str, trained: Path) -> None:
     recognizer = EmotionRecognizer(trained, detector="none")
     maps = explain_crops(recognizer, _crops(1), method=method)
@@ -67,15 +67,18 @@ def test_every_method_gives_maps(method: str, trained: Path) -> None:
     assert maps.std(axis=(1, 2)).min() > 0.01
 
 
-@pytest.mark.parametrize("name", list_models())
-def test_every_architecture_is_explained(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cnn_simple", "mienet_test", "resnet18"])
+def test_light_map_of_other_pooled_networks_agrees_with_grad_cam(name: str, tmp_path: Path) -> None:
     import torch
 
     from mien.export.onnx import export_onnx, save_weights
 
     torch.manual_seed(0)
-    network = create_model(name, num_classes=8).eval()
-    config = ModelConfig(name, "random", FERPLUS8, model_spec(name).preprocessing)
+    options = {"width": 0.25} if name == "resnet18" else {}
+    network = create_model(name, num_classes=8, **options).eval()
+    config = ModelConfig(
+        name, "random", FERPLUS8, model_spec(name).preprocessing, model_args=options
+    )
     save_weights(network, tmp_path / "model.safetensors")
     export_onnx(network, tmp_path / "model.onnx", config)
     write_config(tmp_path, config)

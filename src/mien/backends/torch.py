@@ -76,7 +76,8 @@ class TorchBackend:
         """Runs float32 (N, C, S, S)."""
         import torch
 
+        from mien.models.tapped import logits_and_features
+
         with torch.inference_mode():
-            last = self._network.forward_features(torch.from_numpy(batch))  # type: ignore[operator]
-            logits = self._network.forward_head(last)  # type: ignore[operator]
+            logits, last = logits_and_features(self._network, torch.from_numpy(batch))
         return Outputs(logits.numpy(), last.numpy() if features else None)

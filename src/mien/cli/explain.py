@@ -38,13 +38,13 @@ def command(
         Path | None, typer.Option("-o", "--output", help="Folder (or one file) for the pictures.")
     ] = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--method",
             help="cam, occlusion; with the train extra gradcam, gradcam++, hirescam, eigencam, "
-            "scorecam.",
+            "scorecam, rollout; default: cam, or what fits the network.",
         ),
-    ] = "cam",
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option("--label", help="Label to explain; all: a panel each; default: the top one."),
@@ -89,11 +89,10 @@ def command(
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
     from mien.explain import read_image
-    from mien.explain.methods import method_spec
     from mien.explain.scoring import MapScores
     from mien.recognizer import EmotionRecognizer
 
-    method_spec(method)
+    _check_method(method)
     given = [*(sources or []), *(source or [])]
     if layers or filters:
         _network(model, output, layers=layers, filters=filters, as_json=as_json, over=overwrite)
@@ -133,6 +132,14 @@ def command(
         raise typer.Exit(1)
 
 
+def _check_method(name: str | None) -> None:
+    """Refuses an unknown method before any picture is read."""
+    from mien.explain.methods import method_spec
+
+    if name is not None:
+        method_spec(name)
+
+
 def _write(
     outputs: Outputs | None,
     item: Item,
@@ -144,7 +151,7 @@ def _write(
 
 
 def _drawing(
-    recognizer: EmotionRecognizer, label: str | None, method: str, layer: str | None
+    recognizer: EmotionRecognizer, label: str | None, method: str | None, layer: str | None
 ) -> Callable[[ReadImage], NDArray[np.uint8]]:
     """Returns what makes the picture of one photo with faces; wrong names are refused here."""
     if layer is not None:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from mien.hub import ModelConfig
     from mien.labels import LabelSchema
 
+_OTHERS = (
+    "the network does not end in average pooling and one linear layer, so that cam cannot explain "
+    "it. Type --method gradcam, gradcam++, hirescam, eigencam or scorecam (with the train extra), "
+    "or --method occlusion."
+)
+
 
 def label_columns(
     probs: NDArray[np.float64], label: str | None, schema: LabelSchema
@@ -90,6 +96,27 @@ def class_coefficients(
     return coefficients
 
 
+def logits_follow(
+    features: NDArray[np.float32], classifier: Classifier, logits: NDArray[np.float32]
+) -> bool:
+    """Says whether logits follow from a feature map by average pooling and a linear layer.
+
+    Args:
+        features: float32 (N, F, h, w).
+        classifier: The last linear layer, (K, F) if it is that of the feature map.
+        logits: float32 (N, K) of the same faces.
+
+    >>> from mien.explain.classifier import Classifier
+    >>> layer = Classifier(np.float32([[1.0, -1.0]]), np.float32([0.0]))
+    >>> logits_follow(np.float32([[[[2.0]], [[0.5]]]]), layer, np.float32([[1.5]]))
+    True
+    """
+    if features.ndim != 4 or features.shape[1] != classifier.weight.shape[1]:
+        return False
+    again = features.mean(axis=(2, 3)) @ classifier.weight.T + classifier.bias
+    return bool(np.allclose(again, logits, rtol=1e-2, atol=2e-2))
+
+
 def activation_maps(
     features: NDArray[np.float32],
     classifier: Classifier,
@@ -120,15 +147,10 @@ def activation_maps(
     if features.ndim != 4 or features.shape[1] != classifier.weight.shape[1]:
         raise ModelError(
             f"the feature map {features.shape} does not fit a linear layer of "
-            f"{classifier.weight.shape[1]} features."
+            f"{classifier.weight.shape[1]} features: {_OTHERS}"
         )
-    if logits is not None and len(logits):
-        again = features.mean(axis=(2, 3)) @ classifier.weight.T + classifier.bias
-        if not np.allclose(again, logits, rtol=1e-2, atol=2e-2):
-            raise ModelError(
-                "the network does not end in average pooling and a linear layer: its maps need "
-                "gradients. Type --method gradcam (with the train extra), or --method occlusion."
-            )
+    if logits is not None and not logits_follow(features, classifier, logits):
+        raise ModelError(f"the logits do not follow from the feature map: {_OTHERS}")
     weights = (coefficients @ classifier.weight).astype(np.float32)
     N, F, h, w = features.shape
     raw = np.matmul(weights[:, None, :], features.reshape(N, F, h * w)).reshape(N, h, w)

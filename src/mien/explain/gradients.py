@@ -45,6 +45,8 @@ def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     """
     from torch import nn
 
+    from mien.models.tapped import forward_tapped
+
     class Tapped(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -52,9 +54,7 @@ def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
             self.tap = nn.Identity()
 
         def forward(self, x: Tensor) -> Tensor:
-            features = self.tap(self.network.forward_features(x))  # type: ignore[operator]
-            logits: Tensor = self.network.forward_head(features)  # type: ignore[operator]
-            return logits
+            return forward_tapped(self.network, x, self.tap)
 
     wrapped = Tapped().eval()
     return wrapped, wrapped.tap

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mien.explain.activation import label_columns
-from mien.explain.methods import FaceBatch, method_spec, run_batch
+from mien.explain.methods import FaceBatch, choose_method, method_spec, run_batch
 from mien.explain.painting import paint_maps
 from mien.faces import crop_box
 
@@ -40,18 +40,24 @@ class ReadImage:
     batch: FaceBatch
 
     def maps(
-        self, recognizer: EmotionRecognizer, *, label: str | None = None, method: str = "cam"
+        self,
+        recognizer: EmotionRecognizer,
+        *,
+        label: str | None = None,
+        method: str | None = None,
     ) -> NDArray[np.float32]:
         """Explains the faces: float32 (N, h, w), on the method's own scale.
 
         Raises:
             ConfigError, ModelError, MissingExtraError: See :func:`mien.explain.explain_crops`.
         """
-        run = method_spec(method).run
+        if method is not None:
+            method_spec(method)
         probs = recognizer.probs(self.batch.logits)
         columns = label_columns(probs, label, recognizer.schema)
         if not len(columns):
             return np.zeros((0, 1, 1), np.float32)
+        run = choose_method(recognizer, self.batch, method).run
         return run(recognizer, self.batch, columns)
 
     def overlay(
@@ -109,7 +115,7 @@ def read_image(
     >>> read_image(EmotionRecognizer(detector="none"), picture).squares_xyxy.tolist()
     [[0.0, -6.0, 60.0, 54.0]]
     """  # noqa: D205
-    prepared = recognizer._prepare(source, bgr=bgr, keep_image=True)
+    prepared = recognizer.prepare(source, bgr=bgr, keep_image=True)
     if prepared.error is not None:
         raise prepared.error
     found, image_rgb, crops = prepared.detections, prepared.image_rgb, prepared.crops
@@ -121,7 +127,7 @@ def read_image(
         crop_box(box, recognizer.detector.framing, margin=recognizer.config.crop_margin)
         for box in found.boxes_xyxy
     ]
-    result = recognizer._result(prepared, recognizer.probs(batch.logits))
+    result = recognizer.result(prepared, recognizer.probs(batch.logits))
     return ReadImage(image_rgb, result, np.reshape(squares, (-1, 4)).astype(np.float64), batch)
 
 
@@ -130,7 +136,7 @@ def explain_image(
     image_rgb: ImageSource,
     *,
     label: str | None = None,
-    method: str = "cam",
+    method: str | None = None,
     boxes: bool = True,
 ) -> tuple[ImageResult, NDArray[np.uint8]]:
     """Reads a picture and shows which places of each face speak for a label.
@@ -139,7 +145,8 @@ def explain_image(
         recognizer: The model.
         image_rgb: uint8 (H, W, 3), or any other picture that ``predict`` takes.
         label: A label of the recognizer's schema; None: each face's top one.
-        method: A name of ``mien.explain.METHODS``; ``"cam"`` needs no torch.
+        method: A name of ``mien.explain.METHODS``; None: ``"cam"``, which needs no torch, or
+            what fits the network (see :func:`mien.explain.choose_method`).
         boxes: Draw each face's box and the label's probability too.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,9 +13,11 @@ from mien.explain.activation import (
     activation_maps,
     class_coefficients,
     label_columns,
+    logits_follow,
     resize_maps,
 )
 from mien.explain.classifier import read_classifier
+from mien.hub import WEIGHTS
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -105,6 +108,35 @@ def method_spec(name: str) -> MethodSpec:
     return METHODS[name]
 
 
+def choose_method(
+    recognizer: EmotionRecognizer, batch: FaceBatch, name: str | None = None
+) -> MethodSpec:
+    """Returns the method of a name, or for None the first that fits the network.
+
+    That is ``cam`` where the logits follow from the features, ``gradcam`` where they do not and
+    the train extra is installed, and else ``occlusion``.
+
+    Raises:
+        ConfigError: If there is no such method.
+        ModelError: If the weights cannot be read.
+
+    >>> from mien import EmotionRecognizer
+    >>> recognizer = EmotionRecognizer()
+    >>> choose_method(recognizer, run_batch(recognizer, np.zeros((1, 48, 48, 1), np.uint8))).name
+    'cam'
+    """
+    if name is not None:
+        return method_spec(name)
+    features = batch.features
+    if features is not None and logits_follow(
+        features, read_classifier(recognizer.folder), batch.logits
+    ):
+        return METHODS["cam"]
+    installed = all(importlib.util.find_spec(package) for package in ("torch", "pytorch_grad_cam"))
+    weights = (recognizer.folder.path / WEIGHTS).is_file()
+    return METHODS["gradcam" if installed and weights else "occlusion"]
+
+
 @register_method("cam", summary="class-activation map from the ONNX features; no torch")
 def class_activation(
     recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
@@ -162,7 +194,7 @@ def explain_crops(
     crops: NDArray[np.uint8],
     *,
     label: str | NDArray[np.int64] | None = None,
-    method: str = "cam",
+    method: str | None = None,
 ) -> NDArray[np.float32]:
     """Says which places of ready faces speak for a label.
 
@@ -171,7 +203,7 @@ def explain_crops(
         crops: uint8 (N, S, S, C), of the model's own size.
         label: A label of the recognizer's schema; positions (N,) among its labels; or None for
             each face's top one.
-        method: A name of :data:`METHODS`.
+        method: A name of :data:`METHODS`; None: see :func:`choose_method`.
 
     Returns:
         float32 (N, S, S) in 0..1, each with maximum 1 unless nothing speaks for the label.
@@ -187,7 +219,8 @@ def explain_crops(
     >>> maps.shape
     (1, 48, 48)
     """
-    run = method_spec(method).run
+    if method is not None:
+        method_spec(method)
     if isinstance(label, str) and label not in recognizer.schema:
         label_columns(np.ones((0, 1)), label, recognizer.schema)
     size = recognizer.config.preprocessing.size
@@ -201,4 +234,5 @@ def explain_crops(
             raise ConfigError(f"expected a label's position for each of {len(crops)} faces.")
     else:
         columns = label_columns(recognizer.probs(batch.logits), label, recognizer.schema)
+    run = choose_method(recognizer, batch, method).run
     return resize_maps(run(recognizer, batch, columns), size)

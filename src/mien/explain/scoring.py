@@ -8,6 +8,7 @@ import numpy as np
 
 from mien.explain.activation import label_columns, resize_maps
 from mien.explain.faithfulness import Faithfulness, faithfulness, random_maps
+from mien.explain.methods import choose_method
 
 if TYPE_CHECKING:
     from mien.explain.image import ReadImage
@@ -20,7 +21,7 @@ class MapScores:
     Args:
         recognizer: The model.
         label: The label explained; None: each face's top one.
-        method: A name of ``mien.explain.METHODS``.
+        method: A name of ``mien.explain.METHODS``; None: the first that fits the network.
 
     >>> from mien import EmotionRecognizer
     >>> from mien.explain import read_image
@@ -32,7 +33,11 @@ class MapScores:
     """
 
     def __init__(
-        self, recognizer: EmotionRecognizer, *, label: str | None = None, method: str = "cam"
+        self,
+        recognizer: EmotionRecognizer,
+        *,
+        label: str | None = None,
+        method: str | None = None,
     ) -> None:
         self._recognizer, self._label, self._method = recognizer, label, method
         self._found: list[tuple[Faithfulness, Faithfulness]] = []
@@ -47,6 +52,7 @@ class MapScores:
         if not len(crops):
             return
         recognizer = self._recognizer
+        self._method = choose_method(recognizer, read.batch, self._method).name
         columns = label_columns(recognizer.probs(read.batch.logits), self._label, recognizer.schema)
         maps = resize_maps(
             read.maps(recognizer, label=self._label, method=self._method), crops.shape[1]

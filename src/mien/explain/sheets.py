@@ -81,14 +81,14 @@ def grey_tiles(planes: NDArray[np.floating[Any]]) -> list[NDArray[np.uint8]]:
 
 
 def label_panels(
-    recognizer: EmotionRecognizer, read: ReadImage, *, method: str = "cam", side: int = 128
+    recognizer: EmotionRecognizer, read: ReadImage, *, method: str | None = None, side: int = 128
 ) -> NDArray[np.uint8]:
     """Draws a row for each face: the face, then what speaks for each label.
 
     Args:
         recognizer: The model.
         read: A photo with at least one face.
-        method: A name of ``mien.explain.METHODS``.
+        method: A name of ``mien.explain.METHODS``; None: the first that fits the network.
         side: Side of a panel in pixels.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -23,7 +23,11 @@ class ModelSpec:
         name: Registry key, also the ``architecture`` of a model folder.
         build: ``build(num_classes=K, in_channels=C, **options) -> nn.Module`` whose forward takes
             (N, C, S, S) and returns logits (N, K), and which offers ``forward_features``
-            ((N, C, S, S) -> (N, F, h, w)) and ``forward_head`` (features -> logits).
+            ((N, C, S, S) -> (N, F, h, w)) and ``forward_head`` (features -> logits), or
+            ``forward_tapped`` where the logits do not follow from the features alone (see
+            :mod:`mien.models.tapped`); further ``num_features``, its F, and ``head``, its last
+            linear layer. One with attention may offer ``forward_attention`` ((N, C, S, S) ->
+            (N, L, heads, T, T), the class token first).
         preprocessing: What it is trained with unless a recipe says otherwise.
         summary: One line for listings.
     """
@@ -35,6 +39,8 @@ class ModelSpec:
 
 
 _MODELS: dict[str, ModelSpec] = {}
+_FAMILIES: dict[str, Callable[[str], ModelSpec]] = {}
+_SHOWN: list[str] = []
 
 
 def register_model(
@@ -55,17 +61,39 @@ def register_model(
     return add
 
 
+def register_family(
+    prefix: str, find: Callable[[str], ModelSpec], *, shown: Sequence[str] = ()
+) -> None:
+    """Adds the networks of another package, named ``prefix:NAME`` and found when asked for.
+
+    Args:
+        prefix: The word before the colon.
+        find: Takes the whole name; raises ``ConfigError`` if there is no such network.
+        shown: Whole names that listings show.
+    """
+    _FAMILIES[prefix] = find
+    _SHOWN.extend(shown)
+
+
 def list_models() -> list[str]:
     """Returns the registered names, sorted."""
     return sorted(_MODELS)
 
 
+def list_backbones() -> list[str]:
+    """Returns the names shown of networks of other packages, in their own order."""
+    return list(_SHOWN)
+
+
 def model_spec(name: str) -> ModelSpec:
-    """Returns what is registered under a name.
+    """Returns what is registered under a name, or found by its family (``timm:NAME``).
 
     Raises:
         ConfigError: If nothing is; the closest names are listed.
     """
+    family, colon, _ = name.partition(":")
+    if colon and family in _FAMILIES:
+        return _FAMILIES[family](name)
     try:
         return _MODELS[name]
     except KeyError:

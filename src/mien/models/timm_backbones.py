@@ -1,0 +1,185 @@
+"""Backbones of timm as ``timm:NAME``, each with a head of ours; timm is imported when one is asked.
+
+Any name of timm's goes; ``NAMED`` are those that listings show. Ross Wightman's PyTorch Image
+Models, https://github.com/huggingface/pytorch-image-models, Apache-2.0.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from mien.errors import ConfigError, MissingExtraError, suggest
+from mien.models.registry import ModelSpec, register_family
+from mien.preprocess import INTERPOLATIONS, Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREFIX = "timm:"
+NAMED = tuple(
+    f"{PREFIX}{name}"
+    for name in (
+        "vgg16", "resnet34", "resnet50", "mobilenetv2_100", "mobilenetv3_large_100",
+        "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+        "efficientnet_b4", "efficientnet_b5", "inception_v3", "convnext_tiny",
+        "vit_base_patch16_224.orig_in21k",
+    )
+)  # fmt: skip
+
+
+class TimmBackbone(nn.Module):
+    """A network of timm without its classifier, and a linear layer of ours.
+
+    Its features are always a map (N, F, h, w). Tokens (N, L, F) of a transformer become one by
+    their places; each is moved by the difference between what timm pools (the class token, where
+    there is one) and the mean of the patches. The mean of the map is then what timm pools, so
+    that logits are timm's own, and a class-activation map tells the patches apart.
+
+    Args:
+        backbone: Built with ``num_classes=0``.
+        num_classes: K.
+        dropout: Share of pooled features dropped before the linear layer in training.
+
+    Raises:
+        ConfigError: If the network has no features that pool into one vector.
+    """
+
+    def __init__(self, backbone: Any, *, num_classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        if not all(hasattr(backbone, name) for name in ("forward_features", "forward_head")):
+            raise ConfigError(f"{type(backbone).__name__} of timm has no features and no head.")
+        self.num_features = int(self.backbone.num_features)
+        self.dropout = nn.Dropout(dropout)
+        width = int(getattr(self.backbone, "head_hidden_size", self.num_features))
+        self.head = nn.Linear(width, num_classes)
+        self._channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Maps faces (N, C, S, S) to the last feature map (N, F, h, w)."""
+        features: Tensor = self.backbone.forward_features(x)
+        if features.ndim == 3:
+            return self._spread(features)
+        return features.permute(0, 3, 1, 2) if self._channels_last else features
+
+    def _spread(self, tokens: Tensor) -> Tensor:
+        if not hasattr(self.backbone, "patch_embed"):
+            raise ConfigError(
+                f"{type(self.backbone).__name__} of timm gives tokens without places: it offers "
+                "no feature map. Take another network."
+            )
+        pooled = self.backbone.forward_head(tokens, pre_logits=True)
+        height, width = self.backbone.patch_embed.grid_size
+        patches = tokens[:, tokens.shape[1] - height * width :]
+        moved = patches + (pooled - patches.mean(dim=1)).unsqueeze(1)
+        spread: Tensor = moved.transpose(1, 2).reshape(-1, self.num_features, height, width)
+        return spread
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Maps a feature map (N, F, h, w) to logits (N, K)."""
+        if hasattr(self.backbone, "patch_embed") and not self._channels_last:
+            pooled = features.mean(dim=(2, 3))
+        else:
+            inner = features.permute(0, 2, 3, 1) if self._channels_last else features
+            pooled = self.backbone.forward_head(inner, pre_logits=True)
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps faces (N, C, S, S) to logits (N, K)."""
+        return self.forward_head(self.forward_features(x))
+
+    def stage_names(self) -> list[list[str]]:
+        """Returns the names of the backbone's parameters by stage, as timm groups them."""
+        models = _timm("models")
+        matcher = self.backbone.group_matcher(coarse=True)
+        groups = models.group_parameters(self.backbone, matcher)
+        return [[f"backbone.{name}" for name in groups[key]] for key in sorted(groups)]
+
+
+def _timm(part: str) -> Any:
+    try:
+        return importlib.import_module(f"timm.{part}")
+    except ImportError as error:
+        raise MissingExtraError("a network of timm's", "train", error.name) from error
+
+
+def pretrained_record(name: str) -> dict[str, Any]:
+    """Returns what timm knows of the weights of a network: input, mean, std, where they lie.
+
+    Args:
+        name: ``timm:NAME`` or ``timm:NAME.TAG``.
+
+    Raises:
+        ConfigError: If timm has no network or weights of that name; the closest are named.
+        MissingExtraError: If timm is not installed.
+    """
+    models = _timm("models")
+    wanted = name.removeprefix(PREFIX)
+    architecture, _, tag = wanted.partition(".")
+    if architecture not in (known := models.list_models()):
+        raise ConfigError(f"timm has no network {architecture!r}.{_closest(architecture, known)}")
+    try:
+        record = models.get_pretrained_cfg(architecture if not tag else wanted)
+    except RuntimeError:
+        record = None
+    if record is None:
+        tagged = models.list_pretrained(f"{architecture}.*")
+        raise ConfigError(
+            f"timm has no weights {tag!r} of {architecture!r}.{_closest(wanted, tagged)}"
+        )
+    values: dict[str, Any] = record.to_dict()
+    return values
+
+
+def _closest(given: str, known: list[str]) -> str:
+    hint = suggest(given, known)
+    return "" if len(hint) > 300 else hint
+
+
+def _build(
+    name: str,
+    /,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    size: int = 0,
+    **options: Any,
+) -> nn.Module:
+    if size and pretrained_record(name).get("fixed_input_size"):
+        options["img_size"] = size
+    create = _timm("models").create_model
+    # Networks in which another tag only means other weights are the same without it.
+    backbone = create(
+        name.removeprefix(PREFIX), pretrained=False, num_classes=0, in_chans=in_channels, **options
+    )
+    return TimmBackbone(backbone, num_classes=num_classes, dropout=dropout)
+
+
+@cache
+def _open(name: str) -> ModelSpec:
+    record = pretrained_record(name)
+    interpolation = record.get("interpolation", "bicubic")
+    return ModelSpec(
+        name,
+        partial(_build, name),
+        Preprocessing(
+            size=int(record["input_size"][1]),
+            color="rgb",
+            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
+            normalization="fixed",
+            mean=tuple(record["mean"]),
+            std=tuple(record["std"]),
+        ),
+        f"timm's {name.removeprefix(PREFIX)}, for weights that were trained elsewhere",
+    )
+
+
+register_family(PREFIX.removesuffix(":"), _open, shown=NAMED)
