@@ -6,8 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mien.preprocess import Preprocessing, normalize
-from mien.train.augment import affine, augment, erase, mix_up, normalize_tensor
+from mien.train.augment import affine, augment, erase, normalize_tensor
 from mien.train.config import TrainConfig
+from mien.train.mixing import cut_mix, mix_batch, mix_up
+from mien.train.randaugment import OPERATIONS, operate, rand_augment
 
 STILL = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0}
 
@@ -88,3 +90,74 @@ def test_torch_and_numpy_normalize_alike(preprocessing: Preprocessing) -> None:
     expected = normalize(faces, preprocessing)
     found = normalize_tensor(torch.from_numpy(faces).permute(0, 3, 1, 2).float(), preprocessing)
     assert np.abs(found.numpy() - expected).max() < 1e-5
+
+
+def test_cut_mix_swaps_one_rectangle_and_blends_targets_by_its_area() -> None:
+    faces = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 24, 24)
+    for seed in range(12):
+        x, t = cut_mix(faces, torch.eye(4), TrainConfig(cutmix=1), _generator(seed))
+        assert torch.allclose(t.sum(1), torch.ones(4))
+        for index in range(4):
+            share = float((x[index] != index).float().mean())
+            other = x[index][x[index] != index].unique()
+            if len(other):
+                assert float(t[index, int(other[0])]) == pytest.approx(share, abs=1e-6)
+                rows = (x[index, 0] != index).any(1).sum() * (x[index, 0] != index).any(0).sum()
+                assert int(rows) == round(share * 24 * 24), "what is swapped is one rectangle"
+            assert float(t[index, index]) == pytest.approx(1 - share, abs=1e-6)
+
+
+def test_a_batch_is_cut_or_mixed_never_both() -> None:
+    faces = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 24, 24)
+    config = TrainConfig(cutmix=1, mixup=1)
+    x, _ = mix_batch(faces, torch.eye(4), config, _generator())
+    assert set(x.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0}, "values in between would be MixUp's"
+    plain = TrainConfig(cutmix=0, mixup=1)
+    x, _ = mix_batch(faces, torch.eye(4), plain, _generator(5))
+    same, _ = mix_up(faces, torch.eye(4), plain, _generator(5))
+    assert torch.equal(x, same)
+
+
+def _operate(name: str, strength: float, faces: torch.Tensor) -> torch.Tensor:
+    n = len(faces)
+    chosen = torch.full((n,), list(OPERATIONS).index(name))
+    return operate(faces, chosen, torch.full((n,), strength), _generator())
+
+
+def test_each_operation_does_what_its_name_says() -> None:
+    faces = _faces()
+    assert torch.equal(_operate("identity", 1, faces), faces)
+    moved = _operate("shift_x", 1, faces)  # half a half side: 12 of 48 pixels
+    assert torch.allclose(moved[..., :36], faces[..., 12:], atol=1e-2)
+    moved = _operate("shift_y", -1, faces)
+    assert torch.allclose(moved[:, :, 12:], faces[:, :, :36], atol=1e-2)
+    calm = faces * 0.4 + 60
+    assert torch.allclose(
+        _operate("brightness", 0.5, calm).mean((2, 3)), calm.mean((2, 3)) * 1.3, rtol=1e-3
+    )
+    deviation = _operate("contrast", -0.5, calm).std((2, 3)) / calm.std((2, 3))
+    assert torch.allclose(deviation, torch.full_like(deviation, 0.6), atol=1e-3)
+    assert float(_operate("blur", 1, faces).std()) < 0.4 * float(faces.std())
+    noise = _operate("noise", 0.5, torch.full((4, 1, 48, 48), 127.0)) - 127
+    assert float(noise.std()) == pytest.approx(16, rel=0.05)
+    for name in OPERATIONS:
+        changed = _operate(name, 1, faces)
+        assert changed.shape == faces.shape
+        assert -0.01 <= float(changed.min()) <= float(changed.max()) <= 255.01
+        assert torch.equal(changed, faces) is (name == "identity")
+
+
+def test_operations_are_drawn_for_each_face() -> None:
+    faces = _faces(1).repeat(40, 1, 1, 1)
+    config = TrainConfig(randaugment=1, randaugment_strength=1)
+    out = rand_augment(faces, config, _generator())
+    assert torch.equal(out, rand_augment(faces, config, _generator()))
+    kinds = {tuple(face.flatten()[:50].tolist()) for face in out}
+    assert len(kinds) > 10
+    assert torch.equal(rand_augment(faces, TrainConfig(), _generator()), faces)
+
+
+def test_augmentation_of_old_recipes_is_what_it_was() -> None:
+    # Worked with the code of the first release: a seed keeps its pictures.
+    out = augment(_faces(4), TrainConfig(), _generator())
+    assert float(out.sum()) == pytest.approx(1_086_602.875, rel=1e-6)

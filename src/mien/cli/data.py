@@ -1,4 +1,4 @@
-"""``mien data inspect``, ``mien data split`` and ``mien data convert``."""
+"""``mien data inspect``, ``split``, ``convert`` and ``augment``."""
 
 from __future__ import annotations
 
@@ -214,6 +214,40 @@ def convert(
             f"mien: {left_out} pictures without a majority label have no folder and are left out",
             file=sys.stderr,
         )
+
+
+@app.command()
+def augment(
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Picture: .png or .jpg.")],
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", help="Recipe (YAML) of mien train.")
+    ] = None,
+    faces: Annotated[int, typer.Option("--faces", help="Faces, a row each.", min=1)] = 6,
+    copies: Annotated[int, typer.Option("--copies", help="Changed faces in a row.", min=1)] = 7,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of faces and changes.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw faces before and after a recipe's augmentation."""
+    from PIL import Image
+
+    from mien.atomic import replacing
+    from mien.data.places import check_free
+    from mien.errors import MissingExtraError
+    from mien.train.config import load_recipe
+
+    if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+        raise ConfigError(f"-o {output}: the sheet is a picture; name it sheet.png.")
+    check_free(output, overwrite=overwrite)
+    recipe = load_recipe(config, data=data, seed=seed)
+    try:
+        from mien.train.augment_sheet import draw_augmentation
+    except ImportError as error:
+        raise MissingExtraError("mien data augment", "train", error.name) from error
+    picture = Image.fromarray(draw_augmentation(recipe, faces=faces, copies=copies))
+    with replacing(output) as temporary:
+        picture.save(temporary)
+    print(f"sheet: {output}", file=sys.stderr)
 
 
 def _bars(*, quiet: bool) -> Any:

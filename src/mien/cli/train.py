@@ -83,7 +83,8 @@ def _with_recipe_flags() -> Any:
     hints = get_type_hints(TrainConfig)
     flags = []
     for item in fields(TrainConfig):
-        names = [f"--{item.name.replace('_', '-')}"]
+        name = item.name.replace("_", "-")
+        names = [f"--{name}/--no-{name}" if hints[item.name] is bool else f"--{name}"]
         names += [_SHORT[item.name]] if item.name in _SHORT else []
         default = "" if item.default == "" else f" [default: {item.default}]"
         option = typer.Option(*names, help=item.metadata["help"] + default, show_default=False)

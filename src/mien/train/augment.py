@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn import functional
+
+from mien.train.randaugment import rand_augment
+from mien.train.transforms import chance, retone, soften, uniform, warp
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -20,67 +22,38 @@ if TYPE_CHECKING:
     from mien.train.config import TrainConfig
 
 
-def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
-
-
-def _chance(n: int, probability: float, generator: Generator) -> Tensor:
-    return torch.rand(n, generator=generator, device=generator.device) < probability
-
-
 def affine(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
-    """Flips, turns, zooms and shifts each face in one resampling; borders are mirrored."""
+    """Flips, turns, zooms and shifts each face by chance, see :func:`warp`."""
     n = len(faces)
-    angle = _uniform(n, -config.rotate, config.rotate, generator) * (math.pi / 180)
-    zoom = torch.exp(_uniform(n, math.log(config.scale_min), math.log(config.scale_max), generator))
-    mirror = 1.0 - 2.0 * _chance(n, config.flip, generator).float()
-    move = _uniform(2 * n, -2 * config.shift, 2 * config.shift, generator).view(n, 2)
-    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    theta = torch.stack(
-        [
-            torch.stack([cos * mirror, -sin, move[:, 0]], dim=1),
-            torch.stack([sin * mirror, cos, move[:, 1]], dim=1),
-        ],
-        dim=1,
-    )
-    grid = functional.affine_grid(theta, list(faces.shape), align_corners=False)
-    return functional.grid_sample(
-        faces, grid.to(faces.dtype), mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    angle = uniform(n, -config.rotate, config.rotate, generator) * (math.pi / 180)
+    zoom = torch.exp(uniform(n, math.log(config.scale_min), math.log(config.scale_max), generator))
+    mirror = 1.0 - 2.0 * chance(n, config.flip, generator).float()
+    move = uniform(2 * n, -2 * config.shift, 2 * config.shift, generator).view(n, 2)
+    return warp(faces, angle, zoom, mirror, move)
 
 
 def relight(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     """Changes gamma, contrast and brightness of each face by up to ``config.light``."""
     n, most = len(faces), config.light
-    gamma, gain, lift = (_uniform(n, -most, most, generator).view(n, 1, 1, 1) for _ in range(3))
-    x = (faces / 255).clamp(1e-4, 1).pow(torch.exp(gamma))
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = (x - mean) * (1 + gain) + mean * (1 + lift)
-    return x.clamp(0, 1) * 255
+    gamma, gain, lift = (uniform(n, -most, most, generator) for _ in range(3))
+    return retone(faces, gamma, gain, lift)
 
 
 def blur(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     """Blurs some faces with a Gaussian of 0.4 to 1.4 pixels."""
-    chosen = _chance(len(faces), config.blur, generator)
-    sigma = float(_uniform(1, 0.4, 1.4, generator))
+    chosen = chance(len(faces), config.blur, generator)
+    sigma = float(uniform(1, 0.4, 1.4, generator))
     if not bool(chosen.any()):
         return faces
-    reach = torch.arange(-3, 4, device=faces.device, dtype=faces.dtype)
-    kernel = torch.exp(-0.5 * (reach / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    channels = faces.shape[1]
-    x = functional.pad(faces[chosen], (3, 3, 3, 3), mode="reflect")
-    x = functional.conv2d(x, kernel.view(1, 1, 1, 7).expand(channels, 1, 1, 7), groups=channels)
-    x = functional.conv2d(x, kernel.view(1, 1, 7, 1).expand(channels, 1, 7, 1), groups=channels)
     out = faces.clone()
-    out[chosen] = x
+    out[chosen] = soften(faces[chosen], sigma)
     return out
 
 
 def lower_resolution(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     """Shrinks some faces to 40 to 80 % and scales them up again, as small faces in photos are."""
-    chosen = _chance(len(faces), config.low_resolution, generator)
-    factor = float(_uniform(1, 0.4, 0.8, generator))
+    chosen = chance(len(faces), config.low_resolution, generator)
+    factor = float(uniform(1, 0.4, 0.8, generator))
     if not bool(chosen.any()):
         return faces
     side = faces.shape[-1]
@@ -94,7 +67,7 @@ def lower_resolution(faces: Tensor, config: TrainConfig, generator: Generator) -
 def add_noise(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     """Adds Gaussian noise of up to 16 gray levels to some faces."""
     n = len(faces)
-    level = _uniform(n, 0, 16, generator) * _chance(n, config.noise, generator)
+    level = uniform(n, 0, 16, generator) * chance(n, config.noise, generator)
     grain = torch.randn(faces.shape, generator=generator, device=faces.device)
     return (faces + grain * level.view(n, 1, 1, 1)).clamp(0, 255)
 
@@ -105,11 +78,11 @@ def erase(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     After Zhong et al. 2017, https://arxiv.org/abs/1708.04896.
     """
     n, side = len(faces), faces.shape[-1]
-    area = _uniform(n, 0.02, 0.2, generator) * _chance(n, config.erase, generator)
-    ratio = torch.exp(_uniform(n, math.log(0.4), math.log(2.5), generator))
+    area = uniform(n, 0.02, 0.2, generator) * chance(n, config.erase, generator)
+    ratio = torch.exp(uniform(n, math.log(0.4), math.log(2.5), generator))
     half_w, half_h = torch.sqrt(area * ratio) / 2 * side, torch.sqrt(area / ratio) / 2 * side
-    center_x, center_y = (_uniform(n, 0, side, generator).view(n, 1, 1) for _ in range(2))
-    level = _uniform(n, 0, 255, generator).view(n, 1, 1, 1)
+    center_x, center_y = (uniform(n, 0, side, generator).view(n, 1, 1) for _ in range(2))
+    level = uniform(n, 0, 255, generator).view(n, 1, 1, 1)
     index = torch.arange(side, device=faces.device, dtype=faces.dtype) + 0.5
     inside_x = (index.view(1, 1, side) - center_x).abs() < half_w.view(n, 1, 1)
     inside_y = (index.view(1, side, 1) - center_y).abs() < half_h.view(n, 1, 1)
@@ -125,30 +98,13 @@ def augment(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
         faces = blur(faces, config, generator)
     if config.low_resolution:
         faces = lower_resolution(faces, config, generator)
+    if config.randaugment:
+        faces = rand_augment(faces, config, generator)
     if config.noise:
         faces = add_noise(faces, config, generator)
     if config.erase:
         faces = erase(faces, config, generator)
     return faces
-
-
-def mix_up(
-    faces: Tensor, targets: Tensor, config: TrainConfig, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Blends some batches with a shuffled copy of themselves.
-
-    Zhang et al. 2018, https://arxiv.org/abs/1710.09412: one weight a batch, drawn from
-    Beta(alpha, alpha), blends faces (N, C, S, S) and target distributions (N, K) alike.
-    """
-    if not bool(_chance(1, config.mixup, generator)):
-        return faces, targets
-    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-    weight = float(np.random.default_rng(seed).beta(config.mixup_alpha, config.mixup_alpha))
-    order = torch.randperm(len(faces), generator=generator, device=generator.device)
-    return (
-        faces.lerp(faces[order], 1 - weight),
-        targets.lerp(targets[order], 1 - weight),
-    )
 
 
 def normalize_tensor(faces: Tensor, preprocessing: Preprocessing) -> Tensor:

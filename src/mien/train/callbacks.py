@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,9 +15,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mien.atomic import replacing, write_text
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import lightning
@@ -36,8 +39,29 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        # Written here, since torch hides why the disk refuses what it writes itself.
         with replacing(target) as temporary:
-            torch.save(checkpoint, temporary)
+            temporary.write_bytes(buffer.getbuffer())
+
+
+@contextmanager
+def naming_full_disk(output: Path) -> Iterator[None]:
+    """Turns the failure to write into an error that says what is left of the run in ``output``.
+
+    Raises:
+        ModelError: If the disk, the quota or the largest size of a file is exhausted.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise ModelError(
+            f"{output} cannot be written to: {error.strerror}. The run stands as of its last "
+            "finished epoch: make room, then go on with --resume."
+        ) from error
 
 
 class MetricsFile(Callback):
@@ -89,7 +113,7 @@ class MetricsFile(Callback):
         row = {
             "epoch": trainer.current_epoch + 1,
             **{name: float(known[name]) for name in self.COLUMNS if name in known},
-            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "lr": max(float(g["lr"]) for g in trainer.optimizers[0].param_groups),
             "seconds": round(self._seconds, 2),
             "faces_per_s": round(float(faces) / max(self._seconds, 1e-9), 1),
         }

@@ -5,16 +5,13 @@ Nothing heavy is imported here, so that the command line can list its flags with
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from mien.errors import ConfigError, MissingExtraError, suggest
-
-
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+from mien.train.limits import check_config
+from mien.train.options import coerce, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,118 +19,90 @@ class TrainConfig:
     """Everything that decides a training run. The help of each field is its documentation.
 
     Raises:
-        ConfigError: If a value is out of range or of the wrong type.
+        ConfigError: If a value is out of range or of the wrong type, or two do not go together.
     """
 
-    data: str = _option(
+    data: str = option(
         "", "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH)."
     )
-    model: str = _option("mienet_s", "Network, a name from 'mien models --architectures'.")
-    epochs: int = _option(40, "Passes over the training faces.")
-    batch_size: int = _option(128, "Faces a step.")
-    lr: float = _option(0.1, "Peak learning rate of SGD, reached after the warm-up.")
-    momentum: float = _option(0.9, "Nesterov momentum.")
-    weight_decay: float = _option(5e-4, "L2 penalty on weights, not on norms and biases.")
-    warmup_epochs: float = _option(2.0, "Epochs of linear warm-up before the cosine to zero.")
-    ema_decay: float = _option(
-        0.998, "Decay of the averaged weights that are kept; 0 turns it off."
+    schema: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
+    model: str = option(
+        "mienet_s", "Network, a name from 'mien models --architectures', or timm:NAME."
     )
-    label_smoothing: float = _option(0.0, "Share of each target spread over all classes.")
-    dropout: float = _option(0.0, "Share of pooled features dropped before the last layer.")
-    flip: float = _option(0.5, "Chance of a left-right flip.")
-    rotate: float = _option(15.0, "Largest rotation to either side, degrees.")
-    scale_min: float = _option(0.85, "Smallest zoom of the face.")
-    scale_max: float = _option(1.15, "Largest zoom of the face.")
-    shift: float = _option(0.1, "Largest shift along each axis, as a share of the side.")
-    light: float = _option(0.3, "Largest relative change of brightness, contrast and gamma.")
-    blur: float = _option(0.1, "Chance of a Gaussian blur.")
-    low_resolution: float = _option(0.1, "Chance of shrinking a face and scaling it up again.")
-    noise: float = _option(0.1, "Chance of Gaussian noise.")
-    erase: float = _option(0.25, "Chance of erasing a rectangle.")
-    mixup: float = _option(0.5, "Chance that a batch is mixed with itself (MixUp).")
-    mixup_alpha: float = _option(0.3, "Shape of the Beta distribution that MixUp draws from.")
-    mixup_off: float = _option(0.15, "Share of epochs at the end without MixUp.")
-    patience: int = _option(0, "Stop after this many epochs without a better validation; 0: never.")
-    limit: int = _option(0, "Train on at most this many faces, for trials; 0: all.")
-    precision: str = _option("auto", "auto, 32 or bf16 (auto: bf16 where the hardware has it).")
-    device: str = _option("auto", "auto, cpu, cuda or mps.")
-    threads: int = _option(0, "CPU threads; 0: as many as there are cores.")
-    tag: str = _option("", "Second half of the model's name; empty: the name of its label schema.")
-    license: str = _option("unknown", "Licence of the weights, for the model card.")
-    seed: int = _option(0, "Seed of weights, order and augmentation.")
+    model_args: str = option("", "Options of the network's constructor: key=value,key=value.")
+    size: int = option(0, "Side of the network's input in pixels; 0: the network's own.")
+    color: str = option("", "gray or rgb; empty: the network's own. Gray faces fill all channels.")
+    weights: str = option("", "Weights to start from: a .safetensors file, or hub; empty: chance.")
+    freeze: str = option("none", "none, or features: all but the last layer keep their weights.")
+    freeze_epochs: int = option(0, "Epochs that freeze lasts; 0: the whole run.")
+    unfreeze: int = option(0, "Stages set free each epoch after that, last first; 0: all at once.")
+    layer_decay: float = option(1.0, "Factor on the learning rate for each stage from the head.")
+    freeze_bn: bool = option(
+        default=False, help_text="Keep the batch norms of the starting weights."
+    )
+    epochs: int = option(40, "Passes over the training faces.")
+    batch_size: int = option(128, "Faces a step.")
+    optimizer: str = option(
+        "sgd", "sgd (Nesterov), momentum, rmsprop, adam, adamw, or timm:NAME (timm:lion)."
+    )
+    lr: float = option(0.1, "Peak learning rate, reached after the warm-up; 0.1 suits SGD.")
+    momentum: float = option(0.9, "Momentum of sgd, momentum and rmsprop.")
+    weight_decay: float = option(5e-4, "L2 penalty on weights, not on norms and biases.")
+    schedule: str = option(
+        "cosine", "cosine, step, exponential, one_cycle, plateau or constant, after the warm-up."
+    )
+    warmup_epochs: float = option(2.0, "Epochs of warm-up; linear but for one_cycle.")
+    decay_factor: float = option(0.1, "Factor of step, exponential and plateau on the rate.")
+    decay_every: int = option(10, "Epochs that one factor takes; plateau: without a lower loss.")
+    ema_decay: float = option(0.998, "Decay of the averaged weights that are kept; 0 turns it off.")
+    loss: str = option(
+        "cross_entropy", "cross_entropy, focal, kl, class_balanced, or module:callable."
+    )
+    focal_gamma: float = option(2.0, "How strongly focal passes over faces that are right already.")
+    label_smoothing: float = option(0.0, "Share of each target spread over all classes.")
+    class_weight: str = option("none", "none, inverse (frequency) or effective (number).")
+    class_weight_beta: float = option(0.999, "Beta of effective: 0 weighs all alike.")
+    sampler: str = option("shuffle", "shuffle, or weighted: each class is drawn equally often.")
+    logit_adjustment: float = option(0.0, "Tau: adds tau times the log of the class shares.")
+    dropout: float = option(0.0, "Share of pooled features dropped before the last layer.")
+    flip: float = option(0.5, "Chance of a left-right flip.")
+    rotate: float = option(15.0, "Largest rotation to either side, degrees.")
+    scale_min: float = option(0.85, "Smallest zoom of the face.")
+    scale_max: float = option(1.15, "Largest zoom of the face.")
+    shift: float = option(0.1, "Largest shift along each axis, as a share of the side.")
+    light: float = option(0.3, "Largest relative change of brightness, contrast and gamma.")
+    blur: float = option(0.1, "Chance of a Gaussian blur.")
+    low_resolution: float = option(0.1, "Chance of shrinking a face and scaling it up again.")
+    noise: float = option(0.1, "Chance of Gaussian noise.")
+    erase: float = option(0.25, "Chance of erasing a rectangle.")
+    randaugment: int = option(0, "Operations of RandAugment on each face; 0: none.")
+    randaugment_strength: float = option(0.5, "Strength of each, as a share of the strongest.")
+    mixup: float = option(0.5, "Chance that a batch is mixed with itself (MixUp).")
+    mixup_alpha: float = option(0.3, "Shape of the Beta distribution that MixUp draws from.")
+    cutmix: float = option(0.0, "Chance that a batch swaps rectangles with itself (CutMix).")
+    cutmix_alpha: float = option(1.0, "Shape of the Beta distribution that CutMix draws from.")
+    mixup_off: float = option(0.15, "Share of epochs at the end without MixUp and CutMix.")
+    patience: int = option(0, "Stop after this many epochs without a better validation; 0: never.")
+    callbacks: str = option("", "Your own Lightning callbacks: module:Class,module:Class.")
+    tracker: str = option("none", "none, tensorboard, wandb or mlflow; metrics.csv always.")
+    limit: int = option(0, "Train on at most this many faces, for trials; 0: all.")
+    precision: str = option("auto", "auto, 32 or bf16 (auto: bf16 where the hardware has it).")
+    device: str = option("auto", "auto, cpu, cuda or mps.")
+    threads: int = option(0, "CPU threads; 0: as many as there are cores.")
+    tag: str = option("", "Second half of the model's name; empty: the name of its label schema.")
+    license: str = option("unknown", "Licence of the weights, for the model card.")
+    seed: int = option(0, "Seed of weights, order and augmentation.")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for item in fields(self):
             value = getattr(self, item.name)
-            object.__setattr__(self, item.name, _coerce(item.name, value, hints[item.name]))
-        _check_ranges(self)
+            object.__setattr__(self, item.name, coerce(item.name, value, hints[item.name]))
+        check_config(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the resolved values, in the order of the fields."""
         return asdict(self)
-
-
-def _coerce(name: str, value: Any, kind: type) -> Any:
-    if isinstance(value, bool) or value is None:
-        raise ConfigError(f"{name} must be {_kind(kind)}; got {value!r}.")
-    if kind is str:
-        # YAML reads `precision: 32` as a number.
-        if isinstance(value, (str, int, Path)):
-            return str(value)
-        raise ConfigError(f"{name} must be {_kind(kind)}; got {value!r}.")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name} must be {_kind(kind)}; got {value!r}.") from None
-    if not math.isfinite(number) or (kind is int and number != int(number)):
-        raise ConfigError(f"{name} must be {_kind(kind)}; got {value!r}.")
-    return int(number) if kind is int else number
-
-
-def _kind(kind: type) -> str:
-    return {str: "a text", int: "a whole number", float: "a number"}[kind]
-
-
-#: Field -> (lowest, highest, whether the highest is itself allowed).
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "epochs": (1, math.inf, True),
-    "batch_size": (2, math.inf, True),
-    **dict.fromkeys(
-        ("warmup_epochs", "weight_decay", "rotate", "patience", "limit", "threads", "seed"),
-        (0, math.inf, True),
-    ),
-    **dict.fromkeys(("lr", "mixup_alpha", "scale_min"), (1e-12, math.inf, True)),
-    **dict.fromkeys(
-        ("flip", "blur", "low_resolution", "noise", "erase", "mixup", "mixup_off", "shift"),
-        (0, 1, True),
-    ),
-    **dict.fromkeys(
-        ("momentum", "ema_decay", "dropout", "light", "label_smoothing"), (0, 1, False)
-    ),
-}
-_CHOICES = {"precision": ("auto", "32", "bf16"), "device": ("auto", "cpu", "cuda", "mps")}
-
-
-def _check_ranges(config: TrainConfig) -> None:
-    for name, (low, high, closed) in _RANGES.items():
-        value = getattr(config, name)
-        if not (low <= value <= high) or (value == high and not closed):
-            upper = "" if high == math.inf else f" and {'at most' if closed else 'below'} {high:g}"
-            floor = "above 0" if 0 < low < 1 else f"at least {low:g}"
-            raise ConfigError(f"{name} must be {floor}{upper}; got {value!r}.")
-    if config.scale_max < config.scale_min:
-        raise ConfigError(
-            f"scale_max ({config.scale_max}) must not be below scale_min ({config.scale_min})."
-        )
-    if config.warmup_epochs >= config.epochs:
-        raise ConfigError(
-            f"warmup_epochs ({config.warmup_epochs}) must be below epochs ({config.epochs})."
-        )
-    for name, known in _CHOICES.items():
-        value = getattr(config, name)
-        if value not in known:
-            raise ConfigError(f"{name} {value!r} is unknown." + suggest(value, known))
 
 
 def make_config(values: dict[str, Any], *, source: str = "recipe") -> TrainConfig:

@@ -52,10 +52,20 @@ class EpochOrder(Sampler[list[int]]):
         batch_size: Faces a batch; a last batch shorter than half of it is left out of training.
         seed: Seed of the order.
         shuffle: Without it the faces come in their own order, all of them.
+        weights: (N,), how often each face is drawn, with replacement; None: each once.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int = 0, shuffle: bool = True) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        weights: Tensor | None = None,
+    ) -> None:
         self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
+        self.weights = weights
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -71,14 +81,27 @@ class EpochOrder(Sampler[list[int]]):
         order = torch.arange(self.size)
         if self.shuffle:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-            order = torch.randperm(self.size, generator=generator)
+            if self.weights is None:
+                order = torch.randperm(self.size, generator=generator)
+            else:
+                order = torch.multinomial(
+                    self.weights, self.size, replacement=True, generator=generator
+                )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size].tolist()
 
 
 def make_loader(
-    data: FaceTensors, batch_size: int, *, seed: int = 0, shuffle: bool = True
+    data: FaceTensors,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    weights: Tensor | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-    """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for."""
-    order = EpochOrder(len(data), batch_size, seed=seed, shuffle=shuffle)
+    """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
+
+    ``weights`` are those of :class:`EpochOrder`.
+    """
+    order = EpochOrder(len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights)
     return DataLoader(data, sampler=order, batch_size=None)

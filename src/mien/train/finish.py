@@ -14,6 +14,7 @@ from mien.export.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
 from mien.metrics import fit_temperature
 from mien.train.augment import normalize_tensor
+from mien.train.network import model_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ def finish_run(
         schema=data.train.schema,
         preprocessing=spec.preprocessing,
         num_features=int(network.num_features),  # type: ignore[arg-type]
-        model_args={"dropout": config.dropout} if config.dropout else {},
+        model_args=model_options(config),
         license=config.license,
         data=kind,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import lightning
@@ -10,7 +9,11 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from mien.train.augment import augment, mix_up, normalize_tensor
+from mien.train.augment import augment, normalize_tensor
+from mien.train.losses import ExpressionLoss
+from mien.train.mixing import mix_batch
+from mien.train.optimizers import make_optimizer, make_schedule, parameter_groups, warm_up
+from mien.train.stages import Thaw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,10 @@ class ExpressionModule(lightning.LightningModule):
         config: The recipe.
         preprocessing: The normalisation of the network's input.
         steps_per_epoch: Batches an epoch, for the schedule.
+        mass: float (K,), faces of each class in training, for what makes up for rare ones.
+
+    Raises:
+        ConfigError: If the recipe names a loss or a layer that is not there.
     """
 
     def __init__(
@@ -41,12 +48,15 @@ class ExpressionModule(lightning.LightningModule):
         preprocessing: Preprocessing,
         *,
         steps_per_epoch: int,
+        mass: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.preprocessing = preprocessing
         self.steps_per_epoch = steps_per_epoch
+        self.loss = ExpressionLoss(config, mass)
+        self.thaw = Thaw(network, config)
         self.average = AveragedModel(network, multi_avg_fn=self._average_step, use_buffers=True)
         self.average.requires_grad_(requires_grad=False)
         self._random = torch.Generator()
@@ -70,27 +80,31 @@ class ExpressionModule(lightning.LightningModule):
                 old.copy_(value)
 
     def on_train_epoch_start(self) -> None:
-        """Makes the augmentation of an epoch depend on the seed and its number alone."""
+        """Makes the augmentation of an epoch depend on the seed and its number alone.
+
+        Freezes and frees layers too, by the same number.
+        """
+        self.thaw.apply(self.current_epoch)
         self._random = torch.Generator(device=self.device)
         self._random.manual_seed(self.config.seed * 1_000_003 + self.current_epoch + 1)
         torch.manual_seed(self.config.seed * 1_000_033 + self.current_epoch + 1)
         self._totals = {}
 
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
-        """Augments, mixes and returns the cross-entropy against the target distribution."""
+        """Augments, mixes and returns the loss against the target distribution."""
         faces, targets, _ = batch
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             x = augment(faces.float(), self.config, self._random)
             x = normalize_tensor(x, self.preprocessing)
             if self.current_epoch < self.config.epochs * (1 - self.config.mixup_off):
-                x, targets = mix_up(x, targets, self.config, self._random)
+                x, targets = mix_batch(x, targets, self.config, self._random)
             if self.config.label_smoothing:
                 targets = targets.lerp(
                     torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
                 )
             x = x.contiguous(memory_format=torch.channels_last)
         logits = self.network(x)
-        loss = functional.cross_entropy(logits.float(), targets)
+        loss: Tensor = self.loss(logits.float(), targets)
         self._add("train_loss", loss.detach())
         return loss
 
@@ -126,29 +140,15 @@ class ExpressionModule(lightning.LightningModule):
         value, weight = self._totals.pop(name)
         return float(value / weight)
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Warms up where the schedule cannot do it itself."""
+        if self.config.schedule == "plateau":
+            optimizer = self.trainer.optimizers[0]
+            warm_up(optimizer, self.config, self.global_step, self.steps_per_epoch)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """SGD with Nesterov momentum; linear warm-up, then cosine to zero, by step."""
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        free = [p for p in self.network.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.SGD(
-            [
-                {"params": decayed, "weight_decay": self.config.weight_decay},
-                {"params": free, "weight_decay": 0.0},
-            ],
-            lr=self.config.lr,
-            momentum=self.config.momentum,
-            nesterov=self.config.momentum > 0,
-        )
-        warmup = self.config.warmup_epochs * self.steps_per_epoch
-        total = self.config.epochs * self.steps_per_epoch
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(total - warmup, 1), 1)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        """Returns the recipe's optimiser and schedule."""
+        parameters = dict(self.network.named_parameters())
+        stages = [[parameters[name] for name in stage] for stage in self.thaw.stages]
+        optimizer = make_optimizer(parameter_groups(stages, self.config), self.config)
+        return [optimizer], make_schedule(optimizer, self.config, self.steps_per_epoch)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
 from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.errors import ConfigError, DataError
-from mien.models import create_model, model_spec
-from mien.train.callbacks import AtomicCheckpointIO, MetricsFile, StopOnNaN
+from mien.labels import get_schema
+from mien.train.callbacks import naming_full_disk
 from mien.train.config import TrainConfig, make_config, read_yaml
+from mien.train.curves import draw_curves
 from mien.train.faces import FaceTensors, make_loader
 from mien.train.finish import finish_run
+from mien.train.losses import ExpressionLoss, class_mass, face_weights
 from mien.train.module import ExpressionModule
+from mien.train.network import build_network, model_options, trained_spec
+from mien.train.optimizers import make_optimizer
+from mien.train.plugins import load_callbacks
+from mien.train.tracking import check_tracker
+from mien.train.trainer import make_trainer
+from mien.train.weights import find_weights, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +39,10 @@ if TYPE_CHECKING:
     from mien.preprocess import Preprocessing
 
 ARGS = "args.yaml"
+METRICS = "metrics.csv"
 CHECKPOINTS = "checkpoints"
+#: What may differ when a run is resumed.
+_FREE = frozenset({"threads", "device", "tag", "license", "tracker"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,25 @@ class TrainingData:
     valid: Manifest
     train_faces: FaceTensors
     valid_faces: FaceTensors
+
+
+def check_parts(config: TrainConfig) -> None:
+    """Looks up everything that a recipe names, before anything is read or written.
+
+    Raises:
+        ConfigError: If a loss, optimiser, callback or option of the network is not there.
+        ModelError: If the starting weights cannot be had.
+        MissingExtraError: If the tracker is not installed.
+    """
+    if config.schema:
+        get_schema(config.schema)
+    ExpressionLoss(config)
+    make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}], config)
+    load_callbacks(config.callbacks)
+    model_options(config)
+    check_tracker(config.tracker)
+    if config.weights:
+        read_tensors(find_weights(config.weights, config.model))
 
 
 def prepare_directory(
@@ -66,7 +93,7 @@ def prepare_directory(
         differing = [
             f"{key} ({started[key]} then, {value} now)"
             for key, value in config.to_dict().items()
-            if started[key] != value and key not in {"threads", "device", "tag", "license"}
+            if started[key] != value and key not in _FREE
         ]
         if differing:
             raise ConfigError(
@@ -101,7 +128,8 @@ def load_data(
     Raises:
         DataError: If a split is missing, or the training faces show fewer than two classes.
     """
-    manifest = read_manifest(config.data, seed=config.seed)
+    schema = get_schema(config.schema) if config.schema else None
+    manifest = read_manifest(config.data, seed=config.seed, schema=schema)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
         train = train.select(list(range(min(config.limit, len(train)))))
@@ -113,67 +141,6 @@ def load_data(
         return FaceTensors(faces, part.targets, part.class_ids)
 
     return TrainingData(train, valid, tensors(train), tensors(valid))
-
-
-def _accelerator(config: TrainConfig) -> str:
-    if config.device != "auto":
-        return "gpu" if config.device == "cuda" else config.device
-    return "gpu" if torch.cuda.is_available() else "cpu"
-
-
-def _precision(config: TrainConfig, accelerator: str) -> Any:
-    if config.precision == "auto":
-        fast = (
-            torch.cpu._is_avx512_bf16_supported() if accelerator == "cpu" else accelerator == "gpu"
-        )
-        return "bf16-mixed" if fast else "32-true"
-    return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
-
-
-def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightning.Trainer:
-    """Builds the Lightning trainer of a run."""
-    bar = progress and sys.stderr.isatty()
-    callbacks: list[Callback] = [
-        StopOnNaN(),
-        MetricsFile(output / "metrics.csv", echo=progress and not bar),
-    ]
-    if config.patience:
-        callbacks.append(
-            EarlyStopping(
-                "valid_accuracy",
-                mode="max",
-                patience=config.patience,
-                check_on_train_epoch_end=True,
-            )
-        )
-    # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
-    for name, monitor in (("best", "valid_accuracy"), ("last", None)):
-        callbacks.append(
-            ModelCheckpoint(
-                output / CHECKPOINTS,
-                filename=name,
-                monitor=monitor,
-                mode="max",
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            )
-        )
-    if bar:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    accelerator = _accelerator(config)
-    return lightning.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        max_epochs=config.epochs,
-        precision=_precision(config, accelerator),
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        logger=False,
-        num_sanity_val_steps=0,
-        enable_progress_bar=bar,
-        enable_model_summary=False,
-        default_root_dir=output,
-    )
 
 
 def train(
@@ -202,11 +169,14 @@ def train(
     Raises:
         ConfigError: If the recipe or the directory is unfit.
         DataError: If the dataset is, or the loss stops being a number.
+        ModelError: If the starting weights are, or the disk is full.
+        MissingExtraError: If the recipe's tracker is not installed.
         KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
     """
-    spec = model_spec(config.model)
+    spec = trained_spec(config)
     if not config.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_parts(config)
     checkpoint = prepare_directory(output, config, resume=resume, overwrite=overwrite)
     _quiet_lightning()
     if config.threads:
@@ -214,23 +184,28 @@ def train(
     with reading() if reading else nullcontext() as advance:
         data = load_data(config, spec.preprocessing, advance)
     torch.manual_seed(config.seed)
-    options: dict[str, Any] = {"dropout": config.dropout} if config.dropout else {}
-    network = create_model(config.model, num_classes=len(data.train.schema), **options)
+    network = build_network(config, spec, len(data.train.schema))
     network = network.to(memory_format=torch.channels_last)
-    loader = make_loader(data.train_faces, config.batch_size, seed=config.seed)
-    module = ExpressionModule(network, config, spec.preprocessing, steps_per_epoch=len(loader))
+    targets = data.train_faces.targets
+    weights = face_weights(targets) if config.sampler == "weighted" else None
+    loader = make_loader(data.train_faces, config.batch_size, seed=config.seed, weights=weights)
+    module = ExpressionModule(
+        network, config, spec.preprocessing, steps_per_epoch=len(loader), mass=class_mass(targets)
+    )
     trainer = make_trainer(config, output, progress=progress)
     valid_loader = make_loader(data.valid_faces, 256, shuffle=False)
-    try:
-        trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:
-        # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
-    module.load_state_dict(best["state_dict"])
-    return finish_run(module.deployed, config, spec, data, output)
+    with naming_full_disk(output):
+        try:
+            trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
+        module.load_state_dict(best["state_dict"])
+        draw_curves(output / METRICS, output / "curves.png")
+        return finish_run(module.deployed, config, spec, data, output)
 
 
 def _quiet_lightning() -> None:

@@ -1,0 +1,95 @@
+"""The Lightning trainer of a run: device, precision, callbacks, tracker."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+
+from mien.train.callbacks import AtomicCheckpointIO, MetricsFile, StopOnNaN
+from mien.train.plugins import load_callbacks
+from mien.train.tracking import make_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.train.config import TrainConfig
+
+
+def _accelerator(config: TrainConfig) -> str:
+    if config.device != "auto":
+        return "gpu" if config.device == "cuda" else config.device
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(config: TrainConfig, accelerator: str) -> Any:
+    if config.precision == "auto":
+        fast = (
+            torch.cpu._is_avx512_bf16_supported() if accelerator == "cpu" else accelerator == "gpu"
+        )
+        return "bf16-mixed" if fast else "32-true"
+    return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
+
+
+def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightning.Trainer:
+    """Builds the Lightning trainer of a run.
+
+    Raises:
+        ConfigError: If a callback of the user's own cannot be had.
+        MissingExtraError: If the tracker is not installed.
+    """
+    bar = progress and sys.stderr.isatty()
+    callbacks: list[Callback] = [
+        StopOnNaN(),
+        MetricsFile(output / "metrics.csv", echo=progress and not bar),
+    ]
+    if config.patience:
+        callbacks.append(
+            EarlyStopping(
+                "valid_accuracy",
+                mode="max",
+                patience=config.patience,
+                check_on_train_epoch_end=True,
+            )
+        )
+    # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
+    for name, monitor in (("best", "valid_accuracy"), ("last", None)):
+        callbacks.append(
+            ModelCheckpoint(
+                output / "checkpoints",
+                filename=name,
+                monitor=monitor,
+                mode="max",
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            )
+        )
+    if bar:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    callbacks += load_callbacks(config.callbacks)
+    logger = make_logger(config, output)
+    if logger:
+        callbacks.append(LearningRateMonitor(logging_interval="epoch"))
+    accelerator = _accelerator(config)
+    return lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=config.epochs,
+        precision=_precision(config, accelerator),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=logger or False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        default_root_dir=output,
+    )
