@@ -5,11 +5,13 @@ A model folder is a run directory is a Hub repository::
     config.json          timm's format plus one top-level ``mien`` block (see ModelConfig)
     model.onnx           outputs ``logits`` (N, K) and ``features`` (N, F, h, w)
     model.safetensors    the weights, for training on and for the torch backend
+    model.<format>.*     other forms of the same network (``mien export --format``)
     README.md            the model card
     eval/*.json          evaluations
     args.yaml, metrics.csv   how it was trained
 
-Weight files are safetensors and ONNX only, and their sha256 stands in ``config.json``.
+The sha256 of each stands in ``config.json``. A path to one of the networks of a folder is that
+model run with that network: ``mien predict photo.jpg -m runs/x/model.int8-static.onnx``.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ CONFIG = "config.json"
 ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
+#: Endings of networks that a recognizer can run.
+NETWORKS = (".onnx", ".xml")
 ASSETS = Path(__file__).parent / "assets"
 DEFAULT_MODEL = "mienet_s.ferplus8"
 
@@ -56,7 +60,8 @@ class ModelConfig:
         license: Licence of the weights.
         data: What the weights were trained on, in a sentence.
         metrics: Numbers with intervals, by dataset and split.
-        files: By file name: ``{"sha256": ..., "bytes": ...}``.
+        files: By file name: ``{"sha256": ..., "bytes": ...}``; for other forms of the network
+            also its ``"format"``, and ``"with"``, names of files that belong to it.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -158,23 +163,39 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder and what its ``config.json`` says."""
+    """A folder and what its ``config.json`` says.
+
+    Args:
+        path: The folder.
+        config: What it says.
+        network: Name of the file to run where ``model.onnx`` is asked for.
+    """
 
     path: Path
     config: ModelConfig
+    network: str = ONNX
 
     def file(self, name: str) -> Path:
         """Returns the path of a weight file after checking that it is the one meant.
 
+        ``model.onnx`` stands for the network that the folder was opened with.
+
         Raises:
-            ModelError: If it is missing or its sha256 is not the one in ``config.json``.
+            ModelError: If it, or a file that belongs to it, is missing, or its sha256 is not the
+                one in ``config.json``.
         """
+        name = self.network if name == ONNX else name
+        for companion in self.config.files.get(name, {}).get("with", ()):
+            self._checked(str(companion))
+        return self._checked(name)
+
+    def _checked(self, name: str) -> Path:
         path = self.path / name
         if not path.is_file():
             there = sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+            what = f"mien export {self.path}" if name != WEIGHTS else "--backend onnx"
             raise ModelError(
-                f"{self.path} has no {name} (it has: {', '.join(there) or 'nothing'}). "
-                f"Type: mien export {self.path}"
+                f"{self.path} has no {name} (it has: {', '.join(there) or 'nothing'}). Type: {what}"
             )
         expected = self.config.files.get(name, {}).get("sha256")
         if expected is not None and (found := sha256(path)) != expected:
@@ -200,15 +221,18 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
     """Finds and reads a model folder.
 
     Args:
-        model: A folder, the name of a bundled model, or None for the default one.
+        model: A folder, a network file in one, the name of a bundled model, or None for the
+            default one.
 
     Raises:
         ModelError: If there is no such folder or name, or its ``config.json`` is unusable.
     """
     name = DEFAULT_MODEL if model is None else model
-    path = Path(name)
+    path, network = Path(name), ONNX
     if isinstance(name, str) and name in bundled_models():
         path = ASSETS / name
+    if path.suffix in NETWORKS and path.is_file() and (path.parent / CONFIG).is_file():
+        path, network = path.parent, path.name
     if not path.is_dir():
         what = (
             "is a file, not a model folder"
@@ -221,7 +245,7 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
         value = json.loads(config.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ConfigError("config.json is no JSON object.")
-        return ModelFolder(path, ModelConfig.from_dict(value))
+        return ModelFolder(path, ModelConfig.from_dict(value), network)
     except OSError as error:
         raise ModelError(
             f"{path} is no model folder: {CONFIG}: {error.strerror or error}."
@@ -231,11 +255,18 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
 
 
 def write_config(path: Path, config: ModelConfig) -> ModelFolder:
-    """Writes ``config.json`` with the sha256 of every weight file that lies beside it."""
+    """Writes ``config.json`` with the sha256 of every weight file that lies beside it.
+
+    What ``config.files`` says of a file beyond that is kept.
+    """
     files = {
-        entry.name: {"sha256": sha256(entry), "bytes": entry.stat().st_size}
+        entry.name: {
+            **config.files.get(entry.name, {}),
+            "sha256": sha256(entry),
+            "bytes": entry.stat().st_size,
+        }
         for entry in sorted(path.iterdir())
-        if entry.suffix in {".onnx", ".safetensors"}
+        if entry.suffix in {".onnx", ".safetensors"} or entry.name in config.files
     }
     config = replace(config, files=files)
     write_text(path / CONFIG, json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n")

@@ -1,16 +1,20 @@
-"""ONNX Runtime."""
+"""ONNX Runtime; and OpenVINO, for its own files, behind the same session."""
 
 from __future__ import annotations
 
+import functools
+import platform
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.backends import Outputs
-from mien.errors import ModelError
+from mien.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -18,15 +22,18 @@ if TYPE_CHECKING:
 
 
 def open_session(path: Path, *, threads: int = 0) -> Any:
-    """Opens an ONNX file on the CPU.
+    """Opens a network on the CPU: an ONNX file, or OpenVINO's ``.xml`` with its ``.bin``.
 
     Args:
         path: The file.
         threads: Threads inside one operator; 0: as many as there are cores.
 
     Raises:
-        ModelError: If the file is missing, damaged, or no ONNX model.
+        ModelError: If the file is missing, damaged, or no network.
+        MissingExtraError: If it is OpenVINO's and OpenVINO is not installed.
     """
+    if path.suffix == ".xml":
+        return _OpenVinoSession(path, threads)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -43,17 +50,80 @@ def open_session(path: Path, *, threads: int = 0) -> Any:
         raise ModelError(f"{path} cannot be opened by ONNX Runtime: {first[:300]}") from error
 
 
+class _OpenVinoPort:
+    def __init__(self, port: Any) -> None:
+        self.name: str = port.get_any_name()
+        shape = port.get_partial_shape()
+        self.shape = [None if side.is_dynamic else side.get_length() for side in shape]
+        self.type = "tensor(float)" if port.element_type.to_dtype() == np.float32 else "other"
+
+
+class _OpenVinoSession:
+    """An OpenVINO network with the methods of an ONNX Runtime session that mien uses."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("an OpenVINO network", "openvino", error.name) from error
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        try:
+            self._model = openvino.Core().compile_model(path, "CPU", options)
+        except Exception as error:  # OpenVINO raises bare RuntimeError with a trace of its own
+            last = ([line for line in str(error).splitlines() if line] or ["no reason given"])[-1]
+            raise ModelError(f"{path} cannot be opened by OpenVINO: {last[:300]}") from error
+
+    def get_inputs(self) -> list[_OpenVinoPort]:
+        return [_OpenVinoPort(port) for port in self._model.inputs]
+
+    def get_outputs(self) -> list[_OpenVinoPort]:
+        return [_OpenVinoPort(port) for port in self._model.outputs]
+
+    def run(self, names: Sequence[str], feed: dict[str, Any]) -> list[Any]:
+        # A request belongs to one thread; making one is cheap beside a run.
+        results = self._model.create_infer_request().infer(feed)
+        return [np.array(results[name]) for name in names]
+
+
+@functools.cache
+def has_int8_dot() -> bool | None:
+    """Returns whether the CPU multiplies and sums bytes in one instruction.
+
+    That is VNNI on x86 and the dot product on ARM; None where the system does not tell.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").lower()
+    except OSError:
+        return True if platform.machine().lower() == "arm64" else None
+    words = set(text.split())
+    known = {"avx512_vnni", "avx_vnni", "asimddp"}
+    return bool(words & known) if words & {"flags", "features"} else None
+
+
+def _notice_int8(path: Path) -> None:
+    if has_int8_dot() is False:
+        warnings.warn(
+            f"{path.name} is an int8 network, but this CPU has no int8 dot product (VNNI): it "
+            "runs, perhaps no faster than float32, and its sums may saturate. Score it with mien "
+            "evaluate, run the folder's model.onnx instead, or type mien export --reduce-range.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 class OnnxBackend:
-    """Runs ``model.onnx``.
+    """Runs ``model.onnx``, or another form of the network in the same folder.
 
     Args:
-        path: The ONNX file, one input (N, C, S, S), an output ``logits`` (N, K) and perhaps
+        path: The network file, one input (N, C, S, S), an output ``logits`` (N, K) and perhaps
             ``features`` (N, F, h, w).
         config: What the folder says of it.
         threads: Threads inside one operator; 0: as many as there are cores.
 
     Raises:
         ModelError: If the graph does not fit the folder's config.
+
+    An int8 network on a CPU without VNNI runs, and a ``RuntimeWarning`` says what that means.
     """
 
     name = "onnx"
@@ -63,11 +133,18 @@ class OnnxBackend:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._input = inputs[0].name
         self._outputs = [output.name for output in outputs]
+        if len(inputs) == 1 and inputs[0].type != "tensor(float)":
+            raise ModelError(
+                f"{path} takes {inputs[0].type}, not float32: a network with the preprocessing "
+                "inside is for programs without mien. Open the folder's model.onnx here."
+            )
         if len(inputs) != 1 or "logits" not in self._outputs:
             raise ModelError(
                 f"{path} must have one input and an output 'logits'; it has inputs "
                 f"{[item.name for item in inputs]} and outputs {self._outputs}."
             )
+        if str(config.files.get(path.name, {}).get("format", "")).startswith("int8"):
+            _notice_int8(path)
         size, channels = config.preprocessing.size, config.preprocessing.channels
         self._check("input", inputs[0].shape[1:], [channels, size, size], path)
         logits = outputs[self._outputs.index("logits")]

@@ -1,5 +1,28 @@
 """Export: from a trained network to files that run without torch."""
 
-from mien.export.onnx import export_onnx, export_run
+from __future__ import annotations
 
-__all__ = ["export_onnx", "export_run"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.export.formats import export_formats
+    from mien.export.onnx import export_onnx, export_run
+    from mien.export.options import FORMATS, ExportOptions
+
+__all__ = ["FORMATS", "ExportOptions", "export_formats", "export_onnx", "export_run"]
+
+_HOME = {
+    "FORMATS": "options",
+    "ExportOptions": "options",
+    "export_formats": "formats",
+    "export_onnx": "onnx",
+    "export_run": "onnx",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name; only ``export_onnx`` and ``export_run`` need torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'mien.export' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mien.export.{_HOME[name]}"), name)

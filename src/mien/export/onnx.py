@@ -24,7 +24,9 @@ from mien.backends.onnx import OnnxBackend
 from mien.backends.torch import load_network
 from mien.card import model_card
 from mien.errors import ConfigError, ModelError
+from mien.export.graph import strip_traces as _strip_traces
 from mien.hub import CARD, ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder, write_config
+from mien.models.tapped import logits_and_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +45,7 @@ class _TwoOutputs(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.forward_features(x)  # type: ignore[operator]
-        return self.network.forward_head(features), features  # type: ignore[operator]
+        return logits_and_features(self.network, x)
 
 
 @contextlib.contextmanager
@@ -92,17 +93,6 @@ def _store_half(model: Any) -> None:
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept)
     model.graph.node.extend(nodes)
-
-
-def _strip_traces(model: Any) -> None:
-    """Removes what the exporter notes of the source code: file paths have no place in a model."""
-    del model.metadata_props[:]
-    model.doc_string = model.graph.doc_string = ""
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
 
 
 def export_onnx(
