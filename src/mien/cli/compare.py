@@ -1,0 +1,58 @@
+"""``mien compare``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN ...", help="Model folders or bundled names.")
+    ],
+    data: Annotated[str, typer.Option("-d", "--data", help="Dataset, KIND:PATH.")],
+    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "valid",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="NAME.html, NAME.json or NAME.md.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="NAME.png: accuracy against cost.")
+    ] = None,
+    timing: Annotated[
+        bool, typer.Option("--timing/--no-timing", help="Measure milliseconds a face.")
+    ] = True,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="0: as many as cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Set runs side by side: accuracy with interval, size, speed, and McNemar's test."""
+    from mien.cli.progress import progress_bar
+    from mien.compare import compare_runs
+    from mien.compare.output import FORMS, check_target, write_comparison, write_picture
+    from mien.data import read_manifest
+
+    for target, forms in ((output, FORMS), (picture, (".png",))):
+        if target:
+            check_target(target, forms, overwrite=overwrite)
+    manifest = read_manifest(data)
+    with progress_bar("compare", None, quiet=quiet) as advance:
+        comparison = compare_runs(
+            list(runs), manifest, split=split, timing=timing, threads=threads, progress=advance
+        )
+    if output:
+        write_comparison(comparison, output)
+        print(f"mien: wrote {output}", file=sys.stderr)
+    if picture:
+        write_picture(comparison, picture)
+        print(f"mien: wrote {picture}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(comparison.to_dict(), indent=2))
+    else:
+        print(comparison.markdown(), end="")

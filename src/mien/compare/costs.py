@@ -1,0 +1,127 @@
+"""What a run costs: size, operations, milliseconds, minutes of training."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import MienError
+from mien.preprocess import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mien.hub import ModelConfig, ModelFolder
+    from mien.recognizer import EmotionRecognizer
+
+#: Faces at once in the two latencies.
+BATCHES = (1, 32)
+
+
+@dataclass(frozen=True)
+class RunCosts:
+    """What is known without running a model; None where it is not.
+
+    Args:
+        parameters: Trainable values of the network; of an ensemble their sum.
+        macs: Multiply-accumulates a face.
+        bytes: Size of the network file.
+        epochs: Epochs trained.
+        minutes: Minutes of training, validation left out.
+    """
+
+    parameters: int | None
+    macs: int | None
+    bytes: int
+    epochs: int | None
+    minutes: float | None
+
+
+def read_costs(folder: ModelFolder) -> RunCosts:
+    """Reads what a model folder says of its cost.
+
+    Parameters and operations are counted where torch is installed and the architecture is known.
+    """
+    epochs, minutes = _training(folder)
+    parameters, macs = _count(folder.config)
+    size = folder.file("model.onnx").stat().st_size
+    return RunCosts(parameters, macs, size, epochs, minutes)
+
+
+def _training(folder: ModelFolder) -> tuple[int | None, float | None]:
+    path = folder.path / "metrics.csv"
+    if not path.is_file():
+        return None, None
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    seconds = [float(row.get("seconds") or math.nan) for row in rows]
+    total = sum(seconds) / 60
+    return len(rows), total if math.isfinite(total) and rows else None
+
+
+def _count(config: ModelConfig) -> tuple[int | None, int | None]:
+    p = config.preprocessing
+    parts: Sequence[Mapping[str, Any]] = config.model_args.get("members") or [
+        {
+            "architecture": config.architecture, "model_args": config.model_args,
+            "input_size": [p.channels, p.size, p.size],
+        }
+    ]  # fmt: skip
+    try:
+        from mien.models import create_model
+        from mien.models.counting import count_macs, count_parameters
+    except ImportError:
+        return None, None
+    parameters = macs = 0
+    for part in parts:
+        shape = part["input_size"]
+        try:
+            network = create_model(
+                part["architecture"], num_classes=len(config.schema), in_channels=shape[0],
+                **part["model_args"],
+            )  # fmt: skip
+        except (MienError, TypeError):
+            # Trained elsewhere, or by a package that is not installed here.
+            return None, None
+        parameters += count_parameters(network)
+        macs += count_macs(network, shape)
+    return parameters, macs
+
+
+def measure_latency(
+    recognizers: Sequence[EmotionRecognizer],
+    *,
+    rounds: int = 15,
+    progress: Callable[[int], None] | None = None,
+) -> list[tuple[float, float]]:
+    """Measures the networks in turns, so that a busy moment of the machine hits all alike.
+
+    Args:
+        recognizers: The models; preprocessing is not measured.
+        rounds: Turns after one to warm up.
+        progress: Called with 1 after each turn.
+
+    Returns:
+        For each model the median milliseconds a face with one face and with 32 at once.
+    """
+    rng = np.random.default_rng(0)
+    inputs = []
+    for recognizer in recognizers:
+        p = recognizer.config.preprocessing
+        shape = (max(BATCHES), p.size, p.size, p.channels)
+        faces = rng.integers(0, 256, shape, dtype=np.uint8)
+        inputs.append(normalize(faces, p))
+    times = np.zeros((rounds + 1, len(recognizers), len(BATCHES)))
+    for turn in range(rounds + 1):
+        for index, recognizer in enumerate(recognizers):
+            for column, batch in enumerate(BATCHES):
+                start = time.perf_counter()
+                recognizer.backend.run(inputs[index][:batch])
+                times[turn, index, column] = (time.perf_counter() - start) * 1000 / batch
+        if progress:
+            progress(1)
+    return [(float(one), float(many)) for one, many in np.median(times[1:], axis=0)]
