@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.errors import InputError
+from mien.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from mien.cli.sources import Item
 
 
 class Format(StrEnum):
@@ -25,7 +28,7 @@ def command(
         list[str] | None,
         typer.Argument(
             help="Photos, folders, globs, 'sample' for the bundled photo, or - for a list of "
-            "paths on stdin.",
+            "paths on stdin; or video clips.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +49,9 @@ def command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder (or one file) for annotated pictures."),
+        typer.Option(
+            "-o", "--output", help="Folder (or one file) for annotated pictures; folder for a clip."
+        ),
     ] = None,
     format: Annotated[  # noqa: A002 - the flag is --format
         Format, typer.Option("--format", help="json: one object a line and picture.")
@@ -61,14 +66,29 @@ def command(
     workers: Annotated[
         int, typer.Option("-j", "--workers", help="Threads that decode and detect; 0: all.", min=0)
     ] = 0,
+    webcam: Annotated[
+        str | None, typer.Option("--webcam", help="Camera: its number, device or address.")
+    ] = None,
+    fps: Annotated[
+        float, typer.Option("--fps", help="Clips: frames a second to read; 0: every frame.", min=0)
+    ] = 0.0,
+    detect_every: Annotated[
+        int, typer.Option("--detect-every", help="Clips: look for faces in every n-th frame.")
+    ] = 3,
+    smooth: Annotated[
+        float, typer.Option("--smooth", help="Clips: time constant of the smoothing, seconds.")
+    ] = 0.5,
+    srt: Annotated[bool, typer.Option("--srt", help="Clips: write subtitles.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace annotated pictures that exist.")
+        bool, typer.Option("--overwrite", help="Replace results that exist.")
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Find faces in photos and read their expressions.
+    """Find faces in photos, clips or a camera's pictures and read their expressions.
 
-    One bad picture among many becomes a row with its error and exit code 1; the rest is answered.
+    Of a clip the faces are followed; with -o it writes an annotated copy, a timeline and a
+    summary, and a run that was stopped goes on where it was. One bad picture among many becomes a
+    row with its error and exit code 1; the rest is answered.
     """
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
@@ -76,9 +96,10 @@ def command(
     from mien.recognizer import EmotionRecognizer
 
     items = collect([*(sources or []), *(source or [])])
-    if not items:
+    if not items and webcam is None:
         raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
-    outputs = Outputs(output, items, overwrite=overwrite) if output else None
+    clips = _clips(items, webcam)
+    outputs = Outputs(output, items, overwrite=overwrite) if output and not clips else None
     options = {"detector": detector} if detector else {}
     recognizer = EmotionRecognizer(
         model,
@@ -88,6 +109,21 @@ def command(
         min_face=min_face,
         **options,  # type: ignore[arg-type]
     )
+    if clips or webcam is not None:
+        from mien.cli import _video
+        from mien.video import VideoConfig
+
+        config = VideoConfig(
+            fps=fps, detect_every=detect_every, smooth_s=smooth, srt=srt, min_face=min_face
+        )
+        if webcam is not None:
+            _video.predict_camera(webcam, recognizer, config, form=format.value)
+        else:
+            _video.predict_clips(
+                clips, recognizer, config, output=output, form=format.value,
+                overwrite=overwrite, quiet=quiet,
+            )  # fmt: skip
+        return
     failed = 0
     writer = make_writer(format.value, items, recognizer.labels)
     with progress_bar("predict", len(items), quiet=quiet) as advance:
@@ -105,3 +141,19 @@ def command(
         what = "picture" if len(items) == 1 else f"of {len(items)} pictures"
         print(f"mien: {failed} {what} could not be read", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _clips(items: list[Item], webcam: str | None) -> list[Path]:
+    """Returns the sources if they are clips; an empty list if they are photos.
+
+    Raises:
+        ConfigError: If there are both, or a camera beside them.
+    """
+    from mien.video import is_video_name
+
+    clips = [item.path for item in items if is_video_name(item.path)]
+    if webcam is not None and items:
+        raise ConfigError(f"--webcam {webcam} stands alone: leave {items[0].path} out.")
+    if clips and len(clips) < len(items):
+        raise ConfigError(f"{clips[0]} is a clip among photos: give clips and photos separately.")
+    return clips

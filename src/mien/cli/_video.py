@@ -1,0 +1,195 @@
+"""What ``mien predict`` does with clips and cameras."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mien.errors import ConfigError, InputError
+from mien.results import csv_header
+from mien.video import is_video_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mien.recognizer import EmotionRecognizer
+    from mien.video import LiveFrame, VideoConfig, VideoSummary
+
+
+def predict_clips(
+    paths: Sequence[Path],
+    recognizer: EmotionRecognizer,
+    config: VideoConfig,
+    *,
+    output: Path | None,
+    form: str,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Reads clips one after the other and prints what was found.
+
+    Without an output folder nothing is kept. Of several clips each gets a folder of its own.
+
+    Raises:
+        ConfigError: If the output is no folder, two clips would share one, or CSV is asked for
+            several.
+        typer.Exit: With code 1 if a clip among several could not be read.
+    """
+    if output is not None and is_video_name(output):
+        raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
+    if form == "csv" and len(paths) > 1:
+        raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
+    folders = _folders(paths, output)
+    if form == "table":
+        print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  looks")
+    failed = 0
+    for path, folder in zip(paths, folders, strict=True):
+        try:
+            _predict_clip(
+                path, recognizer, config, folder=folder, form=form, overwrite=overwrite, quiet=quiet
+            )
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            failed += 1
+            print(f"mien: {error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def predict_camera(
+    device: str, recognizer: EmotionRecognizer, config: VideoConfig, *, form: str
+) -> None:
+    """Answers a camera until it is stopped: a table that changes, or a line a frame."""
+    from mien.video import camera_frames, follow_live
+
+    frames = follow_live(
+        camera_frames(device), recognizer=recognizer, config=config, source=f"camera {device}"
+    )
+    if form == "json":
+        for frame in frames:
+            print(frame.result.to_json(), flush=True)
+    elif form == "csv":
+        labels = recognizer.labels
+        writer = csv.DictWriter(sys.stdout, csv_header(labels), lineterminator="\n")
+        writer.writeheader()
+        for frame in frames:
+            writer.writerows(frame.result.to_rows(labels))
+            sys.stdout.flush()
+    elif sys.stdout.isatty():
+        _show_live(frames)
+    else:
+        shown = 0.0
+        for frame in frames:
+            if time.monotonic() - shown >= 1.0:
+                shown = time.monotonic()
+                print(_live_line(frame), flush=True)
+
+
+def _folders(paths: Sequence[Path], output: Path | None) -> list[Path | None]:
+    if output is None or len(paths) == 1:
+        return [output] * len(paths)
+    folders = [output / path.stem for path in paths]
+    twice = [path for path, folder in zip(paths, folders, strict=True) if folders.count(folder) > 1]
+    if twice:
+        raise ConfigError(f"{twice[0]} and another clip would share a folder: run them one by one.")
+    return list(folders)
+
+
+def _predict_clip(
+    path: Path,
+    recognizer: EmotionRecognizer,
+    config: VideoConfig,
+    *,
+    folder: Path | None,
+    form: str,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    from mien.video import read_video
+
+    with tempfile.TemporaryDirectory(prefix="mien-") as temporary, _bar(path, quiet) as progress:
+        if folder is None:
+            config = replace(config, annotate=False, picture=False, srt=False)
+        place = Path(temporary) / "results" if folder is None else folder
+        result = read_video(
+            path, place, recognizer=recognizer, config=config, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+        if form == "csv":
+            with result.files["timeline.csv"].open(encoding="utf-8") as stream:
+                for line in stream:
+                    sys.stdout.write(line)
+    if not result.summary.complete:
+        print(f"mien: {path} breaks off: read as far as it goes", file=sys.stderr)
+    if form == "json":
+        print(json.dumps(result.summary.to_dict()), flush=True)
+    elif form == "table":
+        _print_tracks(result.summary)
+
+
+def _print_tracks(summary: VideoSummary) -> None:
+    name = summary.source if len(summary.source) <= 24 else "…" + summary.source[-23:]
+    if not summary.tracks:
+        print(f"{name:<24}  no face found in {summary.duration_s:.1f} s", flush=True)
+    for index, track in enumerate(summary.tracks):
+        ranked = sorted(track.shares.items(), key=lambda pair: -pair[1])[:3]
+        looks = ", ".join(f"{label} {share:.0%}" for label, share in ranked if share >= 0.005)
+        print(
+            f"{'' if index else name:<24}  {track.track_id:>4}  {track.first_s:>6.1f}s  "
+            f"{track.last_s:>6.1f}s  {track.seen_s:>6.1f}s  {looks}",
+            flush=True,
+        )
+
+
+def _live_line(frame: LiveFrame) -> str:
+    faces = "  ".join(
+        f"#{face.track_id} {face.emotion} {face.confidence:.0%}" for face in frame.result.faces
+    )
+    rate = f"{frame.fps:4.1f} fps, {frame.latency_ms:3.0f} ms, {frame.dropped} dropped"
+    return f"{rate}: {faces or 'no face'}"
+
+
+def _show_live(frames: Iterator[LiveFrame]) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(Text("opening the camera"), refresh_per_second=10) as screen:
+        for frame in frames:
+            screen.update(Text(_live_line(frame)))
+
+
+@contextmanager
+def _bar(path: Path, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Yields what shows the frames done, their rate and the time left, where it can be seen."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    rate = TextColumn("{task.fields[rate]:>6.1f} fps")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        rate,
+        TimeLeft(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(path.name, total=None, rate=0.0)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, rate=bar.tasks[task].speed or 0.0)
+
+        yield show

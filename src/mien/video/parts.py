@@ -1,0 +1,158 @@
+"""What an unfinished run has done so far: pieces on disk and a state that points at them.
+
+A run works in pieces of a few seconds. Each ends with a piece of annotated video, a piece of the
+timeline and the portraits; ``state.json`` is replaced last. So whatever stops a run, the state
+names only files that are whole, and a run that goes on from it does what the first would have
+done: the state holds every number that the next frame's answer depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien import __version__
+from mien.atomic import replacing, write_text
+from mien.errors import ConfigError
+from mien.video.clip import Mark
+from mien.video.timeline import timeline_header, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.recognizer import EmotionRecognizer
+    from mien.video.clip import Clip
+    from mien.video.config import VideoConfig
+
+#: Folder of the pieces, inside the folder of the results.
+PARTS = ".parts"
+_STATE = "state.json"
+_ENDS = 65536
+
+
+@dataclass
+class Progress:
+    """How far a run is, as its state file says.
+
+    Args:
+        pieces: Time of the first frame of each piece, in the clip's units.
+        mark: The last frame that is done, or None.
+        frames: Frames that are done, and frames that were read for faces.
+        end_s: Time of the last frame.
+        follower: State of the tracks.
+        portraits: How good the portrait of each face is.
+    """
+
+    pieces: list[int] = field(default_factory=list)
+    mark: Mark | None = None
+    frames: tuple[int, int] = (0, 0)
+    end_s: float = 0.0
+    follower: Mapping[str, Any] | None = None
+    portraits: dict[int, float] = field(default_factory=dict)
+
+
+class Parts:
+    """The pieces of one run.
+
+    Args:
+        output: Folder of the results.
+        identity: What makes two runs the same: see :func:`identity_of`.
+    """
+
+    def __init__(self, output: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = output / PARTS
+        self._identity = dict(identity)
+
+    def begin(self, *, overwrite: bool) -> Progress:
+        """Returns how far an earlier run came; a fresh start where there was none.
+
+        Raises:
+            ConfigError: If what lies there is of another clip, model or setting, and may not be
+                replaced.
+        """
+        path = self.folder / _STATE
+        if overwrite or not path.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            return Progress()
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            same = state.pop("identity") == json.loads(json.dumps(self._identity))
+            if same:
+                mark = state["mark"]
+                return Progress(
+                    pieces=state["pieces"], mark=None if mark is None else Mark(**mark),
+                    frames=(state["frames"][0], state["frames"][1]), end_s=state["end_s"],
+                    follower=state["follower"],
+                    portraits={int(key): value for key, value in state["portraits"].items()},
+                )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{path} is damaged ({error}): type --overwrite to start again."
+            ) from error
+        raise ConfigError(
+            f"{self.folder.parent} holds an unfinished run of another clip, model or setting: "
+            "give another folder, or type --overwrite to drop it."
+        )
+
+    def piece(self, number: int) -> Path:
+        """Returns the file of a piece of video."""
+        return self.folder / f"{number:06}.mp4"
+
+    def rows(self, number: int) -> Path:
+        """Returns the file of a piece of the timeline."""
+        return self.folder / f"{number:06}.csv"
+
+    def portrait(self, track_id: int) -> Path:
+        """Returns the file of a face's portrait."""
+        return self.folder / f"face-{track_id:06}.png"
+
+    def save(
+        self,
+        progress: Progress,
+        rows: Sequence[Sequence[Any]],
+        faces: Mapping[int, NDArray[np.uint8]],
+        labels: Sequence[str],
+    ) -> None:
+        """Writes what belongs to the newest piece, then the state."""
+        from PIL import Image
+
+        write_rows(self.rows(len(progress.pieces) - 1), timeline_header(labels), rows)
+        for track_id, face in faces.items():
+            with replacing(self.portrait(track_id)) as temporary:
+                Image.fromarray(face).save(temporary, format="png")
+        mark = None if progress.mark is None else asdict(progress.mark)
+        state = {
+            "identity": self._identity, "pieces": progress.pieces, "mark": mark,
+            "frames": progress.frames, "end_s": progress.end_s, "follower": progress.follower,
+            "portraits": progress.portraits,
+        }  # fmt: skip
+        write_text(self.folder / _STATE, json.dumps(state))
+
+    def clear(self) -> None:
+        """Removes the pieces of a run that is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def identity_of(clip: Clip, recognizer: EmotionRecognizer, config: VideoConfig) -> dict[str, Any]:
+    """Returns what the answers depend on: the clip's bytes, the networks, every setting."""
+    size = clip.path.stat().st_size
+    with clip.path.open("rb") as stream:
+        head = zlib.crc32(stream.read(_ENDS))
+        stream.seek(max(size - _ENDS, 0))
+        tail = zlib.crc32(stream.read(_ENDS))
+    model, detector = recognizer.config, recognizer.detector
+    return {
+        "mien": __version__, "clip": [size, head, tail], "model": model.name,
+        "weights": sorted(str(entry.get("sha256", "")) for entry in model.files.values()),
+        "labels": list(recognizer.labels), "backend": recognizer.backend.name,
+        "detector": [detector.name, getattr(getattr(detector, "config", None), "sha256", "")],
+        "config": config.to_dict(),
+    }  # fmt: skip

@@ -1,0 +1,194 @@
+"""Clips in: a stream of upright frames with their times, in constant memory.
+
+Through PyAV (FFmpeg). Frame rates may vary, phones may have been held sideways, pixels need not
+be square; what is damaged in the middle is skipped. A run that goes on where another one stopped
+jumps to the place, checks that it found the very same picture, and else reads from the start.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import InputError, MissingExtraError
+from mien.video.clip import Clip, Frame
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+    from numpy.typing import NDArray
+
+    from mien.video.clip import Mark
+
+
+def import_av() -> Any:
+    """Returns PyAV, silent.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("reading a video", "video", "av") from error
+    av.logging.set_level(None)
+    return av
+
+
+@contextmanager
+def refusing(path: object) -> Iterator[None]:
+    """Turns FFmpeg's errors about a clip into ``InputError``."""
+    av = import_av()
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be read as a video: {reason}. If the file is whole, convert it first, "
+            "for example to H.264 in MP4."
+        ) from error
+
+
+def open_clip(path: str | os.PathLike[str], *, max_pixels: int = 36_000_000) -> Clip:
+    """Reads what a file says of its video; the first frame is decoded to be sure of the rest.
+
+    Raises:
+        InputError: If the file is missing, damaged, without video or frames, or too large.
+        MissingExtraError: If PyAV is not installed.
+    """
+    av = import_av()
+    place = Path(path)
+    if not place.is_file():
+        raise InputError(f"{place}: no such file.")
+    if not place.stat().st_size:
+        raise InputError(f"{place} is empty: 0 bytes.")
+    with refusing(place), av.open(str(place)) as container:
+        if not container.streams.video:
+            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise InputError(f"{place} has no video, only {kinds}: give a file with pictures.")
+        stream = container.streams.video[0]
+        _check_size(place, stream.width, stream.height, max_pixels)
+        first = next(_decoded(container, stream), None)
+        if first is None:
+            raise InputError(f"{place} has a video stream, but no frame of it can be read.")
+        _check_size(place, first.width, first.height, max_pixels)
+        width, height = _upright_size(first, stream.sample_aspect_ratio)
+        start = container.start_time or 0
+        length = None if container.duration is None else container.duration / av.time_base
+        rate = stream.average_rate or stream.guessed_rate or 25
+        return Clip(
+            place, width, height, float(rate), stream.time_base, start / av.time_base, length,
+            stream.frames or None, bool(container.streams.audio),
+        )  # fmt: skip
+
+
+def read_frames(
+    clip: Clip,
+    *,
+    fps: float = 0.0,
+    shown: bool = True,
+    after: Mark | None = None,
+    max_pixels: int = 36_000_000,
+) -> Iterator[Frame]:
+    """Yields a clip's frames one after the other.
+
+    Args:
+        clip: The clip.
+        fps: How many frames a second are wanted: the first of each 1 / fps seconds; 0: all.
+        shown: Yield the others too, with ``wanted`` False.
+        after: Yield what follows this frame.
+        max_pixels: Most pixels a frame may have.
+
+    Raises:
+        InputError: If the file changed under way or a frame is too large.
+    """
+    with refusing(clip.path):
+        if after is not None:
+            frames = _frames(clip, fps, after, max_pixels, shown=shown, jump=True)
+            first = next(frames, None)
+            if first is not None and (first.pts, first.mark().crc) == (after.pts, after.crc):
+                yield from frames
+                return
+            for frame in _frames(clip, fps, None, max_pixels, shown=shown, jump=False):
+                if frame.pts > after.pts:
+                    yield frame
+            return
+        yield from _frames(clip, fps, None, max_pixels, shown=shown, jump=False)
+
+
+def _frames(
+    clip: Clip, fps: float, after: Mark | None, max_pixels: int, *, shown: bool, jump: bool
+) -> Iterator[Frame]:
+    """Yields the frames of a clip, or those from a mark on, the marked one included."""
+    av = import_av()
+    with av.open(str(clip.path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if jump and after is not None:
+            container.seek(after.pts, stream=stream, backward=True)
+        step = max(round(1 / (clip.fps * clip.time_base)), 1)
+        index, last, cell = -1, None, -1
+        for picture in _decoded(container, stream):
+            pts = picture.pts if picture.pts is not None else (0 if last is None else last + step)
+            if last is not None and pts <= last:
+                continue
+            if after is not None and pts < after.pts:
+                continue
+            index = after.index if after is not None and last is None else index + 1
+            last = pts
+            time_s = clip.time_of(pts)
+            before, cell = cell, math.floor(time_s * fps + 1e-6)
+            wanted = not fps or cell != before
+            marked = after is not None and index == after.index
+            if wanted or shown or marked:
+                _check_size(clip.path, picture.width, picture.height, max_pixels)
+                yield Frame(index, pts, time_s, wanted, _upright(picture, clip))
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Yields the pictures that can be decoded; a damaged packet is passed over."""
+    av = import_av()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:  # the file breaks off: what is under way is still whole
+            packet = None
+        try:
+            pictures = stream.codec_context.decode(None) if packet is None else packet.decode()
+        except av.error.FFmpegError:
+            pictures = []
+        yield from pictures
+        if packet is None:
+            return
+
+
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputError(
+            f"{path}: frames of {width}x{height} are too large; at most {max_pixels:,} pixels are "
+            "read. Scale the clip down first."
+        )
+
+
+def _upright_size(picture: Any, ratio: Fraction | None) -> tuple[int, int]:
+    """Returns width and height once turned upright and with square pixels."""
+    width, height = picture.width, picture.height
+    if ratio and ratio != 1 and 0.1 < ratio < 10:
+        width = max(round(width * ratio), 1)
+    return (height, width) if picture.rotation % 180 else (width, height)
+
+
+def _upright(picture: Any, clip: Clip) -> NDArray[np.uint8]:
+    """Returns a picture as uint8 (H, W, 3) of the clip's size."""
+    turns = round(picture.rotation / 90) % 4
+    size = (clip.height, clip.width) if turns % 2 else (clip.width, clip.height)
+    options = {} if size == (picture.width, picture.height) else {"interpolation": "AREA"}
+    image_rgb = picture.to_ndarray(format="rgb24", width=size[0], height=size[1], **options)
+    return np.ascontiguousarray(np.rot90(image_rgb, turns)) if turns else image_rgb

@@ -1,0 +1,236 @@
+"""A clip in, a folder of results out; stopped runs go on where they were."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ConfigError, MienError
+from mien.faces import crop_box
+from mien.preprocess import Preprocessing, crop_faces
+from mien.recognizer import EmotionRecognizer
+from mien.video.ahead import ahead
+from mien.video.config import VideoConfig
+from mien.video.encoding import PieceWriter
+from mien.video.finishing import FILES, VideoResult, finish
+from mien.video.following import FaceFollower
+from mien.video.parts import PARTS, Parts, Progress, identity_of
+from mien.video.picture import check_picture
+from mien.video.reading import import_av, open_clip, read_frames
+from mien.video.timeline import timeline_row
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.results import FaceEmotion
+    from mien.video.clip import Clip, Frame
+    from mien.video.following import Sighting
+
+#: Frames that wait before and behind the network, at most.
+_AHEAD, _BEHIND = 4, 6
+_PORTRAIT = Preprocessing(size=96, color="rgb")
+_BETTER = 1.5
+
+
+def read_video(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    recognizer: EmotionRecognizer | None = None,
+    config: VideoConfig | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> VideoResult:
+    """Reads the faces of a clip and writes what it found into a folder.
+
+    ``annotated.mp4``, ``timeline.csv`` (and ``timeline.parquet`` where pyarrow is installed),
+    ``timeline.png``, ``summary.json`` and, if asked for, ``subtitles.srt``.
+    A run that was stopped goes on when it is started again with the same arguments, and ends
+    with the same files. Memory does not grow with the length of the clip.
+
+    Args:
+        source: The clip.
+        output: The folder; it is made.
+        recognizer: Model and detector; None: the default ones.
+        config: How to read; None: the defaults.
+        overwrite: Replace the results of an earlier run, and start from the beginning.
+        progress: Is called with the frames done and the frames in all (None: not known).
+
+    Returns:
+        The summary and the files.
+
+    Raises:
+        InputError: If the clip cannot be read.
+        ConfigError: If the folder holds results, or an unfinished run with other settings.
+        MissingExtraError: If PyAV is not installed, or matplotlib and a picture is asked for.
+        MienError: If the results cannot be written, for example because the disk is full.
+    """
+    config = config or VideoConfig()
+    clip = open_clip(source, max_pixels=config.max_pixels)
+    if config.picture:
+        check_picture()
+    folder = Path(output)
+    _check_folder(folder, overwrite=overwrite)
+    recognizer = recognizer or EmotionRecognizer()
+    parts = Parts(folder, identity_of(clip, recognizer, config))
+    with writing(folder):
+        state = parts.begin(overwrite=overwrite)
+        run = _Run(clip, recognizer, config, parts, state)
+        run.work(progress)
+        return finish(folder, clip, parts, state, recognizer=recognizer, config=config)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns a full disk and its like into an error that says what to do."""
+    av = import_av()
+    try:
+        yield
+    except (OSError, av.error.FFmpegError) as error:
+        if isinstance(error, MienError):
+            raise
+        full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        reason = getattr(error, "strerror", None) or str(error)
+        advice = "free some space" if full else "see that the folder can be written"
+        raise MienError(
+            f"{folder} cannot be written: {reason}. What is finished stays in it; {advice} and "
+            "type the same command, and it goes on from there."
+        ) from error
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: give a folder for the results of a clip.")
+    there = [name for name in FILES if (folder / name).exists()]
+    # A run that was stopped while it joined its pieces left some of them; it does so again.
+    if there and not overwrite and not (folder / PARTS).is_dir():
+        raise ConfigError(
+            f"{folder / there[0]} exists already: type --overwrite, or give another folder."
+        )
+    if overwrite:
+        for name in there:
+            (folder / name).unlink()
+
+
+class _Run:
+    """The work of one call, piece by piece."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        recognizer: EmotionRecognizer,
+        config: VideoConfig,
+        parts: Parts,
+        state: Progress,
+    ) -> None:
+        self._clip, self._config, self._parts, self._state = clip, config, parts, state
+        rate = min(config.fps or clip.fps, clip.fps)
+        self._follower = FaceFollower(recognizer, config, fps=rate)
+        if state.follower is not None:
+            self._follower.restore(state.follower)
+        self._rows: list[list[Any]] = []
+        self._faces: dict[int, NDArray[np.uint8]] = {}
+        self._last: Frame | None = None
+        self._first_pts = 0
+        self._writer: PieceWriter | None = None
+        self._waiting: deque[Future[None]] = deque()
+
+    def work(self, progress: Callable[[int, int | None], None] | None) -> None:
+        """Reads all that is not done yet."""
+        clip, config, state = self._clip, self._config, self._state
+        frames = read_frames(
+            clip, fps=config.fps, shown=config.annotate, after=state.mark,
+            max_pixels=config.max_pixels,
+        )  # fmt: skip
+        piece, total = -1, clip.frames
+        if total is None and clip.duration_s is not None:
+            total = max(round(clip.duration_s * clip.fps), 1)
+        with (
+            closing(ahead(frames, _AHEAD)) as stream,
+            ThreadPoolExecutor(1, thread_name_prefix="mien-encode") as encoder,
+        ):
+            try:
+                for frame in stream:
+                    now = int(frame.time_s / config.segment_s)
+                    if self._last is not None and now != piece:
+                        self._save()
+                    piece = now
+                    self._frame(frame, encoder)
+                    if progress is not None:
+                        progress(frame.index + 1, total)
+                if self._last is not None:
+                    self._save()
+            except BaseException as error:
+                for task in self._waiting:
+                    task.cancel()
+                encoder.shutdown(wait=True, cancel_futures=True)
+                if self._writer is not None:
+                    self._writer.discard(error)
+                raise
+
+    def _frame(self, frame: Frame, encoder: ThreadPoolExecutor) -> None:
+        if frame.wanted:
+            sightings = self._follower.read(frame.image_rgb, frame.time_s)
+            self._rows += [timeline_row(frame.index, frame.time_s, item) for item in sightings]
+            self._portraits(frame, sightings)
+            faces = [item.face for item in sightings]
+        else:
+            faces = self._follower.between(frame.time_s)
+        if self._config.annotate:
+            if self._writer is None:
+                self._writer = PieceWriter(self._parts.piece(len(self._state.pieces)), self._clip)
+            while len(self._waiting) >= _BEHIND:
+                self._waiting.popleft().result()
+            self._waiting.append(encoder.submit(self._show, self._writer, frame, faces))
+        if self._last is None:
+            self._first_pts = frame.pts
+        self._last = frame
+        done, read = self._state.frames
+        self._state.frames = (done + 1, read + int(frame.wanted))
+
+    def _show(self, writer: PieceWriter, frame: Frame, faces: list[FaceEmotion]) -> None:
+        image_rgb = frame.image_rgb
+        if faces:
+            size = (self._clip.width, self._clip.height)
+            result = self._follower.result(faces, source=str(self._clip.path), size=size)
+            image_rgb = result.draw(image_rgb)
+        writer.add(image_rgb, frame.pts)
+
+    def _portraits(self, frame: Frame, sightings: list[Sighting]) -> None:
+        """Keeps a picture of each face, a clearly better one in place of the last."""
+        height, width = frame.image_rgb.shape[:2]
+        for item in sightings:
+            x1, y1, x2, y2 = item.face.box_xyxy
+            number = item.face.track_id or 0
+            inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height
+            value = (x2 - x1) * (y2 - y1) * item.face.detection_score * (1.0 if inside else 0.25)
+            if not item.detected or value < _BETTER * self._state.portraits.get(number, 0.0):
+                continue
+            framing = self._follower.recognizer.detector.framing
+            square = crop_box(item.face.box_xyxy, framing, margin=1.2)
+            self._faces[number] = crop_faces(frame.image_rgb, square[None], _PORTRAIT)[0]
+            self._state.portraits[number] = value
+
+    def _save(self) -> None:
+        """Ends the piece under way; from here on it is done."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+        state, last = self._state, self._last
+        if last is None:
+            return
+        state.pieces.append(self._first_pts)
+        state.mark, state.end_s = last.mark(), last.time_s
+        state.follower = self._follower.to_state()
+        self._parts.save(state, self._rows, self._faces, self._follower.recognizer.labels)
+        self._rows, self._faces, self._last = [], {}, None

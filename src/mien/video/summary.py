@@ -1,0 +1,176 @@
+"""What a clip shows as a whole: for each face how long it was seen, and with which looks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.labels import FERPLUS8
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.video.timeline import TimelineRow
+
+#: How pleasant each expression is, -1..1: after the pleasure ratings of Russell and Mehrabian
+#: (1977), rounded; contempt, which they did not rate as such, between anger and neutral.
+VALENCE = {
+    "neutral": 0.0, "happiness": 0.8, "surprise": 0.4, "sadness": -0.6, "anger": -0.5,
+    "disgust": -0.6, "fear": -0.6, "contempt": -0.4,
+}  # fmt: skip
+#: Seconds that a new expression must last to count as a change.
+HOLD_S = 0.5
+
+
+@dataclass(frozen=True)
+class Change:
+    """A face's expression became another one.
+
+    Args:
+        time_s: When.
+        before: Label before.
+        after: Label from then on, for half a second at least.
+    """
+
+    time_s: float
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class TrackSummary:
+    """One face of a clip.
+
+    Args:
+        track_id: Its number.
+        first_s: When it was first seen.
+        last_s: When it was last seen.
+        seen_s: How long it was in sight, without the times it was lost.
+        frames: Frames in which it was read.
+        shares: Mean smoothed probability of each label over the time in sight.
+        emotion: The label with the largest share.
+        changes: When the expression changed.
+        valence: Mean of the probabilities' pleasantness, -1..1; None for labels of one's own.
+        valence_trend: Slope of a straight line through it, a minute; None if seen under 2 s.
+    """
+
+    track_id: int
+    first_s: float
+    last_s: float
+    seen_s: float
+    frames: int
+    shares: dict[str, float]
+    emotion: str
+    changes: tuple[Change, ...]
+    valence: float | None
+    valence_trend: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {**asdict(self), "changes": [asdict(change) for change in self.changes]}
+
+
+def valences(labels: Sequence[str]) -> NDArray[np.float64] | None:
+    """Returns the pleasantness of each label, or None where one of them has none.
+
+    >>> valences(["happy", "sad"]).tolist(), valences(["bored", "awake"])
+    ([0.8, -0.6], None)
+    """
+    if not all(label in FERPLUS8 for label in labels):
+        return None
+    return np.array([VALENCE[FERPLUS8.labels[FERPLUS8.index(label)]] for label in labels])
+
+
+@dataclass
+class _Tally:
+    """Running sums of one face."""
+
+    first_s: float
+    last_s: float
+    emotion: str
+    sums: NDArray[np.float64]
+    seen_s: float = 0.0
+    frames: int = 0
+    changes: list[Change] = field(default_factory=list)
+    candidate: tuple[str, float] | None = None
+    # Of the regression of valence on time: n, sums of t, t^2, v, t v.
+    line: NDArray[np.float64] = field(default_factory=lambda: np.zeros(5))
+
+
+class Summarizer:
+    """Sums a timeline up, row by row; memory grows with the number of faces only.
+
+    Args:
+        labels: Labels of the probabilities.
+        gap_s: Longest time between two rows of a face that still counts as seen.
+        frame_s: Seconds from one frame that is read to the next: what the first one counts.
+
+    >>> from mien.video.timeline import TimelineRow
+    >>> summary = Summarizer(["happy", "sad"], gap_s=1.0, frame_s=0.5)
+    >>> for step in range(9):
+    ...     summary.add(TimelineRow(step / 2, 1, "happy", np.array([0.75, 0.25])))
+    >>> [track] = summary.tracks()
+    >>> track.seen_s, track.shares["happy"], round(track.valence, 3), track.valence_trend
+    (4.5, 0.75, 0.45, 0.0)
+    """
+
+    def __init__(self, labels: Sequence[str], *, gap_s: float, frame_s: float) -> None:
+        self._labels = list(labels)
+        self._gap_s, self._frame_s = gap_s, frame_s
+        self._values = valences(labels)
+        self._tallies: dict[int, _Tally] = {}
+
+    def add(self, row: TimelineRow) -> None:
+        """Takes in a row; those of one face come in the order of time."""
+        tally = self._tallies.get(row.track_id)
+        if tally is None:
+            zeros = np.zeros(len(self._labels))
+            tally = _Tally(row.time_s, row.time_s - self._frame_s, row.emotion, zeros)
+            self._tallies[row.track_id] = tally
+        step = row.time_s - tally.last_s
+        weight = step if step <= max(self._gap_s, 1.5 * self._frame_s) else self._frame_s
+        tally.last_s = row.time_s
+        tally.frames += 1
+        tally.seen_s += weight
+        tally.sums += weight * row.probs
+        if self._values is not None:
+            t, v = row.time_s - tally.first_s, float(self._values @ row.probs)
+            tally.line += (1.0, t, t * t, v, t * v)
+        _follow(tally, row)
+
+    def tracks(self) -> list[TrackSummary]:
+        """Returns the faces so far, by number."""
+        return [self._track(number, tally) for number, tally in sorted(self._tallies.items())]
+
+    def _track(self, number: int, tally: _Tally) -> TrackSummary:
+        shares = tally.sums / max(tally.seen_s, 1e-9)
+        named = {k: round(float(v), 4) for k, v in zip(self._labels, shares, strict=True)}
+        valence = None if self._values is None else round(float(self._values @ shares), 4)
+        return TrackSummary(
+            number, round(tally.first_s, 3), round(tally.last_s, 3), round(tally.seen_s, 3),
+            tally.frames, named, max(named, key=named.__getitem__), tuple(tally.changes),
+            valence, _slope(tally) if valence is not None else None,
+        )  # fmt: skip
+
+
+def _follow(tally: _Tally, row: TimelineRow) -> None:
+    """Notes a change once the new expression has lasted."""
+    if row.emotion == tally.emotion:
+        tally.candidate = None
+    elif tally.candidate is None or tally.candidate[0] != row.emotion:
+        tally.candidate = (row.emotion, row.time_s)
+    elif row.time_s - tally.candidate[1] >= HOLD_S:
+        tally.changes.append(Change(round(tally.candidate[1], 3), tally.emotion, row.emotion))
+        tally.emotion, tally.candidate = row.emotion, None
+
+
+def _slope(tally: _Tally) -> float | None:
+    n, t, tt, v, tv = tally.line
+    spread = n * tt - t * t
+    if tally.last_s - tally.first_s < 2.0 or spread <= 0:
+        return None
+    return round(float((n * tv - t * v) / spread * 60), 4) + 0.0

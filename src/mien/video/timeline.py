@@ -1,0 +1,138 @@
+"""The timeline: a row for each face in each frame that was read."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.atomic import replacing
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.video.following import Sighting
+
+_HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
+_ANSWER = ("emotion", "confidence", "std", "effective_frames")
+
+
+def timeline_header(labels: Sequence[str]) -> list[str]:
+    """Returns the columns: ``p_`` are smoothed probabilities, ``raw_`` the frame's own.
+
+    >>> timeline_header(["sad", "happy"])[-4:]
+    ['p_sad', 'p_happy', 'raw_sad', 'raw_happy']
+    """
+    shares = [f"{kind}_{label}" for kind in ("p", "raw") for label in labels]
+    return [*_HEAD, *_ANSWER, *shares]
+
+
+def timeline_row(frame: int, time_s: float, sighting: Sighting) -> list[Any]:
+    """Returns the row of one face; boxes to 0.01 pixel, probabilities to 0.000001."""
+    face = sighting.face
+    return [
+        frame, round(time_s, 6), face.track_id, *(round(value, 2) for value in face.box_xyxy),
+        round(face.detection_score, 4), int(sighting.detected), face.emotion,
+        round(face.confidence, 6), round(sighting.std, 6), round(sighting.frames, 3),
+        *(round(value, 6) for value in face.probs.values()),
+        *(round(float(value), 6) for value in sighting.raw),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class TimelineRow:
+    """One row, read back: a face's smoothed answer at a time.
+
+    Args:
+        time_s: Seconds from the start of the clip.
+        track_id: Number of the face.
+        emotion: The label with the highest smoothed probability.
+        probs: float64 (L,), smoothed.
+    """
+
+    time_s: float
+    track_id: int
+    emotion: str
+    probs: NDArray[np.float64]
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def join_timelines(path: Path, parts: Iterable[Path], header: Sequence[str]) -> None:
+    """Writes the rows of several files below one header."""
+
+    def rows() -> Iterator[Sequence[Any]]:
+        for part in parts:
+            with part.open(encoding="utf-8", newline="") as stream:
+                reader = csv.reader(stream)
+                next(reader, None)
+                yield from reader
+
+    write_rows(path, header, rows())
+
+
+def read_timeline(path: Path) -> Iterator[TimelineRow]:
+    """Yields the rows of a timeline file, in constant memory.
+
+    Raises:
+        DataError: If it is no timeline.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.reader(stream)
+        header = next(reader, [])
+        if tuple(header[: len(_HEAD)]) != _HEAD:
+            raise DataError(f"{path} is no timeline of mien: its columns are {', '.join(header)}.")
+        shares = [index for index, name in enumerate(header) if name.startswith("p_")]
+        time_s, track_id = header.index("time_s"), header.index("track_id")
+        emotion = header.index("emotion")
+        for row in reader:
+            yield TimelineRow(
+                float(row[time_s]), int(row[track_id]), row[emotion],
+                np.array([float(row[index]) for index in shares]),
+            )  # fmt: skip
+
+
+def write_parquet(path: Path, timeline: Path) -> bool:
+    """Writes a timeline once more as Parquet, piece by piece; False without pyarrow."""
+    try:
+        from pyarrow import ArrowInvalid, float64, int64, string, system_memory_pool
+        from pyarrow import csv as arrow_csv
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        return False
+    with timeline.open(encoding="utf-8", newline="") as stream:
+        header = next(csv.reader(stream), [])
+    whole, words = {"frame", "track_id", "detected"}, {"emotion"}
+    kinds = {
+        name: int64() if name in whole else string() if name in words else float64()
+        for name in header
+    }
+    options = arrow_csv.ConvertOptions(column_types=kinds)
+    # Small blocks, one at a time, in memory that is given back: hours of rows take no more of it.
+    pool = system_memory_pool()
+    small = arrow_csv.ReadOptions(use_threads=False, block_size=1 << 18)
+    try:
+        with (
+            replacing(path) as temporary,
+            arrow_csv.open_csv(
+                timeline, small, convert_options=options, memory_pool=pool
+            ) as reader,
+            ParquetWriter(temporary, reader.schema, memory_pool=pool) as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch)
+    except ArrowInvalid as error:
+        raise DataError(f"{timeline} cannot be written as Parquet: {error}.") from error
+    return True

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.cli import main
+from mien.cli.sources import SAMPLE
+from mien.video import VideoConfig
+from video.clips_made import sample_face, write_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = np.full((160, 240, 3), 120, np.uint8)
+    frame[20:140, 60:180] = sample_face(120)
+    return write_clip(tmp_path_factory.mktemp("clip") / "one.mp4", [frame] * 24, fps=12)
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(("predict", *arguments))
+    return int(stop.value.code or 0)
+
+
+def test_clip_without_a_folder_is_only_told(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(str(clip), "--fps", "6") == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["clip", "face", "from", "to", "seen", "looks"]
+    assert line.split()[:2] == ["one.mp4", "1"]
+    assert "happiness" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_the_summary_and_csv_the_timeline(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _run(str(clip), "-o", str(out), "--format", "json", "--srt", "--detect-every", "2") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((out / "summary.json").read_text())
+    assert printed["config"]["detect_every"] == 2
+    assert (out / "subtitles.srt").read_text().count("-->") == 1
+    assert _run(str(clip), "-o", str(out)) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert _run(str(clip), "--format", "csv", "--detect-every", "2") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert rows == list(csv.DictReader(io.StringIO((out / "timeline.csv").read_text())))
+
+
+def test_several_clips_get_a_folder_each_and_a_bad_one_is_named(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no clip")
+    out = tmp_path / "out"
+    assert _run(str(clip), str(bad), "-o", str(out), "--fps", "4") == 1
+    assert "bad.mp4 cannot be read as a video" in capsys.readouterr().err
+    assert (out / "one" / "summary.json").is_file()
+    assert not (out / "bad").exists()
+    assert _run(str(clip), str(clip), "-o", str(out)) == 2
+
+
+def test_wrong_company_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(str(clip), str(SAMPLE)) == 2
+    assert "clip among photos" in capsys.readouterr().err
+    assert _run(str(clip), "-o", "out.mp4") == 2
+    assert "name a folder" in capsys.readouterr().err
+    assert _run("--webcam", "0", str(SAMPLE)) == 2
+    assert "stands alone" in capsys.readouterr().err
+    assert _run("--webcam", "97") == 1
+    assert "camera 97" in capsys.readouterr().err
+
+
+def test_camera_is_answered_line_by_line(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--webcam", str(clip), "--format", "json", "--detect-every", "1") == 0
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert results
+    assert results[-1]["faces"][0]["track_id"] == 1
+    assert _run("--webcam", str(clip)) == 0
+    assert "fps" in capsys.readouterr().out
+
+
+def test_flags_have_the_defaults_of_the_library() -> None:
+    import inspect
+
+    from mien.cli.predict import command
+
+    defaults = {
+        name: value.default for name, value in inspect.signature(command).parameters.items()
+    }
+    config = VideoConfig()
+    assert defaults["fps"] == config.fps
+    assert defaults["detect_every"] == config.detect_every
+    assert defaults["smooth"] == config.smooth_s
+    assert defaults["srt"] == config.srt
