@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,12 +19,97 @@ DATA_TERMS = {
         "them commercially."
     ),
 }
+#: What to call a dataset in the Hub's metadata, by the kind of its reader.
+DATA_NAMES = {"ferplus": "FER+"}
+#: Words that YAML reads as something else than text.
+_YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
-def model_card(folder: ModelFolder) -> str:
+def front_matter(folder: ModelFolder) -> str:
+    """Returns the Hub's metadata block of a model folder, between its two lines of dashes.
+
+    The fields are those of https://huggingface.co/docs/hub/model-cards: ``model-index`` holds one
+    result for each split that ``config.json`` has metrics of.
+    """
+    config = folder.config
+    # An identifier of the Hub's list, or a text that only people understand.
+    known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", config.license)
+    terms = {"license": config.license}
+    if not known:
+        terms = {"license": "other", "license_name": config.license}
+    fields: dict[str, Any] = {
+        **terms,
+        "library_name": "mien",
+        "pipeline_tag": "image-classification",
+        "tags": ["facial-expression-recognition", "emotion", "face"],
+    }
+    if re.fullmatch(r"[\w.-]+", config.data) and config.data != "unknown":
+        fields["datasets"] = [config.data]
+    if config.metrics:
+        fields["metrics"] = ["accuracy", "f1"]
+        results = [_result(split, scores) for split, scores in config.metrics.items()]
+        fields["model-index"] = [{"name": config.name, "results": results}]
+    return f"---\n{_yaml(fields)}\n---\n"
+
+
+def _result(split: str, scores: dict[str, Any]) -> dict[str, Any]:
+    data = str(scores.get("data") or "unknown")
+    shown = (
+        ("accuracy", "accuracy", "Accuracy"),
+        ("f1", "macro_f1", "Macro-F1"),
+        ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
+    )
+    return {
+        "task": {"type": "image-classification", "name": "Facial expression recognition"},
+        "dataset": {"type": data, "name": DATA_NAMES.get(data, data), "split": split},
+        "metrics": [
+            {"type": kind, "name": name, "value": round(float(scores[key]), 4)}
+            for kind, key, name in shown
+            if key in scores
+        ],
+    }
+
+
+def _yaml(value: Any, indent: int = 0) -> str:
+    """Writes dicts, lists and scalars as YAML, without a library.
+
+    >>> print(_yaml({"a": [{"b": 1, "c": "no"}], "d": "x: y"}))
+    a:
+    - b: 1
+      c: "no"
+    d: "x: y"
+    """
+    margin = " " * indent
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{margin}{key}:\n{_yaml(part, indent + 2 * isinstance(part, dict))}"
+            if isinstance(part, (dict, list))
+            else f"{margin}{key}: {_scalar(part)}"
+            for key, part in value.items()
+        )
+    return "\n".join(
+        f"{margin}- {_yaml(part, indent + 2).lstrip()}"
+        if isinstance(part, dict)
+        else f"{margin}- {_scalar(part)}"
+        for part in value
+    )
+
+
+def _scalar(value: Any) -> str:
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
+    if plain and value.lower() not in _YAML_WORDS:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
     """Returns the card of a model folder as Markdown with the Hub's metadata block.
 
     The per-class table comes from ``eval/valid.json`` where that file exists.
+
+    Args:
+        folder: The model.
+        repo_id: ``ORG/NAME`` where it will lie on the Hub; None for a folder.
     """
     config = folder.config
     p = config.preprocessing
@@ -36,20 +122,12 @@ def model_card(folder: ModelFolder) -> str:
         f"- `{name}`: {entry['bytes'] / 1e6:.2f} MB, sha256 `{entry['sha256']}`"
         for name, entry in config.files.items()
     )
-    return f"""---
-license: {config.license}
-library_name: mien
-pipeline_tag: image-classification
-tags: [facial-expression-recognition, emotion, face]
----
-
+    return f"""{front_matter(folder)}
 # {config.name}
 
 Reads the expression of a face: {", ".join(config.schema.labels)}.
 
-```console
-mien predict photo.jpg --model {config.name if folder.path.parent.name == "assets" else "FOLDER"}
-```
+{_how_to_run(folder, repo_id)}
 
 ## Numbers
 
@@ -79,6 +157,20 @@ culture was not measured, since the labels of the training data do not tell them
 to judge people, at work, at school, at borders or in court; in the European Union reading
 emotions at work and in education is forbidden (Regulation (EU) 2024/1689, article 5).
 """
+
+
+def _how_to_run(folder: ModelFolder, repo_id: str | None) -> str:
+    if repo_id is None:
+        bundled = folder.path.parent.name == "assets"
+        name = folder.config.name if bundled else "FOLDER"
+        return f"```console\nmien predict photo.jpg --model {name}\n```"
+    return (
+        "```python\n"
+        "from mien import EmotionRecognizer\n\n"
+        f'recognizer = EmotionRecognizer.from_pretrained("{repo_id}")\n'
+        'print(recognizer.predict("photo.jpg").to_json())\n'
+        "```"
+    )
 
 
 def _report(folder: ModelFolder) -> dict[str, Any]:

@@ -13,9 +13,13 @@ from mien.cli.predict import Format
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
+    from mien.data import Manifest
     from mien.evaluate import Evaluation
+    from mien.evaluate.groups import GroupReport
 
 
 def command(
@@ -46,6 +50,14 @@ def command(
     robust: Annotated[
         bool, typer.Option("--robustness", help="Score it on spoiled and badly framed faces too.")
     ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", help="Column of the dataset's table: scores and gaps by it."),
+    ] = None,
+    group_table: Annotated[
+        Path | None,
+        typer.Option("--group-table", help="CSV with file_name and that column, if elsewhere."),
+    ] = None,
     backend: Annotated[str, typer.Option("--backend", help="onnx or torch.")] = "onnx",
     batch_size: Annotated[int, typer.Option("-b", "--batch-size", min=1)] = 64,
     overwrite: Annotated[
@@ -57,27 +69,24 @@ def command(
 
     The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
     """
-    from mien.atomic import write_text
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
     from mien.evaluate import compare, evaluate
     from mien.recognizer import EmotionRecognizer
 
-    if output and not overwrite:
-        for name in ("evaluation.json", "predictions.csv"):
-            if (output / name).exists():
-                raise ConfigError(f"{output / name} exists: type --overwrite, or give another -o.")
-    if report:
-        from mien.evaluate.page import check_target
-
-        check_target(report, overwrite=overwrite)
+    _check_places(output, report, overwrite=overwrite)
+    if group_table and not group_by:
+        raise ConfigError("--group-table says where a column lies: name it with --group-by.")
     options: Any = {"detector": "none", "backend": backend, "batch_size": batch_size}
     recognizer = EmotionRecognizer(model, **options)
     second = EmotionRecognizer(against, **options) if against else None
     manifest = read_manifest(data)
+    # Wrong columns are refused before the model runs.
+    values = _group_values(manifest, split, group_by, group_table) if group_by else None
     with progress_bar("evaluate", None, quiet=quiet) as advance:
         evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
         other = evaluate(second, manifest, split=split, progress=advance) if second else None
+    groups = _groups(evaluation, values, group_by)
     rows = []
     if robust or report:
         from mien.evaluate.robustness import CONDITIONS, robustness
@@ -89,26 +98,87 @@ def command(
 
         names = (model or evaluation.model, against or "")
         page = write_report(
-            report, evaluation, recognizer, manifest, rows=rows, other=other,
+            report, evaluation, recognizer, manifest, rows=rows, other=other, groups=groups,
             names=names if other and other.model == evaluation.model else None,
             overwrite=overwrite,
         )  # fmt: skip
         print(f"mien: wrote {page}", file=sys.stderr)
     numbers = evaluation.to_dict()
-    if rows:
-        numbers["robustness"] = [row.to_dict() for row in rows]
+    numbers |= {"robustness": [row.to_dict() for row in rows]} if rows else {}
+    numbers |= {"groups": groups.to_dict()} if groups else {}
     if other:
         numbers["comparison"] = {**compare(evaluation, other).to_dict(), "with": other.to_dict()}
     if output:
-        output.mkdir(parents=True, exist_ok=True)
-        write_text(output / "evaluation.json", json.dumps(numbers, indent=2) + "\n")
-        write_text(output / "predictions.csv", evaluation.predictions_csv())
+        _write(output, evaluation, numbers)
     if format is Format.json:
         print(json.dumps(numbers, indent=2))
     elif format is Format.csv:
         print(evaluation.predictions_csv(), end="")
     else:
         _print_table(evaluation, numbers)
+        _print_groups(groups)
+
+
+def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:
+    if output and not overwrite:
+        for name in ("evaluation.json", "predictions.csv"):
+            if (output / name).exists():
+                raise ConfigError(f"{output / name} exists: type --overwrite, or give another -o.")
+    if report:
+        from mien.evaluate.page import check_target
+
+        check_target(report, overwrite=overwrite)
+
+
+def _write(output: Path, evaluation: Evaluation, numbers: dict[str, Any]) -> None:
+    from mien.atomic import write_text
+
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "evaluation.json", json.dumps(numbers, indent=2) + "\n")
+    write_text(output / "predictions.csv", evaluation.predictions_csv())
+
+
+def _groups(
+    evaluation: Evaluation, values: NDArray[np.str_] | None, column: str | None
+) -> GroupReport | None:
+    if values is None or column is None:
+        return None
+    from mien.evaluate.groups import by_group
+
+    return by_group(evaluation, values, column)
+
+
+def _group_values(
+    manifest: Manifest, split: str, column: str, table: Path | None
+) -> NDArray[np.str_]:
+    from mien.evaluate.groups import read_groups
+
+    return read_groups(manifest.split(split).with_labels(), column, table=table)
+
+
+def _print_groups(report: GroupReport | None) -> None:
+    if report is None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from mien.evaluate.groups import sentence
+
+    console = Console()
+    table = Table(title=f"groups by {report.column}")
+    columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "group" else "right")
+    for group in report.groups:
+        m, (low, high) = group.scores, group.gap_ci
+        first, last = m["accuracy_ci"]
+        table.add_row(
+            group.name, str(m["n"]), f"{m['accuracy']:.1%}", f"{first:.1%} to {last:.1%}",
+            f"{group.expected:.1%}", f"{m['macro_f1']:.3f}", f"{group.gap * 100:+.1f}",
+            f"{low * 100:+.1f} to {high * 100:+.1f}", f"{group.p_holm:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(sentence(report))
 
 
 def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:

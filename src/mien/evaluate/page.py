@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.data import Manifest
+    from mien.evaluate.groups import GroupReport
     from mien.evaluate.report import Evaluation
     from mien.evaluate.robustness import RobustnessRow
     from mien.recognizer import EmotionRecognizer
@@ -56,7 +57,10 @@ def check_target(target: Path, *, overwrite: bool) -> Path:
 
 
 def numbers(
-    evaluation: Evaluation, rows: Sequence[RobustnessRow] = (), other: Evaluation | None = None
+    evaluation: Evaluation,
+    rows: Sequence[RobustnessRow] = (),
+    other: Evaluation | None = None,
+    groups: GroupReport | None = None,
 ) -> dict[str, Any]:
     """Returns all of a report's numbers as plain JSON types."""
     counts = confusion_matrix(evaluation.class_ids, evaluation.predicted, len(evaluation.labels))
@@ -69,6 +73,7 @@ def numbers(
         ],
         "raters": raters.to_dict() if raters else None,
         "robustness": [row.to_dict() for row in rows],
+        "groups": groups.to_dict() if groups else None,
         "comparison": None
         if other is None
         else {**compare(evaluation, other).to_dict(), "with": other.to_dict()},
@@ -83,6 +88,7 @@ def write_report(
     *,
     rows: Sequence[RobustnessRow] = (),
     other: Evaluation | None = None,
+    groups: GroupReport | None = None,
     names: tuple[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -96,6 +102,7 @@ def write_report(
         manifest: The dataset that it was evaluated on.
         rows: Accuracies on spoiled faces, see ``robustness``.
         other: A second model's evaluation on the same faces.
+        groups: Scores by group, see ``by_group``.
         names: What to call the two models where their names are the same.
         overwrite: Replace files that exist.
 
@@ -109,6 +116,7 @@ def write_report(
     """
     path = check_target(target, overwrite=overwrite)
     from mien.evaluate import face_sections, sections
+    from mien.evaluate.group_section import groups_section
 
     part = manifest.split(evaluation.split).with_labels()
     pictures = sections.Pictures()
@@ -119,6 +127,7 @@ def write_report(
     body += [
         sections.raters_section(rater_agreement(evaluation)),
         sections.classes_section(evaluation, pictures),
+        groups_section(groups),
         sections.calibration_section(evaluation, pictures),
         sections.robustness_section(rows, pictures),
         face_sections.faces_section(evaluation, recognizer, part),
@@ -135,7 +144,7 @@ def write_report(
         for name, data in pictures.files.items():
             with replacing(path.parent / name) as temporary:
                 temporary.write_bytes(data)
-        report = numbers(evaluation, rows, other)
+        report = numbers(evaluation, rows, other, groups)
         write_text(path.parent / NUMBERS, json.dumps(report, indent=2) + "\n")
     write_text(path, page(f"How well {evaluation.model} reads faces", about, "\n".join(body)))
     return path
