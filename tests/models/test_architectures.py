@@ -34,10 +34,10 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 TRANSFORMERS = {"vit_small", "vit_tiny"}
 #: Steps and rate where 12 steps at 0.001 are too few: attention has to find the mouth first, and
-#: mien's own networks start with blocks and a last layer that say next to nothing.
+#: residual blocks start out saying nothing.
 STEPS = {
     **dict.fromkeys(TRANSFORMERS, (80, 3e-3)),
-    **dict.fromkeys(("mienet_s", "mienet_test"), (30, 3e-3)),
+    **dict.fromkeys(("mienet_s", "mienet_test", "resnet18", "resnet34"), (30, 3e-3)),
 }
 #: Networks of which no class-activation map follows from the last layer.
 NO_CAM = TRANSFORMERS | {"alexnet", "lenet", "vgg11", "vgg13", "vgg16"}
