@@ -55,6 +55,12 @@ def read_folder(request: ReadRequest) -> Manifest:
             f"{request.spec}: no pictures found. Needed are folders named after the labels, with "
             f"files of {' '.join(IMAGE_SUFFIXES)} in them, or such folders in train/ and valid/."
         )
+    for split in {folder.split for folder in folders}:
+        if not any(folder.files for folder in folders if folder.split == split):
+            raise DataError(
+                f"{request.spec}: the folder of the split {split!r} holds no pictures: fill it, or "
+                "remove it, and faces of train are set aside."
+            )
     schema = request.schema or choose_schema({folder.path.name for folder in folders}, str(root))
     ids = [class_id(schema, folder.path.name, str(folder.path)) for folder in folders]
     sizes = [len(folder.files) for folder in folders]

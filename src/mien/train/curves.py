@@ -63,7 +63,10 @@ def _panel(
     if mark_best:
         values = lines[0][2]
         best = max(range(len(values)), key=lambda index: values[index])
-        axes.plot(epochs[best], values[best], "o", color=LIGHT.second, markersize=6)
+        axes.plot(
+            epochs[best], values[best], "o",
+            markerfacecolor="none", markeredgecolor=LIGHT.second, markersize=9,
+        )  # fmt: skip
         axes.text(
             0.98, 0.05, f"best: {values[best]:.1%} in epoch {epochs[best]:.0f}",
             transform=axes.transAxes, ha="right", fontsize=9, color=LIGHT.ink,
