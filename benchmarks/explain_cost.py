@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from mien import EmotionRecognizer
-from mien.explain import explain_image
+from mien.explain import explain_image, read_image
 from mien.images import decode
 
 
@@ -27,8 +27,11 @@ def main() -> None:
         image_rgb = decode(photo)
         sides = {
             "predict": lambda image=image_rgb: recognizer.predict(image),
-            "map alone": lambda image=image_rgb: explain_image(recognizer, image, boxes=False),
-            "map, box and label": lambda image=image_rgb: explain_image(recognizer, image),
+            "map as numbers": lambda image=image_rgb: read_image(recognizer, image).maps(
+                recognizer
+            ),
+            "map painted": lambda image=image_rgb: explain_image(recognizer, image, boxes=False),
+            "map painted, box and label": lambda image=image_rgb: explain_image(recognizer, image),
         }
         times: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(arguments.rounds + 3):

@@ -113,8 +113,9 @@ def choose_method(
 ) -> MethodSpec:
     """Returns the method of a name, or for None the first that fits the network.
 
-    That is ``cam`` where the logits follow from the features, ``gradcam`` where they do not and
-    the train extra is installed, and else ``occlusion``.
+    That is ``cam`` where the logits follow from the features; where they do not and the train
+    extra is installed, ``rollout`` for a network with attention (of whose last map Grad-CAM is no
+    faithful account) and ``gradcam`` for any other; and else ``occlusion``.
 
     Raises:
         ConfigError: If there is no such method.
@@ -134,7 +135,12 @@ def choose_method(
         return METHODS["cam"]
     installed = all(importlib.util.find_spec(package) for package in ("torch", "pytorch_grad_cam"))
     weights = (recognizer.folder.path / WEIGHTS).is_file()
-    return METHODS["gradcam" if installed and weights else "occlusion"]
+    if not (installed and weights):
+        return METHODS["occlusion"]
+    from mien.backends.torch import load_network
+
+    attends = hasattr(load_network(recognizer.folder), "forward_attention")
+    return METHODS["rollout" if attends else "gradcam"]
 
 
 @register_method("cam", summary="class-activation map from the ONNX features; no torch")
