@@ -137,10 +137,9 @@ def choose_method(
     weights = (recognizer.folder.path / WEIGHTS).is_file()
     if not (installed and weights):
         return METHODS["occlusion"]
-    from mien.backends.torch import load_network
+    from mien.models import model_spec
 
-    attends = hasattr(load_network(recognizer.folder), "forward_attention")
-    return METHODS["rollout" if attends else "gradcam"]
+    return METHODS["rollout" if model_spec(recognizer.config.architecture).attends else "gradcam"]
 
 
 @register_method("cam", summary="class-activation map from the ONNX features; no torch")

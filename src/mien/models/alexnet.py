@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 _LATER = ((192, 5), (384, 3), (256, 3), (256, 3))
 
 
+@register_model(
+    "alexnet",
+    preprocessing=Preprocessing(size=48, color="gray"),
+    summary="AlexNet of 2014 with batch norm and a stem for small faces",
+)
 class AlexNet(HiddenNetwork):
     """Five convolutions, then hidden linear layers.
+
+    At 48x48: 5.9M parameters, 126 MMAC.
 
     (N, C, S, S) -> features (N, F, S / 8, S / 8), S / 16 in the paper's layout -> logits (N, K).
 
@@ -76,28 +83,3 @@ class AlexNet(HiddenNetwork):
             num_classes=num_classes,
             dropout=dropout,
         )
-
-
-@register_model(
-    "alexnet",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="AlexNet of 2014 with batch norm and a stem for small faces",
-)
-def alexnet(
-    *,
-    num_classes: int,
-    in_channels: int = 1,
-    layout: str = "small",
-    width: float = 1.0,
-    batch_norm: bool = True,
-    dropout: float = 0.5,
-) -> AlexNet:
-    """Builds AlexNet: 5.9M parameters, 126 MMAC at 48x48."""
-    return AlexNet(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        layout=layout,
-        width=width,
-        batch_norm=batch_norm,
-        dropout=dropout,
-    )

@@ -19,8 +19,15 @@ STAGES = (
 )  # fmt: skip
 
 
+@register_model(
+    "efficientnet_b0",
+    preprocessing=Preprocessing(size=48, color="gray"),
+    summary="EfficientNet-B0: MBConv with squeeze-and-excitation",
+)
 class EfficientNet(PooledNetwork):
     """Stem, seven stages of MBConv blocks, a 1x1 convolution, pooling, one linear layer.
+
+    At 48x48: 4.0M parameters, 139 MMAC.
 
     (N, C, S, S) -> features (N, F, S / 8, S / 8), S / 32 in the paper's layout -> logits (N, K).
 
@@ -64,26 +71,3 @@ class EfficientNet(PooledNetwork):
                 channels = outputs
         layers.append(conv_norm(channels, last, kernel=1, act=nn.SiLU))
         super().__init__(nn.Sequential(*layers), last, num_classes=num_classes, dropout=dropout)
-
-
-@register_model(
-    "efficientnet_b0",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="EfficientNet-B0: MBConv with squeeze-and-excitation",
-)
-def efficientnet_b0(
-    *,
-    num_classes: int,
-    in_channels: int = 1,
-    layout: str = "small",
-    width: float = 1.0,
-    dropout: float = 0.2,
-) -> EfficientNet:
-    """Builds EfficientNet-B0: 4.0M parameters, 139 MMAC at 48x48."""
-    return EfficientNet(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        layout=layout,
-        width=width,
-        dropout=dropout,
-    )

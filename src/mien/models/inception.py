@@ -56,8 +56,15 @@ def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Seq
     return conv_norm(inputs, outputs, kernel=kernel, stride=stride, epsilon=_EPSILON)
 
 
+@register_model(
+    "inception",
+    preprocessing=Preprocessing(size=48, color="gray"),
+    summary="GoogLeNet with batch norm: branches of several kernel sizes",
+)
 class Inception(PooledNetwork):
     """Stem, three stages of Inception modules, global average pooling, one linear layer.
+
+    At 48x48: 6.0M parameters, 337 MMAC.
 
     (N, C, S, S) -> features (N, F, S / 8, S / 8), S / 32 in the paper's layout -> logits (N, K).
 
@@ -101,28 +108,3 @@ class Inception(PooledNetwork):
                 )
                 channels = a + c + e + f
         super().__init__(nn.Sequential(*layers), channels, num_classes=num_classes, dropout=dropout)
-
-
-@register_model(
-    "inception",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="GoogLeNet with batch norm: branches of several kernel sizes",
-)
-def inception(
-    *,
-    num_classes: int,
-    in_channels: int = 1,
-    layout: str = "small",
-    width: float = 1.0,
-    wide_kernel: int = 5,
-    dropout: float = 0.2,
-) -> Inception:
-    """Builds GoogLeNet: 6.0M parameters, 337 MMAC at 48x48."""
-    return Inception(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        layout=layout,
-        width=width,
-        wide_kernel=wide_kernel,
-        dropout=dropout,
-    )

@@ -84,8 +84,15 @@ class InvertedResidual(nn.Module):
         return x + y if self.adds else y
 
 
+@register_model(
+    "mobilenet_v2",
+    preprocessing=Preprocessing(size=48, color="gray"),
+    summary="MobileNetV2: depthwise convolutions in inverted residuals",
+)
 class MobileNetV2(PooledNetwork):
     """Stem, seven stages of inverted residuals, a 1x1 convolution, pooling, one linear layer.
+
+    At 48x48: 2.2M parameters, 97 MMAC.
 
     (N, C, S, S) -> features (N, F, S / 8, S / 8), S / 32 in the paper's layout -> logits (N, K).
 
@@ -123,26 +130,3 @@ class MobileNetV2(PooledNetwork):
                 channels = outputs
         layers.append(conv_norm(channels, last, kernel=1, act=nn.ReLU6))
         super().__init__(nn.Sequential(*layers), last, num_classes=num_classes, dropout=dropout)
-
-
-@register_model(
-    "mobilenet_v2",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="MobileNetV2: depthwise convolutions in inverted residuals",
-)
-def mobilenet_v2(
-    *,
-    num_classes: int,
-    in_channels: int = 1,
-    layout: str = "small",
-    width: float = 1.0,
-    dropout: float = 0.2,
-) -> MobileNetV2:
-    """Builds MobileNetV2: 2.2M parameters, 97 MMAC at 48x48."""
-    return MobileNetV2(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        layout=layout,
-        width=width,
-        dropout=dropout,
-    )

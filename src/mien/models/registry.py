@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.errors import ConfigError, suggest
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mien.preprocess import Preprocessing
+
+    Build = TypeVar("Build", bound=Callable[..., nn.Module])
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class ModelSpec:
             (N, L, heads, T, T), the class token first).
         preprocessing: What it is trained with unless a recipe says otherwise.
         summary: One line for listings.
+        attends: It offers ``forward_attention``, so that attention rollout explains it.
     """
 
     name: str
     build: Callable[..., nn.Module]
     preprocessing: Preprocessing
     summary: str
+    attends: bool = False
 
 
 _MODELS: dict[str, ModelSpec] = {}
@@ -44,18 +48,18 @@ _SHOWN: list[str] = []
 
 
 def register_model(
-    name: str, *, preprocessing: Preprocessing, summary: str
-) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
-    """Adds a network to the registry under ``name``.
+    name: str, *, preprocessing: Preprocessing, summary: str, attends: bool = False
+) -> Callable[[Build], Build]:
+    """Adds a network to the registry under ``name``: its class, or a function that builds it.
 
     Raises:
         ConfigError: If the name is taken.
     """
 
-    def add(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    def add(build: Build) -> Build:
         if name in _MODELS:
             raise ConfigError(f"a model named {name!r} is registered already: choose another name.")
-        _MODELS[name] = ModelSpec(name, build, preprocessing, summary)
+        _MODELS[name] = ModelSpec(name, build, preprocessing, summary, attends)
         return build
 
     return add

@@ -203,6 +203,7 @@ def _register(name: str, title: str, *, dim: int, heads: int) -> Callable[..., n
         name,
         preprocessing=Preprocessing(size=48, color="gray"),
         summary=f"{title}: Vision Transformer of {dim} channels, patches of 6 px",
+        attends=True,
     )
     def build(
         *, num_classes: int, in_channels: int = 1, layout: str = "small", **options: Any
