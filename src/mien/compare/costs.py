@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.errors import MienError
 from mien.preprocess import normalize
+from mien.timing import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mien.hub import ModelConfig, ModelFolder
     from mien.recognizer import EmotionRecognizer
@@ -93,35 +94,24 @@ def _count(config: ModelConfig) -> tuple[int | None, int | None]:
 
 
 def measure_latency(
-    recognizers: Sequence[EmotionRecognizer],
-    *,
-    rounds: int = 15,
-    progress: Callable[[int], None] | None = None,
+    recognizers: Sequence[EmotionRecognizer], *, rounds: int = 15
 ) -> list[tuple[float, float]]:
     """Measures the networks in turns, so that a busy moment of the machine hits all alike.
 
     Args:
         recognizers: The models; preprocessing is not measured.
-        rounds: Turns after one to warm up.
-        progress: Called with 1 after each turn.
+        rounds: Turns after those to warm up.
 
     Returns:
         For each model the median milliseconds a face with one face and with 32 at once.
     """
     rng = np.random.default_rng(0)
-    inputs = []
-    for recognizer in recognizers:
+    runs = {}
+    for index, recognizer in enumerate(recognizers):
         p = recognizer.config.preprocessing
         shape = (max(BATCHES), p.size, p.size, p.channels)
-        faces = rng.integers(0, 256, shape, dtype=np.uint8)
-        inputs.append(normalize(faces, p))
-    times = np.zeros((rounds + 1, len(recognizers), len(BATCHES)))
-    for turn in range(rounds + 1):
-        for index, recognizer in enumerate(recognizers):
-            for column, batch in enumerate(BATCHES):
-                start = time.perf_counter()
-                recognizer.backend.run(inputs[index][:batch])
-                times[turn, index, column] = (time.perf_counter() - start) * 1000 / batch
-        if progress:
-            progress(1)
-    return [(float(one), float(many)) for one, many in np.median(times[1:], axis=0)]
+        faces = normalize(rng.integers(0, 256, shape, dtype=np.uint8), p)
+        for batch in BATCHES:
+            runs[f"{index} {batch}"] = partial(recognizer.backend.run, faces[:batch])
+    times = in_turns(runs, rounds)
+    return [(times[f"{index} 1"], times[f"{index} 32"] / 32) for index in range(len(recognizers))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.preprocess import normalize
+from mien.timing import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,10 +133,6 @@ class Judge:
         The networks take turns, so that what else the machine does falls on all of them; the
         median of 15 rounds counts, after 5 to warm up.
         """
-        from functools import partial
-
-        from mien.train.finder.latency import in_turns
-
         faces = np.resize(self._faces, (32, *self._faces.shape[1:]))
         batch = normalize(faces, self._config.preprocessing)
         runs: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from mien.faces import Framing, get_detector
 from mien.faces.finder import FinderDetector
 from mien.faces.finder_config import FOLDER, NETWORK, FinderConfig
 from mien.faces.yunet import YuNetDetector
+from mien.timing import in_turns
 from mien.train.finder.config import load_finder_recipe
 from mien.train.finder.evaluate import (
     LEVEL,
@@ -21,7 +22,7 @@ from mien.train.finder.evaluate import (
     landmark_errors,
 )
 from mien.train.finder.export import write_finder_config, write_folder
-from mien.train.finder.latency import in_turns, network_latency
+from mien.train.finder.latency import network_latency
 from mien.train.finder.report import render
 from mien.train.finder.run import ARGS, WEIGHTS, read_pool
 from mien.train.finder.teachers import UltraFaceDetector

@@ -1,30 +1,16 @@
-"""How long networks and detectors take, side by side and in turns."""
+"""How long detectors' networks take, side by side and in turns."""
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.timing import in_turns
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-_WARM_UP = 5
-
-
-def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Returns the median time of each function in ms; they take turns, so that noise is shared."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + _WARM_UP):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number >= _WARM_UP:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def network_latency(
