@@ -274,7 +274,7 @@ def _refuse_pickle(path: Path, where: str) -> None:
     """Refuses what Python's pickle or torch.save wrote, whatever its name says."""
     with path.open("rb") as stream:
         head = stream.read(4)
-        stream.seek(-1, os.SEEK_END)
+        stream.seek(max(stream.seek(0, os.SEEK_END) - 1, 0))
         last = stream.read(1)
     pickled = head[:1] == b"\x80" and head[1:2] <= b"\x05" and last == b"."
     if pickled or head == b"PK\x03\x04" or path.suffix in PICKLES[1:]:

@@ -104,8 +104,8 @@ def newcombe_interval(
 ) -> tuple[float, float]:
     """Returns the interval of the difference of two independent shares, a minus b.
 
-    Method 10 of Newcombe 1998 (https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873), from
-    the Wilson intervals of both.
+    Method 10 of Newcombe, "Interval estimation for the difference between independent proportions"
+    (Statistics in Medicine 17, 1998), from the Wilson intervals of both.
 
     Raises:
         DataError: If a group is empty, or has more hits than faces.
