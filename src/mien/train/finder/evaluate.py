@@ -18,6 +18,8 @@ from mien.train.finder.scoring import alarms_at, match, recall_at, threshold_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from mien.faces import Detections, FaceDetector
     from mien.train.finder.pool import Pool, Source
     from mien.train.finder.scoring import Match
@@ -129,14 +131,24 @@ def compare_composed(
     return table
 
 
-def landmark_errors(detector: FaceDetector, sources: Sequence[Source]) -> Any:
+def landmark_errors(
+    detector: FaceDetector, sources: Sequence[Source], *, largest: bool = False
+) -> NDArray[np.float64]:
     """Returns (F,): by face that was found, the mean distance of its five points from the labels.
 
     In shares of the labelled distance between the eyes.
+
+    Args:
+        detector: The one to measure.
+        sources: Pictures with labelled points.
+        largest: Only the largest labelled face of each picture: of a portrait, the sitter's.
     """
     errors = []
     for source in sources:
         known = source.is_face & ~np.isnan(source.points).any(axis=(1, 2))
+        if largest and known.any():
+            areas = np.where(known, (source.boxes[:, 2:] - source.boxes[:, :2]).prod(axis=1), -1.0)
+            known &= np.arange(len(known)) == areas.argmax()
         found = detector.detect(np.asarray(source.levels[0]))
         if found.landmarks is None:
             continue
