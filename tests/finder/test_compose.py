@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from mien.train.finder.warp import Warp, fill_wedges, make_levels
 
-pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 from mien.train.finder.canvas import Canvas
 from mien.train.finder.compose import compose
-from mien.train.finder.pool import Pool, Source
+from mien.train.finder.labels import FACE, Labels
+from mien.train.finder.pasting import Pasting
+from mien.train.finder.pool import Pool, Source, load_crops
 
 SQUARE = (255, 0, 0)
 
@@ -131,3 +137,36 @@ def test_black_wedges_take_the_colour_beside_them() -> None:
     hole = np.full((40, 40, 3), 120, np.uint8)
     hole[15:25, 15:25] = 0
     assert np.array_equal(fill_wedges(hole), hole), "black inside a picture stays"
+
+
+def test_a_view_without_pastes_shows_no_crop_and_one_with_them_does() -> None:
+    pool = _pool()
+    seen = {}
+    for chance in (0.0, 1.0):
+        views = [compose(pool, 160, (9, n), pasting=Pasting(chance, 1.0, 1.0)) for n in range(20)]
+        seen[chance] = sum(int(view.is_face.sum()) for view in views)
+    assert seen[1.0] > seen[0.0] + 10
+
+
+def test_crops_that_no_teacher_saw_get_the_median_box(tmp_path: Path) -> None:
+    pictures = []
+    for value in (10, 20, 30):
+        file = io.BytesIO()
+        Image.new("L", (48, 48), value).save(file, "PNG")
+        pictures.append({"bytes": file.getvalue(), "path": f"{value}.png"})
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": pictures}), path)
+    boxes = np.array([[8, 6, 40, 46], [10, 8, 38, 44]], np.float32)
+    seen = Labels(
+        ("10.png", "20.png", "30.png"), np.array([0, 2]), boxes, np.zeros((2, 5, 2), np.float32),
+        np.ones((2, 2), np.float32), np.full(2, FACE, np.int8),
+    )  # fmt: skip
+    assert len(load_crops(path, seen)) == 2
+    crops = load_crops(path, seen, unseen=True)
+    assert [crop.boxes[0].tolist() for crop in crops] == [
+        [8, 6, 40, 46],
+        [9, 7, 39, 45],
+        [10, 8, 38, 44],
+    ]
+    assert np.isnan(crops[1].points).all()
+    assert crops[1].is_face.all()

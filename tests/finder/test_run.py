@@ -122,9 +122,11 @@ def test_impossible_recipes_are_refused(values: dict[str, object], message: str)
         make_finder_config(values)
 
 
-@pytest.mark.parametrize("name", ["finder.yaml", "continue.yaml"])
-def test_recipes_of_the_bundled_detector_are_valid(name: str) -> None:
-    path = REPOSITORY / "recipes" / "finder" / name
+RECIPES = sorted((REPOSITORY / "recipes" / "finder").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
+def test_recipes_of_the_bundled_detector_are_valid(path: Path) -> None:
     assert load_finder_recipe(path, seed=3).seed == 3
     assert set(read_yaml(path)) <= set(FinderConfig.__dataclass_fields__)
 

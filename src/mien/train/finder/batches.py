@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mien.train.finder.compose import compose
+from mien.train.finder.pasting import Pasting
 from mien.train.finder.targets import Faces
 
 if TYPE_CHECKING:
@@ -45,14 +46,10 @@ class Steps(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         config = self.config
         seeds = ((config.seed, step, index) for index in range(config.batch_size))
-        return collate(
-            [
-                compose(
-                    self.pool, config.size, seed, animals=config.animals, drawings=config.drawings
-                )
-                for seed in seeds
-            ]
-        )
+        pasting = Pasting(config.pastes, config.crops, config.squares)
+        shares = {"animals": config.animals, "drawings": config.drawings}
+        views = [compose(self.pool, config.size, s, pasting=pasting, **shares) for s in seeds]
+        return collate(views)
 
 
 def batches(pool: Pool, config: FinderConfig, start: int) -> Iterator[tuple[torch.Tensor, Faces]]:

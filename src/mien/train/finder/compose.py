@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.train.finder.canvas import Canvas
-from mien.train.finder.pasting import distract, paste_face
+from mien.train.finder.pasting import USUAL, distract, paste_face
 from mien.train.finder.spoil import spoil
 from mien.train.finder.warp import Warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.train.finder.pasting import Pasting
     from mien.train.finder.pool import Pool, Source
 
 #: How many tiles a side, and how often.
@@ -131,6 +132,7 @@ def compose(
     *,
     animals: float = 1.0,
     drawings: float = 0.15,
+    pasting: Pasting = USUAL,
 ) -> View:
     """Makes one view.
 
@@ -140,13 +142,14 @@ def compose(
         seed: Decides everything about it.
         animals: Factor on how often a tile shows animals.
         drawings: Chance of words, shapes and bars drawn over it.
+        pasting: How faces are pasted over it.
     """
     rng = np.random.default_rng(seed)
     canvas = Canvas(size, rng)
     _mosaic(canvas, pool, size, animals)
-    if rng.random() < 0.45:
+    if rng.random() < pasting.chance:
         for _ in range(rng.integers(1, 5)):
-            paste_face(canvas, pool, size)
+            paste_face(canvas, pool, size, pasting)
     if rng.random() < drawings:
         for _ in range(rng.integers(1, 6)):
             distract(canvas, size)

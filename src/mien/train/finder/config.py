@@ -41,6 +41,12 @@ class FinderConfig:
     point_weight: float = option(4.0, "Weight of the landmark loss beside the score loss.")
     animals: float = option(1.0, "Factor on how often a tile of a view shows animals.")
     drawings: float = option(0.15, "Chance of words and shapes drawn over a view.")
+    pastes: float = option(0.45, "Chance that faces are pasted over a view.")
+    crops: float = option(0.6, "Share of FER+ faces among pasted ones; the rest from portraits.")
+    squares: float = option(0.33, "Share of pasted faces with the hard edges of their square.")
+    unseen: bool = option(
+        default=False, help_text="Paste FER+ faces too that the teacher did not see."
+    )
     clip: float = option(10.0, "Largest norm of a step's gradient.")
     log_every: int = option(200, "Steps between rows of metrics.csv and checkpoints.")
     workers: int = option(2, "Processes that compose views; 0: the training's own.")
@@ -69,7 +75,8 @@ _RANGES: dict[str, tuple[float, float]] = {
         ("weight_decay", "warmup_steps", "animals", "box_weight", "point_weight", "workers",
          "limit", "threads", "seed"), (0, math.inf),
     ),
-    "ema_decay": (0, 0.999999), "drawings": (0, 1), "final_lr": (0, 1), "size": (64, 960),
+    "ema_decay": (0, 0.999999), "size": (64, 960),
+    **dict.fromkeys(("drawings", "final_lr", "pastes", "crops", "squares"), (0, 1)),
 }  # fmt: skip
 
 

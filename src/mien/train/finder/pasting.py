@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +16,44 @@ if TYPE_CHECKING:
     from mien.train.finder.pool import Pool, Source
 
 
-def _mask(size: int, rng: np.random.Generator) -> Image.Image:
+@dataclass(frozen=True)
+class Pasting:
+    """How faces are pasted.
+
+    Args:
+        chance: How often a view gets any.
+        crops: Share of ready crops among them; the rest are heads of portraits.
+        squares: Share with the hard edges of their square; the rest end softly.
+    """
+
+    chance: float = 0.45
+    crops: float = 0.6
+    squares: float = 0.33
+
+
+USUAL = Pasting()
+
+
+def _mask(size: int, rng: np.random.Generator, squares: float) -> Image.Image:
     """Returns a mask: a square, a square with soft edges, or a soft ellipse."""
-    kind = rng.integers(3)
-    if kind == 0:
+    if rng.random() < squares:
         return Image.new("L", (size, size), 255)
     mask = Image.new("L", (64, 64))
     pen = ImageDraw.Draw(mask)
-    pen.rectangle((4, 4, 59, 59), fill=255) if kind == 1 else pen.ellipse((3, 1, 60, 62), fill=255)
+    if rng.random() < 0.5:
+        pen.rectangle((4, 4, 59, 59), fill=255)
+    else:
+        pen.ellipse((3, 1, 60, 62), fill=255)
     soft = mask.filter(ImageFilter.BoxBlur(3))
     return soft.resize((size, size), Image.Resampling.BILINEAR)
 
 
-def _cut_out(pool: Pool, rng: np.random.Generator) -> tuple[Source, tuple[float, ...]] | None:
+def _cut_out(
+    pool: Pool, rng: np.random.Generator, crops: float
+) -> tuple[Source, tuple[float, ...]] | None:
     """Chooses a face to paste: a ready crop, or the head of a portrait; and the square to cut."""
     portraits = pool.scenes.get("portraits", [])
-    if pool.crops and (not portraits or rng.random() < 0.6):
+    if pool.crops and (not portraits or rng.random() < crops):
         source = pool.crops[rng.integers(len(pool.crops))]
         return source, (0.0, 0.0, float(source.levels[0].width), float(source.levels[0].height))
     if not portraits:
@@ -45,10 +68,10 @@ def _cut_out(pool: Pool, rng: np.random.Generator) -> tuple[Source, tuple[float,
     return source, (x - reach, y - reach, x + reach, y + reach)
 
 
-def paste_face(canvas: Canvas, pool: Pool, size: int) -> None:
+def paste_face(canvas: Canvas, pool: Pool, size: int, pasting: Pasting) -> None:
     """Pastes one face where it hides no other."""
     rng = canvas.rng
-    chosen = _cut_out(pool, rng)
+    chosen = _cut_out(pool, rng, pasting.crops)
     if chosen is None:
         return
     source, (x1, y1, x2, y2) = chosen
@@ -67,7 +90,7 @@ def paste_face(canvas: Canvas, pool: Pool, size: int) -> None:
     patch = warp.picture(source.levels, (side, side), fill)
     if rng.random() < 0.5:
         patch = Image.blend(patch, Image.new("RGB", patch.size, fill), rng.uniform(0, 0.2))
-    canvas.picture.paste(patch, (x, y), _mask(side, rng))
+    canvas.picture.paste(patch, (x, y), _mask(side, rng, pasting.squares))
     inside = max(frame[0], 0), max(frame[1], 0), min(frame[2], size), min(frame[3], size)
     boxes = warp.boxes(source.boxes) + np.tile([x, y], 2)
     canvas.add(boxes, warp.landmarks(source.points) + np.array([x, y]), source.is_face, inside)

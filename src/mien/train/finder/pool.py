@@ -89,10 +89,37 @@ def load_scenes(
         return list(threads.map(lambda i: _source(pictures[i], labels, i, wedges=wedges), wanted))
 
 
-def load_crops(path: Path, labels: Labels, limit: int = 0) -> list[Source]:
-    """Decodes ready-cropped faces that have a label, at most ``limit`` of them."""
+def _boxed(labels: Labels) -> Labels:
+    """Gives ready crops without a label the median box of the others, and no landmarks."""
+    bare = np.setdiff1d(np.arange(len(labels.names)), labels.picture)
+    count = len(bare)
+    box = np.median(labels.boxes, axis=0).astype(np.float32)
+    return Labels(
+        labels.names,
+        np.concatenate([labels.picture, bare]),
+        np.concatenate([labels.boxes, np.tile(box, (count, 1))]),
+        np.concatenate([labels.points, np.full((count, 5, 2), np.nan, np.float32)]),
+        np.concatenate([labels.scores, np.zeros((count, 2), np.float32)]),
+        np.concatenate([labels.kind, np.full(count, FACE, np.int8)]),
+    )
+
+
+def load_crops(path: Path, labels: Labels, limit: int = 0, *, unseen: bool = False) -> list[Source]:
+    """Decodes ready-cropped faces that have a label, at most ``limit`` of them.
+
+    Args:
+        path: Parquet file of the crops, all of one size and framed alike.
+        labels: What the teacher saw in them.
+        limit: At most so many; 0 takes all.
+        unseen: Take those too in which it saw nothing: they are faces all the same, and lie
+            where the others do.
+
+    Raises:
+        DataError: If the file cannot be read, or the labels belong to other pictures.
+    """
     names, pictures = read_scenes(path)
     _check(labels, names, path)
+    labels = _boxed(labels) if unseen and len(labels.boxes) else labels
     found = np.unique(labels.picture)
     found = found[:limit] if limit else found
     return [_source(pictures[i], labels, int(i), wedges=False) for i in found]
@@ -106,6 +133,7 @@ def load_pool(
     corrections: Path | None = None,
     held: bool = False,
     limit: int = 0,
+    unseen: bool = False,
 ) -> Pool:
     """Reads everything that views are composed of.
 
@@ -116,6 +144,7 @@ def load_pool(
         corrections: Labels that were set right by hand, or None.
         held: The held-out tenth of the scenes, or all but that.
         limit: At most so many pictures of each kind, for trials; 0 takes all.
+        unseen: Take ready crops too in which the teacher saw no face.
 
     Raises:
         DataError: If something is missing.
@@ -129,5 +158,6 @@ def load_pool(
         sets[name] = load_scenes(path, known, held=held, wedges=wedges, limit=limit)
     crops: list[Source] = []
     if ferplus is not None:
-        crops = load_crops(ferplus / "train.parquet", load_labels(labels, "ferplus"), limit)
+        known = load_labels(labels, "ferplus")
+        crops = load_crops(ferplus / "train.parquet", known, limit, unseen=unseen)
     return Pool(sets, crops)

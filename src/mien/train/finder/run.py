@@ -113,6 +113,7 @@ def read_pool(config: FinderConfig, *, held: bool) -> Pool:
         corrections=Path(config.corrections) if config.corrections else None,
         held=held,
         limit=config.limit,
+        unseen=config.unseen,
     )
 
 
