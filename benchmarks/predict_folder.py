@@ -1,73 +1,200 @@
-"""How much of the bare stages' throughput predicting a folder keeps.
+"""How much of what the stages allow a folder of photos gets, and whether memory stays flat.
 
-The bare side runs decode, detect and the ONNX session on the same pictures, one picture a task,
-on as many threads as there are cores, with nothing around them. Both sides run in turns in one
-process. Usage: ``python benchmarks/predict_folder.py PHOTO [PHOTO...]``.
+Three sides take turns in one process, over the same photos:
+
+- stages: decode, detect, crop and the network one after the other, on one thread each. Cores over
+  the sum of their times is the bound: nothing waits, nothing is scheduled;
+- bare: the same calls, a photo a task, on as many threads as there are cores;
+- mien: ``predict_many``.
+
+Beside the pictures a second stands the CPU time a picture: on a machine that others use too, it
+says more. ``--reduced off`` decodes every photo whole. Memory is measured in a process of its own.
+
+Usage: ``python benchmarks/predict_folder.py PHOTO [PHOTO...] [--pictures 2000] [-o OUT.json]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import statistics
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mien import EmotionRecognizer
-from mien.backends.onnx import open_session
-from mien.faces import crop_box, get_detector
-from mien.hub import ONNX, read_model_folder
-from mien.images import decode
-from mien.preprocess import to_batch
+from mien import recognizer as recognizer_module
+from mien.atomic import write_text
+from mien.benchmark.machine import describe_machine, machine_line
+from mien.benchmark.spread import Spread
+from mien.faces import DEFAULT_DETECTOR, get_detector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STAGES = ("decode", "detect", "crop", "run")
+#: Pictures after which the memory is read.
+MARKS = (200, 1000, 2000)
 
 
 def main() -> None:
+    given = _arguments()
+    if given.reduced == "off":
+        recognizer_module._least_side = lambda _detector: None
+    if given.memory == "only":
+        print(json.dumps(memory(given.photos, given.pictures)))
+        return
+    machine = describe_machine()
+    turns = [turn(given) for _ in range(given.rounds + 1)][1:]
+    value = {"format": 1, "kind": "folder", "machine": machine, **summary(turns, given)}
+    value["memory_mb"] = {} if given.memory == "off" else memory_apart(given)
+    show(value)
+    if given.output:
+        write_text(given.output, json.dumps(value, indent=2) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path)
-    parser.add_argument("--detector", default=None)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR)
+    parser.add_argument("--pictures", type=int, default=64, help="pictures a turn")
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    pictures = [arguments.photos[i % len(arguments.photos)] for i in range(arguments.pictures)]
-    options = {"detector": arguments.detector} if arguments.detector else {}
-    recognizer = EmotionRecognizer(**options)
-    folder = read_model_folder()
-    detector = get_detector(arguments.detector or recognizer.detector.name)
-    session = open_session(folder.file(ONNX), threads=1)
-    name = session.get_inputs()[0].name
+    parser.add_argument("--reduced", choices=("on", "off"), default="on")
+    parser.add_argument(
+        "--memory", choices=("on", "off", "only"), default="on", help="only: print it as JSON"
+    )
+    parser.add_argument("-o", "--output", type=Path)
+    return parser.parse_args()
 
-    def bare_one(path: Path) -> int:
-        image_rgb = decode(path)
-        boxes = detector.detect(image_rgb).boxes_xyxy
-        if not len(boxes):
-            return 0
-        squares = [crop_box(box, detector.framing) for box in boxes]
-        batch = to_batch(image_rgb, squares, folder.config.preprocessing)
-        return len(session.run(["logits"], {name: batch})[0])
+
+def turn(given: argparse.Namespace) -> dict[str, Any]:
+    """Runs the three sides once; returns pictures a second, CPU ms a picture, stages in ms."""
+    pictures = [given.photos[i % len(given.photos)] for i in range(given.pictures)]
+    detector = get_detector(given.detector, threads=1)
+    alone = EmotionRecognizer(detector=detector, threads=1)
+    mien = EmotionRecognizer(detector=given.detector)
+    stages: dict[str, list[float]] = {name: [] for name in STAGES}
+
+    def serial() -> int:
+        return sum(_one(alone, path, stages) for path in given.photos)
 
     def bare() -> int:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return sum(pool.map(bare_one, pictures))
+            return sum(pool.map(lambda path: _one(alone, path, {}), pictures))
 
-    def mien() -> int:
-        return sum(len(result.faces) for result in recognizer.predict_many(pictures))  # type: ignore[union-attr]
+    def folder() -> int:
+        return sum(len(result.faces) for result in mien.predict_many(pictures))  # type: ignore[union-attr]
 
-    sides = {"bare": (bare, []), "mien": (mien, [])}
-    faces = {side: run() for side, (run, _) in sides.items()}  # warm-up
-    assert faces["bare"] == faces["mien"], faces
-    for _ in range(arguments.rounds):
-        for run, speeds in sides.values():
-            start = time.perf_counter()
-            run()
-            speeds.append(len(pictures) / (time.perf_counter() - start))
-    for side, (_, speeds) in sides.items():
-        print(
-            f"{side}: {statistics.median(speeds):.1f} pictures/s "
-            f"(from {min(speeds):.1f} to {max(speeds):.1f}, {len(speeds)} rounds, "
-            f"{faces[side]} faces in {len(pictures)} pictures)"
-        )
-    print(f"ratio: {statistics.median(sides['mien'][1]) / statistics.median(sides['bare'][1]):.3f}")
+    serial()
+    for values in stages.values():
+        values.clear()
+    _, serial_cpu, _ = _timed(serial)
+    found: dict[str, Any] = {
+        "stages_ms": {name: sum(values) / len(given.photos) for name, values in stages.items()},
+        "stages_cpu_ms": 1e3 * serial_cpu / len(given.photos),
+    }
+    faces = {}
+    for name, side in (("bare", bare), ("mien", folder)):
+        seconds, cpu, faces[name] = _timed(side)
+        found[name] = len(pictures) / seconds
+        found[f"{name}_cpu_ms"] = 1e3 * cpu / len(pictures)
+        found[f"{name}_cores"] = cpu / seconds
+    if faces["bare"] != faces["mien"]:
+        raise SystemExit(f"the sides do not find the same faces: {faces}")
+    return {**found, "faces": faces["mien"]}
+
+
+def _one(recognizer: EmotionRecognizer, path: Path, stages: dict[str, list[float]]) -> int:
+    prepared = recognizer.prepare(path)
+    start = time.perf_counter()
+    crops = prepared.crops
+    if crops is not None and len(crops):
+        recognizer.logits(crops)
+    times = {**prepared.timings_ms, "run": 1e3 * (time.perf_counter() - start)}
+    for name, values in stages.items():
+        values.append(times[name])
+    return 0 if crops is None else len(crops)
+
+
+def _timed(side: Callable[[], int]) -> tuple[float, float, int]:
+    start, cpu = time.perf_counter(), time.process_time()
+    answer = side()
+    return time.perf_counter() - start, time.process_time() - cpu, answer
+
+
+def summary(turns: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
+    """Returns the spreads over the turns."""
+    cores = os.cpu_count() or 1
+    bounds = [1e3 * cores / sum(turn["stages_ms"].values()) for turn in turns]
+
+    def spread(values: list[float]) -> dict[str, float]:
+        return Spread.of(values).to_dict()
+
+    return {
+        "photos": [path.name for path in given.photos],
+        "settings": {
+            "pictures": given.pictures, "rounds": given.rounds, "detector": given.detector,
+            "reduced": given.reduced,
+        },
+        "faces": turns[0]["faces"],
+        "stages_ms": {n: spread([turn["stages_ms"][n] for turn in turns]) for n in STAGES},
+        "bound_per_second": spread(bounds),
+        "bare_per_second": spread([turn["bare"] for turn in turns]),
+        "mien_per_second": spread([turn["mien"] for turn in turns]),
+        "mien_of_bound": spread([a["mien"] / b for a, b in zip(turns, bounds, strict=True)]),
+        "mien_of_bare": spread([turn["mien"] / turn["bare"] for turn in turns]),
+        "busy_cores": spread([turn["mien_cores"] for turn in turns]),
+        "cpu_ms": {
+            "stages": spread([turn["stages_cpu_ms"] for turn in turns]),
+            "bare": spread([turn["bare_cpu_ms"] for turn in turns]),
+            "mien": spread([turn["mien_cpu_ms"] for turn in turns]),
+        },
+    }  # fmt: skip
+
+
+def memory_apart(given: argparse.Namespace) -> dict[str, float]:
+    """Asks a fresh process, which held nothing else before."""
+    command = [sys.executable, __file__, *map(str, given.photos), "--memory", "only"]
+    command += ["--pictures", str(max(MARKS)), "--reduced", given.reduced]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    held: dict[str, float] = json.loads(done.stdout)
+    return held
+
+
+def memory(photos: list[Path], count: int) -> dict[str, float]:
+    """Returns the memory held after 200, 1,000 and 2,000 pictures, in 10^6 bytes (Linux)."""
+    recognizer = EmotionRecognizer()
+    held = {}
+    pictures = (photos[i % len(photos)] for i in range(count))
+    for number, _ in enumerate(recognizer.predict_many(pictures), start=1):
+        if number in MARKS:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            held[str(number)] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return held
+
+
+def show(value: dict[str, Any]) -> None:
+    def text(entry: dict[str, float], digits: int = 1) -> str:
+        median, low, high = (f"{entry[name]:.{digits}f}" for name in ("median", "low", "high"))
+        return f"{median} ({low} to {high})"
+
+    print("stages, ms a picture: " + ", ".join(
+        f"{name} {text(entry)}" for name, entry in value["stages_ms"].items()))  # fmt: skip
+    for name in ("bound", "bare", "mien"):
+        print(f"{name}: {text(value[f'{name}_per_second'])} pictures/s")
+    print(f"mien of the bound: {text(value['mien_of_bound'], 3)}")
+    print(f"mien of bare: {text(value['mien_of_bare'], 3)}")
+    print(f"cores busy: {text(value['busy_cores'], 2)} of {value['machine']['cores']}")
+    print("CPU, ms a picture: " + ", ".join(
+        f"{name} {text(entry)}" for name, entry in value["cpu_ms"].items()))  # fmt: skip
+    print("memory, MB: " + ", ".join(
+        f"{held:.0f} after {count}" for count, held in value["memory_mb"].items()))  # fmt: skip
+    print(f"{value['faces']} faces in {value['settings']['pictures']} pictures; medians of "
+          f"{value['settings']['rounds']} turns, quartiles in brackets")  # fmt: skip
+    print(machine_line(value["machine"]))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.backends import open_backend
 from mien.card import model_card
 from mien.errors import ConfigError, ModelError
-from mien.hub import DEFAULT_MODEL, ModelConfig, bundled_models, read_model_folder, write_config
+from mien.hub import (
+    ASSETS,
+    DEFAULT_MODEL,
+    ModelConfig,
+    bundled_models,
+    read_model_folder,
+    write_config,
+)
 from mien.labels import HES3
 from mien.preprocess import Preprocessing
 
@@ -92,6 +100,56 @@ def test_foreign_onnx_is_refused(copy: Path, content: bytes) -> None:
     _change(copy, files={})
     with pytest.raises(ModelError, match="cannot be opened"):
         open_backend(read_model_folder(copy))
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.3, 0.9, 0.999])
+def test_truncated_onnx_is_refused_without_a_digest_too(copy: Path, share: float) -> None:
+    path = copy / "model.onnx"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelError, match="sha256"):
+        open_backend(read_model_folder(copy))
+    _change(copy, files={})
+    with pytest.raises(ModelError, match=r"cannot be opened.*Fetch or export it again"):
+        open_backend(read_model_folder(copy))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
+        (b"<!doctype html><title>404</title>", "is HTML or XML text"),
+        (b"PK\x03\x04 and so on", "is a ZIP archive"),
+        (b"", "starts with nothing"),
+    ],
+)
+def test_file_that_is_plainly_no_network_is_named(copy: Path, content: bytes, words: str) -> None:
+    (copy / "model.onnx").write_bytes(content)
+    _change(copy, files={})
+    with pytest.raises(ModelError, match=words):
+        open_backend(read_model_folder(copy))
+
+
+def test_network_made_elsewhere_is_sent_to_adopt(copy: Path) -> None:
+    shutil.copyfile(ASSETS / "finder" / "finder.onnx", copy / "model.onnx")
+    _change(copy, files={})
+    with pytest.raises(ModelError, match=r"'logits'.*mien adopt"):
+        open_backend(read_model_folder(copy))
+
+
+def test_weights_that_give_no_numbers_are_refused(copy: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = copy / "model.onnx"
+    model = onnx.load(path)
+    weights = next(item for item in model.graph.initializer if len(item.dims) == 4)
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[0] = np.nan
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(model, path)
+    _change(copy, files={})
+    backend = open_backend(read_model_folder(copy))
+    with pytest.raises(ModelError, match="no numbers"):
+        backend.run(np.ones((2, 1, 48, 48), np.float32))
 
 
 def test_missing_weights_are_named(copy: Path) -> None:

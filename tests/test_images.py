@@ -25,7 +25,7 @@ import mien._image_guard
 import mien._image_source
 import mien.images
 from mien.errors import ConfigError, InputError
-from mien.images import ImageLimits, decode, encode, list_images, save_image
+from mien.images import ImageLimits, decode, encode, list_images, open_image, save_image
 
 RNG = np.random.default_rng(0)
 SCENE = np.asarray(Image.fromarray(RNG.integers(0, 256, (4, 6, 3), np.uint8)).resize((30, 20)))
@@ -653,3 +653,74 @@ def test_list_images_refuses_what_is_not_there(tmp_path: Path) -> None:
 def test_decode_reads_real_photos(shared: Path) -> None:
     shapes = [decode(path).shape for path in list_images(shared / "data" / "media")]
     assert shapes == [(1080, 1920, 3), (667, 1000, 3), (562, 572, 3)]
+
+
+def _checks(width: int, height: int) -> np.ndarray:
+    """A coarse pattern, the same at any size: red to the right, green downwards, a blue corner."""
+    across = np.linspace(0, 255, width)[None, :, None] * np.array([1, 0, 0])
+    down = np.linspace(0, 255, height)[:, None, None] * np.array([0, 1, 0])
+    image_rgb = (across + down).astype(np.uint8)
+    image_rgb[: height // 4, : width // 4, 2] = 255
+    return image_rgb
+
+
+@pytest.mark.parametrize(("least", "size"), [(300, (600, 400)), (200, (300, 200)), (401, None)])
+def test_open_image_reduces_a_large_jpeg(least: int, size: tuple[int, int] | None) -> None:
+    data = encode(_checks(1200, 800), suffix=".jpg")
+    opened = open_image(data, least_side=least)
+    assert (opened.width, opened.height) == (1200, 800)
+    if size is None:
+        assert opened.again is None
+        assert (opened.image_rgb == decode(data)).all()
+        return
+    assert opened.image_rgb.shape == (size[1], size[0], 3)
+    assert opened.factors == (1200 / size[0], 800 / size[1])
+    small = Image.fromarray(decode(data)).resize(size, Image.Resampling.BOX)
+    difference = np.abs(opened.image_rgb.astype(int) - np.asarray(small).astype(int))
+    assert difference.mean() < 1.0
+    assert (opened.whole() == decode(data)).all()
+    assert opened.factors == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_open_image_turns_a_reduced_jpeg_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(_checks(1200, 800)).save(buffer, "JPEG", quality=95, exif=exif)
+    opened = open_image(buffer.getvalue(), least_side=200)
+    whole = decode(buffer.getvalue())
+    assert (opened.height, opened.width) == whole.shape[:2]
+    assert opened.factors == (4.0, 4.0)
+    small = np.asarray(Image.fromarray(whole).resize(opened.image_rgb.shape[1::-1]))
+    assert np.abs(opened.image_rgb.astype(int) - small.astype(int)).mean() < 2.0
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tif"])
+def test_open_image_leaves_other_formats_whole(suffix: str) -> None:
+    data = encode(_checks(240, 160), suffix=suffix)
+    opened = open_image(data, least_side=10)
+    assert opened.again is None
+    assert (opened.image_rgb == decode(data)).all()
+
+
+def test_open_image_refuses_what_decode_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encode(_checks(1200, 800), suffix=".jpg")[:-4000])
+    small = ImageLimits(max_pixels=1200 * 800 - 1)
+    for source, limits in ((path, ImageLimits()), (encode(_checks(1200, 800)), small)):
+        with pytest.raises(InputError) as expected:
+            decode(source, limits=limits)
+        with pytest.raises(InputError) as found:
+            open_image(source, limits=limits, least_side=100)
+        assert str(found.value) == str(expected.value)
+    data = encode(_checks(1200, 800), suffix=".jpg")
+    with pytest.raises(InputError, match="the limit is"):
+        open_image(data, limits=small, least_side=100)
+
+
+def test_open_image_reads_a_stream_once() -> None:
+    data = encode(_checks(1200, 800), suffix=".jpg")
+    opened = open_image(io.BytesIO(data), least_side=100)
+    assert opened.image_rgb.shape == (100, 150, 3)
+    assert (opened.whole() == decode(data)).all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 
 import mien
+import mien.recognizer as recognizer_module
 from mien import ConfigError, EmotionRecognizer, ErrorResult, ImageResult, InputError
 from mien.cli.sources import SAMPLE
 from mien.faces import Detections, Framing
-from mien.images import decode
+from mien.images import decode, encode
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +193,69 @@ def test_engines_agree_from_the_same_files(shared: Path) -> None:
     part = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").split("valid")
     faces = [part.images.read(index) for index in range(0, 320, 5)]
     assert np.abs(onnx.predict_faces(faces) - torch.predict_faces(faces)).max() < 1e-4
+
+
+def _large_photo(side: int) -> bytes:
+    photo = Image.open(SAMPLE).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    return encode(np.asarray(photo), suffix=".jpg")
+
+
+def test_large_photo_reads_like_the_same_pixels_whole(
+    recognizer: EmotionRecognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = _large_photo(2700)
+    quick = recognizer.predict(data)
+    monkeypatch.setattr(recognizer_module, "_least_side", lambda _detector: None)
+    whole = recognizer.predict(data)
+    assert (quick.width, quick.height) == (whole.width, whole.height) == (2700, 2700)
+    assert len(quick.faces) == len(whole.faces) == 1
+    a, b = quick.faces[0], whole.faces[0]
+    assert a.box_xyxy == pytest.approx(b.box_xyxy, abs=0.02 * 2700)
+    assert a.landmarks is not None
+    assert b.landmarks is not None
+    assert np.abs(np.subtract(a.landmarks, b.landmarks)).max() < 0.02 * 2700
+    assert list(a.probs.values()) == pytest.approx(list(b.probs.values()), abs=0.02)
+
+
+def test_kept_picture_is_whole_and_the_answer_the_same(recognizer: EmotionRecognizer) -> None:
+    data = _large_photo(2700)
+    ((result, image_rgb),) = recognizer.stream([data], keep_images=True)
+    assert image_rgb is not None
+    assert image_rgb.shape == (2700, 2700, 3)
+    assert result.faces == recognizer.predict(data).faces  # type: ignore[union-attr]
+
+
+class Middle:
+    """Finds one face of a given share of the picture in its middle; says at what side it looks."""
+
+    name = "middle"
+    framing = Framing()
+
+    def __init__(self, share: float) -> None:
+        self.share, self.seen, self.config = share, [], types.SimpleNamespace(max_side=100)
+
+    def detect(
+        self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
+    ) -> Detections:
+        self.seen.append((image_rgb.shape[:2], min_face))
+        side = image_rgb.shape[0]
+        low, high = side * (0.5 - self.share / 2), side * (0.5 + self.share / 2)
+        return Detections([[low, low, high, high]], [0.9])
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.5, False), (0.1, True)])
+def test_small_face_is_cut_from_the_whole_picture(share: float, whole: bool) -> None:
+    # 800 pixels shrink to 200, where half is 100 pixels, and a tenth only 20: too few for 48.
+    detector = Middle(share)
+    recognizer = EmotionRecognizer(detector=detector, min_face=40)
+    data = encode(np.asarray(Image.open(SAMPLE).resize((800, 800))), suffix=".jpg")
+    crops = recognizer.prepare(data).crops
+    assert detector.seen == [((200, 200), 10.0)]
+    face = recognizer.predict(data).faces[0]
+    assert face.box_xyxy == pytest.approx([400 - 400 * share] * 2 + [400 + 400 * share] * 2)
+    full = EmotionRecognizer(detector=Middle(share)).prepare(decode(data)).crops
+    assert crops is not None
+    assert full is not None
+    assert crops.shape == full.shape
+    assert (crops == full).all() == whole
+    assert np.abs(crops.astype(int) - full.astype(int)).mean() < 3

@@ -73,6 +73,11 @@ def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray
     return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
 
 
+def is_on_its_side(image: Image.Image) -> bool:
+    """Returns whether turning a picture upright swaps its width and height."""
+    return _orientation(image) in {5, 6, 7, 8}
+
+
 def _orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, 1 (upright) where there is none that can be read."""
     try:

@@ -12,6 +12,7 @@ Writing and listing (:func:`encode`, :func:`save_image`, :func:`list_images`) ar
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ from PIL import Image
 
 from mien._image_files import IMAGE_SUFFIXES, encode, list_images, save_image
 from mien._image_guard import refusals, silent_pillow
-from mien._image_pixels import array_to_rgb, pil_to_rgb
+from mien._image_pixels import array_to_rgb, is_on_its_side, pil_to_rgb
+from mien._image_reduced import OpenedImage, shrink
 from mien._image_source import ImageLimits, describe, read_bytes
 from mien.errors import ConfigError
 
@@ -32,9 +34,11 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "ImageLimits",
     "ImageSource",
+    "OpenedImage",
     "decode",
     "encode",
     "list_images",
+    "open_image",
     "save_image",
 ]
 
@@ -94,5 +98,52 @@ def decode(
         with refusals(name), silent_pillow():
             return pil_to_rgb(source, name=name, limits=limits)
     data, name = read_bytes(source, limits=limits)
+    return _decode_file(data, name, limits)
+
+
+def open_image(
+    source: ImageSource,
+    *,
+    least_side: int | None = None,
+    limits: ImageLimits = _DEFAULT_LIMITS,
+    bgr: bool = False,
+) -> OpenedImage:
+    """Reads a picture as :func:`decode` does, a large JPEG file at a reduced size.
+
+    Decoding a photo of 12 million pixels at half its size takes about a third of the time.
+
+    Args:
+        source: As for :func:`decode`.
+        least_side: The shorter side may shrink to this, in pixels; None: nothing is reduced.
+        limits: As for :func:`decode`; they are held against the whole picture.
+        bgr: As for :func:`decode`.
+
+    Returns:
+        The picture with the size of the whole, which it decodes when asked for.
+
+    Raises:
+        InputError: See :func:`decode`.
+        ConfigError: See :func:`decode`.
+
+    >>> open_image(encode(np.zeros((80, 120, 3), np.uint8), suffix=".jpg"), least_side=40).factors
+    (2.0, 2.0)
+    """
+    if least_side is None or isinstance(source, (np.ndarray, Image.Image)):
+        image_rgb = decode(source, limits=limits, bgr=bgr)
+        return OpenedImage(image_rgb, image_rgb.shape[1], image_rgb.shape[0])
+    data, name = read_bytes(source, limits=limits)
+    with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
+        limits.check_size(im.width, im.height, name)
+        width, height = im.size
+        reduced = shrink(im, least_side)
+        image_rgb = pil_to_rgb(im, name=name, limits=limits)
+        if not reduced:
+            return OpenedImage(image_rgb, image_rgb.shape[1], image_rgb.shape[0])
+        if is_on_its_side(im):
+            width, height = height, width
+    return OpenedImage(image_rgb, width, height, partial(_decode_file, data, name, limits))
+
+
+def _decode_file(data: bytes, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
     with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
         return pil_to_rgb(im, name=name, limits=limits)

@@ -15,9 +15,10 @@ import numpy as np
 
 from mien.backends import Backend, open_backend
 from mien.errors import ConfigError, InputError, MienError
-from mien.faces import DEFAULT_DETECTOR, FaceDetector, crop_box, get_detector
+from mien.faces import DEFAULT_DETECTOR, Detections, FaceDetector, crop_box, get_detector
+from mien.faces.registry import MIN_FACE
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
-from mien.images import ImageLimits, decode
+from mien.images import ImageLimits, decode, open_image
 from mien.labels import LabelSchema, get_schema, map_probs
 from mien.metrics import softmax
 from mien.preprocess import crop_faces, normalize
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.faces import Detections
-    from mien.images import ImageSource
+    from mien.images import ImageSource, OpenedImage
 
 #: Pictures that wait for a batch to fill, at most: bounds memory and delay of a long stream.
 _MAX_WAITING = 32
@@ -125,6 +125,7 @@ class EmotionRecognizer:
         # An impossible mapping is refused here, not at the first face.
         map_probs(np.full((1, len(self.config.schema)), 1.0), self.config.schema, self.schema)
         self.detector = get_detector(detector) if isinstance(detector, str) else detector
+        self._detector_name = detector if isinstance(detector, str) else None
         self.backend: Backend = open_backend(folder, backend, threads=threads)
         self.batch_size = batch_size
         self._search = _wishes(min_face, max_faces)
@@ -227,6 +228,7 @@ class EmotionRecognizer:
             ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
         """
         threads = workers or os.cpu_count() or 1
+        side = self._beside(threads)
         waiting: list[PreparedImage] = []
         with ThreadPoolExecutor(max_workers=threads) as pool:
             futures: deque[Future[PreparedImage]] = deque()
@@ -235,7 +237,7 @@ class EmotionRecognizer:
             def fill() -> None:
                 for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
                     futures.append(
-                        pool.submit(self.prepare, source, bgr=bgr, keep_image=keep_images)
+                        pool.submit(side.prepare, source, bgr=bgr, keep_image=keep_images)
                     )
 
             try:
@@ -316,7 +318,8 @@ class EmotionRecognizer:
         (3, True)
         """
         other = copy.copy(self)
-        other.detector = detector or self.detector
+        if detector is not None:
+            other.detector, other._detector_name = detector, None
         other.schema = schema or self.schema
         other._search = _wishes(min_face, max_faces)
         return other
@@ -337,30 +340,69 @@ class EmotionRecognizer:
         prepared = PreparedImage(_describe(source))
         clock = _Clock(prepared.timings_ms)
         try:
-            image_rgb = decode(
-                source, limits=self.limits, bgr=bgr and isinstance(source, np.ndarray)
+            picture = open_image(
+                source,
+                least_side=_least_side(self.detector),
+                limits=self.limits,
+                bgr=bgr and isinstance(source, np.ndarray),
             )
             clock.lap("decode")
-            detections = self.detector.detect(image_rgb, **self._search)
+            detections = self._find(picture)
             clock.lap("detect")
-            boxes = [
-                crop_box(box, self.detector.framing, margin=self.config.crop_margin)
-                for box in detections.boxes_xyxy
-            ]
-            prepared.crops = crop_faces(
-                image_rgb,
-                np.reshape(boxes, (-1, 4)),
-                self.config.preprocessing,
-                landmarks=detections.landmarks,
-            )
+            prepared.crops = self._crop(picture, detections)
             clock.lap("crop")
+            if keep_image:
+                prepared.image_rgb = picture.whole()
         except InputError as error:
             prepared.error = error
             return prepared
-        prepared.size = (image_rgb.shape[1], image_rgb.shape[0])
+        prepared.size = (picture.width, picture.height)
         prepared.detections = detections
-        prepared.image_rgb = image_rgb if keep_image else None
         return prepared
+
+    def _find(self, picture: OpenedImage) -> Detections:
+        """Returns the faces in pixels of the whole picture, however large it was decoded."""
+        if picture.again is None:
+            return self.detector.detect(picture.image_rgb, **self._search)
+        across, down = picture.factors
+        wishes = {"min_face": float(MIN_FACE), **self._search}
+        wishes["min_face"] /= max(across, down)
+        found = self.detector.detect(picture.image_rgb, **wishes)
+        factor = np.array([across, down], np.float32)
+        return Detections(
+            found.boxes_xyxy * np.tile(factor, 2),
+            found.scores,
+            None if found.landmarks is None else found.landmarks * factor,
+        )
+
+    def _crop(self, picture: OpenedImage, detections: Detections) -> NDArray[np.uint8]:
+        """Cuts the faces out; from the whole picture where one is small in a reduced one."""
+        p, landmarks = self.config.preprocessing, detections.landmarks
+        squares = crop_box(
+            detections.boxes_xyxy, self.detector.framing, margin=self.config.crop_margin
+        )
+        factor = np.array(picture.factors)
+        sides = (squares[:, 2:] - squares[:, :2]) / factor
+        if picture.again is not None and sides.min(initial=p.size) < p.size:
+            # Enlarging a face that the file holds in more detail would cost accuracy.
+            image_rgb, factor = picture.whole(), np.ones(2)
+        else:
+            image_rgb = picture.image_rgb
+        marks = None if landmarks is None else landmarks / factor
+        return crop_faces(image_rgb, squares / np.tile(factor, 2), p, landmarks=marks)
+
+    def _beside(self, workers: int) -> EmotionRecognizer:
+        """Returns a recognizer whose detector keeps to one thread where several work side by side.
+
+        Workers that each wake all cores for one picture wait for each other and burn their time.
+        """
+        if workers == 1 or self._detector_name is None:
+            return self
+        return self.variant(
+            detector=get_detector(self._detector_name, threads=1),
+            schema=self.schema,
+            **self._search,
+        )
 
     def _answer(self, waiting: list[PreparedImage]) -> Iterator[Prediction]:
         results = iter(self._classify([item for item in waiting if item.error is None]))
@@ -410,6 +452,16 @@ class EmotionRecognizer:
             detector=self.detector.name,
             timings_ms=item.timings_ms,
         )
+
+
+def _least_side(detector: FaceDetector) -> int | None:
+    """Returns how small a large photo may be decoded for a detector; None: not at all.
+
+    That is twice the side at which mien's own detector looks, so that what it sees, and what
+    ``mien:fine`` sees, holds every pixel that it would else; nothing is known of other detectors.
+    """
+    side = getattr(getattr(detector, "config", None), "max_side", None)
+    return 2 * side if isinstance(side, int) else None
 
 
 class _Clock:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien._image_guard import guess_content
 from mien.backends import Outputs
 from mien.errors import MissingExtraError, ModelError
 
@@ -47,7 +48,21 @@ def open_session(path: Path, *, threads: int = 0) -> Any:
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         first = (str(error).splitlines() or ["no reason given"])[0]
-        raise ModelError(f"{path} cannot be opened by ONNX Runtime: {first[:300]}") from error
+        raise ModelError(
+            f"{path} cannot be opened by ONNX Runtime: {_look(path)}{first[:300].rstrip('.')}. "
+            "Fetch or export it again."
+        ) from error
+
+
+def _look(path: Path) -> str:
+    """Says what a file is where it is plainly no network: text, a page, a Git LFS pointer."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError:
+        return ""
+    kind = guess_content(head)
+    return "" if head and kind.startswith("starts with") else f"it {kind}. "
 
 
 class _OpenVinoPort:
@@ -129,6 +144,7 @@ class OnnxBackend:
     name = "onnx"
 
     def __init__(self, path: Path, config: ModelConfig, *, threads: int = 0) -> None:
+        self._path = path
         self._session = open_session(path, threads=threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._input = inputs[0].name
@@ -141,7 +157,8 @@ class OnnxBackend:
         if len(inputs) != 1 or "logits" not in self._outputs:
             raise ModelError(
                 f"{path} must have one input and an output 'logits'; it has inputs "
-                f"{[item.name for item in inputs]} and outputs {self._outputs}."
+                f"{[item.name for item in inputs]} and outputs {self._outputs}. A classifier "
+                f"trained elsewhere becomes a model folder with mien adopt {path.name} -o FOLDER."
             )
         if str(config.files.get(path.name, {}).get("format", "")).startswith("int8"):
             _notice_int8(path)
@@ -165,7 +182,7 @@ class OnnxBackend:
         """Runs float32 (N, C, S, S).
 
         Raises:
-            ModelError: If ONNX Runtime refuses the batch.
+            ModelError: If ONNX Runtime refuses the batch, or a logit is not finite.
         """
         wanted = ["logits"]
         if features and "features" in self._outputs:
@@ -175,7 +192,13 @@ class OnnxBackend:
         except Exception as error:
             first = (str(error).splitlines() or ["no reason given"])[0]
             raise ModelError(f"the network failed on a batch {batch.shape}: {first}") from error
+        logits = np.asarray(results[0], dtype=np.float32)
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"{self._path} answers with values that are no numbers: its weights are damaged. "
+                "Fetch or export it again."
+            )
         return Outputs(
-            np.asarray(results[0], dtype=np.float32),
+            logits,
             np.asarray(results[1], dtype=np.float32) if len(results) > 1 else None,
         )

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.benchmark import BenchmarkConfig, BenchmarkReport, Spread, measuring, run_benchmark
+from mien.benchmark import machine as machine_module
+from mien.benchmark.processes import first_answer, peak_bytes, run_fresh
+from mien.benchmark.report import write_report
+from mien.cli import main
+from mien.cli.sources import SAMPLE
+from mien.errors import ConfigError, InputError, ModelError
+
+QUICK = BenchmarkConfig(
+    batch_sizes=(1, 4), threads=(1,), repeats=4, rounds=3, starts=1, warm_up=1
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report() -> BenchmarkReport:
+    return run_benchmark([SAMPLE], QUICK)
+
+
+def test_spread_by_hand() -> None:
+    spread = Spread.of([10, 20, 30, 40, 50])
+    assert (spread.n, spread.low, spread.median, spread.high) == (5, 20, 30, 40)
+    # Linear between neighbours: 0.95 * 4 = 3.8 steps from the first.
+    assert spread.p95 == pytest.approx(48)
+    assert spread.p99 == pytest.approx(49.6)
+    assert (spread.least, spread.most) == (10, 50)
+    assert spread.text(0) == "30 (20 to 40)"
+    assert spread.to_dict()["p99"] == 49.6
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
+def test_spread_of_nothing_is_refused(values: list[float]) -> None:
+    with pytest.raises(ConfigError, match="finite"):
+        Spread.of(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"batch_sizes": ()}, "--batch-sizes"),
+        ({"batch_sizes": (0, 1)}, "--batch-sizes"),
+        ({"threads": (2, 2)}, "--threads"),
+        ({"repeats": 0}, "--repeats"),
+        ({"starts": -1}, "--starts"),
+    ],
+)
+def test_impossible_settings_are_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        BenchmarkConfig(**values)  # type: ignore[arg-type]
+
+
+def test_turns_are_taken_and_warm_ups_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    times = measuring.times_in_turns(runs, 3, warm_up=2)
+    assert calls == ["a", "b"] * 5
+    assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
+
+
+def test_stages_add_up_to_the_whole(report: BenchmarkReport) -> None:
+    (figures,) = report.models
+    stages = figures.photo_ms
+    assert set(stages) == {"total", *measuring.STAGES}
+    assert all(spread.n == 4 and spread.least > 0 for spread in stages.values())
+    inside = sum(stages[name].least for name in ("decode", "detect", "crop", "run"))
+    assert inside <= stages["total"].most
+    assert report.photos == [{"name": "astronaut.jpg", "width": 512, "height": 512, "faces": 1}]
+
+
+def test_every_pair_of_threads_and_batch_is_measured(report: BenchmarkReport) -> None:
+    (figures,) = report.models
+    pairs = [(row["threads"], row["batch_size"]) for row in figures.throughput]
+    assert pairs == [(1, 1), (1, 4)]
+    assert all(row["crops_per_second"].least > 1 for row in figures.throughput)
+    assert [row["batch_size"] for row in figures.overhead] == [1, 4]
+    assert all(0 < row["ratio"].median < 3 for row in figures.overhead)
+
+
+def test_fresh_process_needs_its_own_time_and_memory(report: BenchmarkReport) -> None:
+    (figures,) = report.models
+    assert figures.start_s is not None
+    assert figures.peak_mb is not None
+    assert figures.start_s.median > 0.05
+    # An interpreter with numpy and ONNX Runtime, and not a process with torch in it.
+    assert 30 < figures.peak_mb.median < 500
+
+
+def test_peak_is_that_of_the_process_not_of_its_parent() -> None:
+    held = np.ones(60_000_000 // 8)
+    program = "from mien.benchmark.processes import peak_bytes; print(1); print(peak_bytes())"
+    child = run_fresh([sys.executable, "-c", program])
+    big = run_fresh([sys.executable, "-c", "x = bytearray(400_000_000);" + program])
+    own = peak_bytes()
+    assert own is not None
+    assert child.peak_bytes is not None
+    assert big.peak_bytes is not None
+    assert own > held.nbytes
+    assert child.answer == "1"
+    assert big.peak_bytes - child.peak_bytes == pytest.approx(400e6, rel=0.05)
+
+
+@pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
+def test_units_of_rusage(monkeypatch: pytest.MonkeyPatch, platform: str, factor: int) -> None:
+    from mien.benchmark import processes
+
+    usage = types.SimpleNamespace(ru_maxrss=5000)
+    module = types.SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _who: usage)
+    monkeypatch.setitem(sys.modules, "resource", module)  # type: ignore[arg-type]
+    monkeypatch.setattr(processes.sys, "platform", platform)
+    assert processes._rusage_peak() == 5000 * factor
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit('gone wrong')", "print(1); print('many')"])
+def test_fresh_process_that_fails_is_an_error(program: str) -> None:
+    with pytest.raises(ModelError, match="fresh process failed"):
+        run_fresh([sys.executable, "-c", program])
+    with pytest.raises(ModelError, match="neither a folder"):
+        first_answer(SAMPLE, "no-such-model", None)
+
+
+def test_machine_is_described() -> None:
+    machine = machine_module.describe_machine()
+    assert machine["cores"] >= 1
+    assert machine["packages"]["onnxruntime"]
+    assert machine["packages"]["numpy"] == np.__version__
+    assert "Python" in machine_module.machine_line(machine)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"flags": "fpu avx2 avx512f avx512_vnni avx_vnni"}, ["AVX2", "AVX-512", "VNNI"]),
+        ({"flags": "fpu amx_tile amx_int8"}, ["AMX"]),
+        ({"Features": "fp asimd asimddp"}, ["NEON", "dot product"]),
+        ({"flags": "fpu sse2"}, []),
+        ({}, None),
+    ],
+)
+def test_instructions_are_named(facts: dict[str, str], expected: list[str] | None) -> None:
+    assert machine_module._instructions(facts) == expected
+
+
+def test_report_is_written_in_every_form(report: BenchmarkReport, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("r.md", "r.json", "r.html"):
+        write_report(report, tmp_path / name)
+    value = json.loads((tmp_path / "r.json").read_text())
+    assert value["format"] == 1
+    assert BenchmarkReport.from_dict(value).to_dict() == value
+    with pytest.raises(ConfigError, match="format 2"):
+        BenchmarkReport.from_dict({**value, "format": 2})
+    assert value["settings"]["batch_sizes"] == [1, 4]
+    spread = report.models[0].photo_ms["total"]
+    assert value["models"][0]["photo_ms"]["total"] == spread.to_dict()
+    text = (tmp_path / "r.md").read_text()
+    assert spread.text() in text
+    assert "quartiles in brackets: 4 photos, 3 turns" in text
+    assert "data:image/png" in (tmp_path / "r.html").read_text()
+    with pytest.raises(ConfigError, match="none of"):
+        write_report(report, tmp_path / "r.txt")
+
+
+def test_no_photo_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one photo"):
+        run_benchmark([], QUICK)
+
+
+def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--batch-sizes", "2", "--threads", "1", "--repeats", "2", "--rounds", "1"]
+    target = tmp_path / "b.json"
+    with pytest.raises(SystemExit) as stop:
+        main(["benchmark", *options, "--starts", "0", "--json", "-o", str(target)])
+    assert stop.value.code == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(target.read_text())
+    assert printed["models"][0]["start_s"] is None
+    with pytest.raises(SystemExit) as stop:
+        main(["benchmark", *options, "-o", str(target)])
+    assert stop.value.code == 2
+    with pytest.raises(SystemExit) as stop:
+        main(["benchmark", "--batch-sizes", "1,x"])
+    assert stop.value.code == 2
+    assert "whole numbers" in capsys.readouterr().err
+
+
+def test_picture_says_which_extra_it_needs() -> None:
+    program = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from mien.cli import main\n"
+        "main(['benchmark', '--repeats', '1', '--rounds', '1', '--starts', '0',"
+        " '--batch-sizes', '1', '--threads', '1', '--picture', 'p.png'])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "mien[eval]"' in done.stderr
