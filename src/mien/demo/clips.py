@@ -1,0 +1,117 @@
+"""A visitor's clip: checked, read and summed up; only the annotated copy stays a while."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.video import VideoConfig, read_video
+from mien.video.reading import open_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mien.demo.config import DemoConfig
+    from mien.demo.keeping import Keeper
+    from mien.demo.models import Model
+    from mien.video import VideoSummary
+
+#: Most pixels of a frame: 4K and a little.
+_MAX_PIXELS = 9_000_000
+#: Seconds of work for each second that a clip may last, and at the least.
+_PATIENCE, _AT_LEAST_S = 10.0, 180.0
+#: Where the frames a second of a clip are not to be believed: frames a second that count as many.
+_MOST_FPS = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class ClipAnswer:
+    """What is shown of a clip.
+
+    Args:
+        summary: The faces.
+        annotated: The clip with boxes and labels.
+        timeline: PNG, who looked how and when.
+        table: CSV, a row for each face and frame.
+    """
+
+    summary: VideoSummary
+    annotated: Path
+    timeline: bytes
+    table: bytes
+
+
+@contextmanager
+def reading_clip(
+    model: Model,
+    path: Path,
+    *,
+    keeper: Keeper,
+    config: DemoConfig,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[ClipAnswer]:
+    """Reads a clip; its files are there until the context ends.
+
+    Args:
+        model: Which model.
+        path: The clip.
+        keeper: Whose private folder to work in.
+        config: How large and long a clip may be.
+        progress: Is called with the share that is done, 0..1.
+
+    Raises:
+        InputError: If the clip cannot be read, is too large, or lasts too long.
+        MissingExtraError: If PyAV or matplotlib is not installed.
+    """
+    _check_size(path, config)
+    clip = open_clip(path, max_pixels=_MAX_PIXELS)
+    if clip.duration_s is not None and clip.duration_s > config.max_seconds + 0.5:
+        raise _too_long(config, clip.duration_s)
+    most = round(config.max_seconds * min(max(clip.fps, 1.0), _MOST_FPS)) + 1
+    end = time.monotonic() + max(_PATIENCE * config.max_seconds, _AT_LEAST_S)
+
+    def watch(done: int, total: int | None) -> None:
+        if done > most:
+            raise _too_long(config, None)
+        if time.monotonic() > end:
+            raise InputError("this clip takes too long to read here: send a shorter one.")
+        if progress is not None:
+            progress(min(done / max(total or most, 1), 1.0))
+
+    with keeper.working() as folder:
+        try:
+            found = read_video(
+                path, folder / "clip", recognizer=model.recognizer, progress=watch,
+                config=VideoConfig(max_pixels=_MAX_PIXELS),
+            )  # fmt: skip
+        except (InputError, MissingExtraError):
+            raise
+        except MienError as error:  # the disk: nothing that a visitor could mend
+            raise InputError(
+                "this page has no room for your clip just now: try again in some minutes."
+            ) from error
+        yield ClipAnswer(
+            found.summary, found.files["annotated.mp4"],
+            found.files["timeline.png"].read_bytes(), found.files["timeline.csv"].read_bytes(),
+        )  # fmt: skip
+
+
+def _check_size(path: Path, config: DemoConfig) -> None:
+    size = path.stat().st_size
+    if size > config.max_bytes:
+        raise InputError(
+            f"the clip has {size / 1e6:.1f} MB, and this page takes {config.max_mb:g} MB: "
+            "make it smaller or shorter."
+        )
+
+
+def _too_long(config: DemoConfig, seconds: float | None) -> InputError:
+    lasts = "the clip lasts longer than that" if seconds is None else f"it lasts {seconds:.0f} s"
+    return InputError(
+        f"this page reads clips of up to {config.max_seconds:g} seconds, and {lasts}: cut it, or "
+        "read it on your own computer with mien predict."
+    )

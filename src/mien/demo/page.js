@@ -1,0 +1,20 @@
+() => {
+  document.documentElement.lang = "en";
+  const tell = (id, role) => {
+    const found = document.getElementById(id);
+    if (found) { found.setAttribute("role", role); found.setAttribute("aria-live", "polite"); }
+  };
+  const name = (id, words) => {
+    const found = document.getElementById(id);
+    if (found) { found.setAttribute("role", "region"); found.setAttribute("aria-label", words); }
+  };
+  const all = () => {
+    ["mien-photo-status", "mien-clip-status"].forEach((id) => tell(id, "status"));
+    name("mien-photo-view", "Your photo as it was read");
+    name("mien-live-view", "Your camera as it is read");
+    name("mien-clip-view", "Your clip as it was read");
+  };
+  all();
+  // Tabs are built when they are first opened.
+  document.addEventListener("click", () => setTimeout(all, 300));
+}

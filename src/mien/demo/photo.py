@@ -1,0 +1,115 @@
+"""One photo: read, explained and compared, ready to be shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from mien.explain import read_image
+from mien.faces import crop_box
+from mien.images import encode
+from mien.preprocess import Preprocessing, crop_faces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.demo.models import Model
+    from mien.errors import MienError
+    from mien.explain import ReadImage
+    from mien.results import ImageResult
+
+#: Longest side of the picture that is sent back, and side of a face beside its bars.
+_SHOWN, _FACE = 1280, Preprocessing(size=96, color="rgb")
+_SOURCE = "photo"
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoAnswer:
+    """What is shown of a photo.
+
+    Args:
+        result: The faces.
+        picture: JPEG, the photo with boxes and labels.
+        painted: JPEG of the same size, the photo with maps, boxes and labels; None: not asked for.
+        faces: JPEG of each face, in the order of ``result.faces``.
+    """
+
+    result: ImageResult
+    picture: bytes
+    painted: bytes | None
+    faces: tuple[bytes, ...]
+
+
+def read_photo(
+    model: Model, photo: bytes, *, explain: bool = False, label: str | None = None
+) -> PhotoAnswer:
+    """Reads a photo and draws what was found.
+
+    Args:
+        model: Which model.
+        photo: The bytes of an image file.
+        explain: Paint the class-activation maps too.
+        label: The label to explain; None: each face's most likely one.
+
+    Raises:
+        InputError: If the photo cannot be read.
+        ConfigError: If the label is unknown.
+    """
+    read = read_image(model.recognizer, photo)
+    result = replace(read.result, source=_SOURCE)
+    painted = None
+    if explain and result.faces:
+        maps = read.maps(model.recognizer, label=label, method=model.method)
+        painted = to_jpeg(read.overlay(maps, label=label))
+    picture = to_jpeg(result.draw(read.image_rgb))
+    return PhotoAnswer(result, picture, painted, _portraits(model, read))
+
+
+def compare_photo(models: Mapping[str, Model], photo: bytes) -> dict[str, ImageResult]:
+    """Reads a photo with each model: name to result. All look for faces in the same way.
+
+    Raises:
+        InputError: If the photo cannot be read.
+    """
+    return {name: model.recognizer.predict(photo) for name, model in models.items()}
+
+
+def to_jpeg(image_rgb: NDArray[np.uint8], side: int = _SHOWN) -> bytes:
+    """Returns a picture as JPEG, scaled down where its longest side is over ``side``."""
+    height, width = image_rgb.shape[:2]
+    scale = side / max(height, width)
+    if scale < 1:
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        image_rgb = np.asarray(Image.fromarray(image_rgb).resize(size, Image.Resampling.BOX))
+    return encode(image_rgb, suffix=".jpg", quality=88)
+
+
+def friendly(error: MienError, path: Path | None = None) -> str:
+    """Returns a message without what only a programmer can act on.
+
+    Args:
+        error: What went wrong.
+        path: The visitor's file, whose place on the server is not to be told.
+
+    >>> from mien.errors import InputError
+    >>> friendly(InputError("bytes (11) is not a picture: it is text."))
+    'The file is not a picture: it is text.'
+    """
+    message = str(error) if path is None else str(error).replace(str(path), "the file")
+    message = re.sub(r"\bbytes \([\d,]+\)|<bytes>", lambda _: "the file", message)
+    message = message.split(", or pass ImageLimits")[0].rstrip(". ") + "."
+    return message[0].upper() + message[1:]
+
+
+def _portraits(model: Model, read: ReadImage) -> tuple[bytes, ...]:
+    framing = model.recognizer.detector.framing
+    squares = [crop_box(np.array(f.box_xyxy), framing, margin=1.2) for f in read.result.faces]
+    crops = crop_faces(read.image_rgb, np.reshape(squares, (-1, 4)), _FACE)
+    return tuple(encode(crop, suffix=".jpg", quality=80) for crop in crops)

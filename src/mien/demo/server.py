@@ -1,0 +1,105 @@
+"""Serving the page until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mien.demo.config import DemoConfig
+from mien.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What Gradio, the Hub's client and ONNX Runtime read when they are imported: nothing goes to
+#: anybody. ONNX Runtime's own packages (1.31) report to their maker unless told otherwise.
+_QUIET = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+def run_demo(config: DemoConfig | None = None) -> None:
+    """Serves the page until SIGINT or SIGTERM; what visitors sent is deleted at the end.
+
+    Args:
+        config: The settings; None: the defaults.
+
+    Raises:
+        ConfigError: If a model is unknown or the address is taken.
+        ModelError: If a model cannot be loaded.
+        MissingExtraError: If the ``demo`` extra is not installed.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with open_demo(config) as address:
+        print(f"mien: the page is at {address} (Ctrl-C ends it)", file=sys.stderr, flush=True)  # noqa: T201
+        stop.wait()
+
+
+@contextmanager
+def open_demo(config: DemoConfig | None = None) -> Iterator[str]:
+    """Serves the page in threads of this process, for as long as the context lasts.
+
+    Args:
+        config: The settings; None: the defaults.
+
+    Yields:
+        The page's address; with ``share``, its public one.
+
+    Raises:
+        ConfigError: If a model is unknown or the address is taken.
+        ModelError: If a model cannot be loaded.
+        MissingExtraError: If the ``demo`` extra is not installed.
+    """
+    config = config or DemoConfig()
+    os.environ.update(_QUIET)
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("mien demo", "demo", error.name) from error
+    from mien.demo.keeping import Keeper
+    from mien.demo.models import open_models
+    from mien.demo.page import launch_options, make_page
+
+    config = replace(config, port=_free_port(config))
+    models = open_models(config)
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    with Keeper() as keeper:
+        os.environ["GRADIO_TEMP_DIR"] = str(keeper.folder)
+        page = make_page(config, models, keeper)
+        try:
+            _, local, public = page.launch(prevent_thread_lock=True, **launch_options(config))
+            yield public or local
+        finally:
+            page.close(verbose=False)
+            os.environ.pop("GRADIO_TEMP_DIR")
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _free_port(config: DemoConfig) -> int:
+    """Returns the port to listen on, tried out beforehand.
+
+    Raises:
+        ConfigError: If it is taken, or the host is no address of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((config.host, config.port))
+            return int(trial.getsockname()[1])
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.port} ({error.strerror or error}): type "
+            "--port 0 for any free port, or another --host."
+        ) from error

@@ -1,0 +1,149 @@
+"""A folder that the Hugging Face Hub runs as a Space: the page of :mod:`mien.demo`, hosted."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien import __version__
+from mien.data.places import check_free, replacing_folder
+from mien.demo.config import DemoConfig
+from mien.errors import ConfigError
+from mien.hub import CARD, ModelFolder, read_model_folder
+
+if TYPE_CHECKING:
+    import os
+
+#: Gradio and Python that a Space gets where no Gradio is installed to look at.
+GRADIO, PYTHON = "6.31.0", "3.11"
+#: Folder of a Space's own models.
+_MODELS = "models"
+
+_README = """\
+---
+title: {title}
+emoji: 🙂
+colorFrom: indigo
+colorTo: blue
+sdk: gradio
+sdk_version: {gradio}
+python_version: "{python}"
+app_file: app.py
+pinned: false
+license: apache-2.0
+short_description: What expression would people see in a face?
+tags:
+- facial-expression-recognition
+- emotion
+- face
+---
+
+# {title}
+
+Send a photo, open the camera or send a clip: [mien]({home}) finds the faces and says which
+expression people would most likely see in each. It reads looks, not feelings.
+
+Nothing that visitors send is kept: photos and clips are deleted within half a minute after they
+were read, the annotated copy of a clip within ten. Camera pictures are never written to disk.
+
+Made by `mien space`. `app.py` is the program, `requirements.txt` what it needs; the limits stand in
+`app.py`. Try it on your own computer: `pip install -r requirements.txt gradio=={gradio}`, then
+`python app.py`. `sample.jpg` shows Eileen M. Collins, photographed for NASA (public domain).
+
+Before you publish it: in the European Union whoever runs such a page must tell visitors what it
+does, and must not use it at work or at school.
+"""
+_HOME = "https://pypi.org/project/mien/"
+_APP = '''\
+"""The page of mien as a Hugging Face Space."""
+
+import os
+
+from mien.demo import DemoConfig, run_demo
+
+port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+run_demo(DemoConfig({model}host="0.0.0.0", port=port, max_mb={mb:g}, max_seconds={seconds:g}))
+'''
+
+
+def write_space(
+    folder: str | os.PathLike[str],
+    *,
+    config: DemoConfig | None = None,
+    title: str = "What does a face look like?",
+    overwrite: bool = False,
+) -> Path:
+    """Writes a Space: ``README.md``, ``app.py``, ``requirements.txt``, ``sample.jpg``, models.
+
+    The folder appears whole or not at all. Replacing one keeps what is not mien's, for example the
+    ``.git`` of a clone.
+
+    Args:
+        folder: Where to; it is made.
+        config: Models, which are copied into the folder, and the limits; None: the defaults.
+        title: Title of the page on the Hub.
+        overwrite: Replace the files of a Space that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: If the folder is in use, holds something else, or the title is no line.
+        ModelError: If a model is damaged.
+    """
+    place, config = Path(folder), config or DemoConfig()
+    if not title.strip() or not title.isprintable() or any(sign in title for sign in "\"':#\\"):
+        raise ConfigError(f"title must be a line without quotes, colons or #; got {title!r}.")
+    _check_place(place, overwrite=overwrite)
+    models = {name: read_model_folder(path) for name, path in config.models.items()}
+    with replacing_folder(place) as new:
+        if place.is_dir():
+            shutil.copytree(place, new, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(new / _MODELS, ignore_errors=True)
+        for name, text in _texts(config, title, models).items():
+            (new / name).write_text(text, encoding="utf-8")
+        with as_file(files("mien").joinpath("assets", "sample", "astronaut.jpg")) as sample:
+            shutil.copyfile(sample, new / "sample.jpg")
+        for name, model in models.items():
+            _copy_model(model, new / _MODELS / name)
+    return place
+
+
+def _check_place(place: Path, *, overwrite: bool) -> None:
+    empty = place.is_dir() and not any(place.iterdir())
+    check_free(place, overwrite=overwrite or empty)
+    if not place.exists() or empty:
+        return
+    card = place / CARD
+    if not card.is_file() or "\nsdk: " not in card.read_text(encoding="utf-8", errors="replace"):
+        raise ConfigError(
+            f"{place} is in use, and not by a Space (its README.md names no sdk): give another "
+            "folder."
+        )
+
+
+def _texts(config: DemoConfig, title: str, models: dict[str, ModelFolder]) -> dict[str, str]:
+    try:
+        gradio = version("gradio")
+    except PackageNotFoundError:
+        gradio = GRADIO
+    given = "".join(f'"{name}={_MODELS}/{name}", ' for name in models)
+    return {
+        "README.md": _README.format(title=title, gradio=gradio, python=PYTHON, home=_HOME),
+        "app.py": _APP.format(
+            model=f"model=({given}), " if models else "", mb=config.max_mb,
+            seconds=config.max_seconds,
+        ),
+        "requirements.txt": f"mien[demo,video]=={__version__}\n",
+    }  # fmt: skip
+
+
+def _copy_model(model: ModelFolder, target: Path) -> None:
+    from mien.hub_remote import pushed_files
+
+    for name in pushed_files(model):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model.path / name, target / name)

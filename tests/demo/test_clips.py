@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+av = pytest.importorskip("av")
+pytest.importorskip("matplotlib")
+pytest.importorskip("scipy")
+
+from mien import InputError, MienError
+from mien.demo import words
+from mien.demo.clips import reading_clip
+from mien.demo.config import DemoConfig
+from mien.demo.keeping import Keeper
+from mien.demo.models import Model, open_models
+from mien.images import decode
+
+SAMPLE = Path(__file__).parents[2] / "src/mien/assets/sample/astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return next(iter(open_models(DemoConfig()).values()))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of the bundled photo, moved a little from frame to frame."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    photo = decode(SAMPLE)[:288, :288]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 288, 288, "yuv420p"
+        for shift in range(20):
+            frame = av.VideoFrame.from_ndarray(np.roll(photo, shift, axis=1), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:
+    shares: list[float] = []
+    config = DemoConfig(max_seconds=3)
+    with Keeper() as keeper:
+        reading = reading_clip(model, clip, keeper=keeper, config=config, progress=shares.append)
+        with reading as answer:
+            track = answer.summary.tracks[0]
+            assert (len(answer.summary.tracks), track.emotion) == (1, "happiness")
+            assert answer.summary.frames_read == 20
+            with av.open(str(answer.annotated)) as container:
+                assert sum(1 for _ in container.decode(video=0)) == 20
+            assert decode(answer.timeline).shape[2] == 3
+            assert answer.table.count(b"\n") > 15
+            assert words.clip_sentence(answer) == "1 face in 2.0 s, 20 frames read."
+            view = words.clip_view(answer)
+            assert "Expressions over time: face 1 mostly happiness." in view
+            assert 'download="timeline.csv"' in view
+        assert list(keeper.folder.iterdir()) == []
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max_seconds": 1}, "clips of up to 1 seconds, and it lasts 2 s"),
+        ({"max_mb": 0.001}, "this page takes 0.001 MB: make it smaller or shorter"),
+    ],
+)
+def test_clips_beyond_the_limits_are_refused(
+    model: Model, clip: Path, limits: dict[str, float], said: str
+) -> None:
+    with Keeper() as keeper:
+        reading = reading_clip(model, clip, keeper=keeper, config=DemoConfig(**limits))
+        with pytest.raises(InputError, match=said), reading:
+            pass
+        assert list(keeper.folder.iterdir()) == []
+
+
+def test_clips_that_hide_their_length_are_stopped(model: Model, clip: Path, tmp_path: Path) -> None:
+    # As browsers record: Matroska without a duration.
+    bare = tmp_path / "recorded.webm"
+    with av.open(str(clip)) as source:
+        photos = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+    with av.open(str(bare), "w", format="matroska", options={"live": "1"}) as container:
+        stream = container.add_stream("h264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 288, 288, "yuv420p"
+        for photo in photos:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(photo, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(bare)) as container:
+        assert container.duration is None
+    with Keeper() as keeper:
+        reading = reading_clip(model, bare, keeper=keeper, config=DemoConfig(max_seconds=1))
+        with pytest.raises(InputError, match="the clip lasts longer than that"), reading:
+            pass
+        assert list(keeper.folder.iterdir()) == []
+        with reading_clip(model, bare, keeper=keeper, config=DemoConfig(max_seconds=4)) as answer:
+            assert answer.summary.frames_read == 20
+
+
+def test_a_full_disk_is_no_fault_of_the_visitor(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MienError("/tmp/mien-demo-secret/work cannot be written: No space left on device.")
+
+    monkeypatch.setattr("mien.demo.clips.read_video", full)
+    with Keeper() as keeper:
+        reading = reading_clip(model, clip, keeper=keeper, config=DemoConfig())
+        with pytest.raises(InputError, match="no room for your clip just now"), reading:
+            pass
+        assert list(keeper.folder.iterdir()) == []
+
+
+def test_a_clip_without_faces_says_so(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "grey.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
+        grey = np.full((96, 96, 3), 128, np.uint8)
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    with (
+        Keeper() as keeper,
+        reading_clip(model, path, keeper=keeper, config=DemoConfig()) as answer,
+    ):
+        assert words.clip_sentence(answer) == "No face found in 0.5 s, 5 frames read."
+        assert "<section" not in words.clip_view(answer)
+        json.dumps(answer.summary.to_dict())
