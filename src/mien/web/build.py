@@ -1,0 +1,154 @@
+"""Builds the page: one folder that any static host serves, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.backends import open_backend
+from mien.errors import ConfigError, MienError, ModelError
+from mien.faces.finder_config import CONFIG as FINDER_CONFIG
+from mien.faces.finder_config import FOLDER as FINDER
+from mien.faces.finder_config import NETWORK as FINDER_NETWORK
+from mien.hub import ASSETS, CONFIG, ONNX, read_model_folder
+from mien.web.runtime import place_runtime
+from mien.web.settings import (
+    EXAMPLE,
+    FINDER_FOLDER,
+    MODEL_FOLDER,
+    RUNTIME_FOLDER,
+    page_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mien.hub import ModelFolder
+
+SOURCES = Path(__file__).parent / "page"
+SETTINGS = "mien.json"
+_SAMPLE = ASSETS / "sample" / "astronaut.jpg"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A built page.
+
+    Args:
+        path: Its folder.
+        model: Name of the model that it runs.
+        files: How many files it has.
+        size: Of all files, in bytes.
+    """
+
+    path: Path
+    model: str
+    files: int
+    size: int
+
+
+def build_page(
+    output: str | Path,
+    model: str | Path | None = None,
+    *,
+    runtime: str | Path | None = None,
+    overwrite: bool = False,
+) -> Page:
+    """Builds the page that reads faces in a visitor's browser.
+
+    Args:
+        output: Folder to write; a new or an empty one.
+        model: As for :class:`mien.EmotionRecognizer`; None: the bundled one.
+        runtime: A copy of ONNX Runtime Web (see :func:`mien.web.runtime.place_runtime`); None: npm
+            fetches it.
+        overwrite: Replace a page that this function built earlier.
+
+    Raises:
+        ConfigError: If ``output`` is in use.
+        ModelError: If the model is missing or cannot run in a browser, or the copy is another one.
+        MienError: If npm is missing or offline, or the folder cannot be written.
+    """
+    target = Path(output).absolute()
+    _check_output(target, overwrite=overwrite)
+    folder = read_model_folder(model)
+    _check_model(folder)
+    source = None if runtime is None else Path(runtime)
+    if source is not None and not source.exists():
+        raise ConfigError(f"--runtime {source}: there is no such folder or file.")
+    try:
+        with _replacing_folder(target) as place:
+            _fill(place, folder, source)
+    except OSError as error:
+        raise MienError(f"{target} cannot be written: {error.strerror or error}.") from error
+    sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
+    return Page(Path(output), folder.config.name, len(sizes), sum(sizes))
+
+
+def _check_output(target: Path, *, overwrite: bool) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / SETTINGS).is_file():
+        raise ConfigError(
+            f"{target} is in use and holds no page of mien's: give a new or an empty folder."
+        )
+    if not overwrite:
+        raise ConfigError(f"{target} holds a page: type --overwrite, or give another folder.")
+
+
+def _check_model(folder: ModelFolder) -> None:
+    """Refuses what the page's scripts do not run."""
+    if not folder.network.endswith(".onnx"):
+        raise ModelError(f"{folder.network} does not run in a browser: give the folder's {ONNX}.")
+    align = folder.config.preprocessing.align
+    if align != "none":
+        raise ModelError(
+            f"{folder.config.name} turns its faces ({align}), which the page does not: give a "
+            "model trained on upright squares."
+        )
+    open_backend(folder)
+
+
+def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
+    for path in sorted(SOURCES.rglob("*")):
+        copy = place / path.relative_to(SOURCES)
+        if path.is_dir():
+            copy.mkdir(parents=True)
+        else:
+            shutil.copyfile(path, copy)
+    for name in (FINDER_FOLDER, MODEL_FOLDER):
+        (place / name).mkdir()
+    for name in (FINDER_CONFIG, FINDER_NETWORK):
+        shutil.copyfile(FINDER / name, place / FINDER_FOLDER / name)
+    shutil.copyfile(folder.path / CONFIG, place / MODEL_FOLDER / CONFIG)
+    shutil.copyfile(folder.file(ONNX), place / MODEL_FOLDER / folder.network)
+    shutil.copyfile(_SAMPLE, place / EXAMPLE)
+    place_runtime(place / RUNTIME_FOLDER, runtime)
+    text = json.dumps(page_settings(folder), indent=2, ensure_ascii=False)
+    (place / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replacing_folder(target: Path) -> Iterator[Path]:
+    """Yields a new folder beside ``target``; it takes its place at the end, goes on error."""
+    temporary, old = (
+        target.with_name(f".{target.name}.{secrets.token_hex(4)}.{what}") for what in ("new", "old")
+    )
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.exists():
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,55 @@
+/** From a raster to the answer: detection, crops, the model, probabilities. */
+
+import { cropBox } from "./boxes.js";
+import { cropFace, normalize } from "./crops.js";
+import { makeFinder } from "./finder.js";
+import { softmax, toFace, toResult } from "./results.js";
+
+/** Takes what openEngine returns. */
+export function makeReader({ settings, finder, model, runFinder, runModel }) {
+  const find = makeFinder(runFinder, finder, settings.finder);
+  const { labels } = model.schema;
+
+  /**
+   * Reads one picture.
+   *
+   * @param raster Three channels, upright.
+   * @param source What to call it in the answer.
+   * @returns { result, crops }: the answer, and for each face the raster that the model saw.
+   */
+  return async function read(raster, source) {
+    const timings = {};
+    const lap = startClock(timings);
+    const found = await find(raster);
+    lap("detect");
+    const crops = found.map(({ box }) =>
+      cropFace(raster, cropBox(box, finder.framing, model.crop_margin), model.preprocessing),
+    );
+    lap("crop");
+    const probs = await classify(crops, model, runModel);
+    lap("run");
+    const faces = found.map((face, index) => toFace(face, labels, probs[index]));
+    const names = { model: settings.model, detector: settings.finder.name, timings };
+    return { result: toResult(source, raster, faces, names), crops };
+  };
+}
+
+async function classify(crops, model, runModel) {
+  if (crops.length === 0) return [];
+  const { channels, width } = crops[0];
+  const shape = [crops.length, channels, width, width];
+  const logits = await runModel(normalize(crops, model.preprocessing), shape);
+  const count = model.schema.labels.length;
+  return crops.map((_, index) =>
+    softmax(logits.subarray(index * count, (index + 1) * count), model.temperature),
+  );
+}
+
+function startClock(timings) {
+  let last = performance.now();
+  return (name) => {
+    const now = performance.now();
+    timings[name] = Math.round((now - last) * 1000) / 1000;
+    last = now;
+  };
+}

@@ -1,0 +1,39 @@
+/** Probabilities, and the answer in the form that the Python library, command and service give. */
+
+const SCHEMA_VERSION = 1;
+
+/** Turns logits into probabilities; temperature is the model's own. */
+export function softmax(logits, temperature) {
+  const scaled = Array.from(logits, (value) => value / temperature);
+  const most = Math.max(...scaled);
+  const powers = scaled.map((value) => Math.exp(value - most));
+  const total = powers.reduce((sum, value) => sum + value, 0);
+  return powers.map((value) => value / total);
+}
+
+/** Joins a detected face and the probabilities of its labels. */
+export function toFace({ box, score, points }, labels, probs) {
+  const confidence = Math.max(...probs);
+  return {
+    box_xyxy: box,
+    detection_score: score,
+    landmarks: points,
+    emotion: labels[probs.indexOf(confidence)],
+    confidence,
+    probs: Object.fromEntries(labels.map((label, index) => [label, probs[index]])),
+    track_id: null,
+  };
+}
+
+export function toResult(source, { width, height }, faces, { model, detector, timings }) {
+  return {
+    schema_version: SCHEMA_VERSION,
+    source,
+    width,
+    height,
+    faces,
+    model,
+    detector,
+    timings_ms: timings,
+  };
+}
