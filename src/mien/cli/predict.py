@@ -48,9 +48,12 @@ def command(
         str | None, typer.Option("--labels", help="Answer in hes3, fer7 or ferplus8.")
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "-o", "--output", help="Folder (or one file) for annotated pictures; folder for a clip."
+            "-o",
+            "--output",
+            help="Folder (or one file) for annotated pictures; folder for a clip; "
+            "results.parquet, a folder or address, for a job.",
         ),
     ] = None,
     format: Annotated[  # noqa: A002 - the flag is --format
@@ -64,7 +67,10 @@ def command(
         int, typer.Option("-b", "--batch-size", help="Faces a network run.", min=1)
     ] = 64,
     workers: Annotated[
-        int, typer.Option("-j", "--workers", help="Threads that decode and detect; 0: all.", min=0)
+        int,
+        typer.Option(
+            "-j", "--workers", help="Threads (a job: processes) that decode; 0: all.", min=0
+        ),
     ] = 0,
     webcam: Annotated[
         str | None, typer.Option("--webcam", help="Camera: its number, device or address.")
@@ -79,6 +85,25 @@ def command(
         float, typer.Option("--smooth", help="Clips: time constant of the smoothing, seconds.")
     ] = 0.5,
     srt: Annotated[bool, typer.Option("--srt", help="Clips: write subtitles.")] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine", help="Run a job: local (processes) or ray; -o results.parquet: local."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Jobs: Ray cluster: auto, HOST:PORT or ray://HOST:PORT."),
+    ] = None,
+    stages: Annotated[
+        str, typer.Option("--stages", help="Jobs: joined, or split into stages of Ray Data.")
+    ] = "joined",
+    part_size: Annotated[
+        int, typer.Option("--part-size", help="Jobs: pictures a part and file.", min=1)
+    ] = 250,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Jobs: go on with one that was stopped.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that exist.")
     ] = False,
@@ -89,17 +114,40 @@ def command(
     Of a clip the faces are followed; with -o it writes an annotated copy, a timeline and a
     summary, and a run that was stopped goes on where it was. One bad picture among many becomes a
     row with its error and exit code 1; the rest is answered.
+
+    With --engine, or -o results.parquet, it runs a job: any number of photos from folders, lists
+    or object stores, over processes or a Ray cluster, into Parquet files.
     """
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
     from mien.cli.writers import make_writer
     from mien.recognizer import EmotionRecognizer
+    from mien.scale.config import ScaleConfig, is_results_name
 
-    items = collect([*(sources or []), *(source or [])])
+    words = [*(sources or []), *(source or [])]
+    if engine is not None or (output is not None and is_results_name(output)):
+        from mien.cli._scale import predict_job
+
+        if webcam is not None:
+            raise ConfigError(f"--webcam {webcam} stands alone: leave --engine out.")
+        job = ScaleConfig(
+            engine=engine or "local", address=address, stages=stages, workers=workers,
+            part_size=part_size, model=model, labels=labels, backend=backend,
+            batch_size=batch_size, min_face=min_face,
+            **({"detector": detector} if detector else {}),  # type: ignore[arg-type]
+        )  # fmt: skip
+        predict_job(
+            words, output, job, form=format.value, resume=resume, overwrite=overwrite, quiet=quiet
+        )
+        return
+    if address is not None or resume:
+        raise ConfigError("--address and --resume are for jobs: add -o results.parquet.")
+    target = Path(output) if output is not None else None
+    items = collect(words)
     if not items and webcam is None:
         raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
     clips = _clips(items, webcam)
-    outputs = Outputs(output, items, overwrite=overwrite) if output and not clips else None
+    outputs = Outputs(target, items, overwrite=overwrite) if target and not clips else None
     options = {"detector": detector} if detector else {}
     recognizer = EmotionRecognizer(
         model,
@@ -120,7 +168,7 @@ def command(
             _video.predict_camera(webcam, recognizer, config, form=format.value)
         else:
             _video.predict_clips(
-                clips, recognizer, config, output=output, form=format.value,
+                clips, recognizer, config, output=target, form=format.value,
                 overwrite=overwrite, quiet=quiet,
             )  # fmt: skip
         return

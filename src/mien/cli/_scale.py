@@ -1,0 +1,55 @@
+"""What ``mien predict`` does with jobs: a folder of Parquet files, resumed if asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from mien.cli.progress import progress_bar
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.scale import ScaleConfig
+
+
+def predict_job(
+    words: Sequence[str],
+    output: str | None,
+    config: ScaleConfig,
+    *,
+    form: str,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool = False,
+) -> None:
+    """Runs a job to its end and prints its summary.
+
+    Raises:
+        ConfigError: If there is no output, or the summary is asked for as CSV.
+        typer.Exit: With code 1 if not one picture could be read.
+    """
+    from mien.scale.run import all_failed, open_job
+
+    if output is None:
+        raise ConfigError("a job needs a place for its files: add -o results.parquet.")
+    if form == "csv":
+        raise ConfigError("a job's rows are in its Parquet files: leave --format csv out.")
+    with (
+        open_job(words, output, config=config, resume=resume, overwrite=overwrite) as job,
+        progress_bar("predict", job.pictures, quiet=quiet) as advance,
+    ):
+        advance(job.done)
+        summary = job.run(advance)
+    if form == "json":
+        print(json.dumps(summary.to_dict()))
+    else:
+        print("\n".join(summary.lines()))
+    if all_failed(summary):
+        sys.stdout.flush()
+        print("mien: not one picture could be read; the rows' errors say why", file=sys.stderr)
+        raise typer.Exit(1)
