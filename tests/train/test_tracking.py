@@ -3,8 +3,13 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,13 +51,17 @@ make_trainer(config, output, progress=False).fit(
 """
 
 
-def _run(folder: Path, tracker: str) -> Path:
+#: MLflow's own tables use what SQLAlchemy 2.1 speaks of as past.
+_OLD_LOADER = "ignore:The ``noload`` loader strategy is deprecated"
+
+
+def _run(folder: Path, tracker: str, address: str = "") -> Path:
     if importlib.util.find_spec(tracker) is None:
         pytest.skip(f"needs {tracker}")
-    env = {**os.environ, "WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": ""}
+    env = {**os.environ, "WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": address}
     command = [sys.executable, "-c", _RUN, str(folder), tracker]
     done = subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=300, check=False
+        command, env=env, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     return folder / "my_run"
@@ -75,6 +84,7 @@ def test_wandb_without_a_key_stays_offline(tmp_path: Path) -> None:
     assert list((run / "wandb").glob("offline-run-*"))
 
 
+@pytest.mark.filterwarnings(_OLD_LOADER)
 def test_mlflow_gets_recipe_and_metrics(tmp_path: Path) -> None:
     run = _run(tmp_path, "mlflow")
     import mlflow
@@ -85,6 +95,64 @@ def test_mlflow_gets_recipe_and_metrics(tmp_path: Path) -> None:
     assert tracked.info.run_name == "my_run"
     assert tracked.data.params["epochs"] == "2"
     assert len(client.get_metric_history(tracked.info.run_id, "valid_loss")) == 2
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[str]:
+    """Starts an MLflow server on a free port of this machine and yields its address."""
+    pytest.importorskip("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1",
+    ]  # fmt: skip
+    log = tmp_path / "server.log"
+    with log.open("wb") as stream:
+        # Its workers are processes of their own: the whole group is stopped at the end.
+        server = subprocess.Popen(
+            command, cwd=tmp_path, stdout=stream, stderr=stream, start_new_session=True
+        )
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 900
+        while not _answers(f"{address}/health"):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(_OLD_LOADER)
+def test_mlflow_server_gets_recipe_and_metrics(mlflow_server: str, tmp_path: Path) -> None:
+    run = _run(tmp_path, "mlflow", mlflow_server)
+    import mlflow
+
+    client = mlflow.tracking.MlflowClient(mlflow_server)
+    (experiment,) = (e for e in client.search_experiments() if e.name == "mien")
+    (tracked,) = client.search_runs([experiment.experiment_id])
+    assert tracked.info.run_name == "my_run"
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["model"] == "mienet_test"
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    for name in ("train_loss", "valid_loss", "valid_accuracy"):
+        history = client.get_metric_history(tracked.info.run_id, name)
+        logged = [metric.value for metric in sorted(history, key=lambda metric: metric.step)]
+        assert logged == pytest.approx([float(row[name]) for row in rows], rel=1e-5)
+    assert not (run / "mlflow.db").exists()
 
 
 def test_a_tracker_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ def _train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew in a run directory that exists.")
     ] = False,
+    folds: Annotated[
+        int, typer.Option("--folds", min=0, help="Cross-validate with so many folds; 0: one run.")
+    ] = 0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     **values: Any,
 ) -> None:
@@ -46,10 +49,18 @@ def _train(
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("mien train", "train", error.name) from error
+    from mien.cli._folds import train_folds
     from mien.cli.progress import progress_bar
+    from mien.train.distributed import FailedElsewhereError
+    from mien.train.launch import tells_result
     from mien.train.run import train
 
     try:
+        if folds:
+            train_folds(
+                recipe, output, folds=folds, resume=resume, overwrite=overwrite, quiet=quiet
+            )
+            return
         folder = train(
             recipe,
             output,
@@ -61,7 +72,10 @@ def _train(
     except KeyboardInterrupt:
         print(f"stopped; go on with: mien train ... -o {output} --resume", file=sys.stderr)
         raise
-    _report(folder)
+    except FailedElsewhereError:
+        raise typer.Exit(1) from None
+    if tells_result(recipe):
+        _report(folder)
 
 
 def _report(folder: ModelFolder) -> None:
@@ -74,7 +88,7 @@ def _report(folder: ModelFolder) -> None:
     print(f"next: mien predict photo.jpg --model {folder.path}", file=sys.stderr)
 
 
-_SHORT = {"data": "-d", "batch_size": "-b"}
+_SHORT = {"data": "-d", "batch_size": "-b", "workers": "-j"}
 
 
 def _with_recipe_flags() -> Any:

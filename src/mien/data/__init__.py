@@ -14,6 +14,8 @@ from mien.data import (  # noqa: F401 (they register)
     hes,
     parquetfile,
     rafdb,
+    shards,
+    tarshards,
 )
 from mien.data.manifest import SPLITS, ImageStore, Manifest
 from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader

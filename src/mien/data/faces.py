@@ -31,6 +31,26 @@ def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
     return left, top, left + side, top + side
 
 
+def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Decodes a picture that shows one face: uint8 (S, S, C).
+
+    Args:
+        data: The encoded picture.
+        key: Its name, for messages.
+        preprocessing: Size S and colour (C channels) to scale it to.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        image_rgb = decode(data)
+    except InputError as error:
+        raise DataError(f"{key}: {error}") from error
+    height, width = image_rgb.shape[:2]
+    face: NDArray[np.uint8] = crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0]
+    return face
+
+
 def load_faces(
     manifest: Manifest,
     preprocessing: Preprocessing,
@@ -58,12 +78,8 @@ def load_faces(
     def load(start: int) -> int:
         stop = min(start + 256, len(manifest))
         for index in range(start, stop):
-            try:
-                image_rgb = decode(manifest.images.read(index))
-            except InputError as error:
-                raise DataError(f"{manifest.images.key(index)}: {error}") from error
-            height, width = image_rgb.shape[:2]
-            faces[index] = crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0]
+            images = manifest.images
+            faces[index] = read_face(images.read(index), images.key(index), preprocessing)
         return stop - start
 
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:

@@ -74,17 +74,21 @@ Reader = Callable[[ReadRequest], "Manifest"]
 class _Entry:
     read: Reader
     options: tuple[str, ...]
+    patterns: bool = False
 
 
 READERS: dict[str, _Entry] = {}
 
 
-def register_reader(kind: str, *, options: tuple[str, ...] = ()) -> Callable[[Reader], Reader]:
+def register_reader(
+    kind: str, *, options: tuple[str, ...] = (), patterns: bool = False
+) -> Callable[[Reader], Reader]:
     """Makes a function the reader of ``KIND:PATH`` specs.
 
     Args:
         kind: The word before the colon: lower case, two letters or more.
         options: Keys that may follow the path as ``,key=value``.
+        patterns: The path may hold a brace, as in ``{00..09}.tar``; the reader looks what is there.
 
     Raises:
         ConfigError: If the kind is taken or misspelt.
@@ -95,7 +99,7 @@ def register_reader(kind: str, *, options: tuple[str, ...] = ()) -> Callable[[Re
         raise ConfigError(f"a reader for {kind!r} is registered already; choose another name.")
 
     def register(read: Reader) -> Reader:
-        READERS[kind] = _Entry(read, options)
+        READERS[kind] = _Entry(read, options, patterns)
         return read
 
     return register
@@ -122,7 +126,8 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
         raise ConfigError(f"{spec}: no reader for datasets of kind {kind!r}." + _kinds(kind))
     text, options = _cut_options(rest)
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (keeps an unknown ~user)
-    if not _exists(text):
+    is_pattern = bool(kind) and READERS[kind].patterns and "{" in text
+    if not is_pattern and not _exists(text):
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
         raise DataError(f"{spec}: there is no {path}. Check the path for typing errors.{shape}")
     kind = kind or _kind_of(path, spec)

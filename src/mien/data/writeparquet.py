@@ -51,7 +51,7 @@ def write_parquet(
         raise MissingExtraError("writing Parquet", "eval", "pyarrow") from error
     check_free(output, overwrite=overwrite)
     paths = None if embed else relative_names(manifest.images, output.parent)
-    schema = _schema(pa, manifest)
+    schema = parquet_schema(pa, manifest)
     with (
         replacing(output) as temporary,
         parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
@@ -59,13 +59,18 @@ def write_parquet(
         for start in range(0, len(manifest), _ROWS):
             rows = range(start, min(start + _ROWS, len(manifest)))
             file.write_table(
-                pa.Table.from_pylist([_row(manifest, i, paths, schema) for i in rows], schema)
+                pa.Table.from_pylist(
+                    [parquet_row(manifest, i, paths, schema) for i in rows], schema
+                )
             )
             if progress:
                 progress(len(rows))
 
 
-def _row(manifest: Manifest, index: int, paths: list[str] | None, schema: Any) -> dict[str, Any]:
+def parquet_row(
+    manifest: Manifest, index: int, paths: list[str] | None, schema: Any
+) -> dict[str, Any]:
+    """Returns a picture as a row of a table; ``paths`` stand for bytes where they are given."""
     row: dict[str, Any] = {
         "image": {"bytes": None, "path": paths[index]}
         if paths is not None
@@ -83,7 +88,8 @@ def _row(manifest: Manifest, index: int, paths: list[str] | None, schema: Any) -
     return row
 
 
-def _schema(pa: Any, manifest: Manifest) -> Any:
+def parquet_schema(pa: Any, manifest: Manifest) -> Any:
+    """Returns the columns of a manifest's table, with what Hugging Face knows of them."""
     text = {"dtype": "string", "_type": "Value"}
     fields = [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),

@@ -23,7 +23,7 @@ class TrainConfig:
     """
 
     data: str = option(
-        "", "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH)."
+        "", "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH, shards:DIR)."
     )
     schema: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
     model: str = option(
@@ -41,7 +41,7 @@ class TrainConfig:
         default=False, help_text="Keep the batch norms of the starting weights."
     )
     epochs: int = option(40, "Passes over the training faces.")
-    batch_size: int = option(128, "Faces a step.")
+    batch_size: int = option(128, "Faces a step, over all devices together.")
     optimizer: str = option(
         "sgd", "sgd (Nesterov), momentum, rmsprop, adam, adamw, or timm:NAME (timm:lion)."
     )
@@ -89,6 +89,10 @@ class TrainConfig:
     precision: str = option("auto", "auto, 32 or bf16 (auto: bf16 where the hardware has it).")
     device: str = option("auto", "auto, cpu, cuda or mps.")
     threads: int = option(0, "CPU threads; 0: as many as there are cores.")
+    devices: int = option(1, "Processes that train together here, a GPU each; they share a batch.")
+    num_nodes: int = option(1, "Machines that train together; start the same command on each.")
+    workers: int = option(2, "Processes that read shards ahead; 0: none but the training's own.")
+    shuffle_buffer: int = option(8192, "Faces of shards that are held and shuffled at a time.")
     tag: str = option("", "Second half of the model's name; empty: the name of its label schema.")
     license: str = option("unknown", "Licence of the weights, for the model card.")
     seed: int = option(0, "Seed of weights, order and augmentation.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mien.train.distributed import ALONE, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,21 +41,35 @@ class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
         return len(self.faces)
 
     def __getitem__(self, index: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        chosen = torch.as_tensor(index)
+        chosen = torch.as_tensor(index, dtype=torch.int64)
         return self.faces[chosen], self.targets[chosen], self.class_ids[chosen]
+
+
+def count_steps(size: int, batch_size: int) -> int:
+    """Returns the steps of an epoch; a last batch shorter than half of the others is left out.
+
+    >>> count_steps(100, 32), count_steps(112, 32), count_steps(5, 32)
+    (3, 4, 1)
+    """
+    whole, rest = divmod(size, batch_size)
+    return whole + int(rest > 0 and (rest >= batch_size / 2 or whole == 0))
 
 
 class EpochOrder(Sampler[list[int]]):
     """Batches of indices; the order of an epoch depends on the seed and its number alone.
 
-    A run that was killed and resumed therefore sees the same batches as one that was not.
+    A run that was killed and resumed therefore sees the same batches as one that was not. Several
+    processes share each batch: its faces go to them in turn, so that together they visit what
+    one would, and none twice. A batch smaller than ``world`` leaves some of them empty-handed.
 
     Args:
         size: Number of faces N.
-        batch_size: Faces a batch; a last batch shorter than half of it is left out of training.
+        batch_size: Faces a batch of all processes; a last batch shorter than half of it is left
+            out of training.
         seed: Seed of the order.
         shuffle: Without it the faces come in their own order, all of them.
         weights: (N,), how often each face is drawn, with replacement; None: each once.
+        place: Which part of each batch is this process's.
     """
 
     def __init__(
@@ -63,9 +80,10 @@ class EpochOrder(Sampler[list[int]]):
         seed: int = 0,
         shuffle: bool = True,
         weights: Tensor | None = None,
+        place: Place = ALONE,
     ) -> None:
         self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
-        self.weights = weights
+        self.weights, self.place = weights, place
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -73,9 +91,9 @@ class EpochOrder(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        whole, rest = divmod(self.size, self.batch_size)
-        keep_rest = rest > 0 and (not self.shuffle or rest >= self.batch_size / 2 or whole == 0)
-        return whole + int(keep_rest)
+        if not self.shuffle:
+            return math.ceil(self.size / self.batch_size)
+        return count_steps(self.size, self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.arange(self.size)
@@ -88,7 +106,8 @@ class EpochOrder(Sampler[list[int]]):
                     self.weights, self.size, replacement=True, generator=generator
                 )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size].tolist()
+            batch = order[start : start + self.batch_size]
+            yield batch[self.place.rank :: self.place.world].tolist()
 
 
 def make_loader(
@@ -98,10 +117,13 @@ def make_loader(
     seed: int = 0,
     shuffle: bool = True,
     weights: Tensor | None = None,
+    place: Place = ALONE,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
     """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
 
-    ``weights`` are those of :class:`EpochOrder`.
+    ``weights`` and ``place`` are those of :class:`EpochOrder`.
     """
-    order = EpochOrder(len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights)
+    order = EpochOrder(
+        len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights, place=place
+    )
     return DataLoader(data, sampler=order, batch_size=None)

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 _BOUNDS: dict[str, Bounds] = {
     "epochs": (1, math.inf, True),
     "decay_every": (1, math.inf, True),
+    "devices": (1, math.inf, True),
+    "num_nodes": (1, math.inf, True),
+    "shuffle_buffer": (1, math.inf, True),
     "batch_size": (2, math.inf, True),
     "size": (0, 1024, True),
     "randaugment": (0, 16, True),
     **dict.fromkeys(
         ("warmup_epochs", "weight_decay", "rotate", "patience", "limit", "threads", "seed",
-         "freeze_epochs", "unfreeze", "focal_gamma", "logit_adjustment"),
+         "freeze_epochs", "unfreeze", "focal_gamma", "logit_adjustment", "workers"),
         (0, math.inf, True),
     ),
     **dict.fromkeys(("lr", "mixup_alpha", "cutmix_alpha", "scale_min"), (1e-12, math.inf, True)),

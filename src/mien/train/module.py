@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from mien.train.augment import augment, normalize_tensor
+from mien.train.distributed import add_up, average_statistics, count_processes
 from mien.train.losses import ExpressionLoss
 from mien.train.mixing import mix_batch
 from mien.train.optimizers import make_optimizer, make_schedule, parameter_groups, warm_up
@@ -36,6 +37,7 @@ class ExpressionModule(lightning.LightningModule):
         preprocessing: The normalisation of the network's input.
         steps_per_epoch: Batches an epoch, for the schedule.
         mass: float (K,), faces of each class in training, for what makes up for rare ones.
+        faces_per_epoch: Faces in training, where several processes share them.
 
     Raises:
         ConfigError: If the recipe names a loss or a layer that is not there.
@@ -49,12 +51,14 @@ class ExpressionModule(lightning.LightningModule):
         *,
         steps_per_epoch: int,
         mass: Tensor | None = None,
+        faces_per_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.preprocessing = preprocessing
         self.steps_per_epoch = steps_per_epoch
+        self.faces_per_epoch = faces_per_epoch
         self.loss = ExpressionLoss(config, mass)
         self.thaw = Thaw(network, config)
         self.average = AveragedModel(network, multi_avg_fn=self._average_step, use_buffers=True)
@@ -82,16 +86,21 @@ class ExpressionModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Makes the augmentation of an epoch depend on the seed and its number alone.
 
-        Freezes and frees layers too, by the same number.
+        Processes that train together change and mix their faces differently. Freezes and frees
+        layers too, by the number of the epoch.
         """
         self.thaw.apply(self.current_epoch)
         self._random = torch.Generator(device=self.device)
-        self._random.manual_seed(self.config.seed * 1_000_003 + self.current_epoch + 1)
-        torch.manual_seed(self.config.seed * 1_000_033 + self.current_epoch + 1)
+        epoch = self.current_epoch + 1 + self.global_rank * 15_485_863
+        self._random.manual_seed(self.config.seed * 1_000_003 + epoch)
+        torch.manual_seed(self.config.seed * 1_000_033 + epoch)
         self._totals = {}
 
-    def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
-        """Augments, mixes and returns the loss against the target distribution."""
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Augments, mixes and returns the loss against the target distribution.
+
+        Where processes share a batch, the mean of their losses is that over its faces.
+        """
         faces, targets, _ = batch
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             x = augment(faces.float(), self.config, self._random)
@@ -104,18 +113,29 @@ class ExpressionModule(lightning.LightningModule):
                 )
             x = x.contiguous(memory_format=torch.channels_last)
         logits = self.network(x)
-        loss: Tensor = self.loss(logits.float(), targets)
+        loss: Tensor = self.loss(logits.float(), targets) * self._share(len(faces), batch_index)
         self._add("train_loss", loss.detach())
         return loss
 
+    def _share(self, own: int, batch_index: int) -> float:
+        """Returns how many times the mean part of a batch this process has: 1 if it is alone."""
+        world = count_processes()
+        if world == 1:
+            return 1.0
+        left = self.faces_per_epoch - batch_index * self.config.batch_size
+        return own * world / min(self.config.batch_size, left)
+
     def on_train_batch_end(self, *_: Any) -> None:
         """Updates the averaged weights after each step."""
+        average_statistics(self.network)
         if self.config.ema_decay:
             self.average.update_parameters(self.network)
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         """Scores one batch with the weights that will be kept, in full precision."""
         faces, targets, class_ids = batch
+        if not len(faces):
+            return  # the last batch had none left for this process
         with torch.autocast(self.device.type, enabled=False):
             x = normalize_tensor(faces.float(), self.preprocessing)
             logits = self.deployed(x.contiguous(memory_format=torch.channels_last))
@@ -128,17 +148,20 @@ class ExpressionModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the means over the epoch's training steps and over all validation faces."""
         for name in ("train_loss", "valid_loss", "valid_accuracy"):
-            if name in self._totals:
-                self.log(name, self._mean(name), prog_bar=True)
+            mean = self._mean(name)
+            if mean is not None:
+                self.log(name, mean, prog_bar=True)
 
     def _add(self, name: str, value: Tensor, weight: int = 1) -> None:
         total = self._totals.setdefault(name, [torch.zeros((), device=value.device) for _ in "vw"])
         total[0] += value * weight
         total[1] += weight
 
-    def _mean(self, name: str) -> float:
-        value, weight = self._totals.pop(name)
-        return float(value / weight)
+    def _mean(self, name: str) -> float | None:
+        """Returns a mean over all processes, each face counted once; None if there is none."""
+        none = [torch.zeros((), device=self.device) for _ in "vw"]
+        value, weight = add_up(torch.stack(self._totals.pop(name, none))).tolist()
+        return float(value / weight) if weight else None
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Warms up where the schedule cannot do it itself."""

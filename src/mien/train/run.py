@@ -7,42 +7,56 @@ import os
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mien.data import read_manifest
 from mien.data.faces import load_faces
+from mien.data.sharded import find_shards
 from mien.errors import ConfigError, DataError
 from mien.labels import get_schema
 from mien.train.callbacks import naming_full_disk
-from mien.train.config import TrainConfig, make_config, read_yaml
 from mien.train.curves import draw_curves
-from mien.train.faces import FaceTensors, make_loader
+from mien.train.directory import CHECKPOINTS, prepare_directory
+from mien.train.distributed import (
+    by_first,
+    check_place,
+    find_place,
+    joined,
+    naming_lost_process,
+    together,
+    uses_gpu,
+)
+from mien.train.faces import FaceTensors, count_steps, make_loader
 from mien.train.finish import finish_run
+from mien.train.launch import launch, must_launch, node_rank
 from mien.train.losses import ExpressionLoss, class_mass, face_weights
 from mien.train.module import ExpressionModule
 from mien.train.network import build_network, model_options, trained_spec
 from mien.train.optimizers import make_optimizer
 from mien.train.plugins import load_callbacks
+from mien.train.stream import StreamedFaces, StreamLoader
 from mien.train.tracking import check_tracker
 from mien.train.trainer import make_trainer
 from mien.train.weights import find_weights, read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from lightning import Trainer
+    from lightning.pytorch.callbacks import Callback
+
     from mien.data import Manifest
     from mien.hub import ModelFolder
+    from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
+    from mien.train.config import TrainConfig
+    from mien.train.distributed import Place
 
-ARGS = "args.yaml"
 METRICS = "metrics.csv"
-CHECKPOINTS = "checkpoints"
-#: What may differ when a run is resumed.
-_FREE = frozenset({"threads", "device", "tag", "license", "tracker"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class TrainingData:
 
     train: Manifest
     valid: Manifest
-    train_faces: FaceTensors
+    train_faces: FaceTensors | StreamedFaces
     valid_faces: FaceTensors
 
 
@@ -74,62 +88,23 @@ def check_parts(config: TrainConfig) -> None:
         read_tensors(find_weights(config.weights, config.model))
 
 
-def prepare_directory(
-    output: Path, config: TrainConfig, *, resume: bool, overwrite: bool
-) -> Path | None:
-    """Makes the run directory, or checks the one to resume.
-
-    Returns:
-        The checkpoint to go on from, or None.
-
-    Raises:
-        ConfigError: If the directory is in use, or was started with other values.
-    """
-    import yaml
-
-    args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
-    if resume and args.is_file():
-        started = make_config(read_yaml(args), source=str(args)).to_dict()
-        differing = [
-            f"{key} ({started[key]} then, {value} now)"
-            for key, value in config.to_dict().items()
-            if started[key] != value and key not in _FREE
-        ]
-        if differing:
-            raise ConfigError(
-                f"{output} was started with other values: {', '.join(differing)}. "
-                "Resume with the same ones, or give another --output."
-            )
-        return last if last.is_file() else None
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        if not overwrite:
-            raise ConfigError(
-                f"{output} exists already. Type --resume to go on with it, --overwrite to start "
-                "it anew, or give another --output."
-            )
-        if not args.is_file():
-            raise ConfigError(f"{output} is no run directory (no {ARGS}): it is not overwritten.")
-        for name in ("last.ckpt", "best.ckpt"):
-            (output / CHECKPOINTS / name).unlink(missing_ok=True)
-    output.mkdir(parents=True, exist_ok=True)
-    from mien.atomic import write_text
-
-    write_text(args, yaml.safe_dump(config.to_dict(), sort_keys=False))
-    return None
-
-
 def load_data(
     config: TrainConfig,
     preprocessing: Preprocessing,
     progress: Callable[[int], None] | None = None,
+    manifest: Manifest | None = None,
 ) -> TrainingData:
-    """Reads the dataset and decodes its faces into memory.
+    """Reads the dataset, unless it is given, and decodes its faces into memory.
+
+    Training faces that lie in shards stay there and are read as they are needed.
 
     Raises:
+        ConfigError: If the recipe wants of shards what they cannot give.
         DataError: If a split is missing, or the training faces show fewer than two classes.
     """
     schema = get_schema(config.schema) if config.schema else None
-    manifest = read_manifest(config.data, seed=config.seed, schema=schema)
+    if manifest is None:
+        manifest = read_manifest(config.data, seed=config.seed, schema=schema)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
         train = train.select(list(range(min(config.limit, len(train)))))
@@ -140,7 +115,14 @@ def load_data(
         faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
         return FaceTensors(faces, part.targets, part.class_ids)
 
-    return TrainingData(train, valid, tensors(train), tensors(valid))
+    if find_shards(train.images) is None:
+        return TrainingData(train, valid, tensors(train), tensors(valid))
+    if config.sampler == "weighted":
+        raise ConfigError(
+            "sampler: weighted draws from all faces at once, and shards are read one after "
+            "another: give class_weight, loss: class_balanced or logit_adjustment."
+        )
+    return TrainingData(train, valid, StreamedFaces(train, preprocessing), tensors(valid))
 
 
 def train(
@@ -151,8 +133,14 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
     reading: Callable[[], AbstractContextManager[Callable[[int], None]]] | None = None,
+    callbacks: Sequence[Callback] = (),
+    manifest: Manifest | None = None,
 ) -> ModelFolder:
     """Trains a network and leaves a model folder.
+
+    With ``devices`` or ``num_nodes`` above 1 the work is done in new processes; those that
+    ``torchrun`` started all call this function, and the first of them writes the files. A script
+    that starts processes guards its own start with ``if __name__ == "__main__"``.
 
     Args:
         config: The recipe.
@@ -162,6 +150,8 @@ def train(
         progress: Show a bar (or a line an epoch where stderr is no terminal).
         reading: Makes a context around the decoding of the faces whose value is called with the
             number just decoded: a progress bar.
+        callbacks: Lightning callbacks beside those of the recipe.
+        manifest: The recipe's dataset with splits of its own; None reads it.
 
     Returns:
         The folder, with the weights of the best epoch, ONNX, card and metrics.
@@ -169,7 +159,7 @@ def train(
     Raises:
         ConfigError: If the recipe or the directory is unfit.
         DataError: If the dataset is, or the loss stops being a number.
-        ModelError: If the starting weights are, or the disk is full.
+        ModelError: If the starting weights are, the disk is full, or a process is lost.
         MissingExtraError: If the recipe's tracker is not installed.
         KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
     """
@@ -177,35 +167,94 @@ def train(
     if not config.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
     check_parts(config)
-    checkpoint = prepare_directory(output, config, resume=resume, overwrite=overwrite)
-    _quiet_lightning()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    with reading() if reading else nullcontext() as advance:
-        data = load_data(config, spec.preprocessing, advance)
+    if must_launch(config):
+        if callbacks or manifest is not None:
+            raise ConfigError(
+                "callbacks and manifest cannot follow into other processes: name callbacks in the "
+                "recipe and give the dataset by data, or start with torchrun."
+            )
+        check_place(config, find_place())
+        if node_rank(config) == 0:
+            prepare_directory(output, config, resume=resume, overwrite=overwrite)
+        return launch(train, config, output, resume=True, progress=progress)
+    with joined(config) as place, naming_lost_process(output, place):
+        checkpoint = by_first(
+            place, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
+        )
+        _quiet_lightning()
+        _set_threads(config, place)
+        shown = reading() if reading and place.is_first else nullcontext()
+        with together(place), shown as advance:
+            data = load_data(config, spec.preprocessing, advance, manifest)
+            if place.world > 1 and len(data.train_faces) < 2 * place.world:
+                raise DataError(
+                    f"{config.data}: {len(data.train_faces)} training faces cannot be shared by "
+                    f"{place.world} processes: give fewer devices."
+                )
+        module = _make_module(config, spec, data)
+        with naming_full_disk(output):
+            trainer = make_trainer(
+                config, output, progress=progress, callbacks=callbacks, place=place
+            )
+            _fit(trainer, module, data, checkpoint=checkpoint, place=place)
+            return by_first(place, lambda: _finish(module, spec, data, output))
+
+
+def _make_module(config: TrainConfig, spec: ModelSpec, data: TrainingData) -> ExpressionModule:
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
-    network = network.to(memory_format=torch.channels_last)
-    targets = data.train_faces.targets
-    weights = face_weights(targets) if config.sampler == "weighted" else None
-    loader = make_loader(data.train_faces, config.batch_size, seed=config.seed, weights=weights)
-    module = ExpressionModule(
-        network, config, spec.preprocessing, steps_per_epoch=len(loader), mass=class_mass(targets)
+    return ExpressionModule(
+        network.to(memory_format=torch.channels_last),
+        config,
+        spec.preprocessing,
+        steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
+        mass=class_mass(data.train_faces.targets),
+        faces_per_epoch=len(data.train_faces),
     )
-    trainer = make_trainer(config, output, progress=progress)
-    valid_loader = make_loader(data.valid_faces, 256, shuffle=False)
-    with naming_full_disk(output):
-        try:
-            trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:
-            # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
-            if trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
-        best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
-        module.load_state_dict(best["state_dict"])
-        draw_curves(output / METRICS, output / "curves.png")
-        return finish_run(module.deployed, config, spec, data, output)
+
+
+def _fit(
+    trainer: Trainer,
+    module: ExpressionModule,
+    data: TrainingData,
+    *,
+    checkpoint: Path | None,
+    place: Place,
+) -> None:
+    config = module.config
+    faces = data.train_faces
+    loader: Iterable[Any]
+    if isinstance(faces, StreamedFaces):
+        loader = StreamLoader(faces, config, place)
+    else:
+        weights = face_weights(faces.targets) if config.sampler == "weighted" else None
+        loader = make_loader(
+            faces, config.batch_size, seed=config.seed, weights=weights, place=place
+        )
+    valid_loader = make_loader(data.valid_faces, 256, shuffle=False, place=place)
+    try:
+        trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _finish(
+    module: ExpressionModule, spec: ModelSpec, data: TrainingData, output: Path
+) -> ModelFolder:
+    best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    draw_curves(output / METRICS, output / "curves.png")
+    return finish_run(module.deployed, module.config, spec, data, output)
+
+
+def _set_threads(config: TrainConfig, place: Place) -> None:
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    elif place.local_world > 1 and not uses_gpu(config):
+        torch.set_num_threads(max((os.cpu_count() or 1) // place.local_world, 1))
 
 
 def _quiet_lightning() -> None:

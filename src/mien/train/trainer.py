@@ -14,12 +14,15 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
+from lightning.pytorch.strategies import DDPStrategy
 
 from mien.train.callbacks import AtomicCheckpointIO, MetricsFile, StopOnNaN
+from mien.train.distributed import ALONE, Place
 from mien.train.plugins import load_callbacks
 from mien.train.tracking import make_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mien.train.config import TrainConfig
@@ -40,20 +43,38 @@ def _precision(config: TrainConfig, accelerator: str) -> Any:
     return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
 
 
-def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightning.Trainer:
-    """Builds the Lightning trainer of a run.
+def _strategy(config: TrainConfig, place: Place) -> Any:
+    if place.world == 1:
+        return "auto"
+    # Running statistics are averaged instead, and layers may be frozen for a while.
+    return DDPStrategy(
+        broadcast_buffers=False,
+        find_unused_parameters=config.freeze != "none" or config.freeze_bn,
+    )
+
+
+def make_trainer(
+    config: TrainConfig,
+    output: Path,
+    *,
+    progress: bool,
+    callbacks: Sequence[Callback] = (),
+    place: Place = ALONE,
+) -> lightning.Trainer:
+    """Builds the Lightning trainer of a run; ``callbacks`` come beside those of the recipe.
+
+    Of several processes only the first shows progress and writes metrics.
 
     Raises:
         ConfigError: If a callback of the user's own cannot be had.
         MissingExtraError: If the tracker is not installed.
     """
-    bar = progress and sys.stderr.isatty()
-    callbacks: list[Callback] = [
-        StopOnNaN(),
-        MetricsFile(output / "metrics.csv", echo=progress and not bar),
-    ]
+    bar = progress and sys.stderr.isatty() and place.is_first
+    chosen: list[Callback] = [StopOnNaN()]
+    if place.is_first:
+        chosen.append(MetricsFile(output / "metrics.csv", echo=progress and not bar))
     if config.patience:
-        callbacks.append(
+        chosen.append(
             EarlyStopping(
                 "valid_accuracy",
                 mode="max",
@@ -63,7 +84,7 @@ def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightn
         )
     # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
     for name, monitor in (("best", "valid_accuracy"), ("last", None)):
-        callbacks.append(
+        chosen.append(
             ModelCheckpoint(
                 output / "checkpoints",
                 filename=name,
@@ -74,18 +95,21 @@ def make_trainer(config: TrainConfig, output: Path, *, progress: bool) -> lightn
             )
         )
     if bar:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    callbacks += load_callbacks(config.callbacks)
-    logger = make_logger(config, output)
+        chosen.append(RichProgressBar(console_kwargs={"stderr": True}))
+    chosen += [*load_callbacks(config.callbacks), *callbacks]
+    logger = make_logger(config, output) if place.is_first else None
     if logger:
-        callbacks.append(LearningRateMonitor(logging_interval="epoch"))
+        chosen.append(LearningRateMonitor(logging_interval="epoch"))
     accelerator = _accelerator(config)
     return lightning.Trainer(
         accelerator=accelerator,
-        devices=1,
+        devices=place.local_world,
+        num_nodes=place.world // place.local_world,
+        strategy=_strategy(config, place),
+        use_distributed_sampler=False,
         max_epochs=config.epochs,
         precision=_precision(config, accelerator),
-        callbacks=callbacks,
+        callbacks=chosen,
         plugins=[AtomicCheckpointIO()],
         logger=logger or False,
         num_sanity_val_steps=0,
