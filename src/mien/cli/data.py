@@ -1,4 +1,4 @@
-"""``mien data inspect``, ``split``, ``convert`` and ``augment``."""
+"""``mien data inspect``, ``card``, ``split``, ``convert``, ``shard`` and ``augment``."""
 
 from __future__ import annotations
 
@@ -122,6 +122,45 @@ def inspect(
 
 
 @app.command()
+def card(
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Card: README.md.")],
+    license: Annotated[  # noqa: A002 - the flag is --license
+        str, typer.Option("--license", help="Licence of the data: an identifier, or words.")
+    ] = "unknown",
+    name: Annotated[
+        str | None, typer.Option("--name", help="What to call the dataset; else its last folder.")
+    ] = None,
+    near: Near = 0.95,
+    schema: Schema = None,
+    workers: Workers = 2,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a dataset card for the Hugging Face Hub; every figure in it is measured."""
+    from mien.atomic import write_text
+    from mien.data.card import dataset_card
+    from mien.data.inspection import inspect_data
+    from mien.data.inspection.run import InspectConfig
+    from mien.data.places import check_free
+    from mien.labels import get_schema
+
+    if output.suffix.lower() != ".md":
+        raise ConfigError(f"-o {output}: a card is Markdown; name it README.md.")
+    check_free(output, overwrite=overwrite)
+    inspection = inspect_data(
+        data,
+        InspectConfig(near=near, workers=workers),
+        schema=get_schema(schema) if schema else None,
+        bars=_bars(quiet=quiet),
+    )
+    write_text(output, dataset_card(inspection, name=name, license=license))
+    print(f"card: {output}", file=sys.stderr)
+    if inspection.leaks:
+        print("note: the data leaks between its splits, and the card says so", file=sys.stderr)
+
+
+@app.command()
 def split(
     data: Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Manifest: .csv or .parquet.")],
@@ -214,6 +253,52 @@ def convert(
             f"mien: {left_out} pictures without a majority label have no folder and are left out",
             file=sys.stderr,
         )
+
+
+@app.command()
+def shard(
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    faces_per_shard: Annotated[
+        int, typer.Option("--faces-per-shard", help="The most faces in a file.", min=1)
+    ] = 8192,
+    size: Annotated[
+        int,
+        typer.Option("--size", help="Store faces ready at this side; 0: pictures as they are."),
+    ] = 0,
+    color: Annotated[str, typer.Option("--color", help="With --size: gray or rgb.")] = "gray",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of splits and of the order.")] = 0,
+    schema: Schema = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a dataset as shards, which a training reads one after another: shards:DIR."""
+    from mien.data import read_manifest
+    from mien.data.filepaths import source_folders
+    from mien.data.places import check_apart, check_free
+    from mien.data.registry import parse_spec
+    from mien.data.writeshards import write_shards
+    from mien.labels import get_schema
+    from mien.preprocess import Preprocessing
+
+    pixels = Preprocessing(size=size, color=color) if size else None
+    check_free(output, overwrite=overwrite)
+    manifest = read_manifest(data, schema=get_schema(schema) if schema else None, seed=seed)
+    check_apart(output, [parse_spec(data)[1], *source_folders(manifest.images)])
+    with _bars(quiet=quiet)("write shards", len(manifest)) as advance:
+        count = write_shards(
+            manifest,
+            output,
+            faces_per_shard=faces_per_shard,
+            seed=seed,
+            pixels=pixels,
+            overwrite=overwrite,
+            progress=advance,
+        )
+    print_counts(manifest.counts())
+    print(f"{len(manifest)} faces in {count} shards: {output}", file=sys.stderr)
+    for warning in manifest.warnings:
+        print(f"note: {warning}", file=sys.stderr)
 
 
 @app.command()

@@ -1,0 +1,131 @@
+"""The notebooks run from top to bottom, on small data, and are committed without outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from faces_made import write_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+
+
+def _cells(path: Path, kind: str) -> list[dict[str, Any]]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == kind]
+
+
+def _small_ferplus(shared: Path, target: Path) -> Path:
+    """Lays 60 train and 20 valid FER+ faces of three labels each out as folders."""
+    from mien.data import read_manifest
+    from mien.data.writers import write_folder as write_manifest
+
+    faces = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'},mode=majority")
+    chosen: list[int] = []
+    for split, count in (("train", 60), ("valid", 20)):
+        for label in ("anger", "happiness", "surprise"):
+            inside = (faces.class_ids == faces.schema.index(label)) & (faces.splits == split)
+            chosen += np.flatnonzero(inside)[:count].tolist()
+    write_manifest(faces.select(sorted(chosen)), target)
+    return target
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a notebook and returns what its cells printed, and how many pictures they show."""
+    nbformat = pytest.importorskip("nbformat", reason="needs nbclient")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
+    pytest.importorskip("ipykernel", reason="needs ipykernel")
+    spec = tmp_path / "kernels" / "mien-test"
+    spec.mkdir(parents=True)
+    # The kernel of this interpreter, not one that a user has installed.
+    (spec / "kernel.json").write_text(
+        json.dumps({
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "test", "language": "python",
+        })
+    )  # fmt: skip
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MIEN_WORK", str(tmp_path / "work"))
+
+    def execute(name: str, **environment: str) -> tuple[str, int]:
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        notebook = nbformat.read(ROOT / "examples" / "notebooks" / name, as_version=4)
+        nbformat.validate(notebook)
+        client = nbclient.NotebookClient(
+            notebook, timeout=1200, kernel_name="mien-test",
+            resources={"metadata": {"path": str(tmp_path)}},
+        )  # fmt: skip
+        client.execute()
+        outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+        printed = "".join(out["text"] for out in outputs if out["output_type"] == "stream")
+        markdown = "".join(out.get("data", {}).get("text/markdown", "") for out in outputs)
+        pictures = sum("image/png" in out.get("data", {}) for out in outputs)
+        return printed + markdown, pictures
+
+    return execute
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_is_committed_clean(path: Path) -> None:
+    for cell in _cells(path, "code"):
+        assert cell["outputs"] == [], cell["id"]
+        assert cell["execution_count"] is None, cell["id"]
+    text = path.read_text(encoding="utf-8")
+    assert "/home/" not in text
+    assert os.fspath(ROOT) not in text
+    assert _cells(path, "markdown")[0]["source"][0].startswith("# ")
+
+
+def test_there_are_two_notebooks() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["make.ipynb", "use.ipynb"]
+
+
+def test_use_runs_and_reads_the_photo(run) -> None:
+    pytest.importorskip("scipy", reason="needs the extra video")
+    printed, pictures = run("use.ipynb")
+    assert "happiness 100.0%, box [" in printed
+    assert "['happiness']\n[]\nerror: " in printed
+    assert "(7, 8)" in printed
+    assert "face 1, happiness" in printed
+    assert "accuracy 86.7%" in printed
+    assert pictures == 4
+
+
+def test_use_reads_a_folder_of_faces(run, tmp_path: Path) -> None:
+    pytest.importorskip("scipy", reason="needs the extra video")
+    folder = write_folder(tmp_path / "faces", 4) / "valid"
+    printed, pictures = run("use.ipynb", MIEN_FACES=str(folder))
+    assert "(12, 8)" in printed  # three labels, four faces each
+    assert pictures == 4
+
+
+@pytest.mark.parametrize("source", ["drawn", "real"])
+def test_make_runs_and_learns(run, tmp_path: Path, source: str, request) -> None:
+    for needed in ("lightning", "onnx", "matplotlib"):
+        pytest.importorskip(needed, reason="needs the extra train")
+    faces = tmp_path / "faces"
+    if source == "real":
+        _small_ferplus(request.getfixturevalue("shared"), faces)
+    else:
+        write_folder(faces, 60)
+    printed, pictures = run("make.ipynb", MIEN_DATA=f"folder:{faces}", MIEN_EPOCHS="12")
+    accuracy = float(printed.split("accuracy ")[1].split("%")[0])
+    assert accuracy > (50 if source == "real" else 80)  # chance is 33
+    assert "int8-static" in printed
+    assert "model.int8-static.onnx" in printed
+    table = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert len(table) == 3  # a head and two runs
+    assert any("| cnn_simple |" in line for line in table)
+    assert any("| lenet |" in line for line in table)
+    assert pictures == 6  # mean faces, two curves, confusion, reliability, maps
