@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from mien.results import ErrorResult, FaceEmotion, ImageResult
 
 __version__ = "0.1.0"
+
+# ONNX Runtime can report its use to its maker and keeps a file for that in the temporary folder;
+# what reads faces does neither. Set the variable to 0 beforehand to have it otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 #: Public name -> the module that defines it.
 _HOMES = {
