@@ -175,7 +175,6 @@ def test_explaining_needs_no_features(tmp_path: Path, faces: Manifest) -> None:
     ("change", "words"),
     [
         ({"crop_margin": 1.2}, "crop margin"),
-        ({"preprocessing": Preprocessing(size=32, interpolation="bicubic")}, "interpolation"),
         ({"preprocessing": Preprocessing(size=32, align="eyes")}, "alignment"),
     ],
 )
@@ -188,6 +187,24 @@ def test_members_that_cannot_share_a_crop_are_refused(
     with pytest.raises(ConfigError, match=words):
         build_ensemble([one, two], faces, tmp_path / "both")
     assert not (tmp_path / "both").exists()
+
+
+def test_lanczos_is_refused_where_the_graph_would_resize(tmp_path: Path, faces: Manifest) -> None:
+    one = _member(tmp_path / "one", Preprocessing(size=32), 1)
+    two = _member(tmp_path / "two", Preprocessing(size=48, interpolation="lanczos"), 2)
+    with pytest.raises(ConfigError, match="lanczos"):
+        build_ensemble([one, two], faces, tmp_path / "both")
+
+
+def test_members_of_other_interpolation_are_read_at_the_largest_ones(
+    tmp_path: Path, faces: Manifest
+) -> None:
+    one = _member(tmp_path / "one", Preprocessing(size=32), 1)
+    two = _member(tmp_path / "two", Preprocessing(size=48, interpolation="bicubic"), 2)
+    result = build_ensemble([one, two], faces, tmp_path / "both")
+    shared = result.folder.config.preprocessing
+    assert (shared.size, shared.interpolation) == (48, "bicubic")
+    assert len(result.members) == 2
 
 
 def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:

@@ -31,7 +31,8 @@ _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 def shared_preprocessing(parts: Sequence[Preprocessing]) -> Preprocessing:
     """Returns the input of an ensemble: the members' own where they agree.
 
-    Else it is the largest size and the richest colour, scaled to 0..1.
+    Else it is the largest size, the richest colour, scaled to 0..1, and crops are scaled as for the
+    first of the largest members.
 
     >>> shared_preprocessing([Preprocessing(size=48), Preprocessing(size=64, color="rgb")]).mean
     (0.0, 0.0, 0.0)
@@ -40,8 +41,9 @@ def shared_preprocessing(parts: Sequence[Preprocessing]) -> Preprocessing:
         return parts[0]
     color = "rgb" if any(part.color == "rgb" for part in parts) else "gray"
     channels = 3 if color == "rgb" else 1
+    largest = max(parts, key=lambda part: part.size)
     return Preprocessing(
-        size=max(part.size for part in parts), color=color, interpolation=parts[0].interpolation,
+        size=largest.size, color=color, interpolation=largest.interpolation,
         normalization="fixed", mean=(0.0,) * channels, std=(1.0,) * channels, align=parts[0].align,
     )  # fmt: skip
 

@@ -29,8 +29,8 @@ def open_members(models: Sequence[str | Path], *, threads: int = 0) -> list[Emot
         threads: Threads inside one network run.
 
     Raises:
-        ConfigError: If there are too few, or labels, crop margin, alignment or interpolation
-            differ.
+        ConfigError: If there are too few, labels, crop margin or alignment differ, or one of
+            several sizes wants lanczos.
         ModelError: If one cannot be loaded.
     """
     if len(models) < 2:
@@ -45,16 +45,16 @@ def open_members(models: Sequence[str | Path], *, threads: int = 0) -> list[Emot
             ("labels", first.schema.labels, config.schema.labels),
             ("crop margin", first.crop_margin, config.crop_margin),
             ("alignment", own.align, its.align),
-            ("interpolation", own.interpolation, its.interpolation),
-        ):  # fmt: skip
+        ):
             if one != other:
                 raise ConfigError(
                     f"{models[0]} and {name} cannot form one network: their {what} is "
                     f"{_shown(one)} and {_shown(other)}. Leave one out, or train it anew with the "
                     "other's."
                 )
-    sizes = {member.config.preprocessing.size for member in members}
-    if len(sizes) > 1 and own.interpolation == "lanczos":
+    inputs = [member.config.preprocessing for member in members]
+    sizes = {each.size for each in inputs}
+    if len(sizes) > 1 and any(each.interpolation == "lanczos" for each in inputs):
         raise ConfigError(
             f"members of sizes {sorted(sizes)} are resized inside the network, which ONNX does not "
             "do with lanczos: take members of one size, or of bilinear or bicubic interpolation."
