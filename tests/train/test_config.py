@@ -7,7 +7,14 @@ import pytest
 from mien.errors import ConfigError
 from mien.train.config import TrainConfig, load_recipe, make_config
 
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+RESULTS = sorted((FOLDER / "results").glob("*.yaml"))
+RECIPES = [*sorted(FOLDER.glob("*.yaml")), *RESULTS]
+#: What a network needs for itself; all else is the budget that the results page speaks of.
+OWN = {
+    "model", "model_args", "size", "precision", "lr", "weights", "freeze", "layer_decay",
+    "class_weight", "class_weight_beta",
+}  # fmt: skip
 
 
 def test_there_are_recipes() -> None:
@@ -18,6 +25,16 @@ def test_there_are_recipes() -> None:
 def test_recipe_is_valid(path: Path) -> None:
     pytest.importorskip("yaml")
     assert load_recipe(path).epochs >= 1
+
+
+def test_recipes_of_the_results_page_share_one_budget() -> None:
+    pytest.importorskip("yaml")
+    assert len(RESULTS) >= 13
+    budgets = [
+        {key: value for key, value in load_recipe(path).to_dict().items() if key not in OWN}
+        for path in RESULTS
+    ]
+    assert all(budget == budgets[0] for budget in budgets)
 
 
 @pytest.mark.parametrize(
