@@ -143,7 +143,7 @@ def test_callbacks_do_not_follow_into_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
-    # Without augmentation, dropout and batch norm nothing is left in which two could differ from one.
+    # Without augmentation, dropout and batch norm, two have nothing to differ from one in.
     still = dict.fromkeys(
         ("mixup", "flip", "rotate", "shift", "light", "blur", "low_resolution", "noise", "erase"), 0
     )

@@ -150,7 +150,11 @@ def _print_table(folder: ModelFolder, results: list[FormatResult]) -> None:
         ]  # fmt: skip
         if result.after is not None and result.interval is not None:
             low, high = result.interval
-            cells += [f"{result.after:.2%}", f"{low:.2%} to {high:.2%}", f"{-result.drop:+.2f}"]
+            cells += [
+                f"{result.after:.2%}",
+                f"{low:.2%} to {high:.2%}",
+                f"{0.0 - round(result.drop, 2):+.2f}",
+            ]
         speed = first.ms_32 / result.ms_32
         table.add_row(*cells, f"{result.ms_32:.2f}", f"{result.ms_1:.2f}", f"{speed:.2f}x")
     console = Console()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mien.evaluate.plot_style import Theme
 
 FORMS = (".html", ".json", ".md")
+#: Marks of the runs; the next shape where the colours begin again.
+_SHAPES = ("o", "s", "^", "D")
 
 
 def check_target(path: Path, forms: tuple[str, ...], *, overwrite: bool) -> None:
@@ -41,14 +43,22 @@ def plot_cost(comparison: RunComparison, theme: Theme) -> Figure:
         MissingExtraError: If matplotlib is not installed.
     """
     figure, axes = new_figure(theme, 7.6, 4.6)
+    from matplotlib.ticker import LogLocator
+
     timed = all(row.latency_ms is not None for row in comparison.rows)
     for index, row in enumerate(comparison.rows):
         cost = row.latency_ms[0] if row.latency_ms else row.costs.bytes / 1e6
         low, high = (100 * value for value in row.scores["accuracy_ci"])
         color = CLASS_COLORS[(index + 3) % len(CLASS_COLORS)]
+        shape = _SHAPES[index // len(CLASS_COLORS) % len(_SHAPES)]
         axes.vlines(cost, low, high, color=color, linewidth=1.2)
-        axes.plot(cost, 100 * row.scores["accuracy"], "o", color=color, markersize=6, label=row.run)
+        axes.plot(
+            cost, 100 * row.scores["accuracy"], shape, color=color, markersize=6, label=row.run
+        )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.15)
     label_axes(
         axes, theme, "milliseconds a face (log)" if timed else "megabytes (log)", "accuracy, %"
