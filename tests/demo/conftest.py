@@ -17,7 +17,7 @@ import pytest
 from demo.served import Page
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     if find_spec("gradio") is None:
         pytest.skip("needs the demo extra")
@@ -49,7 +49,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         process.communicate()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Returns a function that launches Chromium with more arguments."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")

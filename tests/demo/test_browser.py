@@ -168,7 +168,7 @@ def test_camera_is_followed(chromium: Launch, page: Page, shared: Path, tmp_path
     said = view.inner_text()
     rate = re.search(r"([\d.]+) pictures a second answered, the last read in (\d+) ms", said)
     assert rate
-    assert 0 < float(rate[1]) <= 10.5  # the browser sends ten a second at most
+    assert 0 < float(rate[1]) <= 30  # ten a second are sent; the first ones may come in a burst
     assert int(rate[2]) > 0
     assert set(page.files()) <= before  # nothing of a camera touches the disk
     visit.check_manners()
