@@ -186,7 +186,7 @@ def test_a_killed_one_resumes_to_the_same_scores(
             time.sleep(0.005)
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
     kept = (output / "fold_1" / "held_out.npz").stat().st_mtime_ns
     again = cross_validate(recipe, output, folds=2, resume=True, progress=False)
     assert (output / "fold_1" / "held_out.npz").stat().st_mtime_ns == kept

@@ -141,6 +141,8 @@ def test_a_killed_worker_is_replaced_by_the_other(server: str, tmp_path: Path) -
         for worker in workers:
             worker.kill()
             worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
     assert other.returncode == 0, out
     assert PASSWORD not in out
     trials = study.get_trials()
