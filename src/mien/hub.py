@@ -29,7 +29,7 @@ from mien.labels import LabelSchema
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: Version of the ``mien`` block; readers refuse newer ones.
 FORMAT = 1
@@ -215,6 +215,25 @@ def sha256(path: Path) -> str:
 def bundled_models() -> list[str]:
     """Returns the names of the models inside the package."""
     return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
+
+
+def name_models(entries: Iterable[str]) -> dict[str, str]:
+    """Returns name -> folder or bundled name of entries ``FOLDER`` or ``NAME=FOLDER``.
+
+    Raises:
+        ConfigError: If a name stands twice, or a part is empty.
+
+    >>> name_models(["runs/a", "mine=runs/b"])
+    {'a': 'runs/a', 'mine': 'runs/b'}
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, equals, path = entry.partition("=")
+        name, path = (name, path) if equals else (Path(entry).name or entry, entry)
+        if name in found or not name or not path:
+            raise ConfigError(f"model {entry!r}: expected NAME=FOLDER with a new NAME.")
+        found[name] = path
+    return found
 
 
 def read_model_folder(model: str | Path | None = None) -> ModelFolder:

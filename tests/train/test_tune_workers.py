@@ -119,7 +119,9 @@ def _kill_in_a_trial(
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced_by_the_other(server: str, tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_by_the_other(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     import yaml
 
     data = write_folder(tmp_path / "faces", 12)
@@ -131,6 +133,7 @@ def test_a_killed_worker_is_replaced_by_the_other(server: str, tmp_path: Path) -
     (tmp_path / "space.yaml").write_text("lr: {low: 0.001, high: 0.1, log: true}\n")
     url = f"postgresql://tuner:{PASSWORD}@{server}"
     storage = open_storage(url, heartbeat=2, when_stale=put_back)
+    request.addfinalizer(storage.engine.dispose)
     workers = [_worker(tmp_path, f"postgresql://tuner@{server}") for _ in range(2)]
     try:
         study = _loaded(storage)

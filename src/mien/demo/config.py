@@ -76,11 +76,6 @@ class DemoConfig:
         Raises:
             ConfigError: If a name stands twice.
         """
-        found: dict[str, str | None] = {}
-        for entry in self.model:
-            name, equals, path = entry.partition("=")
-            name, path = (name, path) if equals else (Path(entry).name or entry, entry)
-            if name in found or not name or not path:
-                raise ConfigError(f"model {entry!r}: expected NAME=FOLDER with a new NAME.")
-            found[name] = path
-        return found
+        from mien.hub import name_models
+
+        return dict(name_models(self.model))

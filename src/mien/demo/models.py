@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mien.errors import InputError
-from mien.explain import choose_method
-from mien.explain.methods import run_batch
+from mien.explain import light_method
 from mien.images import ImageLimits
 from mien.recognizer import EmotionRecognizer
 
@@ -46,11 +43,8 @@ def open_models(config: DemoConfig) -> dict[str, Model]:
     models = {}
     for given, folder in (config.models or {"": None}).items():
         recognizer = EmotionRecognizer(folder, max_faces=MAX_FACES, limits=limits)
-        p = recognizer.config.preprocessing
-        blank = run_batch(recognizer, np.zeros((1, p.size, p.size, p.channels), np.uint8))
-        light = choose_method(recognizer, blank).name == "cam"
         name = given or recognizer.config.name
-        models[name] = Model(name, recognizer, "cam" if light else "occlusion")
+        models[name] = Model(name, recognizer, light_method(recognizer))
     return models
 
 

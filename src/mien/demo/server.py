@@ -17,10 +17,8 @@ from mien.errors import ConfigError, MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What Gradio, the Hub's client and ONNX Runtime read when they are imported: nothing goes to
-#: anybody. ONNX Runtime's own packages (1.31) report to their maker unless told otherwise.
+#: What Gradio and the Hub's client read when they are imported: nothing goes to anybody.
 _QUIET = {
-    "ORT_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }

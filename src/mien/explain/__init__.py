@@ -15,6 +15,7 @@ from mien.explain.methods import (
     FaceBatch,
     choose_method,
     explain_crops,
+    light_method,
     register_method,
 )
 from mien.explain.painting import paint_maps
@@ -31,6 +32,7 @@ __all__ = [
     "explain_crops",
     "explain_image",
     "faithfulness",
+    "light_method",
     "paint_maps",
     "read_classifier",
     "read_image",

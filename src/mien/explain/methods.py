@@ -108,6 +108,17 @@ def method_spec(name: str) -> MethodSpec:
     return METHODS[name]
 
 
+def light_method(recognizer: EmotionRecognizer) -> str:
+    """Returns the name of a method that needs no torch: ``cam`` where it fits, else ``occlusion``.
+
+    Raises:
+        ModelError: If the weights cannot be read.
+    """
+    p = recognizer.config.preprocessing
+    blank = run_batch(recognizer, np.zeros((1, p.size, p.size, p.channels), np.uint8))
+    return "cam" if choose_method(recognizer, blank).name == "cam" else "occlusion"
+
+
 def choose_method(
     recognizer: EmotionRecognizer, batch: FaceBatch, name: str | None = None
 ) -> MethodSpec:

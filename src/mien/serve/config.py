@@ -101,14 +101,9 @@ class ServeConfig:
         Raises:
             ConfigError: If a name stands twice.
         """
-        found: dict[str, str | None] = {}
-        for entry in self.model:
-            name, equals, path = entry.partition("=")
-            name, path = (name, path) if equals else (Path(entry).name or entry, entry)
-            if name in found or not name or not path:
-                raise ConfigError(f"model {entry!r}: expected NAME=FOLDER with a new NAME.")
-            found[name] = path
-        return found or {"default": None}
+        from mien.hub import name_models
+
+        return dict(name_models(self.model)) or {"default": None}
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the resolved values, in the order of the fields."""

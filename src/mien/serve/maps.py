@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mien.errors import InputError, MienError
 from mien.images import decode, encode
 from mien.results import ErrorResult
@@ -26,16 +24,6 @@ if TYPE_CHECKING:
     from mien.serve.work import Result
 
 Map = tuple["Result", bytes | None]
-
-
-def light_method(recognizer: EmotionRecognizer) -> str:
-    """Returns how a service explains: by ``cam`` where it fits the network, else ``occlusion``."""
-    from mien.explain import choose_method
-    from mien.explain.methods import run_batch
-
-    p = recognizer.config.preprocessing
-    blank = run_batch(recognizer, np.zeros((1, p.size, p.size, p.channels), np.uint8))
-    return "cam" if choose_method(recognizer, blank).name == "cam" else "occlusion"
 
 
 def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None, method: str) -> Map:

@@ -13,7 +13,6 @@ from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.recognizer import EmotionRecognizer
 from mien.serve.batcher import Batcher
-from mien.serve.maps import light_method
 from mien.serve.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -86,7 +85,11 @@ class Models:
                 more_coming=more_coming,
                 observe=observe,
             )
-            method = light_method(recognizer) if can_explain() else ""
+            method = ""
+            if can_explain():
+                from mien.explain import light_method
+
+                method = light_method(recognizer)
             self.models[name] = Model(name, recognizer, batcher, method)
         self._warm_up()
 

@@ -83,20 +83,23 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with naming_storage(url):
         storage = open_storage(url, heartbeat=settings.heartbeat, when_stale=put_back)
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            load_if_exists=True,
-            pruner=make_pruner(settings, recipe),
-            direction="maximize" if settings.maximise else "minimize",
-        )
-        join_study(study, identity_of(recipe, space, settings))
-        output.mkdir(parents=True, exist_ok=True)
-        about = {"study": name, "storage": hide_password(url), **study.user_attrs}
-        write_text(output / MARKER, json.dumps(about, indent=2) + "\n")
-        objective = _Objective(study, recipe, space, output=output, metric=settings.metric)
-        _work(study, objective, settings, total=total, done=done)
-        return _report(study, recipe, metric=settings.metric, output=output)
+        try:
+            study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                load_if_exists=True,
+                pruner=make_pruner(settings, recipe),
+                direction="maximize" if settings.maximise else "minimize",
+            )
+            join_study(study, identity_of(recipe, space, settings))
+            output.mkdir(parents=True, exist_ok=True)
+            about = {"study": name, "storage": hide_password(url), **study.user_attrs}
+            write_text(output / MARKER, json.dumps(about, indent=2) + "\n")
+            objective = _Objective(study, recipe, space, output=output, metric=settings.metric)
+            _work(study, objective, settings, total=total, done=done)
+            return _report(study, recipe, metric=settings.metric, output=output)
+        finally:
+            storage.engine.dispose()
 
 
 def _check(recipe: TrainConfig, space: Space, settings: TuneSettings) -> int:
