@@ -1,9 +1,9 @@
 """The page of measured figures, made from JSON files and nothing else.
 
-Usage: ``python benchmarks/peers/page.py BENCHMARK.json PEERS.json FOLDER.json [EXPORT.json]
--o docs/benchmarks.md``. The files are those of ``mien benchmark -o``, ``benchmarks/peers/run.py``,
-``benchmarks/predict_folder.py -o`` and, where there is one, ``mien export --all-formats --json``;
-in any order, each at most once. The picture goes to ``images/benchmarks.png`` beside the page.
+Usage: ``python benchmarks/peers/page.py BENCHMARK.json PEERS.json FOLDER.json
+-o docs/benchmarks.md``. The files are those of ``mien benchmark -o``, ``benchmarks/peers/run.py``
+and ``benchmarks/predict_folder.py -o``; in any order, each at most once. The picture
+goes to ``images/benchmarks.png`` beside the page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ HEAD = """# Benchmarks
 Every figure on this page was measured in one session on the machine named below it and written
 here by `benchmarks/peers/page.py`; none is copied from elsewhere. A figure is a median, and the
 quartiles stand in brackets behind it. Other machines give other milliseconds: the ratios travel
-better. To measure yours:
+better. What the forms of the bundled model weigh and cost stands in [Export](export.md). To measure
+yours:
 
 <!-- block: needs some minutes -->
 ```bash
@@ -58,11 +59,11 @@ def main() -> None:
 
 
 def read(files: list[Path]) -> dict[str, Any]:
-    """Returns the files' content by kind; those of ``mien export`` are ``"export"``."""
+    """Returns the files' content by kind."""
     values: dict[str, Any] = {}
     for file in files:
         value = json.loads(file.read_text(encoding="utf-8"))
-        kind = value.get("kind", "export") if isinstance(value, dict) else "export"
+        kind = value["kind"]
         if kind in values:
             raise SystemExit(f"{file} is a second file of kind {kind!r}: give one of each")
         values[kind] = value
@@ -74,7 +75,6 @@ def page(values: dict[str, Any]) -> str:
     parts = [HEAD]
     for kind, section in (
         ("mien benchmark", photo_section), ("folder", folder_section), ("peers", peers_section),
-        ("export", export_section),
     ):  # fmt: skip
         if kind in values:
             parts.append(section(values[kind]))
@@ -202,20 +202,6 @@ def accuracy_part(value: dict[str, Any] | None) -> str:
         "epoch chosen on these; fer's network on the older FER2013 labels of the same collection, "
         "so part of the lead is the better labels."
     )
-
-
-def export_section(value: Any) -> str:
-    results = value["formats"] if isinstance(value, dict) and "formats" in value else value
-    if not isinstance(results, list) or not results:
-        raise SystemExit("the file of mien export has no list of formats")
-    rows = [
-        [str(one["format"]), f"{one['bytes'] / 1e6:.2f}", f"{one['ms_1']:.2f}",
-         f"{one['ms_32']:.2f}", "not scored" if one.get("after") is None
-         else percent(one["after"], one["interval"])]
-        for one in results
-    ]  # fmt: skip
-    header = ("format", "MB", "one face, ms", "a face of 32, ms", "accuracy (95 %)")
-    return section("Formats", table(header, rows))
 
 
 def section(title: str, *parts: str) -> str:

@@ -16,6 +16,7 @@ from mien.data import Manifest
 from mien.data.faces import load_faces
 from mien.data.pixels import PixelImages
 from mien.errors import ConfigError, ModelError
+from mien.hub import bundled_models, read_model_folder
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
 from mien.preprocess import Preprocessing
@@ -77,12 +78,23 @@ def test_pickles_are_not_opened(tmp_path: Path, how: str) -> None:
     assert not ran.exists()
 
 
+def test_a_model_folder_and_a_bundled_name_stand_for_their_weights() -> None:
+    (name,) = bundled_models()
+    folder = read_model_folder(name)
+    path = find_weights(name, folder.config.architecture)
+    assert path == find_weights(str(folder.path), folder.config.architecture)
+    network = create_model(folder.config.architecture, num_classes=len(folder.config.schema.labels))
+    assert load_weights(network, path, model=folder.config.architecture) == []
+
+
 def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"\x10" * 64)
     with pytest.raises(ModelError, match="no readable safetensors"):
         read_tensors(tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match="there is no file"):
         find_weights(str(tmp_path / "no.safetensors"), "mienet_s")
+    with pytest.raises(ModelError, match="model folder that holds"):
+        find_weights(str(tmp_path), "mienet_s")
     with pytest.raises(ConfigError, match="networks of timm's"):
         find_weights("hub", "mienet_s")
 

@@ -32,7 +32,7 @@ class TrainConfig:
     model_args: str = option("", "Options of the network's constructor: key=value,key=value.")
     size: int = option(0, "Side of the network's input in pixels; 0: the network's own.")
     color: str = option("", "gray or rgb; empty: the network's own. Gray faces fill all channels.")
-    weights: str = option("", "Weights to start from: a .safetensors file, or hub; empty: chance.")
+    weights: str = option("", "Weights to start from: a file, a model's folder or name, or hub.")
     freeze: str = option("none", "none, or features: all but the last layer keep their weights.")
     freeze_epochs: int = option(0, "Epochs that freeze lasts; 0: the whole run.")
     unfreeze: int = option(0, "Stages set free each epoch after that, last first; 0: all at once.")

@@ -99,7 +99,7 @@ def _check_transfer(config: TrainConfig) -> None:
     if config.freeze == "features" and not config.weights:
         raise ConfigError(
             "freeze: features without weights would keep features of chance: give "
-            "weights (a .safetensors file, or hub), or freeze: none."
+            "weights (a file, a model folder, or hub), or freeze: none."
         )
     if config.freeze_bn and not config.weights:
         raise ConfigError(

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mien.errors import ConfigError, ModelError
+from mien.hub import ASSETS, WEIGHTS, bundled_models
 from mien.models.timm_backbones import PREFIX, pretrained_record
 from mien.train.stages import HEAD
 
@@ -28,7 +29,8 @@ def find_weights(weights: str, model: str) -> Path:
     """Returns the file that a recipe's ``weights`` means.
 
     Args:
-        weights: A path, or ``hub``: what timm names for ``model``, fetched once from the Hub.
+        weights: A file, a model folder or the name of a bundled model; or ``hub``: what timm
+            names for ``model``, fetched once from the Hub.
         model: Name of the network.
 
     Raises:
@@ -37,8 +39,14 @@ def find_weights(weights: str, model: str) -> Path:
     """
     if weights != HUB:
         path = Path(weights).expanduser()
+        if not path.exists() and weights in bundled_models():
+            path = ASSETS / weights
+        path = path / WEIGHTS if path.is_dir() else path
         if not path.is_file():
-            raise ModelError(f"weights {weights}: there is no such file. Check the path.")
+            raise ModelError(
+                f"weights {weights}: there is no file {path}. Give a .safetensors file, a model "
+                f"folder that holds {WEIGHTS}, or one of {', '.join(bundled_models())}."
+            )
         return path
     if not model.startswith(PREFIX):
         raise ConfigError(
