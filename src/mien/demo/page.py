@@ -50,7 +50,7 @@ def make_page(config: DemoConfig, models: dict[str, Model], keeper: Keeper) -> A
             with gr.Tab("Clip"):
                 _clip_tab(handlers, model)
             with gr.Tab("Limits"):
-                gr.Markdown(about.LIMITS + about.model_table(models))
+                gr.Markdown(about.LIMITS + about.model_table(models), elem_classes="mien-limits")
         page.unload(handlers.leave)
     return page.queue(max_size=_LINE, default_concurrency_limit=config.concurrency)
 

@@ -135,8 +135,9 @@ def clip_view(answer: ClipAnswer) -> str:
     tracks = answer.summary.tracks
     csv = base64.b64encode(answer.table).decode()
     download = (
-        f'<p><a download="timeline.csv" href="data:text/csv;base64,{csv}">Download the timeline as '
-        "CSV</a>, a row for each face and frame.</p>"
+        '<p class="mien-download"><a download="timeline.csv" '
+        f'href="data:text/csv;base64,{csv}">Download the timeline as CSV</a>: a row for each face '
+        "and frame.</p>"
     )
     if not tracks:
         return download
@@ -144,7 +145,7 @@ def clip_view(answer: ClipAnswer) -> str:
     timeline = _image(answer.timeline, f"Expressions over time: {said}.", "", kind="png")
     cards = "".join(_track(track) for track in tracks[:_MOST])
     return (
-        f'<figure class="mien-figure mien-timeline">{timeline}</figure>'
+        f'<figure class="mien-figure mien-timeline" tabindex="0">{timeline}</figure>'
         f'<div class="mien-cards">{cards}</div>{download}'
     )
 
