@@ -8,7 +8,11 @@ processes' own share, PSS, where the system tells it); and the CPU time a pictur
 which a busy machine changes less than the rest. The answers must be the same. Usage::
 
     python benchmarks/scale.py --pictures 50000 --workdir /tmp/scale --json scale.json
+    python benchmarks/scale.py --pictures 50000 --workdir /tmp/scale --engines ray --kills 3
     python benchmarks/scale.py --costs scale.json --price 0.05
+
+``--kills`` runs the last engine once more, kills its process group that often at random places,
+resumes it, and compares the rows with those of the undisturbed run.
 
 Faces that are ready need no detector; ``--detector mien --side 640`` measures photos.
 """
@@ -19,8 +23,11 @@ import argparse
 import io
 import json
 import os
+import random
 import shutil
+import signal
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -85,13 +92,39 @@ def steady_rate(output: Path) -> float:
     return sum(counts[1:]) / max(took, 1e-9)
 
 
-def run_once(engine: str, pictures: Path, output: Path, arguments: argparse.Namespace) -> dict:
-    shutil.rmtree(output, ignore_errors=True)
-    command = [
+def command_of(engine: str, pictures: Path, output: Path, arguments: argparse.Namespace) -> list:
+    return [
         sys.executable, "-m", "mien", "predict", str(pictures), "-o", str(output), "-q",
         "--detector", arguments.detector, "--format", "json", "-j", str(arguments.workers),
         "--part-size", str(arguments.part_size), *ENGINES[engine],
     ]  # fmt: skip
+
+
+def run_killed(engine: str, pictures: Path, output: Path, arguments: argparse.Namespace) -> dict:
+    """Runs a job, killing all its processes at random places; returns where, and if rows agree."""
+    shutil.rmtree(output, ignore_errors=True)
+    command = [*command_of(engine, pictures, output, arguments), "--resume"]
+    parts = -(-arguments.pictures // arguments.part_size)
+    places = sorted(random.Random(arguments.seed).sample(range(1, parts), arguments.kills))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    killed_at = []
+    for place in places:
+        process = subprocess.Popen(command, start_new_session=True, **quiet)
+        while process.poll() is None and len(list(output.glob("part-*.parquet"))) < place:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        killed_at.append(len(list(output.glob("part-*.parquet"))))
+        print(f"killed with {killed_at[-1]} of {parts} parts done", file=sys.stderr, flush=True)
+        time.sleep(1)
+    subprocess.run(command, check=True, **quiet)
+    undisturbed = pq.read_table(output.parent / f"{engine}.parquet")
+    return {"killed_at": killed_at, "same_rows": pq.read_table(output).equals(undisturbed)}
+
+
+def run_once(engine: str, pictures: Path, output: Path, arguments: argparse.Namespace) -> dict:
+    shutil.rmtree(output, ignore_errors=True)
+    command = command_of(engine, pictures, output, arguments)
     start, peak = time.perf_counter(), 0
     cpu_s: dict[int, float] = {}
     # A file, not a pipe: Ray's processes would keep a pipe open.
@@ -142,12 +175,18 @@ def compare(arguments: argparse.Namespace) -> dict:
         if local and name != "local"
     }
     workers = arguments.workers or os.cpu_count() or 1
+    killed = {}
+    if arguments.kills:
+        name = arguments.engines[-1]
+        output = arguments.workdir / f"{name}-killed.parquet"
+        killed = {"killed": {"engine": name, **run_killed(name, pictures, output, arguments)}}
     return {
         "pictures": arguments.pictures, "side": arguments.side, "detector": arguments.detector,
         "workers": workers, "cores": os.cpu_count(), "rounds": arguments.rounds,
         "load_before": [round(value, 1) for value in load], "same_answers": same,
         "engines": middle, "ratio_to_local": ratios,
         "per_s_and_core": {name: found["steady_per_s"] / workers for name, found in middle.items()},
+        **killed,
     }  # fmt: skip
 
 
@@ -168,6 +207,9 @@ def print_comparison(report: dict) -> None:
             f"{found['peak_mb']:>9.0f} MB {found['cpu_ms']:>8.2f} ms   {shares}"
         )
     print("the answers are the same" if report["same_answers"] else "THE ANSWERS DIFFER")
+    if "killed" in report:
+        said = "the same rows" if report["killed"]["same_rows"] else "OTHER ROWS"
+        print(f"killed after {report['killed']['killed_at']} parts and resumed: {said}")
 
 
 def print_costs(reports: list[dict], arguments: argparse.Namespace) -> None:
@@ -207,6 +249,8 @@ def main() -> None:
     parser.add_argument("--part-size", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["local", "ray"])
+    parser.add_argument("--kills", type=int, default=0, help="of one more run")
+    parser.add_argument("--seed", type=int, default=0, help="of the places of the kills")
     parser.add_argument("--workdir", type=Path, default=Path("scale-benchmark"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--costs", type=Path, nargs="+", help="reports to compute costs from")
