@@ -58,6 +58,9 @@ class TrainConfig:
     loss: str = option(
         "cross_entropy", "cross_entropy, focal, kl, class_balanced, or module:callable."
     )
+    teachers: str = option("", "Model folders to learn from beside the labels: DIR,DIR.")
+    distill_weight: float = option(0.7, "Share of the loss that is the teachers'.")
+    distill_temperature: float = option(2.0, "How much the answers of teachers are softened.")
     focal_gamma: float = option(2.0, "How strongly focal passes over faces that are right already.")
     label_smoothing: float = option(0.0, "Share of each target spread over all classes.")
     class_weight: str = option("none", "none, inverse (frequency) or effective (number).")

@@ -25,10 +25,13 @@ _BOUNDS: dict[str, Bounds] = {
          "freeze_epochs", "unfreeze", "focal_gamma", "logit_adjustment", "workers"),
         (0, math.inf, True),
     ),
-    **dict.fromkeys(("lr", "mixup_alpha", "cutmix_alpha", "scale_min"), (1e-12, math.inf, True)),
+    **dict.fromkeys(
+        ("lr", "mixup_alpha", "cutmix_alpha", "scale_min", "distill_temperature"),
+        (1e-12, math.inf, True),
+    ),
     **dict.fromkeys(
         ("flip", "blur", "low_resolution", "noise", "erase", "mixup", "mixup_off", "shift",
-         "cutmix", "randaugment_strength"),
+         "cutmix", "randaugment_strength", "distill_weight"),
         (0, 1, True),
     ),
     **dict.fromkeys(

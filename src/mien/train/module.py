@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mien.preprocess import Preprocessing
     from mien.train.config import TrainConfig
+    from mien.train.distillation import Teachers
 
 Batch = tuple["Tensor", "Tensor", "Tensor"]
 
@@ -38,6 +39,7 @@ class ExpressionModule(lightning.LightningModule):
         steps_per_epoch: Batches an epoch, for the schedule.
         mass: float (K,), faces of each class in training, for what makes up for rare ones.
         faces_per_epoch: Faces in training, where several processes share them.
+        teachers: Networks to learn from beside the targets; they stay out of checkpoints.
 
     Raises:
         ConfigError: If the recipe names a loss or a layer that is not there.
@@ -52,6 +54,7 @@ class ExpressionModule(lightning.LightningModule):
         steps_per_epoch: int,
         mass: Tensor | None = None,
         faces_per_epoch: int = 0,
+        teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -60,6 +63,8 @@ class ExpressionModule(lightning.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.faces_per_epoch = faces_per_epoch
         self.loss = ExpressionLoss(config, mass)
+        # In a list, so that neither checkpoints nor other processes take their weights for ours.
+        self._teachers = [teachers] if teachers is not None else []
         self.thaw = Thaw(network, config)
         self.average = AveragedModel(network, multi_avg_fn=self._average_step, use_buffers=True)
         self.average.requires_grad_(requires_grad=False)
@@ -82,6 +87,11 @@ class ExpressionModule(lightning.LightningModule):
                 old.lerp_(value.to(old.dtype), 1 - decay)
             else:
                 old.copy_(value)
+
+    def on_fit_start(self) -> None:
+        """Brings the teachers to the device of the training."""
+        for teachers in self._teachers:
+            teachers.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Makes the augmentation of an epoch depend on the seed and its number alone.
@@ -112,8 +122,11 @@ class ExpressionModule(lightning.LightningModule):
                     torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
                 )
             x = x.contiguous(memory_format=torch.channels_last)
-        logits = self.network(x)
-        loss: Tensor = self.loss(logits.float(), targets) * self._share(len(faces), batch_index)
+        logits = self.network(x).float()
+        loss: Tensor = self.loss(logits, targets)
+        for teachers in self._teachers:
+            loss = loss.lerp(teachers.loss(logits, teachers(x)), self.config.distill_weight)
+        loss = loss * self._share(len(faces), batch_index)
         self._add("train_loss", loss.detach())
         return loss
 

@@ -19,6 +19,7 @@ from mien.labels import get_schema
 from mien.train.callbacks import naming_full_disk
 from mien.train.curves import draw_curves
 from mien.train.directory import CHECKPOINTS, prepare_directory
+from mien.train.distillation import load_teachers
 from mien.train.distributed import (
     by_first,
     check_place,
@@ -74,7 +75,7 @@ def check_parts(config: TrainConfig) -> None:
 
     Raises:
         ConfigError: If a loss, optimiser, callback or option of the network is not there.
-        ModelError: If the starting weights cannot be had.
+        ModelError: If the starting weights or a teacher cannot be had.
         MissingExtraError: If the tracker is not installed.
     """
     if config.schema:
@@ -86,6 +87,7 @@ def check_parts(config: TrainConfig) -> None:
     check_tracker(config.tracker)
     if config.weights:
         read_tensors(find_weights(config.weights, config.model))
+    load_teachers(config, trained_spec(config).preprocessing)
 
 
 def load_data(
@@ -210,6 +212,7 @@ def _make_module(config: TrainConfig, spec: ModelSpec, data: TrainingData) -> Ex
         steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
         mass=class_mass(data.train_faces.targets),
         faces_per_epoch=len(data.train_faces),
+        teachers=load_teachers(config, spec.preprocessing, data.train.schema),
     )
 
 

@@ -44,8 +44,8 @@ def find_weights(weights: str, model: str) -> Path:
         path = path / WEIGHTS if path.is_dir() else path
         if not path.is_file():
             raise ModelError(
-                f"weights {weights}: there is no file {path}. Give a .safetensors file, a model "
-                f"folder that holds {WEIGHTS}, or one of {', '.join(bundled_models())}."
+                f"weights {weights}: there is no such file ({path}). Give a .safetensors file, a "
+                f"model folder that holds {WEIGHTS}, or one of {', '.join(bundled_models())}."
             )
         return path
     if not model.startswith(PREFIX):

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from torch.nn import functional
+
+from faces_made import write_folder
+from mien.errors import ConfigError, ModelError
+from mien.hub import read_model_folder
+from mien.labels import get_schema
+from mien.models import create_model, model_spec
+from mien.train.config import make_config
+from mien.train.distillation import Teachers, load_teachers
+from mien.train.module import ExpressionModule
+from mien.train.network import trained_spec
+from mien.train.run import train
+
+
+class _Fixed(torch.nn.Module):
+    def __init__(self, logits: list[list[float]]) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits[: len(x)]
+
+
+def test_teachers_are_averaged_as_softened_probabilities() -> None:
+    first, second = [[2.0, 0.0, 1.0]], [[0.0, 4.0, 0.0]]
+    teachers = Teachers([_Fixed(first), _Fixed(second)], temperature=2.0)
+    said = teachers(torch.zeros(1, 1, 8, 8))
+    expected = (torch.tensor(first) / 2).softmax(1) / 2 + (torch.tensor(second) / 2).softmax(1) / 2
+    torch.testing.assert_close(said, expected)
+    assert not said.requires_grad
+    assert not any(parameter.requires_grad for parameter in teachers.parameters())
+
+
+def test_loss_is_the_divergence_and_nought_for_a_perfect_student() -> None:
+    teachers = Teachers([_Fixed([[1.0, -1.0, 0.5]])], temperature=3.0)
+    said = teachers(torch.zeros(1, 1, 8, 8))
+    same = torch.tensor([[1.0, -1.0, 0.5]]) + 7.0
+    assert float(teachers.loss(same, said)) == pytest.approx(0.0, abs=1e-6)
+    logits = torch.tensor([[0.0, 1.0, 2.0]])
+    expected = 9 * functional.kl_div((logits / 3).log_softmax(1), said, reduction="batchmean")
+    torch.testing.assert_close(teachers.loss(logits, said), expected)
+    certain = torch.tensor([[1.0, 0.0, 0.0]])
+    assert torch.isfinite(teachers.loss(logits, certain)), "no logarithm of nought"
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_a_step_weighs_labels_and_teachers(weight: float) -> None:
+    config = make_config(
+        {"model": "mienet_test", "teachers": "x", "distill_weight": weight, "flip": 0, "rotate": 0,
+         "scale_min": 1, "scale_max": 1, "shift": 0, "light": 0, "blur": 0, "low_resolution": 0,
+         "noise": 0, "erase": 0, "mixup": 0, "epochs": 3}
+    )  # fmt: skip
+    spec = trained_spec(config)
+    torch.manual_seed(0)
+    network = create_model("mienet_test", num_classes=3).eval()
+    teachers = Teachers([create_model("mienet_test", num_classes=3)], temperature=2.0)
+    module = ExpressionModule(
+        network, config, spec.preprocessing, steps_per_epoch=1, teachers=teachers
+    )
+    assert not any("teacher" in name for name in module.state_dict())
+    seen = []
+    network.register_forward_hook(lambda _module, inputs, output: seen.append((inputs[0], output)))
+    faces = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8)
+    targets = torch.eye(3)[[0, 1, 2, 0]]
+    loss = module.training_step((faces, targets, targets.argmax(1)), 0)
+    x, logits = seen[0]
+    own = functional.cross_entropy(logits, targets)
+    theirs = teachers.loss(logits, teachers(x))
+    assert float(own.detach()) != pytest.approx(float(theirs.detach()), rel=1e-2)
+    torch.testing.assert_close(loss, (1 - weight) * own + weight * theirs)
+
+
+def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Smiles and frowns are swapped in training, not in validation: labels give a third at most."""
+    data = write_folder(tmp_path / "faces", 64)
+    smiles, frowns = data / "train" / "happiness", data / "train" / "sadness"
+    smiles.rename(data / "swapped")
+    frowns.rename(smiles)
+    (data / "swapped").rename(frowns)
+    values = {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "precision": "32", "device": "cpu",
+        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(trained),
+        "distill_weight": 1.0,
+    }  # fmt: skip
+    folder = train(make_config(values), tmp_path / "run", progress=False)
+    assert f"teachers: {trained}" in (tmp_path / "run" / "args.yaml").read_text()
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert not any("teacher" in name for name in state["state_dict"])
+    assert read_model_folder(folder.path).config.metrics["valid"]["accuracy"] > 0.5
+
+
+def test_unfit_teachers_are_refused(trained: Path, tmp_path: Path) -> None:
+    config = make_config({"model": "mienet_test", "teachers": str(trained)})
+    preprocessing = model_spec("mienet_test").preprocessing
+    assert load_teachers(config, preprocessing) is not None
+    with pytest.raises(ConfigError, match="of the same labels"):
+        load_teachers(config, preprocessing, get_schema("ferplus8"))
+    larger = make_config({"model": "mienet_test", "teachers": str(trained), "size": 64})
+    with pytest.raises(ConfigError, match="must see the same faces"):
+        load_teachers(larger, trained_spec(larger).preprocessing)
+    with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
+        load_teachers(make_config({"teachers": "nowhere"}), preprocessing)
+    assert load_teachers(make_config({}), preprocessing) is None
+    with pytest.raises(ConfigError, match="distill_weight"):
+        make_config({"distill_weight": 1.5})
