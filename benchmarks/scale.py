@@ -20,6 +20,7 @@ Faces that are ready need no detector; ``--detector mien --side 640`` measures p
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -68,19 +69,26 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
             face.convert("RGB").resize((side, side)).save(below / f"{index:07}.jpg", quality=85)
 
 
-def look_at(process: psutil.Process, cpu_s: dict[int, float]) -> int:
-    """Notes the CPU seconds of a process tree and returns its bytes.
+#: Seconds between two looks at the CPU time of a process tree, and between two at its memory:
+#: adding up the pages of Ray's many processes takes a tenth of a second from those who work.
+LOOK_S, WEIGH_S = 0.25, 4.0
 
-    Shared pages are counted once where the system says so.
-    """
+
+def note_cpu(process: psutil.Process, cpu_s: dict[int, float]) -> None:
+    """Notes the CPU seconds of each process of a tree."""
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            times = each.cpu_times()
+            cpu_s[each.pid] = times.user + times.system
+
+
+def weigh(process: psutil.Process) -> int:
+    """Returns the bytes of a process tree; shared pages count once where the system says so."""
     total = 0
     for each in [process, *process.children(recursive=True)]:
-        try:
-            times, info = each.cpu_times(), each.memory_full_info()
-            cpu_s[each.pid] = times.user + times.system
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            info = each.memory_full_info()
             total += getattr(info, "pss", info.rss)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
     return total
 
 
@@ -125,14 +133,16 @@ def run_killed(engine: str, pictures: Path, output: Path, arguments: argparse.Na
 def run_once(engine: str, pictures: Path, output: Path, arguments: argparse.Namespace) -> dict:
     shutil.rmtree(output, ignore_errors=True)
     command = command_of(engine, pictures, output, arguments)
-    start, peak = time.perf_counter(), 0
+    start, peak, weighed = time.perf_counter(), 0, 0.0
     cpu_s: dict[int, float] = {}
     # A file, not a pipe: Ray's processes would keep a pipe open.
     with (output.parent / "stdout.json").open("w+") as stdout:
         process = psutil.Popen(command, stdout=stdout)
         while process.poll() is None:
-            peak = max(peak, look_at(process, cpu_s))
-            time.sleep(0.25)
+            note_cpu(process, cpu_s)
+            if time.perf_counter() - weighed > WEIGH_S:
+                peak, weighed = max(peak, weigh(process)), time.perf_counter()
+            time.sleep(LOOK_S)
         stdout.seek(0)
         answer = stdout.read()
     if process.returncode:

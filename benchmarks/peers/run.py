@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="folder with a photo of one face")
     parser.add_argument("--faces", help="labelled faces, ferplus:DIR")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=20, help="photos a turn")
+    parser.add_argument("--repeats", type=int, default=60, help="photos a turn")
     parser.add_argument("--only", help="names of peers, with commas")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "peers")
     parser.add_argument("-o", "--output", type=Path, required=True)

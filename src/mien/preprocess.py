@@ -158,6 +158,23 @@ def crop_faces(
     return faces
 
 
+def recolor(faces_rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Turns colour faces of the model's own size into those that :func:`crop_faces` would cut.
+
+    Args:
+        faces_rgb: uint8 (N, S, S, 3).
+        preprocessing: The colour.
+
+    Returns:
+        uint8 (N, S, S, C).
+    """
+    if preprocessing.color == "rgb":
+        return faces_rgb
+    n, height, width = faces_rgb.shape[:3]
+    gray = Image.fromarray(faces_rgb.reshape(n * height, width, 3)).convert("L")
+    return np.asarray(gray).reshape(n, height, width, 1)
+
+
 def roll_degrees(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Returns by how much each face is turned clockwise in the picture plane.
 

@@ -21,7 +21,7 @@ from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
 from mien.images import ImageLimits, decode, open_image
 from mien.labels import LabelSchema, get_schema, map_probs
 from mien.metrics import softmax
-from mien.preprocess import crop_faces, normalize
+from mien.preprocess import crop_faces, normalize, recolor
 from mien.results import ErrorResult, FaceEmotion, ImageResult
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from mien.images import ImageSource, OpenedImage
 
 #: Pictures that wait for a batch to fill, at most: bounds memory and delay of a long stream.
-_MAX_WAITING = 32
+_MAX_WAITING = 8
+#: Faces of a batch beside others: on one thread, more at once are no faster.
+_MAX_FACES = 16
 
 
 @dataclass
@@ -199,14 +201,14 @@ class EmotionRecognizer:
     ) -> Iterator[ImageResult | ErrorResult]:
         """Reads many pictures, several at a time, in their order.
 
-        Decoding and detection run in threads beside the network, which takes the faces of
-        several pictures at once. Memory stays bounded however long the stream is. A picture that
-        cannot be read gives an :class:`ErrorResult` in its place.
+        Decoding, detection and the network run in threads side by side; the network takes the
+        faces of several pictures at once. Memory stays bounded however long the stream is. A
+        picture that cannot be read gives an :class:`ErrorResult` in its place.
 
         Args:
             sources: Pictures as for :meth:`predict`.
             bgr: Arrays' channels are in OpenCV's order.
-            workers: Threads that decode and detect; None: as many as there are cores.
+            workers: Threads, each for one picture at a time; None: as many as there are cores.
 
         Yields:
             One result for each picture.
@@ -227,12 +229,17 @@ class EmotionRecognizer:
         Yields:
             ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
         """
-        threads = workers or os.cpu_count() or 1
+        iterator = iter(sources)
+        first = list(itertools.islice(iterator, 2))
+        iterator = itertools.chain(first, iterator)
+        # A single picture gets all cores; of several, each gets one, and nobody waits for another.
+        threads = (workers or os.cpu_count() or 1) if len(first) > 1 else 1
         side = self._beside(threads)
+        most_faces = min(self.batch_size, _MAX_FACES)
         waiting: list[PreparedImage] = []
         with ThreadPoolExecutor(max_workers=threads) as pool:
             futures: deque[Future[PreparedImage]] = deque()
-            iterator = iter(sources)
+            answers: deque[Future[list[Prediction]]] = deque()
 
             def fill() -> None:
                 for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
@@ -246,12 +253,15 @@ class EmotionRecognizer:
                     waiting.append(futures.popleft().result())
                     fill()
                     faces = sum(len(item.crops) for item in waiting if item.crops is not None)
-                    if faces >= self.batch_size or len(waiting) >= _MAX_WAITING:
-                        yield from self._answer(waiting)
+                    if faces >= most_faces or len(waiting) >= _MAX_WAITING or not futures:
+                        answers.append(pool.submit(side._answer, waiting))
                         waiting = []
-                yield from self._answer(waiting)
+                    while len(answers) > threads:
+                        yield from answers.popleft().result()
+                while answers:
+                    yield from answers.popleft().result()
             finally:
-                for future in futures:
+                for future in (*futures, *answers):
                     future.cancel()
 
     def predict_faces(
@@ -273,10 +283,18 @@ class EmotionRecognizer:
 
         p = self.config.preprocessing
         crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
+        ready: list[tuple[int, NDArray[np.uint8]]] = []
         for index, face in enumerate(faces):
             image_rgb = decode(face, limits=self.limits, bgr=bgr and isinstance(face, np.ndarray))
             height, width = image_rgb.shape[:2]
-            crops[index] = crop_faces(image_rgb, [whole_box(width, height)], p)[0]
+            if height == width == p.size:
+                ready.append((index, image_rgb))
+            else:
+                crops[index] = crop_faces(image_rgb, [whole_box(width, height)], p)[0]
+        if ready:
+            # Of the model's own size already: nothing to cut, and one conversion does them all.
+            places, pictures = zip(*ready, strict=True)
+            crops[list(places)] = recolor(np.stack(pictures), p)
         return self.probs(self.logits(crops))
 
     def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -392,25 +410,26 @@ class EmotionRecognizer:
         return crop_faces(image_rgb, squares / np.tile(factor, 2), p, landmarks=marks)
 
     def _beside(self, workers: int) -> EmotionRecognizer:
-        """Returns a recognizer whose detector keeps to one thread where several work side by side.
+        """Returns a recognizer that keeps to one thread where several work side by side.
 
         Workers that each wake all cores for one picture wait for each other and burn their time.
         """
-        if workers == 1 or self._detector_name is None:
+        if workers == 1:
             return self
-        return self.variant(
-            detector=get_detector(self._detector_name, threads=1),
-            schema=self.schema,
-            **self._search,
-        )
+        side = copy.copy(self)
+        side.backend = getattr(self.backend, "on_one_thread", self.backend)
+        if self._detector_name is not None:
+            side.detector = get_detector(self._detector_name, threads=1)
+        return side
 
-    def _answer(self, waiting: list[PreparedImage]) -> Iterator[Prediction]:
+    def _answer(self, waiting: list[PreparedImage]) -> list[Prediction]:
         results = iter(self._classify([item for item in waiting if item.error is None]))
-        for item in waiting:
-            if item.error is None:
-                yield next(results), item.image_rgb
-            else:
-                yield ErrorResult(item.source, str(item.error), type(item.error).__name__), None
+        return [
+            (next(results), item.image_rgb)
+            if item.error is None
+            else (ErrorResult(item.source, str(item.error), type(item.error).__name__), None)
+            for item in waiting
+        ]
 
     def _classify(self, prepared: list[PreparedImage]) -> list[ImageResult]:
         crops = [item.crops for item in prepared if item.crops is not None and len(item.crops)]

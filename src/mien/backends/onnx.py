@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import platform
 import warnings
@@ -166,6 +167,13 @@ class OnnxBackend:
         self._check("input", inputs[0].shape[1:], [channels, size, size], path)
         logits = outputs[self._outputs.index("logits")]
         self._check("logits", logits.shape[1:], [len(config.schema)], path)
+
+    @functools.cached_property
+    def on_one_thread(self) -> OnnxBackend:
+        """The same network with one thread for each run, for callers that run side by side."""
+        other = copy.copy(self)
+        other._session = open_session(self._path, threads=1)
+        return other
 
     @staticmethod
     def _check(what: str, found: list[Any], expected: list[int], path: Path) -> None:

@@ -95,8 +95,7 @@ class FinderDetector:
         """
         height, width = check_image(image_rgb)
         check_wishes(min_face, max_faces)
-        picture = Image.fromarray(image_rgb)
-        looks = [self._look(picture, look) for look in self._looks(width, height)]
+        looks = [self._look(image_rgb, look) for look in self._looks(width, height)]
         boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
         sure = np.flatnonzero(scores >= self._min_score)
         best = sure[np.argsort(-scores[sure], kind="stable")[:_MAX_CANDIDATES]]
@@ -123,24 +122,25 @@ class FinderDetector:
         return looks
 
     def _look(
-        self, picture: Image.Image, look: _Look
+        self, image_rgb: NDArray[np.uint8], look: _Look
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        scale = look.scale
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        if size != picture.size:
-            picture_scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        else:
-            picture_scaled = picture
+        height, width = image_rgb.shape[:2]
+        size = max(1, round(width * look.scale)), max(1, round(height * look.scale))
+        pixels = image_rgb
+        if size != (width, height):
+            picture = Image.fromarray(image_rgb)
+            pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
         padded = tuple(-(-side // MULTIPLE) * MULTIPLE for side in size)
         x = np.zeros((1, 3, padded[1], padded[0]), np.float32)
-        x[0, :, : size[1], : size[0]] = np.asarray(picture_scaled).transpose(2, 0, 1)
+        for channel in range(3):  # faster than all at once: each is written in one stroke
+            x[0, channel, : size[1], : size[0]] = pixels[:, :, channel]
         cells = self._session.run(None, {self._input: x})[0][0]
         # Cells below the threshold report no face, but have a say in where one lies.
         low = self._min_score / 2
         boxes, scores, points = decode_cells(cells, padded[0], padded[1], low)
         side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
         kept = (side >= look.least) & (side < look.most)
-        factor = np.array([picture.width / size[0], picture.height / size[1]], np.float32)
+        factor = np.array([width / size[0], height / size[1]], np.float32)
         return boxes[kept] * np.tile(factor, 2), scores[kept], points[kept] * factor
 
 
