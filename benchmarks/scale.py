@@ -71,7 +71,7 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
 
 #: Seconds between two looks at the CPU time of a process tree, and between two at its memory:
 #: adding up the pages of Ray's many processes takes a tenth of a second from those who work.
-LOOK_S, WEIGH_S = 0.25, 4.0
+LOOK_S, WEIGH_S = 1.0, 8.0
 
 
 def note_cpu(process: psutil.Process, cpu_s: dict[int, float]) -> None:
@@ -142,7 +142,8 @@ def run_once(engine: str, pictures: Path, output: Path, arguments: argparse.Name
             note_cpu(process, cpu_s)
             if time.perf_counter() - weighed > WEIGH_S:
                 peak, weighed = max(peak, weigh(process)), time.perf_counter()
-            time.sleep(LOOK_S)
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(LOOK_S)
         stdout.seek(0)
         answer = stdout.read()
     if process.returncode:

@@ -261,8 +261,10 @@ class EmotionRecognizer:
                 while answers:
                     yield from answers.popleft().result()
             finally:
-                for future in (*futures, *answers):
+                for future in futures:
                     future.cancel()
+                for answer in answers:
+                    answer.cancel()
 
     def predict_faces(
         self, faces: Sequence[ImageSource], *, bgr: bool = False

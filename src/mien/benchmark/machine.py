@@ -39,7 +39,7 @@ def describe_machine() -> dict[str, Any]:
         "cores": _cores(),
         "instructions": _instructions(facts),
         "memory_gb": _memory_gb(),
-        "os": platform.platform(),
+        "os": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,

@@ -43,6 +43,8 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    # Of a Ray that is started here: its own helpers would go before the workers at each start.
+    "RAY_worker_niceness": "0",
 }
 
 
