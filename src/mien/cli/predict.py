@@ -69,7 +69,10 @@ def command(
     workers: Annotated[
         int,
         typer.Option(
-            "-j", "--workers", help="Threads (a job: processes) that decode; 0: all.", min=0
+            "-j",
+            "--workers",
+            help="Pictures at once, a thread each (a job: a process); 0: all.",
+            min=0,
         ),
     ] = 0,
     webcam: Annotated[
