@@ -91,12 +91,11 @@ def write_fer2013(target: Path, shared: Path) -> None:
             csv.writer(stream).writerows([head, *rows])
 
 
-def build_wheel(target: Path) -> Path:
-    """Returns the wheel of the tree as it is."""
+def build_wheel(target: Path) -> None:
+    """Writes the wheel of the tree as it is."""
     subprocess.run([sys.executable, "-m", "venv", str(target / "tools")], check=True)
     command = [str(target / "tools/bin/pip"), "wheel", "-q", "--no-deps", "-w", str(target)]
     subprocess.run([*command, str(ROOT)], check=True)
-    return next(target.glob("mien-*.whl"))
 
 
 def tidy(output: str, place: Path) -> str:
@@ -189,9 +188,8 @@ def main() -> None:
     if not (place / "archive").exists():
         write_archive(place / "archive", arguments.shared)
         write_fer2013(place, arguments.shared)
-    constraint = root / "constraint.txt"
     if not arguments.resume:
-        constraint.write_text(f"mien @ {build_wheel(root).as_uri()}\n", encoding="utf-8")
+        build_wheel(root)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL_ENV", "PYTHON"))}
     environment = {
         **kept,
@@ -201,9 +199,8 @@ def main() -> None:
         "PATH": f"{place / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_QUIET": "3",
+        "PIP_FIND_LINKS": str(root),  # mien is not on PyPI yet
     }
-    if constraint.exists():
-        environment["PIP_CONSTRAINT"] = str(constraint)
     for page in arguments.pages:
         walk(page, place, environment, resume=arguments.resume)
     if arguments.keep is None:
