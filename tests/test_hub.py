@@ -159,9 +159,18 @@ def test_missing_weights_are_named(copy: Path) -> None:
 
 
 def test_graph_that_does_not_fit_the_config_is_refused(copy: Path) -> None:
-    _change(copy, schema=HES3.to_dict())
+    _change(copy, schema=HES3.to_dict(), uncertainty=None)
     with pytest.raises(ModelError, match="logits"):
         open_backend(read_model_folder(copy))
+
+
+def test_thresholds_for_other_labels_are_refused(copy: Path) -> None:
+    _change(copy, schema=HES3.to_dict())
+    with pytest.raises(ModelError, match="8 thresholds for 3 labels"):
+        read_model_folder(copy)
+    _change(copy, uncertainty={"coverage": 2})
+    with pytest.raises(ModelError, match="uncertainty"):
+        read_model_folder(copy)
 
 
 def test_unknown_backend_is_refused() -> None:

@@ -6,8 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from mien.uncertainty import FEWEST
+
 if TYPE_CHECKING:
-    from mien.hub import ModelFolder
+    from mien.hub import ModelConfig, ModelFolder
 
 #: What is known of the terms of a dataset, by the kind of its reader.
 DATA_TERMS = {
@@ -139,7 +141,7 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}
 {p.color}, {p.interpolation}, {normalization}. The network gives {len(config.schema)} logits; they
-are divided by the temperature {config.temperature:.4f} before the softmax.
+are divided by the temperature {config.temperature:.4f} before the softmax.{_sets(config)}
 
 {files}
 
@@ -157,6 +159,23 @@ culture was not measured, since the labels of the training data do not tell them
 to judge people, at work, at school, at borders or in court; in the European Union reading
 emotions at work and in education is forbidden (Regulation (EU) 2024/1689, article 5).
 """
+
+
+def _sets(config: ModelConfig) -> str:
+    limits = config.uncertainty
+    if limits is None:
+        return ""
+    pairs = zip(config.schema.labels, limits.thresholds, strict=True)
+    least = ", ".join(f"{label} {value:.3f}" for label, value in pairs)
+    return (
+        f"\n\nThe prediction set of a face holds each label of at least this probability: {least}. "
+        f"Set on {limits.faces:,} faces, it holds the true label of {limits.coverage:.0%} of the "
+        f"faces of each label that has at least {FEWEST} of them; rarer labels take the threshold "
+        "of all faces, and the set holds them less often. An answer counts as uncertain where the "
+        f"set is not a single label, the face is below {limits.least_side:g} pixels, or it is "
+        "darker, flatter or more blurred than all but 0.5 % of those faces. The promise is for "
+        "faces of their kind."
+    )
 
 
 def _how_to_run(folder: ModelFolder, repo_id: str | None) -> str:

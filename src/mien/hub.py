@@ -27,6 +27,7 @@ from mien.atomic import write_text
 from mien.errors import ConfigError, MienError, ModelError, suggest
 from mien.labels import LabelSchema
 from mien.preprocess import Preprocessing
+from mien.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +58,7 @@ class ModelConfig:
         model_args: Options of the network's constructor beyond classes and channels.
         crop_margin: Factor on the side of the detector's framed square.
         temperature: The logits are divided by it before softmax.
+        uncertainty: Thresholds of its prediction sets, and bounds on faces; None: it has none.
         license: Licence of the weights.
         data: What the weights were trained on, in a sentence.
         metrics: Numbers with intervals, by dataset and split.
@@ -76,6 +78,7 @@ class ModelConfig:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     crop_margin: float = 1.0
     temperature: float = 1.0
+    uncertainty: Uncertainty | None = None
     license: str = "unknown"
     data: str = "unknown"
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +89,11 @@ class ModelConfig:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be a number above 0; got {value!r}.")
+        limits = self.uncertainty
+        if limits is not None and len(limits.thresholds) != len(self.schema):
+            raise ConfigError(
+                f"uncertainty: {len(limits.thresholds)} thresholds for {len(self.schema)} labels."
+            )
 
     @property
     def name(self) -> str:
@@ -119,6 +127,7 @@ class ModelConfig:
                 "preprocessing": p.to_dict(),
                 "crop_margin": self.crop_margin,
                 "temperature": self.temperature,
+                **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.to_dict()}),
                 "license": self.license,
                 "data": self.data,
                 "metrics": dict(self.metrics),
@@ -152,6 +161,9 @@ class ModelConfig:
                 model_args=dict(value.get("model_args") or {}),
                 crop_margin=block["crop_margin"],
                 temperature=block["temperature"],
+                uncertainty=(
+                    Uncertainty.from_dict(block["uncertainty"]) if block.get("uncertainty") else None
+                ),
                 license=str(block.get("license", "unknown")),
                 data=str(block.get("data", "unknown")),
                 metrics=dict(block.get("metrics") or {}),

@@ -19,7 +19,7 @@ from mien.faces import DEFAULT_DETECTOR, Detections, FaceDetector, crop_box, get
 from mien.faces.registry import MIN_FACE
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
 from mien.images import ImageLimits, decode, open_image
-from mien.labels import LabelSchema, get_schema, map_probs
+from mien.labels import LabelSchema, get_schema, map_probs, mapping_matrix
 from mien.metrics import softmax
 from mien.preprocess import crop_faces, normalize, recolor
 from mien.results import ErrorResult, FaceEmotion, ImageResult
@@ -436,23 +436,23 @@ class EmotionRecognizer:
     def _classify(self, prepared: list[PreparedImage]) -> list[ImageResult]:
         crops = [item.crops for item in prepared if item.crops is not None and len(item.crops)]
         start = time.perf_counter()
-        probs = (
-            self.probs(self.logits(np.concatenate(crops)))
-            if crops
-            else np.zeros((0, len(self.schema)))
+        logits = (
+            self.logits(np.concatenate(crops)) if crops else self.logits(_no_crops(self.config))
         )
-        per_face = (time.perf_counter() - start) * 1000 / max(len(probs), 1)
+        per_face = (time.perf_counter() - start) * 1000 / max(len(logits), 1)
         results, first = [], 0
         for item in prepared:
             count = 0 if item.crops is None else len(item.crops)
             item.timings_ms["run"] = round(per_face * count, 3)
-            results.append(self.result(item, probs[first : first + count]))
+            results.append(self.result(item, logits[first : first + count]))
             first += count
         return results
 
-    def result(self, item: PreparedImage, probs: NDArray[np.float64]) -> ImageResult:
-        """Joins a prepared picture and the probabilities (M, L) of its faces."""
+    def result(self, item: PreparedImage, logits: NDArray[np.float32]) -> ImageResult:
+        """Joins a prepared picture and the logits (M, K) of its faces."""
         found = item.detections
+        probs = self.probs(logits) if len(logits) else np.zeros((0, len(self.schema)))
+        plausible, doubts = self._judge(item, logits)
         faces = [
             FaceEmotion.from_probs(
                 self.labels,
@@ -460,6 +460,8 @@ class EmotionRecognizer:
                 box_xyxy=found.boxes_xyxy[index],
                 detection_score=found.scores[index],
                 landmarks=None if found.landmarks is None else found.landmarks[index],
+                prediction_set=plausible[index],
+                doubts=doubts[index],
             )
             for index in range(len(probs))
             if found is not None
@@ -473,6 +475,32 @@ class EmotionRecognizer:
             detector=self.detector.name,
             timings_ms=item.timings_ms,
         )
+
+    def _judge(
+        self, item: PreparedImage, logits: NDArray[np.float32]
+    ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
+        """Returns each face's prediction set in the labels of the answer, and its doubts."""
+        limits, found = self.config.uncertainty, item.detections
+        if limits is None or found is None or item.crops is None or not len(logits):
+            return [None] * len(logits), [()] * len(logits)
+        own = limits.prediction_sets(softmax(logits, temperature=self.config.temperature))
+        sets = own
+        if self.schema != self.config.schema:
+            sets = (own @ mapping_matrix(self.config.schema, self.schema)) > 0
+        boxes = found.boxes_xyxy
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+        if self.detector.name == "none":
+            sides = np.full(len(boxes), np.inf)
+        labels = np.array(self.labels)
+        return (
+            [tuple(map(str, labels[row])) for row in sets],
+            limits.doubts(sets, item.crops, sides),
+        )
+
+
+def _no_crops(config: ModelConfig) -> NDArray[np.uint8]:
+    p = config.preprocessing
+    return np.zeros((0, p.size, p.size, p.channels), np.uint8)
 
 
 def _least_side(detector: FaceDetector) -> int | None:

@@ -6,7 +6,8 @@ one among many, gives an :class:`ErrorResult`. JSON keys are the field names, nu
     {"schema_version": 1, "source": "a.jpg", "width": 640, "height": 480,
      "faces": [{"box_xyxy": [200.0, 80.5, 392.0, 310.0], "detection_score": 0.98,
                 "landmarks": null, "emotion": "happiness", "confidence": 0.75,
-                "probs": {"neutral": 0.25, "happiness": 0.75}, "track_id": null}],
+                "probs": {"neutral": 0.25, "happiness": 0.75}, "track_id": null,
+                "prediction_set": ["happiness"], "doubts": []}],
      "model": "name", "detector": "name", "timings_ms": {"detect": 4.1}}
 
     {"schema_version": 1, "source": "b.txt", "error": "not a picture", "kind": "InputError"}
@@ -55,12 +56,12 @@ def csv_header(labels: Sequence[str]) -> list[str]:
     """Returns the columns of the CSV form; landmarks and timings are in the JSON only.
 
     >>> csv_header(["sad", "happy"])[-6:]
-    ['p_sad', 'p_happy', 'track_id', 'model', 'detector', 'error']
+    ['p_happy', 'track_id', 'doubts', 'model', 'detector', 'error']
     """
     box = ["x1", "y1", "x2", "y2", "detection_score"]
     probs = [f"p_{label}" for label in labels]
     head = ["source", "width", "height", "face", *box, "emotion", "confidence"]
-    return [*head, *probs, "track_id", "model", "detector", "error"]
+    return [*head, *probs, "track_id", "doubts", "model", "detector", "error"]
 
 
 class _Record:
@@ -113,6 +114,11 @@ class FaceEmotion(_Record):
         confidence: Its probability; stored as exactly ``probs[emotion]``.
         probs: Probability by label in the order of the model's outputs, summing to 1 +- 0.001.
         track_id: Number of the person in a clip.
+        prediction_set: The labels that are plausible: the true one is among them with the coverage
+            that the model's config states. ``None`` where the model states none.
+        doubts: Why the answer is uncertain, words of :data:`mien.uncertainty.DOUBTS`:
+            ``ambiguous`` (the set is not a single label), ``small``, ``dark``, ``flat`` (hardly
+            any contrast), ``blurred``.
 
     Raises:
         ConfigError: If a value is impossible or the values contradict each other.
@@ -135,6 +141,8 @@ class FaceEmotion(_Record):
     confidence: float
     probs: Mapping[str, float] = field(hash=False)
     track_id: int | None = None
+    prediction_set: tuple[str, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         box = finite_floats("box_xyxy", self.box_xyxy, 4)
@@ -169,6 +177,26 @@ class FaceEmotion(_Record):
         score = share("detection_score", self.detection_score)
         store(self, box_xyxy=box, detection_score=score, landmarks=points, probs=probs)
         store(self, confidence=probs[self.emotion], track_id=track_id)
+        plausible = self.prediction_set
+        if plausible is not None:
+            plausible = tuple(text("prediction_set", v) for v in items("prediction_set", plausible))
+            for label in plausible:
+                if label not in probs:
+                    raise ConfigError(f"prediction_set: {label!r} has no probability.")
+        doubts = tuple(text("doubts", value) for value in items("doubts", self.doubts))
+        store(self, prediction_set=plausible, doubts=doubts)
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether something speaks against the answer: :attr:`doubts` says what."""
+        return bool(self.doubts)
+
+    @property
+    def caveat(self) -> str:
+        """What speaks against the answer, in words; empty where nothing does."""
+        from mien.uncertainty import caveat
+
+        return caveat(self.emotion, self.prediction_set, self.doubts)
 
     @classmethod
     def from_probs(
@@ -180,6 +208,8 @@ class FaceEmotion(_Record):
         detection_score: float,
         landmarks: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None,
         track_id: int | None = None,
+        prediction_set: Sequence[str] | None = None,
+        doubts: Sequence[str] = (),
     ) -> Self:
         """Builds a face from a row of probabilities (K,) in the order of ``labels``.
 
@@ -197,6 +227,8 @@ class FaceEmotion(_Record):
             confidence=by_label[top],
             probs=by_label,
             track_id=track_id,
+            prediction_set=None if prediction_set is None else tuple(prediction_set),
+            doubts=tuple(doubts),
         )
 
 
@@ -281,6 +313,7 @@ class ImageResult(_Record):
                 "face": number, "detection_score": face.detection_score,
                 "emotion": face.emotion, "confidence": face.confidence,
                 "track_id": "" if face.track_id is None else face.track_id,
+                "doubts": " ".join(face.doubts),
             }
             for number, face in enumerate(self.faces, 1)
         ] or [base]  # fmt: skip

@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const { scripts, calls } = JSON.parse(readFileSync(0, "utf8"));
 const load = (name) => import(pathToFileURL(`${scripts}/${name}.js`));
-const [boxes, cells, crops, resample, results] = await Promise.all(
-  ["boxes", "cells", "crops", "resample", "results"].map(load),
+const [boxes, cells, crops, doubts, resample, results] = await Promise.all(
+  ["boxes", "cells", "crops", "doubts", "resample", "results"].map(load),
 );
 
 const raster = ({ data, ...size }) => ({ ...size, data: Uint8Array.from(data) });
@@ -21,6 +21,9 @@ const known = {
   takeVote: boxes.takeVote,
   cropBox: boxes.cropBox,
   softmax: results.softmax,
+  judge: (...given) => doubts.judge(...given.slice(0, -1), raster(given.at(-1))),
+  faceQuality: (one) => doubts.faceQuality(raster(one)),
+  caveat: doubts.caveat,
 };
 
 const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);

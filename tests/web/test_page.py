@@ -139,6 +139,8 @@ def _same(visit: _Visit, recognizer: EmotionRecognizer, file: Path | dict[str, A
         assert one.detection_score == pytest.approx(other.detection_score, abs=0.01)
         assert dict(one.probs) == pytest.approx(dict(other.probs), abs=0.01)
         assert list(one.probs) == list(other.probs)
+        assert one.prediction_set == other.prediction_set
+        assert one.doubts == other.doubts
     # Where all probability is on one label it hides much; the pixels do not.
     crops = recognizer.prepare(photo).crops
     assert crops is not None

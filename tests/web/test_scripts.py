@@ -21,6 +21,7 @@ from mien.hub import read_model_folder
 from mien.images import decode
 from mien.metrics import softmax
 from mien.preprocess import INTERPOLATIONS, Preprocessing, crop_faces, normalize
+from mien.uncertainty import Uncertainty, caveat, face_quality
 from mien.web.build import SOURCES
 from mien.web.settings import page_settings
 
@@ -182,6 +183,34 @@ def test_squares_and_probabilities_agree(call: Any, side: Any) -> None:
     np.testing.assert_allclose(square, crop_box(box, framing, 1.2))
     expected = softmax(np.array([logits]), temperature=0.75)[0]
     np.testing.assert_allclose(probs, expected, atol=1e-12)
+
+
+def test_doubts_agree(call: Any) -> None:
+    rng = np.random.default_rng(3)
+    limits = Uncertainty(
+        coverage=0.9, thresholds=(0.3, 0.3, 0.4), faces=99, least_side=24, least_light=60,
+        least_contrast=20, least_sharpness=0.5,
+    )  # fmt: skip
+    labels = ["a", "b", "c"]
+    for channels, level in ((1, 255), (3, 255), (1, 40), (3, 12)):
+        crop = rng.integers(0, level, (16, 16, channels), dtype=np.uint8)
+        probs, box = rng.dirichlet(np.ones(3)), [3.0, 3.0, 3.0 + rng.uniform(10, 40), 20.0]
+        side = np.array([max(box[2] - box[0], box[3] - box[1])])
+        sets = limits.prediction_sets(probs[None])
+        (expected,) = limits.doubts(sets, crop[None], side)
+        [answer, quality] = call(
+            ["judge", limits.to_dict(), labels, probs.tolist(), box, _raster(crop)],
+            ["faceQuality", _raster(crop)],
+        )
+        assert answer["plausible"] == [x for x, kept in zip(labels, sets[0], strict=True) if kept]
+        assert tuple(answer["doubts"]) == expected
+        found = [quality[name] for name in ("light", "contrast", "sharpness")]
+        np.testing.assert_allclose(found, np.concatenate(face_quality(crop[None])), rtol=1e-9)
+        face = {"emotion": "a", "prediction_set": answer["plausible"], "doubts": expected}
+        [words] = call(["caveat", face])
+        assert words.lower().rstrip(".") == caveat("a", answer["plausible"], expected)
+    [none] = call(["judge", None, labels, [1, 0, 0], [0, 0, 9, 9], _raster(crop)])
+    assert none == {"plausible": None, "doubts": []}
 
 
 def test_photo_is_scaled_as_the_detector_scales_it(call: Any) -> None:

@@ -24,6 +24,7 @@ VERBS = {
     "ensemble": "Join models into one: a model folder with a single ONNX file.",
     "compare": "Set runs side by side: accuracy, size, speed, McNemar's test.",
     "evaluate": "Score a model on labelled faces: accuracy, calibration, classes.",
+    "calibrate": "Set when a model's answers count as uncertain, on labelled faces.",
     "data": "Look through a dataset, split it honestly, write it in another form.",
     "explain": "Show which places of a face speak for an emotion.",
     "export": "Write a trained model as ONNX and other formats, each checked.",

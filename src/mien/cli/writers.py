@@ -82,7 +82,8 @@ def _table(
             box = " ".join(f"{value:.0f}" for value in face.box_xyxy)
             print(
                 f"{name if number == 1 else '':<{name_width}}  {number:>4}  "
-                f"{face.emotion:<{label_width}}  {face.confidence:>6.1%}  {drawn}  "
+                f"{face.emotion + '?' * face.uncertain:<{label_width + 1}} "
+                f"{face.confidence:>6.1%}  {drawn}  "
                 f"{second:<18}  {box}",
                 flush=True,
             )

@@ -176,7 +176,9 @@ def _card(number: int, face: FaceEmotion, jpeg: bytes) -> str:
     title = f"Face {number}: {face.emotion}"
     portrait = _image(jpeg, "", 'class="mien-portrait" width="48" height="48"')
     bars = _bars(face.probs, f"Probabilities of face {number}")
-    return f'<section class="mien-card"><h3>{portrait} {escape(title)}</h3>{bars}</section>'
+    caveat = face.caveat
+    note = f"<p>{escape(caveat[0].upper() + caveat[1:])}.</p>" if caveat else ""
+    return f'<section class="mien-card"><h3>{portrait} {escape(title)}</h3>{note}{bars}</section>'
 
 
 def _track(track: TrackSummary) -> str:

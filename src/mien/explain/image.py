@@ -127,7 +127,7 @@ def read_image(
         crop_box(box, recognizer.detector.framing, margin=recognizer.config.crop_margin)
         for box in found.boxes_xyxy
     ]
-    result = recognizer.result(prepared, recognizer.probs(batch.logits))
+    result = recognizer.result(prepared, batch.logits)
     return ReadImage(image_rgb, result, np.reshape(squares, (-1, 4)).astype(np.float64), batch)
 
 

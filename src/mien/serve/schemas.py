@@ -21,6 +21,8 @@ class Face(BaseModel):
     confidence: float
     probs: dict[str, float]
     track_id: int | None
+    prediction_set: list[str] | None
+    doubts: list[str]
 
 
 class Picture(BaseModel):

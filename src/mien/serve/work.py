@@ -118,7 +118,6 @@ def results_of(
 ) -> list[Result]:
     """Turns prepared pictures and the logits of their faces (N, K) into results."""
     faces = len(logits)
-    probs = recognizer.probs(logits) if faces else ()
     results: list[Result] = []
     first = 0
     for item in items:
@@ -127,7 +126,7 @@ def results_of(
             continue
         count = 0 if item.crops is None else len(item.crops)
         item.timings_ms["run"] = round(1000 * run_s * count / max(faces, 1), 3)
-        results.append(recognizer.result(item, probs[first : first + count]))  # type: ignore[arg-type]
+        results.append(recognizer.result(item, logits[first : first + count]))
         first += count
     return results
 

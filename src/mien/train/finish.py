@@ -12,9 +12,10 @@ from mien.data.registry import parse_spec
 from mien.evaluate import evaluate_logits, record_evaluation
 from mien.export.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
-from mien.metrics import fit_temperature
+from mien.metrics import fit_temperature, softmax
 from mien.train.augment import normalize_tensor
 from mien.train.network import model_options
+from mien.uncertainty import set_limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def finish_run(
     """Writes what makes a run directory a model folder.
 
     The temperature is the one that minimises the negative log-likelihood of the labels of the
-    validation faces.
+    validation faces; the thresholds of prediction sets are set on them too.
 
     Raises:
         ModelError: If ONNX and torch disagree.
@@ -70,7 +71,12 @@ def finish_run(
     )
     logits = compute_logits(network, data.valid_faces, spec.preprocessing)
     temperature = fit_temperature(logits, data.valid.class_ids)
-    model = replace(model, temperature=temperature)
+    limits = set_limits(
+        softmax(logits, temperature=temperature),
+        data.valid.class_ids,
+        data.valid_faces.faces.permute(0, 2, 3, 1).numpy(),
+    )
+    model = replace(model, temperature=temperature, uncertainty=limits)
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)

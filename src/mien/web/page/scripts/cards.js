@@ -1,5 +1,6 @@
 /** A card for each face: what the model saw, its first word, and a bar for every label. */
 
+import { caveat } from "./doubts.js";
 import { drawRaster, percent } from "./drawing.js";
 
 /** Returns an element with attributes or properties, and children. */
@@ -27,6 +28,8 @@ function makeCard(face, crop, index, colors) {
   const found = `Found with a score of ${percent(face.detection_score)}`;
   const words = make("div", {}, make("h3", { textContent: title }));
   words.append(make("p", { className: "quiet", textContent: found }));
+  const against = caveat(face);
+  if (against) words.append(make("p", { textContent: against }));
   const rows = Object.entries(face.probs)
     .sort(([, a], [, b]) => b - a)
     .map(([label, share]) => makeRow(label, share, colors[label]));

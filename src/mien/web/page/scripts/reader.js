@@ -2,6 +2,7 @@
 
 import { cropBox } from "./boxes.js";
 import { cropFace, normalize } from "./crops.js";
+import { judge } from "./doubts.js";
 import { makeFinder } from "./finder.js";
 import { softmax, toFace, toResult } from "./results.js";
 
@@ -28,7 +29,10 @@ export function makeReader({ settings, finder, model, runFinder, runModel }) {
     lap("crop");
     const probs = await classify(crops, model, runModel);
     lap("run");
-    const faces = found.map((face, index) => toFace(face, labels, probs[index]));
+    const faces = found.map((face, index) => {
+      const doubts = judge(model.uncertainty, labels, probs[index], face.box, crops[index]);
+      return toFace(face, labels, probs[index], doubts);
+    });
     const names = { model: settings.model, detector: settings.finder.name, timings };
     return { result: toResult(source, raster, faces, names), crops };
   };

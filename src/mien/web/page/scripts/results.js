@@ -11,8 +11,8 @@ export function softmax(logits, temperature) {
   return powers.map((value) => value / total);
 }
 
-/** Joins a detected face and the probabilities of its labels. */
-export function toFace({ box, score, points }, labels, probs) {
+/** Joins a detected face, the probabilities of its labels, and what speaks against them. */
+export function toFace({ box, score, points }, labels, probs, { plausible, doubts }) {
   const confidence = Math.max(...probs);
   return {
     box_xyxy: box,
@@ -22,6 +22,8 @@ export function toFace({ box, score, points }, labels, probs) {
     confidence,
     probs: Object.fromEntries(labels.map((label, index) => [label, probs[index]])),
     track_id: null,
+    prediction_set: plausible,
+    doubts,
   };
 }
 

@@ -1,0 +1,75 @@
+/** When an answer is to be doubted: the same prediction sets and words as the Python library's. */
+
+import { longerSide } from "./boxes.js";
+
+const WORDS = ["ambiguous", "small", "dark", "flat", "blurred"];
+const SAID = {
+  small: "the face is small",
+  dark: "the face is dark",
+  flat: "the face has hardly any contrast",
+  blurred: "the face is blurred",
+};
+
+/**
+ * @param limits The part "uncertainty" of config.json, or undefined where a model has none.
+ * @param labels Of the model.
+ * @param probs By label.
+ * @param box Of the face, in pixels of the picture.
+ * @param crop The raster that the model saw.
+ * @returns { plausible, doubts }: the labels of the prediction set, or null; words.
+ */
+export function judge(limits, labels, probs, box, crop) {
+  if (!limits) return { plausible: null, doubts: [] };
+  const plausible = labels.filter((_, index) => probs[index] >= limits.thresholds[index]);
+  const { light, contrast, sharpness } = faceQuality(crop);
+  const found = [
+    plausible.length !== 1,
+    longerSide(box) < limits.least_side,
+    light < limits.least_light,
+    contrast < limits.least_contrast,
+    sharpness < limits.least_sharpness,
+  ];
+  return { plausible, doubts: WORDS.filter((_, index) => found[index]) };
+}
+
+/** Says what speaks against an answer, for people; an empty text where nothing does. */
+export function caveat({ emotion, prediction_set: plausible, doubts }) {
+  const said = doubts.map((word) => {
+    if (word !== "ambiguous") return SAID[word];
+    const others = (plausible ?? []).filter((label) => label !== emotion);
+    if (others.length === 0) return "no label is clear";
+    return `also plausible ${others.length === 1 ? "is" : "are"} ${others.join(", ")}`;
+  });
+  return said.length ? `Uncertain: ${said.join("; ")}.` : "";
+}
+
+/** Measures light, contrast and sharpness of a crop; see mien.uncertainty.face_quality. */
+export function faceQuality({ data, width, height, channels }) {
+  const gray = new Float64Array(width * height);
+  for (let at = 0; at < gray.length; at++) {
+    for (let c = 0; c < channels; c++) gray[at] += data[at * channels + c] / channels;
+  }
+  const laplacian = [];
+  for (let y = 1; y < height - 1; y++) {
+    for (let x = 1; x < width - 1; x++) {
+      const at = y * width + x;
+      const around = gray[at - 1] + gray[at + 1] + gray[at - width] + gray[at + width];
+      laplacian.push(4 * gray[at] - around);
+    }
+  }
+  const contrast = deviation(gray);
+  return { light: mean(gray), contrast, sharpness: deviation(laplacian) / (contrast + 10) };
+}
+
+function mean(values) {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
+}
+
+function deviation(values) {
+  const middle = mean(values);
+  let sum = 0;
+  for (const value of values) sum += (value - middle) ** 2;
+  return Math.sqrt(sum / values.length);
+}
