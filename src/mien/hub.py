@@ -150,6 +150,7 @@ class ModelConfig:
                 f"the 'mien' block has format {block.get('format')!r}, but this version reads "
                 f"{FORMAT}: type pip install -U mien."
             )
+        limits = block.get("uncertainty")
         try:
             return cls(
                 architecture=str(value["architecture"]),
@@ -161,9 +162,7 @@ class ModelConfig:
                 model_args=dict(value.get("model_args") or {}),
                 crop_margin=block["crop_margin"],
                 temperature=block["temperature"],
-                uncertainty=(
-                    Uncertainty.from_dict(block["uncertainty"]) if block.get("uncertainty") else None
-                ),
+                uncertainty=Uncertainty.from_dict(limits) if limits else None,
                 license=str(block.get("license", "unknown")),
                 data=str(block.get("data", "unknown")),
                 metrics=dict(block.get("metrics") or {}),
