@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.backends import open_backend
+from mien.data.places import replacing_folder
 from mien.errors import ConfigError, MienError, ModelError
 from mien.faces.finder_config import CONFIG as FINDER_CONFIG
 from mien.faces.finder_config import FOLDER as FINDER
@@ -26,8 +25,6 @@ from mien.web.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mien.hub import ModelFolder
 
 SOURCES = Path(__file__).parent / "page"
@@ -81,7 +78,8 @@ def build_page(
     if source is not None and not source.exists():
         raise ConfigError(f"--runtime {source}: there is no such folder or file.")
     try:
-        with _replacing_folder(target) as place:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(target) as place:
             _fill(place, folder, source)
     except OSError as error:
         raise MienError(f"{target} cannot be written: {error.strerror or error}.") from error
@@ -130,25 +128,3 @@ def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
     place_runtime(place / RUNTIME_FOLDER, runtime)
     text = json.dumps(page_settings(folder), indent=2, ensure_ascii=False)
     (place / SETTINGS).write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _replacing_folder(target: Path) -> Iterator[Path]:
-    """Yields a new folder beside ``target``; it takes its place at the end, goes on error."""
-    temporary, old = (
-        target.with_name(f".{target.name}.{secrets.token_hex(4)}.{what}") for what in ("new", "old")
-    )
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if target.exists():
-            target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
