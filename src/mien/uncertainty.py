@@ -127,7 +127,8 @@ class Uncertainty:
         ]
 
 
-_WORDS = {
+#: How a doubt is said to people; what is ambiguous names the other labels instead.
+SAID = {
     "small": "the face is small",
     "dark": "the face is dark",
     "flat": "the face has hardly any contrast",
@@ -144,7 +145,7 @@ def caveat(emotion: str, plausible: Sequence[str] | None, doubts: Sequence[str])
     said = []
     for word in doubts:
         if word != "ambiguous":
-            said.append(_WORDS.get(word, word))
+            said.append(SAID.get(word, word))
             continue
         others = [label for label in plausible or () if label != emotion]
         verb = "is" if len(others) == 1 else "are"

@@ -191,7 +191,7 @@ def test_doubts_agree(call: Any) -> None:
         coverage=0.9, thresholds=(0.3, 0.3, 0.4), faces=99, least_side=24, least_light=60,
         least_contrast=20, least_sharpness=0.5,
     )  # fmt: skip
-    labels = ["a", "b", "c"]
+    labels, words = ["a", "b", "c"], page_settings(read_model_folder())["doubts"]
     for channels, level in ((1, 255), (3, 255), (1, 40), (3, 12)):
         crop = rng.integers(0, level, (16, 16, channels), dtype=np.uint8)
         probs, box = rng.dirichlet(np.ones(3)), [3.0, 3.0, 3.0 + rng.uniform(10, 40), 20.0]
@@ -199,7 +199,7 @@ def test_doubts_agree(call: Any) -> None:
         sets = limits.prediction_sets(probs[None])
         (expected,) = limits.doubts(sets, crop[None], side)
         [answer, quality] = call(
-            ["judge", limits.to_dict(), labels, probs.tolist(), box, _raster(crop)],
+            ["judge", words, limits.to_dict(), labels, probs.tolist(), box, _raster(crop)],
             ["faceQuality", _raster(crop)],
         )
         assert answer["plausible"] == [x for x, kept in zip(labels, sets[0], strict=True) if kept]
@@ -207,9 +207,9 @@ def test_doubts_agree(call: Any) -> None:
         found = [quality[name] for name in ("light", "contrast", "sharpness")]
         np.testing.assert_allclose(found, np.concatenate(face_quality(crop[None])), rtol=1e-9)
         face = {"emotion": "a", "prediction_set": answer["plausible"], "doubts": expected}
-        [words] = call(["caveat", face])
-        assert words.lower().rstrip(".") == caveat("a", answer["plausible"], expected)
-    [none] = call(["judge", None, labels, [1, 0, 0], [0, 0, 9, 9], _raster(crop)])
+        [said] = call(["caveat", words, face])
+        assert said.lower().rstrip(".") == caveat("a", answer["plausible"], expected)
+    [none] = call(["judge", words, None, labels, [1, 0, 0], [0, 0, 9, 9], _raster(crop)])
     assert none == {"plausible": None, "doubts": []}
 
 

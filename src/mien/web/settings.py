@@ -20,6 +20,7 @@ from mien.faces.voting import vote
 from mien.hub import CONFIG
 from mien.images import ImageLimits
 from mien.results import FaceEmotion
+from mien.uncertainty import DOUBTS, SAID
 from mien.web import runtime
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
             "min_face": MIN_FACE,
             "vote": _defaults(vote),
         },
+        "doubts": {word: SAID.get(word, "") for word in DOUBTS},
         "limits": asdict(ImageLimits()),
         "background": BACKGROUND,
         "colors": _colors(folder.config.schema.labels),

@@ -13,22 +13,22 @@ function make(name, given = {}, ...children) {
 /**
  * @param place Element that takes the cards.
  * @param answer { result, crops } of the reader.
- * @param colors By label { paint, ink }.
+ * @param settings mien.json: colors by label { paint, ink }, and doubts in words.
  */
-export function showCards(place, { result, crops }, colors) {
-  const cards = result.faces.map((face, index) => makeCard(face, crops[index], index, colors));
+export function showCards(place, { result, crops }, settings) {
+  const cards = result.faces.map((face, index) => makeCard(face, crops[index], index, settings));
   const none = make("p", { textContent: "No face was found. Faces below 20 pixels are left out." });
   place.replaceChildren(...(cards.length ? cards : [none]));
 }
 
-function makeCard(face, crop, index, colors) {
+function makeCard(face, crop, index, { colors, doubts }) {
   const seen = make("canvas", { role: "img", ariaLabel: "The face as the model sees it" });
   drawRaster(seen, crop);
   const title = `Face ${index + 1}: ${face.emotion} ${percent(face.confidence)}`;
   const found = `Found with a score of ${percent(face.detection_score)}`;
   const words = make("div", {}, make("h3", { textContent: title }));
   words.append(make("p", { className: "quiet", textContent: found }));
-  const against = caveat(face);
+  const against = caveat(doubts, face);
   if (against) words.append(make("p", { textContent: against }));
   const rows = Object.entries(face.probs)
     .sort(([, a], [, b]) => b - a)

@@ -2,15 +2,8 @@
 
 import { longerSide } from "./boxes.js";
 
-const WORDS = ["ambiguous", "small", "dark", "flat", "blurred"];
-const SAID = {
-  small: "the face is small",
-  dark: "the face is dark",
-  flat: "the face has hardly any contrast",
-  blurred: "the face is blurred",
-};
-
 /**
+ * @param words The part "doubts" of mien.json: each word and how it is said.
  * @param limits The part "uncertainty" of config.json, or undefined where a model has none.
  * @param labels Of the model.
  * @param probs By label.
@@ -18,7 +11,7 @@ const SAID = {
  * @param crop The raster that the model saw.
  * @returns { plausible, doubts }: the labels of the prediction set, or null; words.
  */
-export function judge(limits, labels, probs, box, crop) {
+export function judge(words, limits, labels, probs, box, crop) {
   if (!limits) return { plausible: null, doubts: [] };
   const plausible = labels.filter((_, index) => probs[index] >= limits.thresholds[index]);
   const { light, contrast, sharpness } = faceQuality(crop);
@@ -29,13 +22,13 @@ export function judge(limits, labels, probs, box, crop) {
     contrast < limits.least_contrast,
     sharpness < limits.least_sharpness,
   ];
-  return { plausible, doubts: WORDS.filter((_, index) => found[index]) };
+  return { plausible, doubts: Object.keys(words).filter((_, index) => found[index]) };
 }
 
 /** Says what speaks against an answer, for people; an empty text where nothing does. */
-export function caveat({ emotion, prediction_set: plausible, doubts }) {
+export function caveat(words, { emotion, prediction_set: plausible, doubts }) {
   const said = doubts.map((word) => {
-    if (word !== "ambiguous") return SAID[word];
+    if (word !== "ambiguous") return words[word];
     const others = (plausible ?? []).filter((label) => label !== emotion);
     if (others.length === 0) return "no label is clear";
     return `also plausible ${others.length === 1 ? "is" : "are"} ${others.join(", ")}`;

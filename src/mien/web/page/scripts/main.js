@@ -38,7 +38,7 @@ function show(image, answer, mirror) {
   shown?.image.close?.();
   shown = { image, answer, mirror };
   at("answer").hidden = false;
-  showCards(at("faces"), answer, engine.settings.colors);
+  showCards(at("faces"), answer, engine.settings);
   at("json").textContent = JSON.stringify(answer.result, null, 2);
   redraw();
 }

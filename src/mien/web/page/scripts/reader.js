@@ -30,7 +30,8 @@ export function makeReader({ settings, finder, model, runFinder, runModel }) {
     const probs = await classify(crops, model, runModel);
     lap("run");
     const faces = found.map((face, index) => {
-      const doubts = judge(model.uncertainty, labels, probs[index], face.box, crops[index]);
+      const seen = [labels, probs[index], face.box, crops[index]];
+      const doubts = judge(settings.doubts, model.uncertainty, ...seen);
       return toFace(face, labels, probs[index], doubts);
     });
     const names = { model: settings.model, detector: settings.finder.name, timings };
