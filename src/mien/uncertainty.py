@@ -162,9 +162,10 @@ def face_quality(
         crops: uint8 (N, S, S, C).
 
     Returns:
-        Three arrays (N,): mean and standard deviation of the gray levels, and the standard
-        deviation of their Laplacian over 10 plus the contrast, so that dim light alone does not
-        count as blur.
+        Three arrays (N,): mean and standard deviation of the gray levels (light and contrast), and
+        sharpness: the standard deviation of their Laplacian over the contrast plus 10, which keeps
+        the noise of a flat face from counting as detail. Faces with little contrast are little
+        sharp, too.
     """
     gray = crops.mean(axis=3, dtype=np.float64)
     contrast = gray.std(axis=(1, 2))
