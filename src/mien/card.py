@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from mien import card_sections as sections
 from mien.uncertainty import FEWEST
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def front_matter(folder: ModelFolder) -> str:
     """Returns the Hub's metadata block of a model folder, between its two lines of dashes.
 
     The fields are those of https://huggingface.co/docs/hub/model-cards: ``model-index`` holds one
-    result for each split that ``config.json`` has metrics of.
+    result for each split that ``config.json`` has metrics of, in the model's own labels.
     """
     config = folder.config
     # An identifier of the Hub's list, or a text that only people understand.
@@ -49,9 +50,14 @@ def front_matter(folder: ModelFolder) -> str:
         fields["datasets"] = [config.data]
     if config.metrics:
         fields["metrics"] = ["accuracy", "f1"]
-        results = [_result(split, scores) for split, scores in config.metrics.items()]
+        results = [_result(split, scores) for split, scores in _own(config).items()]
         fields["model-index"] = [{"name": config.name, "results": results}]
     return f"---\n{_yaml(fields)}\n---\n"
+
+
+def _own(config: ModelConfig) -> dict[str, Any]:
+    """The metrics on faces with the model's own labels; the others are keyed SPLIT-SCHEMA."""
+    return {split: scores for split, scores in config.metrics.items() if "-" not in split}
 
 
 def _result(split: str, scores: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def _scalar(value: Any) -> str:
 def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
     """Returns the card of a model folder as Markdown with the Hub's metadata block.
 
-    The per-class table comes from ``eval/valid.json`` where that file exists.
+    The tables come from ``eval/valid.json`` where that file exists.
 
     Args:
         folder: The model.
@@ -124,6 +130,8 @@ def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
         f"- `{name}`: {entry['bytes'] / 1e6:.2f} MB, sha256 `{entry['sha256']}`"
         for name, entry in config.files.items()
     )
+    report = _report(folder)
+    spoiled = sections.robustness(report.get("robustness", ()))
     return f"""{front_matter(folder)}
 # {config.name}
 
@@ -133,10 +141,10 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 
 ## Numbers
 
-{_headline(config.metrics)}
+{_headline(_own(config))}
 
-{_per_class(_report(folder))}
-
+{_per_class(report)}{sections.calibration(folder)}
+{spoiled}{sections.other_labels(config.schema, config.metrics)}
 ## Input and output
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}

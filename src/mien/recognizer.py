@@ -452,7 +452,7 @@ class EmotionRecognizer:
         """Joins a prepared picture and the logits (M, K) of its faces."""
         found = item.detections
         probs = self.probs(logits) if len(logits) else np.zeros((0, len(self.schema)))
-        plausible, doubts = self._judge(item, logits)
+        plausible, doubts = self.judge(item, logits)
         faces = [
             FaceEmotion.from_probs(
                 self.labels,
@@ -476,10 +476,19 @@ class EmotionRecognizer:
             timings_ms=item.timings_ms,
         )
 
-    def _judge(
+    def judge(
         self, item: PreparedImage, logits: NDArray[np.float32]
     ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
-        """Returns each face's prediction set in the labels of the answer, and its doubts."""
+        """Returns each face's prediction set in the labels of the answer, and its doubts.
+
+        Args:
+            item: A prepared picture with M faces.
+            logits: (M, K), the network's.
+
+        Returns:
+            M sets, None each where the model has none, and M tuples of words of
+            :data:`mien.uncertainty.DOUBTS`.
+        """
         limits, found = self.config.uncertainty, item.detections
         if limits is None or found is None or item.crops is None or not len(logits):
             return [None] * len(logits), [()] * len(logits)

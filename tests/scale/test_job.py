@@ -47,12 +47,14 @@ def test_rows_are_what_the_recognizer_says(faces: Path, done: Path) -> None:
         face = recognizer.predict(path).faces[0]
         assert (row["width"], row["height"], row["face"], row["error"]) == (48, 48, 1, None)
         assert row["emotion"] == face.emotion
+        assert row["doubts"] == " ".join(face.doubts)
         # Batches of other sizes round otherwise.
         np.testing.assert_allclose(
             [row[f"p_{label}"] for label in face.probs], list(face.probs.values()), atol=1e-5
         )
         assert row["confidence"] == max(row[f"p_{label}"] for label in face.probs)
         assert [row[name] for name in ("x1", "y1", "x2", "y2")] == [0, 0, 48, 48]
+    assert any(row["doubts"] for row in rows.values()), "drawn faces are doubtful"
 
 
 def test_faces_are_numbered_and_pictures_without_one_have_a_row(
@@ -67,6 +69,7 @@ def test_faces_are_numbered_and_pictures_without_one_have_a_row(
     assert (summary.pictures, summary.faces, summary.failed) == (2, 5, 0)
     result = EmotionRecognizer().predict(media / names[0])
     for row, face in zip(rows, result.faces, strict=False):
+        assert row["doubts"] == " ".join(face.doubts)
         np.testing.assert_allclose([row[k] for k in ("x1", "y1", "x2", "y2")], face.box_xyxy)
         assert row["emotion"] == face.emotion
     assert rows[-1]["width"] > 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +172,29 @@ def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:
 def test_epoch_order_without_shuffle_visits_everything_once() -> None:
     batches = list(EpochOrder(70, 32, shuffle=False))
     assert [index for batch in batches for index in batch] == list(range(70))
+
+
+def test_first_epochs_are_trained_at_a_lower_resolution(tmp_path: Path) -> None:
+    from mien.train.module import ExpressionModule
+
+    faces = write_folder(tmp_path / "faces", 8)
+    seen: dict[int, set[int]] = {}
+    step = ExpressionModule.training_step
+
+    def watched(module: ExpressionModule, batch: Any, index: int) -> Any:
+        sides = seen.setdefault(module.current_epoch, set())
+        hook = module.network.register_forward_pre_hook(
+            lambda _module, inputs: sides.add(inputs[0].shape[-1])
+        )
+        try:
+            return step(module, batch, index)
+        finally:
+            hook.remove()
+
+    config = make_config(_values(faces, epochs=3, first_size=24, first_share=0.4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExpressionModule, "training_step", watched)
+        folder = train(config, tmp_path / "run", progress=False)
+    # 0.4 of three epochs: those that start before 1.2 of them are done.
+    assert seen == {0: {24}, 1: {24}, 2: {48}}
+    assert folder.config.preprocessing.size == 48

@@ -197,3 +197,16 @@ def test_a_size_that_a_network_cannot_take_is_refused() -> None:
     config = TrainConfig(model="timm:inception_v3", size=32)
     with pytest.raises(ConfigError, match="takes no faces of 32x32 rgb"):
         build_network(config, trained_spec(config), 3)
+
+
+def test_a_quick_start_is_refused_where_the_network_cannot_take_it() -> None:
+    config = TrainConfig(model="timm:inception_v3", first_size=32)
+    with pytest.raises(
+        ConfigError, match=r"takes no faces of 32x32 rgb: (.|\n)* Give another first_size"
+    ):
+        build_network(config, trained_spec(config), 3)
+    larger = TrainConfig(model="mienet_test", first_size=64)
+    with pytest.raises(ConfigError, match="must not be above the size"):
+        build_network(larger, trained_spec(larger), 3)
+    with pytest.raises(ConfigError, match="at least 8"):
+        TrainConfig(first_size=4)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mien.data import Manifest
     from mien.evaluate import Evaluation
     from mien.evaluate.groups import GroupReport
+    from mien.evaluate.robustness import RobustnessRow
+    from mien.recognizer import EmotionRecognizer
 
 
 def command(
@@ -50,6 +52,10 @@ def command(
     robust: Annotated[
         bool, typer.Option("--robustness", help="Score it on spoiled and badly framed faces too.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Write the scores into the model's own folder and card."),
+    ] = False,
     group_by: Annotated[
         str | None,
         typer.Option("--group-by", help="Column of the dataset's table: scores and gaps by it."),
@@ -75,6 +81,8 @@ def command(
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
+    if record and not model:
+        raise ConfigError("--record writes into a model's folder: give it with --model.")
     if group_table and not group_by:
         raise ConfigError("--group-table says where a column lies: name it with --group-by.")
     options: Any = {"detector": "none", "backend": backend, "batch_size": batch_size}
@@ -110,6 +118,8 @@ def command(
         numbers["comparison"] = {**compare(evaluation, other).to_dict(), "with": other.to_dict()}
     if output:
         _write(output, evaluation, numbers)
+    if record:
+        _record(recognizer, evaluation, rows, data)
     if format is Format.json:
         print(json.dumps(numbers, indent=2))
     elif format is Format.csv:
@@ -136,6 +146,25 @@ def _write(output: Path, evaluation: Evaluation, numbers: dict[str, Any]) -> Non
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "evaluation.json", json.dumps(numbers, indent=2) + "\n")
     write_text(output / "predictions.csv", evaluation.predictions_csv())
+
+
+def _record(
+    recognizer: EmotionRecognizer, evaluation: Evaluation, rows: list[RobustnessRow], data: str
+) -> None:
+    from functools import partial
+
+    from mien.data.registry import parse_spec
+    from mien.evaluate import record_evaluation
+    from mien.evaluate.plot_style import LIGHT
+    from mien.evaluate.plots import plot_reliability
+
+    own = evaluation.labels == recognizer.config.schema.labels
+    picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
+    folder = record_evaluation(
+        recognizer.folder, evaluation, parse_spec(data)[0], robustness=rows,
+        picture=picture if own else None,
+    )  # fmt: skip
+    print(f"mien: recorded in {folder.path}", file=sys.stderr)
 
 
 def _groups(
@@ -241,11 +270,14 @@ def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     spoiled = Table(title=f"accuracy on spoiled faces, severity 1 to 5 (n = {rows[0]['n']})")
-    for column in ("corruption", "1", "2", "3", "4", "5"):
+    for column in ("corruption", "1", "2", "3", "4", "5", "mean"):
         spoiled.add_column(column, justify="left" if column == "corruption" else "right")
     kinds = list(dict.fromkeys(row["condition"] for row in rows if row["severity"]))
     for kind in kinds:
-        spoiled.add_row(kind, *(f"{r['accuracy']:.1%}" for r in rows if r["condition"] == kind))
+        values = [row["accuracy"] for row in rows if row["condition"] == kind]
+        spoiled.add_row(kind, *(f"{v:.1%}" for v in [*values, sum(values) / len(values)]))
+    cells = [row["accuracy"] for row in rows if row["severity"]]
+    spoiled.caption = f"mean of all {len(cells)}: {sum(cells) / len(cells):.1%}"
     framing = Table(title="framing and size")
     for column in ("condition", "accuracy", "95 % interval"):
         framing.add_column(column, justify="left" if column == "condition" else "right")

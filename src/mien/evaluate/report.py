@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import metrics
-from mien.atomic import write_text
+from mien.atomic import replacing, write_text
 from mien.card import model_card
 from mien.errors import DataError
 from mien.hub import CARD, write_config
-from mien.labels import map_probs
+from mien.labels import SCHEMAS, map_probs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from mien.data import Manifest
+    from mien.evaluate.robustness import RobustnessRow
     from mien.hub import ModelConfig, ModelFolder
     from mien.recognizer import EmotionRecognizer
 
@@ -195,21 +197,41 @@ def evaluate(
     return evaluate_logits(np.concatenate(logits), recognizer.config, part, split=split)
 
 
-def record_evaluation(folder: ModelFolder, evaluation: Evaluation, data: str) -> ModelFolder:
-    """Writes an evaluation into its model folder: ``eval/<split>.json``, config and card.
+def record_evaluation(
+    folder: ModelFolder,
+    evaluation: Evaluation,
+    data: str,
+    *,
+    robustness: Sequence[RobustnessRow] = (),
+    picture: Callable[[Path], object] | None = None,
+) -> ModelFolder:
+    """Writes an evaluation into its model folder: ``eval/<name>.json``, config and card.
+
+    The name is the split, or ``<split>-<schema>`` where the data has other labels than the model.
 
     Args:
         folder: The model that was evaluated.
         evaluation: Its evaluation.
         data: Name of the dataset, to stand in place of its path.
+        robustness: Rows of spoiled faces, to stand in the report and in the card.
+        picture: Draws how calibrated the model is to the path that it is given, a PNG.
     """
+    name, own = evaluation.split, folder.config.schema.labels
+    if evaluation.labels != own:
+        known = (s.name for s in SCHEMAS.values() if s.labels == evaluation.labels)
+        name += f"-{next(known, 'other')}"
     (folder.path / "eval").mkdir(exist_ok=True)
     report = {**evaluation.to_dict(), "data": data}
-    write_text(
-        folder.path / "eval" / f"{evaluation.split}.json", json.dumps(report, indent=2) + "\n"
-    )
+    if robustness:
+        report["robustness"] = [row.to_dict() for row in robustness]
+    write_text(folder.path / "eval" / f"{name}.json", json.dumps(report, indent=2) + "\n")
+    if picture:
+        with replacing(folder.path / "eval" / f"{name}.png") as temporary:
+            picture(temporary)
+    else:  # that of an earlier evaluation would tell of other numbers
+        (folder.path / "eval" / f"{name}.png").unlink(missing_ok=True)
     scores = {**evaluation.scores(), "data": data}
-    config = replace(folder.config, metrics={**folder.config.metrics, evaluation.split: scores})
+    config = replace(folder.config, metrics={**folder.config.metrics, name: scores})
     folder = write_config(folder.path, config)
     write_text(folder.path / CARD, model_card(folder))
     return folder

@@ -214,8 +214,8 @@ class _Classifier:
         entries = table.to_pylist()
         items = [self._item(entry) for entry in entries]
         answers = classify(self._recognizer, items)
-        for entry, item, probs in zip(entries, items, answers, strict=True):
-            rows.add(item, probs, (entry[PART], entry[POSITION]))
+        for entry, item, answer in zip(entries, items, answers, strict=True):
+            rows.add(item, answer, (entry[PART], entry[POSITION]))
         return rows.table()
 
     def _item(self, entry: dict[str, Any]) -> PreparedImage:

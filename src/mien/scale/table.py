@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,14 +42,15 @@ def schema(labels: Sequence[str], *, located: bool = False) -> Any:
     ``path``; ``width``, ``height``, pixels of the upright picture, null where it cannot be read;
     ``face``, 1 for the first, null where there is none; ``x1 y1 x2 y2``, the box in pixels;
     ``detection_score``; ``emotion`` and ``confidence``; ``p_LABEL``, the probabilities;
-    ``error``, null where all went well.
+    ``doubts``, words of :data:`mien.uncertainty.DOUBTS` with spaces between, empty where nothing
+    speaks against the answer; ``error``, null where all went well.
 
     Args:
         labels: The L labels of the answers.
         located: With the columns ``part`` and ``position`` in front.
 
-    >>> schema(["sad", "happy"]).names[-3:]
-    ['p_sad', 'p_happy', 'error']
+    >>> schema(["sad", "happy"]).names[-4:]
+    ['p_sad', 'p_happy', 'doubts', 'error']
     """
     pa = import_arrow()
     where = [(PART, pa.int32()), (POSITION, pa.int32())] if located else []
@@ -62,6 +64,7 @@ def schema(labels: Sequence[str], *, located: bool = False) -> Any:
             ("emotion", pa.string()),
             ("confidence", pa.float32()),
             *((f"p_{label}", pa.float32()) for label in labels),
+            ("doubts", pa.string()),
             ("error", pa.string()),
         ]
     )
@@ -81,13 +84,13 @@ class Rows:
         self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
 
     def add(
-        self, item: PreparedImage, probs: NDArray[np.float64], where: tuple[int, int] | None = None
+        self, item: PreparedImage, answer: Reading, where: tuple[int, int] | None = None
     ) -> None:
         """Adds one picture.
 
         Args:
             item: The picture, prepared.
-            probs: float64 (M, L), the probabilities of its M faces.
+            answer: What :func:`classify` says of its faces.
             where: Part and position, where they are kept.
         """
         known: dict[str, Any] = {"path": item.source.encode("utf-8", "backslashreplace").decode()}
@@ -101,12 +104,13 @@ class Rows:
         if found is None or not len(found):
             self._row(known)
             return
-        for index, row in enumerate(probs):
+        for index, (row, doubts) in enumerate(zip(answer.probs, answer.doubts, strict=True)):
             top = int(row.argmax())
             box = zip(("x1", "y1", "x2", "y2"), found.boxes_xyxy[index], strict=True)
             self._row(
                 {**known, **dict(box), "face": index + 1, "emotion": self._labels[top],
                  "detection_score": found.scores[index], "confidence": row[top],
+                 "doubts": " ".join(doubts),
                  **{f"p_{label}": value for label, value in zip(self._labels, row, strict=True)}}
             )  # fmt: skip
 
@@ -124,20 +128,31 @@ class Rows:
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
 
-def classify(
-    recognizer: EmotionRecognizer, items: Sequence[PreparedImage]
-) -> list[NDArray[np.float64]]:
-    """Runs the network on the faces of several pictures at once.
+@dataclass(frozen=True)
+class Reading:
+    """What the network says of the M faces of a picture.
 
-    Returns:
-        For each picture float64 (M, L), the probabilities of its M faces.
+    Args:
+        probs: float64 (M, L).
+        doubts: By face, see :attr:`mien.FaceEmotion.doubts`.
     """
+
+    probs: NDArray[np.float64]
+    doubts: Sequence[tuple[str, ...]]
+
+
+def classify(recognizer: EmotionRecognizer, items: Sequence[PreparedImage]) -> list[Reading]:
+    """Runs the network on the faces of several pictures at once; an answer for each picture."""
     counts = [0 if item.crops is None else len(item.crops) for item in items]
     crops = [item.crops for item in items if item.crops is not None and len(item.crops)]
     if not crops:
-        return [np.zeros((0, len(recognizer.labels)))] * len(items)
-    probs = recognizer.probs(recognizer.logits(np.concatenate(crops)))
-    return np.split(probs, np.cumsum(counts)[:-1])
+        return [Reading(np.zeros((0, len(recognizer.labels))), ())] * len(items)
+    logits = recognizer.logits(np.concatenate(crops))
+    cuts = np.cumsum(counts)[:-1]
+    parts = zip(
+        items, np.split(logits, cuts), np.split(recognizer.probs(logits), cuts), strict=True
+    )
+    return [Reading(probs, recognizer.judge(item, part)[1]) for item, part, probs in parts]
 
 
 def count(table: Any) -> dict[str, int]:

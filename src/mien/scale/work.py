@@ -138,5 +138,5 @@ def answer_part(
 
 
 def _classify(recognizer: EmotionRecognizer, items: Sequence[PreparedImage], rows: Rows) -> None:
-    for item, probs in zip(items, classify(recognizer, items), strict=True):
-        rows.add(item, probs)
+    for item, answer in zip(items, classify(recognizer, items), strict=True):
+        rows.add(item, answer)

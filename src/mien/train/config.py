@@ -31,6 +31,8 @@ class TrainConfig:
     )
     model_args: str = option("", "Options of the network's constructor: key=value,key=value.")
     size: int = option(0, "Side of the network's input in pixels; 0: the network's own.")
+    first_size: int = option(0, "Side of the faces in the first epochs, a quick start; 0: size.")
+    first_share: float = option(0.5, "Share of the epochs that are trained at first_size.")
     color: str = option("", "gray or rgb; empty: the network's own. Gray faces fill all channels.")
     weights: str = option("", "Weights to start from: a file, a model's folder or name, or hub.")
     freeze: str = option("none", "none, or features: all but the last layer keep their weights.")

@@ -18,7 +18,7 @@ _BOUNDS: dict[str, Bounds] = {
     "num_nodes": (1, math.inf, True),
     "shuffle_buffer": (1, math.inf, True),
     "batch_size": (2, math.inf, True),
-    "size": (0, 1024, True),
+    **dict.fromkeys(("size", "first_size"), (0, 1024, True)),
     "randaugment": (0, 16, True),
     **dict.fromkeys(
         ("warmup_epochs", "weight_decay", "rotate", "patience", "limit", "threads", "seed",
@@ -31,7 +31,7 @@ _BOUNDS: dict[str, Bounds] = {
     ),
     **dict.fromkeys(
         ("flip", "blur", "low_resolution", "noise", "erase", "mixup", "mixup_off", "shift",
-         "cutmix", "randaugment_strength", "distill_weight"),
+         "cutmix", "randaugment_strength", "distill_weight", "first_share"),
         (0, 1, True),
     ),
     **dict.fromkeys(
@@ -84,6 +84,8 @@ def _check_order(config: TrainConfig) -> None:
         )
     if config.size and config.size < 8:
         raise ConfigError(f"size must be 0 (the network's own) or at least 8; got {config.size}.")
+    if config.first_size and config.first_size < 8:
+        raise ConfigError(f"first_size must be 0 (off) or at least 8; got {config.first_size}.")
 
 
 def _check_transfer(config: TrainConfig) -> None:

@@ -122,13 +122,22 @@ class ExpressionModule(lightning.LightningModule):
                     torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
                 )
             x = x.contiguous(memory_format=torch.channels_last)
-        logits = self.network(x).float()
+        logits = self.network(self._smaller(x)).float()
         loss: Tensor = self.loss(logits, targets)
         for teachers in self._teachers:
             loss = loss.lerp(teachers.loss(logits, teachers(x)), self.config.distill_weight)
         loss = loss * self._share(len(faces), batch_index)
         self._add("train_loss", loss.detach())
         return loss
+
+    def _smaller(self, x: Tensor) -> Tensor:
+        """Maps inputs (N, C, S, S) to those of the first epochs, which cost less."""
+        side, epochs = self.config.first_size, self.config.epochs * self.config.first_share
+        if not side or self.current_epoch >= epochs:
+            return x
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            small = functional.interpolate(x, size=side, mode="bilinear", antialias=True)
+            return small.contiguous(memory_format=torch.channels_last)
 
     def _share(self, own: int, batch_index: int) -> float:
         """Returns how many times the mean part of a batch this process has: 1 if it is alone."""

@@ -113,14 +113,22 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
         fresh = load_weights(network, path, model=config.model)
         if fresh:
             print(f"note: {', '.join(fresh)} start new, not from {path}", file=sys.stderr)  # noqa: T201
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, p.channels, p.size, p.size))
-    except MienError:
-        raise
-    except Exception as error:  # whatever a layer of another package raises
+    if config.first_size > p.size:
         raise ConfigError(
-            f"model {config.model!r} takes no faces of {p.size}x{p.size} {p.color}: {error}. "
-            "Give another size."
-        ) from error
+            f"first_size ({config.first_size}) must not be above the size of {config.model!r}, "
+            f"{p.size}: the first epochs are to cost less, not more."
+        )
+    for side, key in ((p.size, "size"), (config.first_size, "first_size")):
+        if not side:
+            continue
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, p.channels, side, side))
+        except MienError:
+            raise
+        except Exception as error:  # whatever a layer of another package raises
+            raise ConfigError(
+                f"model {config.model!r} takes no faces of {side}x{side} {p.color}: {error}. "
+                f"Give another {key}."
+            ) from error
     return network.train()
