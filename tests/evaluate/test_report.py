@@ -116,7 +116,8 @@ def test_other_labels_are_recorded_beside_the_own(tmp_path: Path, trained: Path)
     class_ids = np.array([3, 3, 3, 4])
     other = Evaluation(
         model="m", data="d", split="valid", labels=get_schema("ferplus8").labels,
-        keys=tuple("abcd"), class_ids=class_ids, targets=np.eye(8, dtype=np.float32)[class_ids], probs=probs,
+        keys=tuple("abcd"), class_ids=class_ids, targets=np.eye(8, dtype=np.float32)[class_ids],
+        probs=probs,
         leaked=np.zeros(4, bool),
     )  # fmt: skip
     folder = record_evaluation(folder, other, "drawn")
