@@ -56,7 +56,7 @@ def describe(row: RunRow) -> str:
         kind = row.run.removeprefix("ensemble_")
         return f"ResNet34 + LeNet + MobileNetV2 from scratch, {kind} votes"
     if row.run == BUNDLED:
-        return "`recipes/mienet_s_ferplus.yaml`, the bundled model: another budget"
+        return "`recipes/bundled/long.yaml`, the bundled model: another budget"
     return f"`recipes/results/{row.run}.yaml`"
 
 
