@@ -129,6 +129,28 @@ def test_other_labels_are_recorded_beside_the_own(tmp_path: Path, trained: Path)
     assert "valid-ferplus8" not in card, "neither a split nor a result of the model's own labels"
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "calibrate"])
+def test_a_folder_that_cannot_be_written_is_said(
+    verb: str, tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    from faces_made import write_folder
+
+    monkeypatch.setattr("mien.evaluate.report.write_config", refuse)
+    monkeypatch.setattr("mien.evaluate.calibration.write_config", refuse)
+    model = tmp_path / "model"
+    shutil.copytree(trained, model)
+    faces = write_folder(tmp_path / "faces", 8)
+    flags = ["-d", f"folder:{faces}", "-m", str(model), "-q"]
+    with pytest.raises(SystemExit) as ended:
+        main([verb, *flags, *(["--record"] if verb == "evaluate" else [])])
+    assert ended.value.code == 2
+    assert "cannot be written (Permission denied): copy the folder" in capsys.readouterr().err
+
+
 def test_recording_needs_a_model_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["evaluate", "-d", "folder:.", "--record"])

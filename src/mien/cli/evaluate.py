@@ -160,11 +160,18 @@ def _record(
 
     own = evaluation.labels == recognizer.config.schema.labels
     picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
-    folder = record_evaluation(
-        recognizer.folder, evaluation, parse_spec(data)[0], robustness=rows,
-        picture=picture if own else None,
-    )  # fmt: skip
-    print(f"mien: recorded in {folder.path}", file=sys.stderr)
+    place = recognizer.folder.path
+    try:
+        record_evaluation(
+            recognizer.folder, evaluation, parse_spec(data)[0], robustness=rows,
+            picture=picture if own else None,
+        )  # fmt: skip
+    except OSError as error:
+        raise ConfigError(
+            f"{place} cannot be written ({error.strerror or error}): copy the folder, and give the "
+            "copy with --model."
+        ) from error
+    print(f"mien: recorded in {place}", file=sys.stderr)
 
 
 def _groups(
