@@ -7,6 +7,8 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mien.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -30,6 +32,22 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_unwritable(folder: Path) -> Iterator[None]:
+    """Turns the failure to change a model's folder into an error that says what to do.
+
+    Raises:
+        ConfigError: If a file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror or error}): copy the folder, and give "
+            "the copy as the model."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError
@@ -40,8 +41,8 @@ def robustness(rows: Sequence[Mapping[str, Any]]) -> str:
     for kind in kinds:
         values = [row["accuracy"] for row in spoiled if row["condition"] == kind]
         shown = " | ".join(f"{value:.1%}" for value in values)
-        lines.append(f"| {kind} | {shown} | {_mean(values):.1%} |")
-    every = _mean([row["accuracy"] for row in spoiled])
+        lines.append(f"| {kind} | {shown} | {fmean(values):.1%} |")
+    every = fmean([row["accuracy"] for row in spoiled])
     framed = ["| framing and size | accuracy (95 % interval) | lost |", "|---|---|---|"]
     others = [row for row in rows if not row["severity"]]
     for row in others:
@@ -55,10 +56,6 @@ def robustness(rows: Sequence[Mapping[str, Any]]) -> str:
         f"and spoiled with fixed seeds: accuracy by severity; {every:.1%} is the mean of all "
         f"{len(spoiled)} cells.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(framed) + "\n"
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def other_labels(own: LabelSchema, metrics: Mapping[str, Any]) -> str:

@@ -38,15 +38,7 @@ def command(
     recognizer = EmotionRecognizer(model, detector="none")
     manifest = read_manifest(data, schema=recognizer.config.schema)
     with progress_bar("calibrate", None, quiet=quiet) as advance:
-        try:
-            result = calibrate(
-                recognizer, manifest, split=split, coverage=coverage, progress=advance
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"{recognizer.folder.path} cannot be written ({error.strerror or error}): copy the "
-                "folder, and give the copy with --model."
-            ) from error
+        result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     if as_json:
         value = {**result.limits.to_dict(), "check": result.check.to_dict()}
         print(json.dumps(value, indent=2))

@@ -153,25 +153,19 @@ def _record(
 ) -> None:
     from functools import partial
 
+    from mien.atomic import naming_unwritable
     from mien.data.registry import parse_spec
     from mien.evaluate import record_evaluation
     from mien.evaluate.plot_style import LIGHT
     from mien.evaluate.plots import plot_reliability
 
-    own = evaluation.labels == recognizer.config.schema.labels
-    picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
-    place = recognizer.folder.path
-    try:
-        record_evaluation(
-            recognizer.folder, evaluation, parse_spec(data)[0], robustness=rows,
-            picture=picture if own else None,
-        )  # fmt: skip
-    except OSError as error:
-        raise ConfigError(
-            f"{place} cannot be written ({error.strerror or error}): copy the folder, and give the "
-            "copy with --model."
-        ) from error
-    print(f"mien: recorded in {place}", file=sys.stderr)
+    picture = None
+    if evaluation.labels == recognizer.config.schema.labels:
+        picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
+    kind, folder = parse_spec(data)[0], recognizer.folder
+    with naming_unwritable(folder.path):
+        record_evaluation(folder, evaluation, kind, robustness=rows, picture=picture)
+    print(f"mien: recorded in {folder.path}", file=sys.stderr)
 
 
 def _groups(
@@ -274,6 +268,8 @@ def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
 
 
 def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
+    from statistics import fmean
+
     from rich.table import Table
 
     spoiled = Table(title=f"accuracy on spoiled faces, severity 1 to 5 (n = {rows[0]['n']})")
@@ -282,9 +278,9 @@ def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
     kinds = list(dict.fromkeys(row["condition"] for row in rows if row["severity"]))
     for kind in kinds:
         values = [row["accuracy"] for row in rows if row["condition"] == kind]
-        spoiled.add_row(kind, *(f"{v:.1%}" for v in [*values, sum(values) / len(values)]))
+        spoiled.add_row(kind, *(f"{v:.1%}" for v in [*values, fmean(values)]))
     cells = [row["accuracy"] for row in rows if row["severity"]]
-    spoiled.caption = f"mean of all {len(cells)}: {sum(cells) / len(cells):.1%}"
+    spoiled.caption = f"mean of all {len(cells)}: {fmean(cells):.1%}"
     framing = Table(title="framing and size")
     for column in ("condition", "accuracy", "95 % interval"):
         framing.add_column(column, justify="left" if column == "condition" else "right")

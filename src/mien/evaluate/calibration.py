@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.atomic import write_text
+from mien.atomic import naming_unwritable, write_text
 from mien.card import model_card
 from mien.errors import DataError
 from mien.hub import CARD, write_config
@@ -145,7 +145,7 @@ def calibrate(
         progress: Called with the number of faces just read.
 
     Raises:
-        ConfigError: If ``coverage`` lies outside of 0 to 1.
+        ConfigError: If ``coverage`` lies outside of 0 to 1, or the folder cannot be written.
         DataError: If the labels are others, or there are hardly any faces in the split.
     """
     from mien.data.faces import load_faces
@@ -162,7 +162,9 @@ def calibrate(
     labels = config.schema.labels
     check = check_sets(probs, part.class_ids, crops, labels, coverage=coverage)
     limits = set_limits(probs, part.class_ids, crops, coverage=coverage)
-    folder = write_config(recognizer.folder.path, replace(config, uncertainty=limits))
-    write_text(folder.path / CARD, model_card(folder))
+    place = recognizer.folder.path
+    with naming_unwritable(place):
+        folder = write_config(place, replace(config, uncertainty=limits))
+        write_text(place / CARD, model_card(folder))
     counts = np.bincount(part.class_ids, minlength=len(labels)).tolist()
     return CalibrationResult(folder, limits, dict(zip(labels, counts, strict=True)), check)
