@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from mien.errors import ConfigError, ModelError
 from mien.hub import read_model_folder
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
+from mien.train.augment import normalize_tensor
 from mien.train.config import make_config
-from mien.train.distillation import Teachers, load_teachers
+from mien.train.distillation import Teachers, average_answers, load_teachers
 from mien.train.module import ExpressionModule
 from mien.train.network import trained_spec
 from mien.train.run import train
@@ -101,6 +104,57 @@ def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
     assert read_model_folder(folder.path).config.metrics["valid"]["accuracy"] > 0.5
 
 
+def test_answers_are_averaged_over_views() -> None:
+    torch.manual_seed(0)
+    preprocessing = model_spec("mienet_test").preprocessing
+    teachers = Teachers([create_model("mienet_test", num_classes=3)], temperature=1.0)
+    faces = torch.randint(0, 256, (300, 1, 48, 48), dtype=torch.uint8)
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        return teachers(normalize_tensor(x.float(), preprocessing))
+
+    def asked(views: int, seed: int = 0) -> torch.Tensor:
+        config = make_config({"teachers": "x", "distill_views": views, "seed": seed})
+        return average_answers(teachers, faces, config, preprocessing)
+
+    torch.testing.assert_close(asked(1), plain(faces))
+    torch.testing.assert_close(asked(2), (plain(faces) + plain(faces.flip(3))) / 2)
+    torch.testing.assert_close(asked(6), asked(6), rtol=0, atol=0)
+    assert not torch.equal(asked(6), asked(6, seed=1))
+    torch.testing.assert_close(asked(6).sum(dim=1), torch.ones(300))
+    done: list[int] = []
+    once = make_config({"teachers": "x", "distill_views": 1})
+    average_answers(teachers, faces, once, preprocessing, done.append)
+    assert done == [256, 44]
+
+
+def test_a_student_learns_what_was_asked_before_the_first_epoch(
+    trained: Path, tmp_path: Path
+) -> None:
+    """As above, with the teacher's answers in the place of the labels."""
+    data = write_folder(tmp_path / "faces", 64)
+    smiles, frowns = data / "train" / "happiness", data / "train" / "sadness"
+    smiles.rename(data / "swapped")
+    frowns.rename(smiles)
+    (data / "swapped").rename(frowns)
+    values = {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "precision": "32", "device": "cpu",
+        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(trained),
+        "distill_weight": 1.0, "distill_temperature": 1.0, "distill_views": 3,
+    }  # fmt: skip
+    bars: list[tuple[str, int | None]] = []
+
+    @contextmanager
+    def bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        bars.append((what, total))
+        yield lambda _done: None
+
+    train(make_config(values), tmp_path / "run", progress=False, bar=bar)
+    assert [what for what, _ in bars] == ["reading faces", "asking teachers"]
+    assert read_model_folder(tmp_path / "run").config.metrics["valid"]["accuracy"] > 0.5
+
+
 def test_unfit_teachers_are_refused(trained: Path, tmp_path: Path) -> None:
     config = make_config({"model": "mienet_test", "teachers": str(trained)})
     preprocessing = model_spec("mienet_test").preprocessing
@@ -115,3 +169,5 @@ def test_unfit_teachers_are_refused(trained: Path, tmp_path: Path) -> None:
     assert load_teachers(make_config({}), preprocessing) is None
     with pytest.raises(ConfigError, match="distill_weight"):
         make_config({"distill_weight": 1.5})
+    with pytest.raises(ConfigError, match="name them"):
+        make_config({"distill_views": 4})

@@ -150,3 +150,9 @@ def test_weighted_sampler_is_refused_for_shards(shards: Path) -> None:
     config = make_config({**_values(shards), "sampler": "weighted"})
     with pytest.raises(ConfigError, match="class_weight"):
         load_data(config, INPUT)
+
+
+def test_teachers_are_not_asked_beforehand_about_shards(shards: Path) -> None:
+    config = make_config({**_values(shards), "teachers": "somewhere", "distill_views": 2})
+    with pytest.raises(ConfigError, match="distill_views: 0"):
+        load_data(config, INPUT)

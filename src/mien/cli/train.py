@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -67,7 +68,7 @@ def _train(
             resume=resume,
             overwrite=overwrite,
             progress=not quiet,
-            reading=lambda: progress_bar("reading faces", None, quiet=quiet),
+            bar=partial(progress_bar, quiet=quiet),
         )
     except KeyboardInterrupt:
         print(f"stopped; go on with: mien train ... -o {output} --resume", file=sys.stderr)

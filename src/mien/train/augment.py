@@ -51,9 +51,9 @@ def blur(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
 
 
 def lower_resolution(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
-    """Shrinks some faces to 40 to 80 % and scales them up again, as small faces in photos are."""
+    """Shrinks some faces to a third to 80 % and scales them up again, as small faces are."""
     chosen = chance(len(faces), config.low_resolution, generator)
-    factor = float(uniform(1, 0.4, 0.8, generator))
+    factor = float(uniform(1, 1 / 3, 0.8, generator))
     if not bool(chosen.any()):
         return faces
     side = faces.shape[-1]

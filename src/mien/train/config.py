@@ -63,6 +63,9 @@ class TrainConfig:
     teachers: str = option("", "Model folders to learn from beside the labels: DIR,DIR.")
     distill_weight: float = option(0.7, "Share of the loss that is the teachers'.")
     distill_temperature: float = option(2.0, "How much the answers of teachers are softened.")
+    distill_views: int = option(
+        0, "Ask teachers once, over this many views of a face; 0: each time, of the student's view."
+    )
     focal_gamma: float = option(2.0, "How strongly focal passes over faces that are right already.")
     label_smoothing: float = option(0.0, "Share of each target spread over all classes.")
     class_weight: str = option("none", "none, inverse (frequency) or effective (number).")

@@ -8,9 +8,13 @@ import torch
 from torch import nn
 
 from mien.errors import ConfigError
+from mien.train.augment import normalize_tensor
+from mien.train.transforms import uniform, warp
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
+
+    from torch import Generator, Tensor
 
     from mien.labels import LabelSchema
     from mien.preprocess import Preprocessing
@@ -89,3 +93,50 @@ def load_teachers(
             )
         networks.append(load_network(folder).to(memory_format=torch.channels_last))
     return Teachers(networks, config.distill_temperature) if networks else None
+
+
+@torch.no_grad()
+def average_answers(
+    teachers: Teachers,
+    faces: Tensor,
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> Tensor:
+    """Asks the teachers about each face as it is, and averages over a few framings of it.
+
+    The first view is the face itself, every second one is mirrored, all but the first two are
+    turned by up to 6 degrees, zoomed by up to 10 % and shifted by up to 4 % of the side.
+
+    Args:
+        teachers: Networks on the device that is to do the work.
+        faces: uint8 (N, C, S, S).
+        config: The recipe, for its views and its seed.
+        preprocessing: The normalisation of the teachers' input.
+        progress: Called with the number of faces just done.
+
+    Returns:
+        float32 (N, K), the mean of the softened probabilities, on the CPU.
+    """
+    device = next(teachers.parameters()).device
+    means = []
+    for number, part in enumerate(torch.split(faces, 256)):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
+        views = (_view(part.float(), view, generator) for view in range(config.distill_views))
+        total = torch.zeros(())
+        for view in views:
+            x = normalize_tensor(view, preprocessing).contiguous(memory_format=torch.channels_last)
+            total = total + teachers(x.to(device)).cpu()
+        means.append(total / config.distill_views)
+        progress(len(part))
+    return torch.cat(means)
+
+
+def _view(faces: Tensor, number: int, generator: Generator) -> Tensor:
+    if not number:
+        return faces
+    n, much = len(faces), float(number > 1)
+    angle = uniform(n, -0.1, 0.1, generator) * much
+    zoom = torch.exp(uniform(n, -0.1, 0.1, generator) * much)
+    move = uniform(2 * n, -0.08, 0.08, generator).view(n, 2) * much
+    return warp(faces, angle, zoom, torch.full((n,), 1.0 - 2.0 * (number % 2)), move)

@@ -20,6 +20,7 @@ _BOUNDS: dict[str, Bounds] = {
     "batch_size": (2, math.inf, True),
     **dict.fromkeys(("size", "first_size"), (0, 1024, True)),
     "randaugment": (0, 16, True),
+    "distill_views": (0, 64, True),
     **dict.fromkeys(
         ("warmup_epochs", "weight_decay", "rotate", "patience", "limit", "threads", "seed",
          "freeze_epochs", "unfreeze", "focal_gamma", "logit_adjustment", "workers"),
@@ -110,6 +111,8 @@ def _check_transfer(config: TrainConfig) -> None:
         raise ConfigError(
             "freeze_bn without weights would keep the statistics of no data at all: give weights."
         )
+    if config.distill_views and not config.teachers:
+        raise ConfigError("distill_views says how teachers are asked: name them, teachers: DIR.")
 
 
 def _check_balance(config: TrainConfig) -> None:

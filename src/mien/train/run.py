@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from mien.labels import get_schema
 from mien.train.callbacks import naming_full_disk
 from mien.train.curves import draw_curves
 from mien.train.directory import CHECKPOINTS, prepare_directory
-from mien.train.distillation import load_teachers
+from mien.train.distillation import average_answers, load_teachers
 from mien.train.distributed import (
     by_first,
     check_place,
@@ -39,11 +39,11 @@ from mien.train.optimizers import make_optimizer
 from mien.train.plugins import load_callbacks
 from mien.train.stream import StreamedFaces, StreamLoader
 from mien.train.tracking import check_tracker
-from mien.train.trainer import make_trainer
+from mien.train.trainer import autocast, make_trainer, training_device
 from mien.train.weights import find_weights, read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -55,7 +55,10 @@ if TYPE_CHECKING:
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
     from mien.train.config import TrainConfig
+    from mien.train.distillation import Teachers
     from mien.train.distributed import Place
+
+    ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
 METRICS = "metrics.csv"
 
@@ -124,6 +127,11 @@ def load_data(
             "sampler: weighted draws from all faces at once, and shards are read one after "
             "another: give class_weight, loss: class_balanced or logit_adjustment."
         )
+    if config.teachers and config.distill_views:
+        raise ConfigError(
+            "distill_views asks teachers about all faces before the first epoch, and shards are "
+            "read as they are needed: give distill_views: 0."
+        )
     return TrainingData(train, valid, StreamedFaces(train, preprocessing), tensors(valid))
 
 
@@ -134,7 +142,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    reading: Callable[[], AbstractContextManager[Callable[[int], None]]] | None = None,
+    bar: ProgressBar | None = None,
     callbacks: Sequence[Callback] = (),
     manifest: Manifest | None = None,
 ) -> ModelFolder:
@@ -150,8 +158,9 @@ def train(
         resume: Go on from the last finished epoch of a run that was stopped.
         overwrite: Start anew in a run directory that exists.
         progress: Show a bar (or a line an epoch where stderr is no terminal).
-        reading: Makes a context around the decoding of the faces whose value is called with the
-            number just decoded: a progress bar.
+        bar: Makes a progress bar for what comes before the epochs, from what it is and how many
+            faces there are (None: not known): a context whose value is called with the number
+            just done.
         callbacks: Lightning callbacks beside those of the recipe.
         manifest: The recipe's dataset with splits of its own; None reads it.
 
@@ -185,15 +194,15 @@ def train(
         )
         _quiet_lightning()
         _set_threads(config, place)
-        shown = reading() if reading and place.is_first else nullcontext()
-        with together(place), shown as advance:
+        bar = bar if bar and place.is_first else _no_bar
+        with together(place), bar("reading faces", None) as advance:
             data = load_data(config, spec.preprocessing, advance, manifest)
             if place.world > 1 and len(data.train_faces) < 2 * place.world:
                 raise DataError(
                     f"{config.data}: {len(data.train_faces)} training faces cannot be shared by "
                     f"{place.world} processes: give fewer devices."
                 )
-        module = _make_module(config, spec, data)
+        module = _make_module(config, spec, data, bar)
         with naming_full_disk(output):
             trainer = make_trainer(
                 config, output, progress=progress, callbacks=callbacks, place=place
@@ -202,18 +211,45 @@ def train(
             return by_first(place, lambda: _finish(module, spec, data, output))
 
 
-def _make_module(config: TrainConfig, spec: ModelSpec, data: TrainingData) -> ExpressionModule:
+@contextmanager
+def _no_bar(_what: str, _total: int | None) -> Iterator[Callable[[int], None]]:
+    yield lambda _done: None
+
+
+def _make_module(
+    config: TrainConfig, spec: ModelSpec, data: TrainingData, bar: ProgressBar = _no_bar
+) -> ExpressionModule:
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
+    mass = class_mass(data.train_faces.targets)
+    teachers = load_teachers(config, spec.preprocessing, data.train.schema)
+    faces = data.train_faces
+    if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
+        _blend(teachers, config, spec.preprocessing, faces, bar)
+        teachers = None
     return ExpressionModule(
         network.to(memory_format=torch.channels_last),
         config,
         spec.preprocessing,
         steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
-        mass=class_mass(data.train_faces.targets),
+        mass=mass,
         faces_per_epoch=len(data.train_faces),
-        teachers=load_teachers(config, spec.preprocessing, data.train.schema),
+        teachers=teachers,
     )
+
+
+def _blend(
+    teachers: Teachers,
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    faces: FaceTensors,
+    bar: ProgressBar,
+) -> None:
+    """Moves each target towards what the teachers say of the face."""
+    teachers.to(training_device(config))
+    with autocast(config), bar("asking teachers", len(faces)) as advance:
+        said = average_answers(teachers, faces.faces, config, preprocessing, advance)
+    faces.targets.lerp_(said, config.distill_weight)
 
 
 def _fit(

@@ -23,6 +23,7 @@ from mien.train.tracking import make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mien.train.config import TrainConfig
@@ -41,6 +42,18 @@ def _precision(config: TrainConfig, accelerator: str) -> Any:
         )
         return "bf16-mixed" if fast else "32-true"
     return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
+
+
+def training_device(config: TrainConfig) -> torch.device:
+    """Where the recipe trains."""
+    kind = _accelerator(config)
+    return torch.device("cuda" if kind == "gpu" else kind)
+
+
+def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
+    """The precision of the recipe's steps, for work outside of the trainer."""
+    fast = _precision(config, _accelerator(config)) == "bf16-mixed"
+    return torch.autocast(training_device(config).type, torch.bfloat16, enabled=fast)
 
 
 def _strategy(config: TrainConfig, place: Place) -> Any:
