@@ -15,7 +15,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from mien.train.finder.canvas import Canvas
 from mien.train.finder.compose import compose
 from mien.train.finder.labels import FACE, Labels
-from mien.train.finder.pasting import Pasting
+from mien.train.finder.pasting import Pasting, paste_face
 from mien.train.finder.pool import Pool, Source, load_crops
 
 SQUARE = (255, 0, 0)
@@ -146,6 +146,39 @@ def test_a_view_without_pastes_shows_no_crop_and_one_with_them_does() -> None:
         views = [compose(pool, 160, (9, n), pasting=Pasting(chance, 1.0, 1.0)) for n in range(20)]
         seen[chance] = sum(int(view.is_face.sum()) for view in views)
     assert seen[1.0] > seen[0.0] + 10
+
+
+def _blue_square() -> Source:
+    """A grey picture with a blue square that was taken for a face and is none."""
+    pixels = np.full((100, 120, 3), 90, np.uint8)
+    pixels[30:60, 40:70] = (0, 0, 255)
+    return Source(
+        make_levels(Image.fromarray(pixels)), np.zeros((0, 4), np.float32),
+        np.zeros((0, 5, 2), np.float32), np.zeros(0, bool),
+        np.array([[40, 30, 70, 60]], np.float32),
+    )  # fmt: skip
+
+
+def test_tiles_and_pastes_show_decoys_and_call_them_nothing() -> None:
+    pool = Pool({"people": [_blue_square()], "animals": [_source(np.random.default_rng(0))]}, [])
+    assert [box.tolist() for _, box in pool.decoys] == [[40, 30, 70, 60]]
+    blues = []
+    for number in range(20):
+        view = compose(pool, 160, (3, number), decoys=1.0, pasting=Pasting(0.0), drawings=0)
+        assert not len(view.boxes)
+        red, _, blue = view.image_rgb.astype(int).mean(axis=(0, 1))
+        blues.append(blue - red > 3)
+    assert sum(blues) > 10
+
+    pool = Pool({"portraits": [_source(np.random.default_rng(0))], "people": [_blue_square()]}, [])
+    canvas = Canvas(160, np.random.default_rng(0))
+    for _ in range(10):
+        paste_face(canvas, pool, 160, Pasting(1.0, 1.0, 1.0, decoys=1.0))
+    assert not len(canvas.boxes)
+    assert np.asarray(canvas.picture).any()
+    for _ in range(10):
+        paste_face(canvas, pool, 160, Pasting(1.0, 0.0, 1.0, decoys=0.0))
+    assert canvas.is_face.any()
 
 
 def test_crops_that_no_teacher_saw_get_the_median_box(tmp_path: Path) -> None:

@@ -97,10 +97,12 @@ def test_shards_join_in_order(tmp_path: Path) -> None:
 def test_corrections_change_the_region_under_a_point(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text("scenes,name,x,y,kind\npeople,a.jpg,5,5,background\npeople,a.jpg,30,30,face\n")
-    labels = correct(_labels(), path, "people")
+    labels, decoys = correct(_labels(), path, "people")
     assert labels.kind.tolist() == [1, 1]
     assert labels.boxes[:, 0].tolist() == [20, 1]
-    assert len(correct(_labels(), path, "animals").kind) == 3
+    assert decoys.boxes.tolist() == [_labels().boxes[0].tolist()]
+    assert [decoys.names[i] for i in decoys.picture] == ["a.jpg"]
+    assert len(correct(_labels(), path, "animals")[0].kind) == 3
     path.write_text("scenes,name,x,y,kind\npeople,a.jpg,99,99,face\n")
     with pytest.raises(DataError, match="no labelled region"):
         correct(_labels(), path, "people")

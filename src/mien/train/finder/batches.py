@@ -46,8 +46,8 @@ class Steps(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         config = self.config
         seeds = ((config.seed, step, index) for index in range(config.batch_size))
-        pasting = Pasting(config.pastes, config.crops, config.squares)
-        shares = {"animals": config.animals, "drawings": config.drawings}
+        pasting = Pasting(config.pastes, config.crops, config.squares, config.decoys)
+        shares = {name: getattr(config, name) for name in ("animals", "drawings", "decoys")}
         views = [compose(self.pool, config.size, s, pasting=pasting, **shares) for s in seeds]
         return collate(views)
 

@@ -47,7 +47,13 @@ class View:
     is_face: NDArray[np.bool_]
 
 
-def _draw_tile(canvas: Canvas, source: Source, frame: tuple[int, ...], zoom: float) -> None:
+def _draw_tile(
+    canvas: Canvas,
+    source: Source,
+    frame: tuple[int, ...],
+    zoom: float,
+    aim: NDArray[np.float32] | None = None,
+) -> None:
     rng = canvas.rng
     left, top, right, bottom = frame
     width, height = right - left, bottom - top
@@ -56,8 +62,8 @@ def _draw_tile(canvas: Canvas, source: Source, frame: tuple[int, ...], zoom: flo
     fit = max(width / whole.width, height / whole.height) * zoom
     scale = fit * math.sqrt(stretch), fit / math.sqrt(stretch)
     faces = np.flatnonzero(source.is_face)
-    if len(faces) and rng.random() < 0.75:
-        box = source.boxes[rng.choice(faces)]
+    if aim is not None or (len(faces) and rng.random() < 0.75):
+        box = aim if aim is not None else source.boxes[rng.choice(faces)]
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         place = left + width * rng.uniform(0.1, 0.9), top + height * rng.uniform(0.1, 0.9)
     else:
@@ -108,7 +114,19 @@ def _choose(pool: Pool, rng: np.random.Generator, animals: float) -> tuple[Sourc
     return source, math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _mosaic(canvas: Canvas, pool: Pool, size: int, animals: float) -> None:
+def _draw_decoy(canvas: Canvas, pool: Pool, frame: tuple[int, ...]) -> None:
+    """Fills a tile with a photograph around what was taken for a face."""
+    rng = canvas.rng
+    source, box = pool.decoys[rng.integers(len(pool.decoys))]
+    width, height = frame[2] - frame[0], frame[3] - frame[1]
+    side = math.exp(rng.uniform(math.log(20), math.log(max(0.8 * min(width, height), 21))))
+    whole = source.levels[0]
+    fit = max(width / whole.width, height / whole.height)
+    zoom = max(side / float((box[2:] - box[:2]).max()) / fit, 0.6)
+    _draw_tile(canvas, source, frame, zoom, box)
+
+
+def _mosaic(canvas: Canvas, pool: Pool, size: int, animals: float, decoys: float) -> None:
     rng = canvas.rng
     counts, chances = zip(*TILINGS, strict=True)
     count = int(counts[rng.choice(len(counts), p=chances)])
@@ -121,6 +139,9 @@ def _mosaic(canvas: Canvas, pool: Pool, size: int, animals: float) -> None:
     for y in range(count):
         for x in range(count):
             frame = cuts[0][x], cuts[1][y], cuts[0][x + 1], cuts[1][y + 1]
+            if decoys and pool.decoys and rng.random() < decoys:
+                _draw_decoy(canvas, pool, frame)
+                continue
             source, zoom = _choose(pool, rng, animals)
             _draw_tile(canvas, source, frame, zoom)
 
@@ -132,6 +153,7 @@ def compose(
     *,
     animals: float = 1.0,
     drawings: float = 0.15,
+    decoys: float = 0.0,
     pasting: Pasting = USUAL,
 ) -> View:
     """Makes one view.
@@ -142,11 +164,12 @@ def compose(
         seed: Decides everything about it.
         animals: Factor on how often a tile shows animals.
         drawings: Chance of words, shapes and bars drawn over it.
+        decoys: Chance of a tile that shows what was taken for a face and is none.
         pasting: How faces are pasted over it.
     """
     rng = np.random.default_rng(seed)
     canvas = Canvas(size, rng)
-    _mosaic(canvas, pool, size, animals)
+    _mosaic(canvas, pool, size, animals, decoys)
     if rng.random() < pasting.chance:
         for _ in range(rng.integers(1, 5)):
             paste_face(canvas, pool, size, pasting)

@@ -44,6 +44,9 @@ class FinderConfig:
     pastes: float = option(0.45, "Chance that faces are pasted over a view.")
     crops: float = option(0.6, "Share of FER+ faces among pasted ones; the rest from portraits.")
     squares: float = option(0.33, "Share of pasted faces with the hard edges of their square.")
+    decoys: float = option(
+        0.0, "Chance that a tile or a paste shows what a correction calls background."
+    )
     unseen: bool = option(
         default=False, help_text="Paste FER+ faces too that the teacher did not see."
     )
@@ -76,7 +79,7 @@ _RANGES: dict[str, tuple[float, float]] = {
          "limit", "threads", "seed"), (0, math.inf),
     ),
     "ema_decay": (0, 0.999999), "size": (64, 960),
-    **dict.fromkeys(("drawings", "final_lr", "pastes", "crops", "squares"), (0, 1)),
+    **dict.fromkeys(("drawings", "final_lr", "pastes", "crops", "squares", "decoys"), (0, 1)),
 }  # fmt: skip
 
 

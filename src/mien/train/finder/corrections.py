@@ -10,19 +10,24 @@ import csv
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mien.errors import DataError
 from mien.train.finder.labels import BACKGROUND, FACE, IGNORE, Labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 _KINDS = {"face": FACE, "ignore": IGNORE, "background": BACKGROUND}
 
 
-def correct(labels: Labels, path: Path, scenes: str) -> Labels:
+def correct(labels: Labels, path: Path, scenes: str) -> tuple[Labels, Labels]:
     """Applies the corrections of one set of scenes.
+
+    Returns:
+        The labels set right, and the regions that are background after all: what teachers take
+        for faces, and is none.
 
     Raises:
         DataError: If the file cannot be read, or a row fits no labelled region.
@@ -45,8 +50,12 @@ def correct(labels: Labels, path: Path, scenes: str) -> Labels:
             kind[regions[inside]] = _KINDS[row["kind"]]
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"corrections {path} cannot be used: {error!r}.") from error
-    told = np.flatnonzero(kind != BACKGROUND)
+    labels = replace(labels, kind=kind)
+    return _part(labels, kind != BACKGROUND), _part(labels, kind == BACKGROUND)
+
+
+def _part(labels: Labels, wanted: NDArray[np.bool_]) -> Labels:
     return replace(
-        labels, picture=labels.picture[told], boxes=labels.boxes[told],
-        points=labels.points[told], scores=labels.scores[told], kind=kind[told],
+        labels, picture=labels.picture[wanted], boxes=labels.boxes[wanted],
+        points=labels.points[wanted], scores=labels.scores[wanted], kind=labels.kind[wanted],
     )  # fmt: skip

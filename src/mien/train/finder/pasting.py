@@ -24,11 +24,14 @@ class Pasting:
         chance: How often a view gets any.
         crops: Share of ready crops among them; the rest are heads of portraits.
         squares: Share with the hard edges of their square; the rest end softly.
+        decoys: How often what is pasted is none: a region that teachers took for a face, or any
+            square of a photograph of animals.
     """
 
     chance: float = 0.45
     crops: float = 0.6
     squares: float = 0.33
+    decoys: float = 0.0
 
 
 USUAL = Pasting()
@@ -68,10 +71,28 @@ def _cut_out(
     return source, (x - reach, y - reach, x + reach, y + reach)
 
 
+def _cut_decoy(pool: Pool, rng: np.random.Generator) -> tuple[Source, tuple[float, ...]] | None:
+    """Chooses what is no face, to paste like one; and the square to cut."""
+    animals = pool.scenes.get("animals", [])
+    if pool.decoys and (not animals or rng.random() < 0.8):
+        source, box = pool.decoys[rng.integers(len(pool.decoys))]
+        reach = float((box[2:] - box[:2]).max()) * rng.uniform(0.45, 0.9)
+        x, y = (box[:2] + box[2:]) / 2
+    elif animals:
+        source = animals[rng.integers(len(animals))]
+        width, height = source.levels[0].size
+        reach = min(width, height) * rng.uniform(0.1, 0.45)
+        x, y = rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)
+    else:
+        return None
+    return source, (x - reach, y - reach, x + reach, y + reach)
+
+
 def paste_face(canvas: Canvas, pool: Pool, size: int, pasting: Pasting) -> None:
-    """Pastes one face where it hides no other."""
+    """Pastes one face, or a decoy, where it hides no other face."""
     rng = canvas.rng
-    chosen = _cut_out(pool, rng, pasting.crops)
+    is_decoy = pasting.decoys > 0 and rng.random() < pasting.decoys
+    chosen = _cut_decoy(pool, rng) if is_decoy else _cut_out(pool, rng, pasting.crops)
     if chosen is None:
         return
     source, (x1, y1, x2, y2) = chosen
@@ -90,6 +111,8 @@ def paste_face(canvas: Canvas, pool: Pool, size: int, pasting: Pasting) -> None:
     patch = warp.picture(source.levels, (side, side), fill)
     if rng.random() < 0.5:
         patch = Image.blend(patch, Image.new("RGB", patch.size, fill), rng.uniform(0, 0.2))
+    if is_decoy and rng.random() < 0.7:  # as the ready crops are
+        patch = patch.convert("L").convert("RGB")
     canvas.picture.paste(patch, (x, y), _mask(side, rng, pasting.squares))
     inside = max(frame[0], 0), max(frame[1], 0), min(frame[2], size), min(frame[3], size)
     boxes = warp.boxes(source.boxes) + np.tile([x, y], 2)

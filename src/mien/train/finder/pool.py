@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +34,14 @@ class Source:
         boxes: (M, 4) in pixels.
         points: (M, 5, 2); NaN where unknown.
         is_face: bool (M,).
+        decoys: (D, 4), what teachers took for faces, and somebody who looked did not.
     """
 
     levels: list[Image.Image]
     boxes: NDArray[np.float32]
     points: NDArray[np.float32]
     is_face: NDArray[np.bool_]
+    decoys: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,16 @@ class Pool:
     scenes: dict[str, list[Source]]
     crops: list[Source]
 
+    @cached_property
+    def decoys(self) -> list[tuple[Source, NDArray[np.float32]]]:
+        """Every decoy of the scenes, with the source it lies in."""
+        sources = chain.from_iterable(self.scenes.values())
+        return [(source, box) for source in sources for box in source.decoys]
 
-def _source(data: bytes, labels: Labels, index: int, *, wedges: bool) -> Source:
+
+def _source(
+    data: bytes, labels: Labels, index: int, decoys: Labels | None = None, *, wedges: bool
+) -> Source:
     image_rgb = decode(data)
     if wedges:
         image_rgb = fill_wedges(image_rgb)
@@ -58,6 +70,7 @@ def _source(data: bytes, labels: Labels, index: int, *, wedges: bool) -> Source:
         labels.boxes[rows],
         labels.points[rows],
         labels.kind[rows] == FACE,
+        *([] if decoys is None else [decoys.boxes[decoys.of(index)]]),
     )
 
 
@@ -67,13 +80,20 @@ def _check(labels: Labels, names: list[str], where: Path) -> None:
 
 
 def load_scenes(
-    path: Path, labels: Labels, *, held: bool, wedges: bool = False, limit: int = 0
+    path: Path,
+    labels: Labels,
+    decoys: Labels | None = None,
+    *,
+    held: bool,
+    wedges: bool = False,
+    limit: int = 0,
 ) -> list[Source]:
     """Decodes one set of scenes.
 
     Args:
         path: Its parquet file.
         labels: Its labels.
+        decoys: Its regions that were taken for faces and are none.
         held: The held-out tenth, or all but that.
         wedges: Fill black corners.
         limit: At most so many pictures; 0 takes all.
@@ -86,7 +106,9 @@ def load_scenes(
     wanted = [i for i, name in enumerate(labels.names) if held_out(name) == held]
     wanted = wanted[:limit] if limit else wanted
     with ThreadPoolExecutor() as threads:
-        return list(threads.map(lambda i: _source(pictures[i], labels, i, wedges=wedges), wanted))
+        return list(
+            threads.map(lambda i: _source(pictures[i], labels, i, decoys, wedges=wedges), wanted)
+        )
 
 
 def _boxed(labels: Labels) -> Labels:
@@ -151,11 +173,11 @@ def load_pool(
     """
     sets = {}
     for name in SCENES:
-        known = load_labels(labels, name)
+        known, decoys = load_labels(labels, name), None
         if corrections is not None:
-            known = correct(known, corrections, name)
+            known, decoys = correct(known, corrections, name)
         path, wedges = scenes / f"{name}.parquet", name == "portraits"
-        sets[name] = load_scenes(path, known, held=held, wedges=wedges, limit=limit)
+        sets[name] = load_scenes(path, known, decoys, held=held, wedges=wedges, limit=limit)
     crops: list[Source] = []
     if ferplus is not None:
         known = load_labels(labels, "ferplus")
