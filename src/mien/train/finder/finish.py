@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from itertools import product
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def export_run(
     config, difference = write_folder(network, output, start, overwrite=overwrite)
     low = FinderDetector(output, min_score=_LOW)
     threshold = choose_threshold(low, pool.scenes["animals"], alarms=alarms, least=least)
-    config = write_finder_config(output, config, min_score=round(threshold, 4))
+    # Rounded up: below it there may be one more alarm.
+    config = write_finder_config(output, config, min_score=ceil(threshold * 1e4) / 1e4)
     framing, overlap = measure_framing(
         FinderDetector(output), get_detector(ruler), pool.scenes["portraits"]
     )
