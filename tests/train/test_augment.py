@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from mien.errors import ConfigError
 from mien.preprocess import Preprocessing, normalize
-from mien.train.augment import affine, augment, erase, normalize_tensor
+from mien.train.augment import affine, augment, erase, lower_resolution, normalize_tensor
 from mien.train.config import TrainConfig
 from mien.train.mixing import cut_mix, mix_batch, mix_up
 from mien.train.randaugment import OPERATIONS, operate, rand_augment
@@ -155,6 +156,18 @@ def test_operations_are_drawn_for_each_face() -> None:
     kinds = {tuple(face.flatten()[:50].tolist()) for face in out}
     assert len(kinds) > 10
     assert torch.equal(rand_augment(faces, TrainConfig(), _generator()), faces)
+
+
+def test_low_resolution_goes_down_to_what_the_recipe_says() -> None:
+    faces = torch.rand(8, 1, 48, 48, generator=_generator()) * 255
+    left = {}
+    for least in (0.05, 0.4, 0.8):
+        config = TrainConfig(low_resolution=1, low_resolution_min=least)
+        generators = (torch.Generator().manual_seed(seed) for seed in range(10))
+        left[least] = min(float(lower_resolution(faces, config, g).std()) for g in generators)
+    assert left[0.05] < 0.6 * left[0.4] < 0.6 * left[0.8]
+    with pytest.raises(ConfigError, match="low_resolution_min"):
+        TrainConfig(low_resolution_min=0.9)
 
 
 def test_augmentation_of_old_recipes_is_what_it_was() -> None:

@@ -51,9 +51,9 @@ def blur(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
 
 
 def lower_resolution(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
-    """Shrinks some faces to a third to 80 % and scales them up again, as small faces are."""
+    """Shrinks some faces, to 80 % at most, and scales them up again, as small faces are."""
     chosen = chance(len(faces), config.low_resolution, generator)
-    factor = float(uniform(1, 1 / 3, 0.8, generator))
+    factor = float(uniform(1, config.low_resolution_min, 0.8, generator))
     if not bool(chosen.any()):
         return faces
     side = faces.shape[-1]

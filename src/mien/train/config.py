@@ -81,6 +81,7 @@ class TrainConfig:
     light: float = option(0.3, "Largest relative change of brightness, contrast and gamma.")
     blur: float = option(0.1, "Chance of a Gaussian blur.")
     low_resolution: float = option(0.1, "Chance of shrinking a face and scaling it up again.")
+    low_resolution_min: float = option(0.4, "To what share of its side at least.")
     noise: float = option(0.1, "Chance of Gaussian noise.")
     erase: float = option(0.25, "Chance of erasing a rectangle.")
     randaugment: int = option(0, "Operations of RandAugment on each face; 0: none.")

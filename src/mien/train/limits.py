@@ -40,6 +40,7 @@ _BOUNDS: dict[str, Bounds] = {
         (0, 1, False),
     ),
     **dict.fromkeys(("layer_decay", "decay_factor"), (1e-12, 1, True)),
+    "low_resolution_min": (0.05, 0.8, True),
 }  # fmt: skip
 _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("auto", "32", "bf16"),
