@@ -82,22 +82,26 @@ def test_a_step_weighs_labels_and_teachers(weight: float) -> None:
     torch.testing.assert_close(loss, (1 - weight) * own + weight * theirs)
 
 
-def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
-    trained: Path, tmp_path: Path
-) -> None:
-    """Smiles and frowns are swapped in training, not in validation: labels give a third at most."""
+def _swapped(tmp_path: Path, teacher: Path) -> dict[str, object]:
+    """A recipe on faces whose smiles and frowns are swapped in training, not in validation."""
     data = write_folder(tmp_path / "faces", 64)
     smiles, frowns = data / "train" / "happiness", data / "train" / "sadness"
     smiles.rename(data / "swapped")
     frowns.rename(smiles)
     (data / "swapped").rename(frowns)
-    values = {
+    return {
         "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
         "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "precision": "32", "device": "cpu",
-        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(trained),
+        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(teacher),
         "distill_weight": 1.0,
     }  # fmt: skip
-    folder = train(make_config(values), tmp_path / "run", progress=False)
+
+
+def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Labels give a third at most."""
+    folder = train(make_config(_swapped(tmp_path, trained)), tmp_path / "run", progress=False)
     assert f"teachers: {trained}" in (tmp_path / "run" / "args.yaml").read_text()
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert not any("teacher" in name for name in state["state_dict"])
@@ -132,17 +136,6 @@ def test_a_student_learns_what_was_asked_before_the_first_epoch(
     trained: Path, tmp_path: Path
 ) -> None:
     """As above, with the teacher's answers in the place of the labels."""
-    data = write_folder(tmp_path / "faces", 64)
-    smiles, frowns = data / "train" / "happiness", data / "train" / "sadness"
-    smiles.rename(data / "swapped")
-    frowns.rename(smiles)
-    (data / "swapped").rename(frowns)
-    values = {
-        "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
-        "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "precision": "32", "device": "cpu",
-        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(trained),
-        "distill_weight": 1.0, "distill_temperature": 1.0, "distill_views": 3,
-    }  # fmt: skip
     bars: list[tuple[str, int | None]] = []
 
     @contextmanager
@@ -150,6 +143,7 @@ def test_a_student_learns_what_was_asked_before_the_first_epoch(
         bars.append((what, total))
         yield lambda _done: None
 
+    values = {**_swapped(tmp_path, trained), "distill_temperature": 1.0, "distill_views": 3}
     train(make_config(values), tmp_path / "run", progress=False, bar=bar)
     assert [what for what, _ in bars] == ["reading faces", "asking teachers"]
     assert read_model_folder(tmp_path / "run").config.metrics["valid"]["accuracy"] > 0.5
