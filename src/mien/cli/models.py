@@ -10,7 +10,7 @@ import typer
 from mien.errors import MissingExtraError
 
 _DETECTORS = {
-    "mien": "the package's own network; mien:fine looks closer, mien:0.65 asks a lower score",
+    "mien": "the package's own network; mien:verify checks more, mien:fine looks closer",
     "haar": "OpenCV's frontal face cascade (extra haar)",
     "none": "no search: each picture is one face already",
     "yunet": "OpenCV Zoo's YuNet, fetched once; yunet:FILE takes a local copy",

@@ -2,17 +2,18 @@
 
 Large photos are looked at with their longer side at 640 pixels, and once more at a quarter of
 that for faces that fill the picture; pictures below 320 pixels once more enlarged, for small
-faces. ``mien:fine`` adds a look at twice the size. How the network was trained, and how well it
-finds what, is in ``docs/detector.md``.
+faces. ``mien:fine`` adds a look at twice the size. ``mien:verify`` has a second, larger network
+judge every region that might be a face, instead of trusting the first one's score. How the
+networks were trained, and how well they find what, is in ``docs/detector.md``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -20,9 +21,18 @@ from PIL import Image
 from mien.errors import ModelError
 from mien.faces.detections import Detections, check_image, check_wishes
 from mien.faces.finder_cells import decode_cells
-from mien.faces.finder_config import CONFIG, FOLDER, MULTIPLE, NETWORK, read_finder
+from mien.faces.finder_config import (
+    CONFIG,
+    FOLDER,
+    MULTIPLE,
+    NETWORK,
+    VERIFIER,
+    read_finder,
+)
 from mien.faces.nms import nms
 from mien.faces.registry import MIN_FACE
+from mien.faces.session import open_session
+from mien.faces.verifier import FaceVerifier
 from mien.faces.voting import vote
 
 if TYPE_CHECKING:
@@ -33,6 +43,11 @@ if TYPE_CHECKING:
     from mien.faces.framing import Framing
 
 _MAX_CANDIDATES = 1000
+#: Most boxes a picture that the second network judges, the surest: of a crowd beyond that, or of
+#: noise, the first network's word counts.
+_MOST_JUDGED = 256
+#: Share of the smaller of two judged boxes in the other from which they show one face.
+_INSIDE = 0.6
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,8 @@ class FinderDetector:
         threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
         fine: Look once more at twice the size, for small faces: about five times the work.
         min_score: Lowest score to report; None takes the one of ``finder.json``.
+        verify: Have a second network judge what the first proposes: finds far more faces at
+            equal mistakes, for a few times the work.
 
     Raises:
         ModelError: If a file is missing, damaged, or is no such network.
@@ -67,14 +84,39 @@ class FinderDetector:
         threads: int = 0,
         fine: bool = False,
         min_score: float | None = None,
+        verify: bool = False,
     ) -> None:
         place = FOLDER if folder is None else Path(folder)
         self.config = read_finder(place)
-        self.name = "mien:fine" if fine else "mien"
+        self.name = "mien" + ":fine" * fine + ":verify" * verify
         self.fine = fine
-        self._min_score = self.config.min_score if min_score is None else min_score
-        self._session = _open_session(place / NETWORK, self.config.sha256, threads)
+        usual, self._verifier = self.config.min_score, None
+        if verify:
+            second = self.config.verify
+            if second is None:
+                raise ModelError(f"{place / CONFIG} names no network that verifies faces.")
+            usual, digest = second.min_score, second.sha256
+            self._verifier = FaceVerifier(place / VERIFIER, sha256=digest, threads=threads)
+        self.min_score = usual if min_score is None else min_score
+        self._session = open_session(
+            place / NETWORK, self.config.sha256, threads, told_in=CONFIG, spin=not verify
+        )
+        shape = self._session.get_outputs()[0].shape
+        if len(self._session.get_inputs()) != 1 or len(shape) != 3 or shape[2] != 15:
+            raise ModelError(f"{place / NETWORK} is not mien's detector: its output is {shape}.")
         self._input = self._session.get_inputs()[0].name
+
+    def asking(self, min_score: float) -> FinderDetector:
+        """Returns the same detector with another lowest score to report."""
+        other = copy.copy(self)
+        other.min_score = min_score
+        return other
+
+    @property
+    def _least(self) -> float:
+        """Lowest score of the first network that counts."""
+        verify = self.config.verify
+        return self.min_score if self._verifier is None or verify is None else verify.propose
 
     @property
     def framing(self) -> Framing:
@@ -97,14 +139,28 @@ class FinderDetector:
         check_wishes(min_face, max_faces)
         looks = [self._look(image_rgb, look) for look in self._looks(width, height)]
         boxes, scores, points = (np.concatenate(part) for part in zip(*looks, strict=True))
-        sure = np.flatnonzero(scores >= self._min_score)
+        sure = np.flatnonzero(scores >= self._least)
         best = sure[np.argsort(-scores[sure], kind="stable")[:_MAX_CANDIDATES]]
         kept = best[nms(boxes[best], scores[best], iou_threshold=self.config.iou)]
         centres = (boxes[kept, :2] + boxes[kept, 2:]) / 2
         kept = kept[((centres >= 0) & (centres <= (width, height))).all(axis=1)]
         moved, marks = vote(boxes, scores, points, kept)
-        found = Detections(moved, scores[kept], marks)
-        return found.keep(min_face=min_face, max_faces=max_faces)
+        found = Detections(moved, scores[kept], marks).keep(min_face=min_face)
+        if self._verifier is not None:
+            found = self._verified(image_rgb, found, self._verifier)
+        return found.keep(max_faces=max_faces)
+
+    def _verified(
+        self, image_rgb: NDArray[np.uint8], found: Detections, verifier: FaceVerifier
+    ) -> Detections:
+        """Keeps what the second network takes for a face, with its scores."""
+        boxes, points = found.boxes_xyxy, found.landmarks
+        judged = np.where(found.scores >= self.config.min_score, found.scores, np.float32(0))
+        asked = np.argsort(-found.scores, kind="stable")[:_MOST_JUDGED]
+        judged[asked] = verifier.scores(image_rgb, boxes[asked], found.scores[asked], self.framing)
+        sure = np.flatnonzero(judged >= self.min_score)
+        kept = sure[nms(boxes[sure], judged[sure], iou_threshold=self.config.iou, inside=_INSIDE)]
+        return Detections(boxes[kept], judged[kept], None if points is None else points[kept])
 
     def _looks(self, width: int, height: int) -> list[_Look]:
         config, longest = self.config, max(width, height)
@@ -136,35 +192,9 @@ class FinderDetector:
             x[0, channel, : size[1], : size[0]] = pixels[:, :, channel]
         cells = self._session.run(None, {self._input: x})[0][0]
         # Cells below the threshold report no face, but have a say in where one lies.
-        low = self._min_score / 2
+        low = self._least / 2
         boxes, scores, points = decode_cells(cells, padded[0], padded[1], low)
         side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
         kept = (side >= look.least) & (side < look.most)
         factor = np.array([width / size[0], height / size[1]], np.float32)
         return boxes[kept] * np.tile(factor, 2), scores[kept], points[kept] * factor
-
-
-def _open_session(path: Path, sha256: str, threads: int) -> Any:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if sha256 and (found := hashlib.sha256(data).hexdigest()) != sha256:
-        raise ModelError(
-            f"{path} is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
-            f"{sha256[:16]}…. Install mien again."
-        )
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{path} is no ONNX network that runs here ({error}).") from error
-    shape = session.get_outputs()[0].shape
-    if len(session.get_inputs()) != 1 or len(shape) != 3 or shape[2] != 15:
-        raise ModelError(f"{path} is not mien's detector: its output is {shape}.")
-    return session

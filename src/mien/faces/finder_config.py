@@ -16,9 +16,36 @@ if TYPE_CHECKING:
 FORMAT = 1
 FOLDER = Path(__file__).parents[1] / "assets" / "finder"
 #: Not config.json, which would make the folder look like a model of expressions.
-CONFIG, NETWORK = "finder.json", "finder.onnx"
+CONFIG, NETWORK, VERIFIER = "finder.json", "finder.onnx", "verifier.onnx"
 #: The network takes sides that are multiples of this, in pixels.
 MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """What belongs to the second network, which judges what the first one proposes.
+
+    Args:
+        propose: Lowest score of the first network for a box to be judged, 0..1.
+        min_score: Lowest score of the second to report, 0..1.
+        sha256: Of the network's file.
+        data: What it was trained on, in a sentence.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    propose: float
+    min_score: float
+    sha256: str = ""
+    data: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if not (0 < self.propose < 1 and 0 < self.min_score < 1):
+            raise ConfigError(
+                f"propose and min_score lie between 0 and 1; got {self.propose} and "
+                f"{self.min_score}."
+            )
 
 
 @dataclass(frozen=True)
@@ -39,6 +66,7 @@ class FinderConfig:
         license: Of the weights.
         data: What they were trained on, in a sentence.
         metrics: Numbers from the evaluation.
+        verify: Of the second network, or None where the folder holds none.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -55,6 +83,7 @@ class FinderConfig:
     license: str = "unknown"
     data: str = "unknown"
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    verify: VerifyConfig | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.min_score < 1 and 0 < self.iou < 1 and 0 <= self.coarse < 1):
@@ -85,6 +114,8 @@ class FinderConfig:
                 raise ConfigError(
                     f"{CONFIG} has format {value['format']!r}; this version reads {FORMAT}."
                 )
+            if values.get("verify") is not None:
+                values["verify"] = VerifyConfig(**values["verify"])
             return cls(**{**values, "framing": Framing(**values["framing"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{CONFIG} is damaged: {error!r}.") from error

@@ -15,6 +15,7 @@ def nms(
     scores: NDArray[np.floating[Any]],
     *,
     iou_threshold: float = 0.3,
+    inside: float = 1.0,
 ) -> NDArray[np.intp]:
     """Keeps the boxes that do not overlap a surer one.
 
@@ -22,6 +23,8 @@ def nms(
         boxes_xyxy: (N, 4), x1 < x2 and y1 < y2.
         scores: (N,); of equal ones the first box given counts as the surer.
         iou_threshold: Overlap, intersection over union, above which the less sure box goes.
+        inside: Share of the smaller of two boxes that lies in the other above which it goes too;
+            1 leaves that rule out.
 
     Returns:
         Indices of the boxes kept, the surest first.
@@ -40,5 +43,8 @@ def nms(
         low = np.maximum(boxes[best, :2], boxes[left, :2])
         high = np.minimum(boxes[best, 2:], boxes[left, 2:])
         shared = np.clip(high - low, 0.0, None).prod(axis=1)
-        left = left[shared <= iou_threshold * (areas[best] + areas[left] - shared)]
+        apart = shared <= iou_threshold * (areas[best] + areas[left] - shared)
+        if inside < 1:
+            apart &= shared <= inside * np.minimum(areas[best], areas[left])
+        left = left[apart]
     return np.array(kept, dtype=np.intp)

@@ -112,8 +112,9 @@ def get_detector(spec: str | FaceDetector, *, threads: int = 0) -> FaceDetector:
     """Makes a detector.
 
     Args:
-        spec: ``"mien"``, ``"mien:fine"``, ``"mien:0.65"``, ``"yunet"``, ``"yunet:PATH"``,
-            ``"haar"``, ``"none"``, a registered name, or a detector, which is returned as it is.
+        spec: ``"mien"``, ``"mien:fine"``, ``"mien:verify"``, ``"mien:0.65"``, ``"yunet"``,
+            ``"yunet:PATH"``, ``"haar"``, ``"none"``, a registered name, or a detector, which is
+            returned as it is.
         threads: Threads to use inside one picture; 0 leaves it to the library.
 
     Raises:
@@ -147,16 +148,16 @@ def _no_argument(name: str, argument: str | None) -> None:
 def _make_finder(argument: str | None, threads: int) -> FaceDetector:
     from mien.faces.finder import FinderDetector
 
-    if argument in (None, "fine"):
-        return FinderDetector(threads=threads, fine=argument == "fine")
+    if argument in (None, "fine", "verify"):
+        return FinderDetector(threads=threads, fine=argument == "fine", verify=argument == "verify")
     try:
         score = float(str(argument))
     except ValueError:
         score = -1.0
     if not 0 < score < 1:
         raise ConfigError(
-            f"detector 'mien' is typed as mien, mien:fine or mien:SCORE with a lowest score "
-            f"between 0 and 1; got {argument!r}."
+            f"detector 'mien' is typed as mien, mien:fine, mien:verify or mien:SCORE with a "
+            f"lowest score between 0 and 1; got {argument!r}."
         )
     return FinderDetector(threads=threads, min_score=score)
 

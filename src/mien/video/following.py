@@ -74,8 +74,8 @@ class FaceFollower:
         self.config = config
         detector, start_score = recognizer.detector, 0.0
         if isinstance(detector, FinderDetector):
-            start_score = detector.config.min_score
-            detector = FinderDetector(fine=detector.fine, min_score=_UNSURE * start_score)
+            start_score = detector.min_score
+            detector = detector.asking(_UNSURE * start_score)
         self.recognizer = recognizer.variant(
             detector=detector, min_face=config.min_face, max_faces=config.max_faces
         )

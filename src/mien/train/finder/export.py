@@ -31,6 +31,16 @@ MAX_BYTES = 500_000
 _SHAPES = ((320, 320), (480, 640), (32, 64))
 
 
+def fold_norms(network: nn.Module) -> None:
+    """Folds each batch norm into the convolution before it, in place."""
+    for module in network.modules():
+        children = list(module.named_children())
+        for (name, conv), (other, norm) in itertools.pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, torch.nn.utils.fuse_conv_bn_eval(conv, norm))
+                setattr(module, other, nn.Identity())
+
+
 def simplify(network: Finder) -> Finder:
     """Returns a copy without batch norms: each is folded into the convolution before it.
 
@@ -38,12 +48,7 @@ def simplify(network: Finder) -> Finder:
     original by rounding only.
     """
     plain = copy.deepcopy(network).eval()
-    for module in plain.modules():
-        children = list(module.named_children())
-        for (name, conv), (other, norm) in itertools.pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, name, torch.nn.utils.fuse_conv_bn_eval(conv, norm))
-                setattr(module, other, nn.Identity())
+    fold_norms(plain)
     first = plain.stem[0][0]  # type: ignore[index]
     with torch.no_grad():
         first.weight.mul_(plain.input_scale)

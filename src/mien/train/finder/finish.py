@@ -89,6 +89,7 @@ def _contestants(
     folder: Path, yunet: Path, ultraface: Path
 ) -> tuple[dict[str, FaceDetector], dict[str, float]]:
     config = FinderDetector(folder).config
+    own = {**_USUAL, "mien": config.min_score, "mien:fine": config.min_score}
     detectors: dict[str, FaceDetector] = {
         "mien": FinderDetector(folder, min_score=_LOW),
         "mien:fine": FinderDetector(folder, min_score=_LOW, fine=True),
@@ -96,7 +97,10 @@ def _contestants(
         "ultraface": UltraFaceDetector(ultraface, min_score=0.3),
         "haar": get_detector("haar"),
     }
-    return detectors, {**_USUAL, "mien": config.min_score, "mien:fine": config.min_score}
+    if config.verify is not None:
+        detectors["mien:verify"] = FinderDetector(folder, min_score=_LOW, verify=True)
+        own["mien:verify"] = config.verify.min_score
+    return detectors, own
 
 
 def _latency(folder: Path, yunet: Path) -> dict[str, dict[str, float]]:
@@ -107,11 +111,14 @@ def _latency(folder: Path, yunet: Path) -> dict[str, dict[str, float]]:
             title = f"network, {width}x{height}, {threads} thread{'s'[: threads - 1]}"
             rows[title] = network_latency(files, height, width, threads=threads)
     photo = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    mien = FinderDetector(folder, threads=2)
     detectors: dict[str, FaceDetector] = {
-        "mien": FinderDetector(folder, threads=2),
+        "mien": mien,
         "mien:fine": FinderDetector(folder, threads=2, fine=True),
         "yunet": YuNetDetector(yunet, threads=2),
     }
+    if mien.config.verify is not None:
+        detectors["mien:verify"] = FinderDetector(folder, threads=2, verify=True)
     runs = {name: partial(detector.detect, photo) for name, detector in detectors.items()}
     rows["detect, 640x480, 2 threads"] = in_turns(runs, 50)
     return rows
