@@ -71,12 +71,19 @@ def composed_tables(composed: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def latency_table(latency: dict[str, dict[str, float]]) -> str:
-    """Returns the table of times in ms."""
-    names = list(next(iter(latency.values())))
+    """Returns the table of times in ms; a dash where one was not measured.
+
+    >>> print(latency_table({"network": {"a": 1.5}, "detect": {"a": 2.5, "b": 3.0}}))
+    | ms | a | b |
+    |---|---|---|
+    | network | 1.50 | – |
+    | detect | 2.50 | 3.00 |
+    """
+    names = list(dict.fromkeys(name for row in latency.values() for name in row))
     return table(
         ["ms", *names],
         [
-            [what, *(f"{row.get(name, float('nan')):.2f}" for name in names)]
+            [what, *(f"{row[name]:.2f}" if name in row else "–" for name in names)]
             for what, row in latency.items()
         ],
     )

@@ -7,6 +7,7 @@ import io
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.atomic import write_text
 from mien.errors import ConfigError
@@ -17,13 +18,36 @@ from mien.train.finder.pool import Pool, load_pool
 from mien.train.finder.training import Training
 from mien.train.finder.weights import save_weights
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mien.train.finder.verifier_config import VerifierConfig
+
 ARGS, LAST, WEIGHTS, METRICS = "args.yaml", "last.ckpt", "finder.safetensors", "metrics.csv"
 #: Values that may differ when a run is resumed: they change no result.
-_FREE = {"start", "threads", "workers", "log_every", "scenes", "ferplus", "labels", "corrections"}
+_FREE = frozenset(
+    {"start", "threads", "workers", "log_every", "scenes", "ferplus", "labels", "corrections"}
+)
 
 
-def prepare(output: Path, config: FinderConfig, *, resume: bool, overwrite: bool) -> bool:
+def prepare(
+    output: Path,
+    config: FinderConfig | VerifierConfig,
+    *,
+    make: Callable[..., FinderConfig | VerifierConfig] = make_finder_config,
+    free: frozenset[str] = _FREE,
+    resume: bool,
+    overwrite: bool,
+) -> bool:
     """Makes the run directory, or checks the one to resume.
+
+    Args:
+        output: The run directory.
+        config: The recipe.
+        make: Builds such a recipe from its values.
+        free: Values that may differ when a run is resumed.
+        resume: Go on, where there is a run.
+        overwrite: Start anew, where there is one.
 
     Returns:
         Whether there is a checkpoint to go on from.
@@ -35,11 +59,11 @@ def prepare(output: Path, config: FinderConfig, *, resume: bool, overwrite: bool
 
     args = output / ARGS
     if resume and args.is_file():
-        started = make_finder_config(read_yaml(args), source=str(args)).to_dict()
+        started = make(read_yaml(args), source=str(args)).to_dict()
         differing = [
             f"{key} ({started[key]} then, {value} now)"
             for key, value in config.to_dict().items()
-            if started[key] != value and key not in _FREE
+            if started[key] != value and key not in free
         ]
         if differing:
             raise ConfigError(f"{output} was started with other values: {', '.join(differing)}.")

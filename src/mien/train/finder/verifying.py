@@ -18,13 +18,12 @@ import torch
 from torch.nn import BatchNorm2d, functional
 from torch.optim.swa_utils import AveragedModel
 
-from mien.atomic import replacing, write_text
+from mien.atomic import replacing
 from mien.errors import ConfigError, DataError, ModelError
 from mien.models.verifier import Verifier
-from mien.train.config import read_yaml
 from mien.train.finder.candidates import GROUPS, PASTED, Candidates, load_candidates
 from mien.train.finder.changes import change, framed
-from mien.train.finder.run import ARGS, LAST, METRICS, write_metrics
+from mien.train.finder.run import LAST, METRICS, prepare, write_metrics
 from mien.train.finder.verifier_config import VerifierConfig, make_verifier_config
 from mien.train.finder.weights import save_weights
 
@@ -42,7 +41,7 @@ _SCORE_NOISE = 0.5
 _MOST_LOSS = 2.0
 _JUDGED_AT_ONCE = 256
 #: Values that may differ when a run is resumed: they change no result.
-_FREE = {"start", "candidates", "threads", "log_every"}
+_FREE = frozenset({"start", "candidates", "threads", "log_every"})
 
 
 def start_network(path: str) -> Verifier:
@@ -233,30 +232,15 @@ def train_verifier(
         DataError: If the candidates are.
         ModelError: If the weights to start from are.
     """
-    import yaml
-
     if not config.candidates:
         raise ConfigError("give --candidates (see 'mien finder candidates').")
-    args, last = output / ARGS, output / LAST
-    goes_on = resume and args.is_file()
+    found = load_candidates(Path(config.candidates))
+    goes_on = prepare(
+        output, config, make=make_verifier_config, free=_FREE, resume=resume, overwrite=overwrite
+    )
+    training = VerifierTraining(config, found)
     if goes_on:
-        started = make_verifier_config(read_yaml(args), source=str(args)).to_dict()
-        differing = [
-            f"{key} ({started[key]} then, {value} now)"
-            for key, value in config.to_dict().items()
-            if started[key] != value and key not in _FREE
-        ]
-        if differing:
-            raise ConfigError(f"{output} was started with other values: {', '.join(differing)}.")
-    elif args.exists() and not overwrite:
-        raise ConfigError(f"{output} holds a run: type --resume, --overwrite or another --output.")
-    training = VerifierTraining(config, load_candidates(Path(config.candidates)))
-    output.mkdir(parents=True, exist_ok=True)
-    if goes_on and last.is_file():
-        training.load(last)
-    else:
-        last.unlink(missing_ok=True)
-        write_text(args, yaml.safe_dump(config.to_dict(), sort_keys=False))
+        training.load(output / LAST)
     losses: list[float] = []
     start = time.perf_counter()
     while training.step < config.steps:
@@ -266,7 +250,7 @@ def train_verifier(
         seconds = round(time.perf_counter() - start, 2)
         row = {"step": float(training.step), "loss": float(np.mean(losses)), "seconds": seconds}
         training.rows.append(row)
-        training.save(last)
+        training.save(output / LAST)
         write_metrics(output / METRICS, training.rows)
         if progress:
             shown = "  ".join(f"{name} {value:.4g}" for name, value in row.items())
