@@ -76,14 +76,14 @@ def latency_table(latency: dict[str, dict[str, float]]) -> str:
     >>> print(latency_table({"network": {"a": 1.5}, "detect": {"a": 2.5, "b": 3.0}}))
     | ms | a | b |
     |---|---|---|
-    | network | 1.50 | – |
+    | network | 1.50 | - |
     | detect | 2.50 | 3.00 |
     """
     names = list(dict.fromkeys(name for row in latency.values() for name in row))
     return table(
         ["ms", *names],
         [
-            [what, *(f"{row[name]:.2f}" if name in row else "–" for name in names)]
+            [what, *(f"{row[name]:.2f}" if name in row else "-" for name in names)]
             for what, row in latency.items()
         ],
     )
