@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from mien.faces.finder_config import CONFIG, FOLDER, NETWORK, VERIFIER, FinderCo
 from mien.faces.framing import Framing
 from mien.faces.nms import nms
 from mien.images import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SAMPLE = FOLDER.parent / "sample" / "astronaut.jpg"
 
@@ -123,6 +127,13 @@ def test_box_inside_a_surer_one_goes() -> None:
 
 class TestTraining:
     torch = pytest.importorskip("torch")
+
+    @pytest.fixture(autouse=True)
+    def threads(self) -> Iterator[None]:
+        """A training sets the number of threads of its process: other tests get theirs back."""
+        before = self.torch.get_num_threads()
+        yield
+        self.torch.set_num_threads(before)
 
     @staticmethod
     def found(count: int = 60) -> object:
