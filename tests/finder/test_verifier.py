@@ -75,6 +75,18 @@ def test_crowd_is_answered_in_bounded_time(verify: FinderDetector) -> None:
         verify.detect(np.zeros((10, 10), np.uint8))
 
 
+def test_of_a_crowd_beyond_the_judged_the_first_word_counts(
+    verify: FinderDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.tile(decode(SAMPLE), (1, 2, 1))
+    first = FinderDetector(threads=1).detect(picture)
+    monkeypatch.setattr("mien.faces.finder._MOST_JUDGED", 0)
+    found = verify.asking(0.5).detect(picture)
+    assert found.scores.tolist() == pytest.approx(first.scores.tolist(), abs=0.02)
+    monkeypatch.setattr("mien.faces.finder._MOST_JUDGED", 1)
+    assert len(verify.asking(0.5).detect(picture)) == 2
+
+
 def test_wishes_and_other_scores(verify: FinderDetector) -> None:
     picture = np.tile(decode(SAMPLE), (1, 2, 1))
     assert len(verify.detect(picture)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import lightning
@@ -10,6 +11,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from mien.train.augment import augment, normalize_tensor
+from mien.train.averaging import follow
 from mien.train.distributed import add_up, average_statistics, count_processes
 from mien.train.losses import ExpressionLoss
 from mien.train.mixing import mix_batch
@@ -17,8 +19,6 @@ from mien.train.optimizers import make_optimizer, make_schedule, parameter_group
 from mien.train.stages import Thaw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
     from torch import Tensor, nn
 
@@ -66,7 +66,9 @@ class ExpressionModule(lightning.LightningModule):
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
         self.thaw = Thaw(network, config)
-        self.average = AveragedModel(network, multi_avg_fn=self._average_step, use_buffers=True)
+        self.average = AveragedModel(
+            network, multi_avg_fn=partial(follow, decay=config.ema_decay), use_buffers=True
+        )
         self.average.requires_grad_(requires_grad=False)
         self._random = torch.Generator()
         self._totals: dict[str, list[Tensor]] = {}
@@ -76,17 +78,6 @@ class ExpressionModule(lightning.LightningModule):
         """The network whose weights are kept: the averaged one, unless averaging is off."""
         averaged: nn.Module = self.average.module
         return averaged if self.config.ema_decay else self.network
-
-    def _average_step(
-        self, kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int
-    ) -> None:
-        # A short memory at first, so that the random start is forgotten in a few hundred steps.
-        decay = min(self.config.ema_decay, (1 + int(count)) / (10 + int(count)))
-        for old, value in zip(kept, new, strict=True):
-            if old.is_floating_point():
-                old.lerp_(value.to(old.dtype), 1 - decay)
-            else:
-                old.copy_(value)
 
     def on_fit_start(self) -> None:
         """Brings the teachers to the device of the training."""

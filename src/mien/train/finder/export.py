@@ -22,6 +22,8 @@ from mien.hub import sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
     from mien.models.finder import Finder
 
 #: Largest difference of a number between torch and ONNX Runtime that an export may show.
@@ -56,6 +58,41 @@ def simplify(network: Finder) -> Finder:
     return plain
 
 
+def trace(
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    shapes: dict[str, dict[int, Any]],
+    *,
+    inputs: list[str],
+    output: str,
+) -> Any:
+    """Returns a network as a checked ONNX model, its matrices stored as float16.
+
+    Args:
+        network: In evaluation mode, its weights rounded to half precision.
+        example: Inputs to trace it with.
+        shapes: By parameter, the free dimensions.
+        inputs: Names of the graph's inputs.
+        output: Name of its output.
+    """
+    import onnx
+    from onnxscript import optimizer
+
+    with _quiet():
+        program = torch.onnx.export(
+            network, example, dynamo=True, opset_version=OPSET, input_names=inputs,
+            output_names=[output], dynamic_shapes=shapes, optimize=True, verbose=False,
+        )  # fmt: skip
+        assert program is not None  # noqa: S101 - dynamo=True always returns a program
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
+        model = program.model_proto
+    _store_half(model)
+    strip_traces(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
 def export_finder_onnx(network: Finder, path: Path) -> float:
     """Writes the network as ONNX with free height and width, weights stored as float16.
 
@@ -71,7 +108,6 @@ def export_finder_onnx(network: Finder, path: Path) -> float:
         ModelError: If it is above ``PARITY`` or the file above ``MAX_BYTES``: nothing is written.
     """
     import onnx
-    from onnxscript import optimizer
 
     plain = simplify(network)
     halve_weights(plain)
@@ -79,19 +115,8 @@ def export_finder_onnx(network: Finder, path: Path) -> float:
         2: 32 * torch.export.Dim("h", min=1, max=256),
         3: 32 * torch.export.Dim("w", min=1, max=256),
     }
-    with _quiet():
-        program = torch.onnx.export(
-            plain, (torch.zeros(1, 3, 96, 128),), dynamo=True, opset_version=OPSET,
-            input_names=["image"], output_names=["cells"], dynamic_shapes={"x": sides},
-            optimize=True, verbose=False,
-        )  # fmt: skip
-        assert program is not None  # noqa: S101 - dynamo=True always returns a program
-        optimizer.fold_constants(program.model)
-        optimizer.remove_unused_nodes(program.model)
-        model = program.model_proto
-    _store_half(model)
-    strip_traces(model)
-    onnx.checker.check_model(model, full_check=True)
+    example = (torch.zeros(1, 3, 96, 128),)
+    model = trace(plain, example, {"x": sides}, inputs=["image"], output="cells")
     with replacing(path) as temporary:
         onnx.save_model(model, temporary)
         difference = _parity(plain, temporary)

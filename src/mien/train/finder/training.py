@@ -6,6 +6,7 @@ import copy
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,12 @@ from torch.optim.swa_utils import AveragedModel
 from mien.atomic import replacing
 from mien.errors import DataError
 from mien.models.finder import Finder
+from mien.train.averaging import follow
 from mien.train.finder.batches import split_batch
 from mien.train.finder.loss import finder_losses
 from mien.train.finder.weights import load_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from mien.train.finder.config import FinderConfig
@@ -45,7 +45,9 @@ class Training:
             self.replicas.append(replica)
         self.inner = max((config.threads or os.cpu_count() or 1) // config.parts, 1)
         self.threads = ThreadPoolExecutor(config.parts)
-        self.average = AveragedModel(self.network, multi_avg_fn=self._average, use_buffers=True)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=partial(follow, decay=config.ema_decay), use_buffers=True
+        )
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         free = [p for p in self.network.parameters() if p.ndim <= 1]
         groups: list[dict[str, Any]] = [
@@ -60,14 +62,6 @@ class Training:
         self.rows: list[dict[str, float]] = []
         fast = torch.cpu._is_avx512_bf16_supported()
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and fast)
-
-    def _average(self, kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-        decay = min(self.config.ema_decay, (1 + int(count)) / (10 + int(count)))
-        for old, value in zip(kept, new, strict=True):
-            if old.is_floating_point():
-                old.lerp_(value.to(old.dtype), 1 - decay)
-            else:
-                old.copy_(value)
 
     def _factor(self, step: int) -> float:
         config = self.config

@@ -12,13 +12,12 @@ from torch import nn
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, ModelError
-from mien.export.graph import strip_traces
-from mien.export.onnx import OPSET, _quiet, _store_half, halve_weights
+from mien.export.onnx import halve_weights
 from mien.faces.finder import FinderDetector
 from mien.faces.finder_config import VERIFIER, VerifyConfig, read_finder
 from mien.hub import sha256
 from mien.models.verifier import SIDE, Verifier
-from mien.train.finder.export import PARITY, fold_norms, write_finder_config
+from mien.train.finder.export import PARITY, fold_norms, trace, write_finder_config
 from mien.train.finder.tune import choose_threshold
 from mien.train.finder.verifying import VERIFIER_WEIGHTS, start_network
 
@@ -56,7 +55,6 @@ def export_verifier_onnx(network: Verifier, path: Path) -> float:
     """
     import onnx
     import onnxruntime
-    from onnxscript import optimizer
 
     fold_norms(network.eval())
     halve_weights(network)
@@ -65,20 +63,10 @@ def export_verifier_onnx(network: Verifier, path: Path) -> float:
     faces = torch.rand(5, 1, SIDE, SIDE, generator=generator) * 255
     scores = torch.rand(5, generator=generator)
     count = torch.export.Dim("n", min=1, max=4096)
-    with _quiet():
-        program = torch.onnx.export(
-            plain, (faces, scores), dynamo=True, opset_version=OPSET,
-            input_names=["faces", "scores"], output_names=["judged"],
-            dynamic_shapes={"faces": {0: count}, "scores": {0: count}},
-            optimize=True, verbose=False,
-        )  # fmt: skip
-        assert program is not None  # noqa: S101 - dynamo=True always returns a program
-        optimizer.fold_constants(program.model)
-        optimizer.remove_unused_nodes(program.model)
-        model = program.model_proto
-    _store_half(model)
-    strip_traces(model)
-    onnx.checker.check_model(model, full_check=True)
+    model = trace(
+        plain, (faces, scores), {"faces": {0: count}, "scores": {0: count}},
+        inputs=["faces", "scores"], output="judged",
+    )  # fmt: skip
     with replacing(path) as temporary:
         onnx.save_model(model, temporary)
         session = onnxruntime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from mien.atomic import replacing
 from mien.errors import ConfigError, DataError, ModelError
 from mien.models.verifier import Verifier
+from mien.train.averaging import follow
 from mien.train.finder.candidates import GROUPS, PASTED, Candidates, load_candidates
 from mien.train.finder.changes import change, framed
 from mien.train.finder.run import LAST, METRICS, prepare, write_metrics
@@ -28,10 +30,7 @@ from mien.train.finder.verifier_config import VerifierConfig, make_verifier_conf
 from mien.train.finder.weights import save_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
-    from torch import Tensor
 
 VERIFIER_WEIGHTS = "verifier.safetensors"
 #: Labels are this far from 0 and 1: some are wrong.
@@ -106,7 +105,9 @@ class VerifierTraining:
         for module in self.network.modules():
             if isinstance(module, BatchNorm2d):
                 module.momentum = 0.03
-        self.average = AveragedModel(self.network, multi_avg_fn=self._average, use_buffers=True)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=partial(follow, decay=config.ema_decay), use_buffers=True
+        )
         body = list(self.network.backbone.parameters())
         head = [*self.network.head.parameters(), self.network.trust]
         groups = [{"params": body, "lr": config.lr}, {"params": head, "lr": config.head_lr}]
@@ -117,15 +118,7 @@ class VerifierTraining:
         self.rows: list[dict[str, float]] = []
         fast = torch.cpu._is_avx512_bf16_supported()
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and fast)
-        self._shown = torch.zeros(0, dtype=torch.int64)
-
-    def _average(self, kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-        decay = min(self.config.ema_decay, (1 + int(count)) / (10 + int(count)))
-        for old, value in zip(kept, new, strict=True):
-            if old.is_floating_point():
-                old.lerp_(value.to(old.dtype), 1 - decay)
-            else:
-                old.copy_(value)
+        self._shown = np.zeros(0, np.int64)
 
     def _factor(self, step: int) -> float:
         first, steps = self.config.first_steps, self.config.steps
@@ -144,8 +137,7 @@ class VerifierTraining:
         weights = sampling(self.found, self.config, self.logits if second else None)
         rng = np.random.default_rng((self.config.seed, int(second)))
         steps = self.config.steps - self.config.first_steps if second else self.config.first_steps
-        drawn = rng.choice(len(weights), steps * self.config.batch_size, p=weights)
-        self._shown = torch.from_numpy(drawn)
+        self._shown = rng.choice(len(weights), steps * self.config.batch_size, p=weights)
 
     def judge(self) -> NDArray[np.float32]:
         """Returns the averaged network's logits (N,) of all candidates."""
@@ -174,10 +166,10 @@ class VerifierTraining:
         # All chance comes from the step, so that a run which was stopped resumes alike.
         dice = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
         torch.manual_seed(config.seed * 1_000_003 + self.step)
-        faces = change(torch.from_numpy(found.crops[rows.numpy()]), dice)
-        first = torch.from_numpy(found.scores[rows.numpy()]).clamp(1e-3, 1 - 1e-3)
+        faces = change(torch.from_numpy(found.crops[rows]), dice)
+        first = torch.from_numpy(found.scores[rows]).clamp(1e-3, 1 - 1e-3)
         noise = _SCORE_NOISE * torch.randn(len(rows), generator=dice)
-        wanted = torch.from_numpy(found.is_face[rows.numpy()]).float()
+        wanted = torch.from_numpy(found.is_face[rows]).float()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             logits = self.network(
                 faces.contiguous(memory_format=torch.channels_last),
