@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
+from dataclasses import field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Recipe = TypeVar("Recipe")
 #: Lowest value, highest value, and whether the highest is itself allowed.
 Bounds = tuple[float, float, bool]
 _KINDS = {
@@ -76,3 +77,21 @@ def check_bounds(values: Any, bounds: Mapping[str, Bounds]) -> None:
             upper = "" if high == math.inf else f" and {'at most' if closed else 'below'} {high:g}"
             floor = "above 0" if 0 < low < 1 else f"at least {low:g}"
             raise ConfigError(f"{name} must be {floor}{upper}; got {value!r}.")
+
+
+def build(kind: type[Recipe], values: Mapping[str, Any], source: str) -> Recipe:
+    """Builds a recipe, a dataclass, from keys and values.
+
+    Args:
+        kind: The dataclass.
+        values: By field.
+        source: Where they come from, for the message.
+
+    Raises:
+        ConfigError: If a key is unknown; the closest ones are named.
+    """
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{source}: unknown key {key!r}." + suggest(str(key), known))
+    return kind(**values)

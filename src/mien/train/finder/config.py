@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from mien.errors import ConfigError, suggest
+from mien.errors import ConfigError
 from mien.train.config import read_yaml
-from mien.train.options import coerce, option
+from mien.train.options import build, coerce, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +108,7 @@ def make_finder_config(values: dict[str, Any], *, source: str = "recipe") -> Fin
     >>> make_finder_config({"steps": 500}).steps
     500
     """
-    known = [item.name for item in fields(FinderConfig)]
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}." + suggest(str(key), known))
-    return FinderConfig(**values)
+    return build(FinderConfig, values, source)
 
 
 def load_finder_recipe(path: str | Path | None = None, **overrides: Any) -> FinderConfig:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from mien.errors import ConfigError, suggest
+from mien.errors import ConfigError
 from mien.train.config import read_yaml
-from mien.train.options import coerce, option
+from mien.train.options import build, coerce, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,7 @@ def make_verifier_config(values: dict[str, Any], *, source: str = "recipe") -> V
     >>> make_verifier_config({"steps": 5000}).steps
     5000
     """
-    known = [item.name for item in fields(VerifierConfig)]
-    for key in values:
-        if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}." + suggest(str(key), known))
-    return VerifierConfig(**values)
+    return build(VerifierConfig, values, source)
 
 
 def load_verifier_recipe(path: str | Path | None = None, **overrides: Any) -> VerifierConfig:
