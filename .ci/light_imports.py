@@ -16,7 +16,7 @@ EXTRAS = ("train", "models", "export", "serve", "demo", "video", "scale", "__mai
 for name in HEAVY:
     if importlib.util.find_spec(name) is not None:
         sys.exit(f"{name} is installed: this is not the light door")
-NEED_TORCH = ("mien.backends.torch", "mien.explain.layers", "mien.explain.gradients")
+NEED_TORCH = ("mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients")
 names = [
     module.name
     for module in pkgutil.walk_packages(mien.__path__, "mien.")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from mien.atomic import replacing
-from mien.faces import FaceDetector, get_detector
+from mien.detectors import Detector, get_detector
 from mien.images import decode
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def tiles(photo: Image.Image) -> Iterator[tuple[str, Image.Image]]:
         yield f"cut by {share:.0%}", cut
 
 
-def draw(detector: FaceDetector, photo: Image.Image, columns: int = 6) -> Image.Image:
+def draw(detector: Detector, photo: Image.Image, columns: int = 6) -> Image.Image:
     """Returns the sheet: green where a face was found, a red caption where none was."""
     items = list(tiles(photo))
     rows = -(-len(items) // columns)

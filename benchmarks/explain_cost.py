@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from mien import EmotionRecognizer
-from mien.explain import explain_image, read_image
+from mien.explanation import explain_image, read_image
 from mien.images import decode
 
 
@@ -43,7 +43,9 @@ def main() -> None:
         faces = len(recognizer.predict(image_rgb).faces)
         height, width = image_rgb.shape[:2]
         bare = statistics.median(times["predict"])
-        print(f"{photo.name}: {width}x{height}, {faces} face(s), {recognizer.detector.name}")
+        print(
+            f"{photo.name}: {width}x{height}, {faces} face(s), {recognizer.pipeline.detector.name}"
+        )
         for name, values in times.items():
             pairs = [one / two for one, two in zip(values, times["predict"], strict=True)]
             extra = statistics.median(pairs) - 1

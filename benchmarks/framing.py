@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mien.faces import FaceDetector, Framing, crop_box, get_detector
+from mien.detectors import Detector, Framing, crop_box, get_detector
 from mien.images import decode
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def make_scene(
 
 
 def find(
-    detector: FaceDetector, scene: NDArray[np.uint8], square: NDArray[np.float64]
+    detector: Detector, scene: NDArray[np.uint8], square: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """Returns the largest box whose centre lies in the middle half of the face, if there is one."""
     centre, side = (square[:2] + square[2:]) / 2, square[2] - square[0]
@@ -104,7 +104,7 @@ def summarize(rows: list[list[float]]) -> Framing:
     return Framing(scale, shift_x, shift_y)
 
 
-def measure_pasted(detector: FaceDetector, faces: list[NDArray[np.uint8]]) -> Framing:
+def measure_pasted(detector: Detector, faces: list[NDArray[np.uint8]]) -> Framing:
     pooled: list[list[float]] = []
     for border in BORDERS:
         rows = []
@@ -120,7 +120,7 @@ def measure_pasted(detector: FaceDetector, faces: list[NDArray[np.uint8]]) -> Fr
     return summarize(pooled)
 
 
-def verify_pasted(detector: FaceDetector, faces: list[NDArray[np.uint8]], seed: int) -> None:
+def verify_pasted(detector: Detector, faces: list[NDArray[np.uint8]], seed: int) -> None:
     """Crops other faces, at random scales and places, by the detector's own framing."""
     for border in BORDERS:
         rng = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def verify_pasted(detector: FaceDetector, faces: list[NDArray[np.uint8]], seed: 
 
 
 def pair(
-    detector: FaceDetector, ruler: FaceDetector, photos: list[NDArray[np.uint8]]
+    detector: Detector, ruler: Detector, photos: list[NDArray[np.uint8]]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Returns (box, the ruler's framed square) for photos where both see the same face."""
     pairs = []
@@ -151,9 +151,7 @@ def pair(
     return pairs
 
 
-def compare_on_photos(
-    detector: FaceDetector, ruler: FaceDetector, photos: list[NDArray[np.uint8]]
-) -> None:
+def compare_on_photos(detector: Detector, ruler: Detector, photos: list[NDArray[np.uint8]]) -> None:
     """Measures on the first half of the photos, verifies on the second."""
     half = len(photos) // 2
     known = pair(detector, ruler, photos[:half])

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 from mien import EmotionRecognizer
 from mien import recognizer as recognizer_module
 from mien.atomic import write_text
-from mien.benchmark.machine import describe_machine, machine_line
-from mien.benchmark.spread import Spread
-from mien.faces import DEFAULT_DETECTOR, get_detector
+from mien.benchmarking.machine import describe_machine, machine_line
+from mien.benchmarking.spread import Spread
+from mien.detectors import DEFAULT_DETECTOR, get_detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ MARKS = (200, 1000, 2000)
 def main() -> None:
     given = _arguments()
     if given.reduced == "off":
-        recognizer_module._least_side = lambda _detector: None
+        recognizer_module._min_side = lambda _detector: None
     if given.memory == "only":
         print(json.dumps(memory(given.photos, given.pictures)))
         return
@@ -108,11 +108,11 @@ def turn(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _one(recognizer: EmotionRecognizer, path: Path, stages: dict[str, list[float]]) -> int:
-    prepared = recognizer.prepare(path)
+    prepared = recognizer.pipeline.prepare(path)
     start = time.perf_counter()
     crops = prepared.crops
     if crops is not None and len(crops):
-        recognizer.logits(crops)
+        recognizer.pipeline.logits(crops)
     times = {**prepared.timings_ms, "run": 1e3 * (time.perf_counter() - start)}
     for name, values in stages.items():
         values.append(times[name])

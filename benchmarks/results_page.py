@@ -18,12 +18,12 @@ from architectures import ORDER, RECIPES
 
 from mien import EmotionRecognizer, __version__
 from mien.atomic import write_text
-from mien.compare import RunComparison, RunRow, compare_runs
-from mien.compare.output import write_picture
+from mien.comparison import RunComparison, RunRow, compare_runs
+from mien.comparison.output import write_picture
 from mien.data import Manifest, read_manifest
-from mien.ensemble import build_ensemble
-from mien.evaluate import Evaluation, compare, evaluate
-from mien.train.config import load_recipe
+from mien.ensembles import build_ensemble
+from mien.evaluation import Evaluation, compare, evaluate
+from mien.training.config import load_recipe
 
 MEMBERS = ("resnet34", "lenet", "mobilenetv2_scratch")
 METHODS = ("equal", "weighted")

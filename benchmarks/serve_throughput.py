@@ -32,7 +32,7 @@ import psutil
 from PIL import Image
 
 from mien import EmotionRecognizer
-from mien.faces import DEFAULT_DETECTOR
+from mien.detectors import DEFAULT_DETECTOR
 from mien.images import decode, encode
 
 if TYPE_CHECKING:

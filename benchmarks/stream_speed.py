@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from mien.data import read_manifest
-from mien.data.writeshards import write_shards
+from mien.data.writers.shards import write_shards
 from mien.models import model_spec
-from mien.train.config import TrainConfig, load_recipe
-from mien.train.distributed import ALONE
-from mien.train.faces import make_loader
-from mien.train.run import TrainingData, _make_module, _quiet_lightning, load_data
-from mien.train.stream import StreamedFaces, StreamLoader
+from mien.training.config import TrainConfig, load_recipe
+from mien.training.data.faces import make_loader
+from mien.training.data.stream import StreamedFaces, StreamLoader
+from mien.training.distributed.processes import ALONE
+from mien.training.run import TrainingData, _make_module, _quiet_lightning, load_data
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
 

@@ -21,7 +21,7 @@ from PIL import Image
 from mien import EmotionRecognizer
 from mien.data import read_manifest
 from mien.data.faces import load_faces
-from mien.faces import FaceDetector, crop_box, get_detector
+from mien.detectors import Detector, crop_box, get_detector
 from mien.images import decode
 from mien.metrics import wilson_interval
 from mien.preprocess import Preprocessing, crop_faces
@@ -56,7 +56,7 @@ def compose(
 
 
 def search(
-    detector: FaceDetector,
+    detector: Detector,
     pictures: list[tuple[np.ndarray, np.ndarray]],
     p: Preprocessing,
     least: float,
@@ -96,7 +96,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     part = part.select(rng.permutation(len(part))[: arguments.faces])
     ready = load_faces(part, recognizer.config.preprocessing)
-    correct = recognizer.logits(ready).argmax(axis=1) == part.class_ids
+    correct = recognizer.pipeline.logits(ready).argmax(axis=1) == part.class_ids
     column = pq.read_table(arguments.scenes, columns=["image"])["image"]
     side = arguments.scene_size
     sizes = rng.integers(48, 201, len(part))
@@ -112,7 +112,7 @@ def main() -> None:
         for align in arguments.align:
             p = replace(recognizer.config.preprocessing, align=align)
             found, crops = search(detector, pictures, p, arguments.overlap)
-            hit = (recognizer.logits(crops).argmax(axis=1) == part.class_ids) & found
+            hit = (recognizer.pipeline.logits(crops).argmax(axis=1) == part.class_ids) & found
             for low, high in ((48, 200), *BANDS):
                 inside = (sizes >= low) & (sizes <= high)
                 bounds = wilson_interval(int(hit[inside].sum()), int(inside.sum()))

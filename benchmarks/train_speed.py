@@ -22,11 +22,11 @@ import torch
 from torch.nn import functional
 
 from mien.models import create_model, model_spec
-from mien.train.augment import normalize_tensor
-from mien.train.config import load_recipe
-from mien.train.faces import make_loader
-from mien.train.module import ExpressionModule
-from mien.train.run import TrainingData, _quiet_lightning, load_data, make_trainer
+from mien.training.config import load_recipe
+from mien.training.data.augment import normalize_tensor
+from mien.training.data.faces import make_loader
+from mien.training.module import ExpressionModule
+from mien.training.run import TrainingData, _quiet_lightning, load_data, make_trainer
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
 

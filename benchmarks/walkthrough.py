@@ -30,13 +30,13 @@ from PIL import Image, ImageEnhance
 
 from mien.atomic import write_text
 from mien.data import read_manifest
-from mien.data.ferplus import VOTE_COLUMNS
+from mien.data.readers.ferplus import VOTE_COLUMNS
 from mien.labels import FER7
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Folder of Kaggle's archive -> label of FER+, and how many faces of it are taken.
 CLASSES = {"angry": ("anger", 260), "happy": ("happiness", 320), "sad": ("sadness", 320)}
-MOST_LINES = 48
+MAX_LINES = 48
 _BLOCK = re.compile(
     r"(?P<mark><!-- block: needs the walk(?:, exit code (?P<code>\d+))? -->\n)"
     r"```console\n(?P<body>.*?)```\n"
@@ -107,8 +107,8 @@ def tidy(output: str, place: Path) -> str:
     lines = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]
     while lines and not lines[-1]:
         lines.pop()
-    if len(lines) > MOST_LINES:
-        half = MOST_LINES // 2
+    if len(lines) > MAX_LINES:
+        half = MAX_LINES // 2
         left_out = len(lines) - 2 * half
         lines = [*lines[:half], f"… {left_out} lines …", *lines[-half:]]
     return "\n".join(lines)

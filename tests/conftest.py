@@ -23,8 +23,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network trained on drawn faces: a run directory that is a model folder."""
     pytest.importorskip("lightning")
     from faces_made import write_folder
-    from mien.train.config import make_config
-    from mien.train.run import train
+    from mien.training.config import make_config
+    from mien.training.run import train
 
     root = tmp_path_factory.mktemp("trained")
     data = write_folder(root / "faces", 96)

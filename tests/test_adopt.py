@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from faces_made import LABELS, draw_face, write_folder
 from mien import EmotionRecognizer
-from mien.adopt import AdoptSettings, adopt
-from mien.adopt.settings import read_labels, schema_of
+from mien.adoption import AdoptSettings, adopt
+from mien.adoption.settings import read_labels, schema_of
 from mien.cli import main
 from mien.data import read_manifest
 from mien.errors import ConfigError, ModelError
@@ -86,7 +86,7 @@ def test_every_layout_gives_what_the_graph_gave(
     recognizer = EmotionRecognizer(tmp_path / "out", detector="none")
     assert recognizer.labels == ("neutral", "happiness", "sadness")
     # Crops are RGB whatever the network was trained on.
-    probs = recognizer.probs(recognizer.logits(faces))
+    probs = recognizer.pipeline.probs(recognizer.pipeline.logits(faces))
     assert probs == pytest.approx(softmax(logits), abs=2e-6)
 
 
@@ -101,7 +101,7 @@ def test_gray_faces_of_every_shape_and_type(tmp_path: Path, shape: list[Any], ki
     faces = _faces(channels=1)
     expected = faces.reshape(len(faces), -1).astype(np.float64) @ _weights(1)
     recognizer = EmotionRecognizer(tmp_path / "out", detector="none")
-    assert recognizer.logits(faces) == pytest.approx(expected, rel=1e-4, abs=0.01)
+    assert recognizer.pipeline.logits(faces) == pytest.approx(expected, rel=1e-4, abs=0.01)
 
 
 def test_what_the_graph_does_not_tell_is_asked_for(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_scikit_learn_agrees_with_itself(tmp_path: Path, zipmap: bool) -> None:
     assert adoption.folder.config.schema.labels == ("happiness", "neutral", "sadness")
     faces = (x * 255).round().astype(np.uint8)[..., None]
     recognizer = EmotionRecognizer(tmp_path / "out", detector="none")
-    probs = recognizer.probs(recognizer.logits(faces))
+    probs = recognizer.pipeline.probs(recognizer.pipeline.logits(faces))
     assert probs == pytest.approx(model.predict_proba(x.reshape(90, -1)), abs=1e-5)
 
 
@@ -299,7 +299,7 @@ def test_keras_network_is_adopted_whole(tmp_path: Path) -> None:
     assert adoption.probabilities
     assert adoption.facts.layout == "nhwc"
     recognizer = EmotionRecognizer(tmp_path / "out", detector="none")
-    probs = recognizer.probs(recognizer.logits(faces))
+    probs = recognizer.pipeline.probs(recognizer.pipeline.logits(faces))
     assert probs == pytest.approx(np.load(answers), abs=1e-4)
     assert adoption.evaluation is not None
     assert adoption.evaluation.scores()["accuracy"] > 0.6

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.benchmark import BenchmarkConfig, BenchmarkReport, Spread, measuring, run_benchmark
-from mien.benchmark import machine as machine_module
-from mien.benchmark.processes import first_answer, peak_bytes, run_fresh
-from mien.benchmark.report import write_report
+from mien.benchmarking import BenchmarkConfig, BenchmarkReport, Spread, measuring, run_benchmark
+from mien.benchmarking import machine as machine_module
+from mien.benchmarking.processes import first_answer, peak_bytes, run_fresh
+from mien.benchmarking.report import write_report
 from mien.cli import main
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError, InputError, ModelError
@@ -97,7 +97,7 @@ def test_fresh_process_needs_its_own_time_and_memory(report: BenchmarkReport) ->
 
 def test_peak_is_that_of_the_process_not_of_its_parent() -> None:
     held = np.ones(60_000_000 // 8)
-    program = "from mien.benchmark.processes import peak_bytes; print(1); print(peak_bytes())"
+    program = "from mien.benchmarking.processes import peak_bytes; print(1); print(peak_bytes())"
     child = run_fresh([sys.executable, "-c", program])
     big = run_fresh([sys.executable, "-c", "x = bytearray(400_000_000);" + program])
     own = peak_bytes()
@@ -111,7 +111,7 @@ def test_peak_is_that_of_the_process_not_of_its_parent() -> None:
 
 @pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
 def test_units_of_rusage(monkeypatch: pytest.MonkeyPatch, platform: str, factor: int) -> None:
-    from mien.benchmark import processes
+    from mien.benchmarking import processes
 
     usage = types.SimpleNamespace(ru_maxrss=5000)
     module = types.SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _who: usage)

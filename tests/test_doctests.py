@@ -9,7 +9,7 @@ import pytest
 import mien
 
 EXTRAS = {"train", "models", "export", "serve", "demo", "video", "scale", "__main__"}
-NEED_TORCH = {"mien.backends.torch", "mien.explain.layers", "mien.explain.gradients"}
+NEED_TORCH = {"mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients"}
 NAMES = sorted(
     module.name
     for module in pkgutil.walk_packages(mien.__path__, "mien.")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mien import drawing
-from mien.drawing import PALETTE, color_of, contrasting, draw_faces
 from mien.errors import InputError
 from mien.labels import FER7, FERPLUS8, HES3
 from mien.results import FaceEmotion, ImageResult
+from mien.results.drawing import PALETTE, color_of, contrasting, draw_faces
 
 
 def _face(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mien.backends import open_backend
-from mien.card import model_card
 from mien.errors import ConfigError, ModelError
 from mien.hub import (
     ASSETS,
@@ -18,6 +17,7 @@ from mien.hub import (
     read_model_folder,
     write_config,
 )
+from mien.hub.card import model_card
 from mien.labels import HES3
 from mien.preprocess import Preprocessing
 
@@ -131,7 +131,7 @@ def test_file_that_is_plainly_no_network_is_named(copy: Path, content: bytes, wo
 
 
 def test_network_made_elsewhere_is_sent_to_adopt(copy: Path) -> None:
-    shutil.copyfile(ASSETS / "finder" / "finder.onnx", copy / "model.onnx")
+    shutil.copyfile(ASSETS / "detector" / "detector.onnx", copy / "model.onnx")
     _change(copy, files={})
     with pytest.raises(ModelError, match=r"'logits'.*mien adopt"):
         open_backend(read_model_folder(copy))

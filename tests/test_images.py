@@ -1,4 +1,4 @@
-"""mien.images: every kind of source, every mode, every way of being unreadable."""
+"""mien.images.decode: every kind of source, every mode, every way of being unreadable."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mien.images.decode
 import numpy as np
 import pytest
 from PIL import Image
 
-import mien._image_files
-import mien._image_guard
-import mien._image_source
-import mien.images
+import mien.images.files
+import mien.images.guard
+import mien.images.source
 from mien.errors import ConfigError, InputError
 from mien.images import ImageLimits, decode, encode, list_images, open_image, save_image
 
@@ -41,7 +41,7 @@ PNG = file_of(Image.fromarray(SCENE))
 
 
 @pytest.mark.parametrize(
-    "module", [mien.images, mien._image_files, mien._image_guard, mien._image_source]
+    "module", [mien.images.decode, mien.images.files, mien.images.guard, mien.images.source]
 )
 def test_docstring_examples_run(module: object) -> None:
     result = doctest.testmod(module, extraglobs={"Path": Path, "np": np})
@@ -370,7 +370,7 @@ def test_decode_does_not_wait_for_a_name_that_becomes_a_pipe(
     regular.write_bytes(PNG)
     os.mkfifo(fifo)
     before = regular.stat()
-    monkeypatch.setattr(mien._image_source.os, "stat", lambda path: before)
+    monkeypatch.setattr(mien.images.source.os, "stat", lambda path: before)
     with pytest.raises(InputError, match="is a pipe"):
         decode(fifo)
 
@@ -384,7 +384,7 @@ def test_decode_says_when_a_file_may_not_be_read(
     def refuse(*args: object) -> int:
         raise PermissionError(13, "Permission denied")  # root may read a file of mode 0
 
-    monkeypatch.setattr(mien._image_source.os, "open", refuse)
+    monkeypatch.setattr(mien.images.source.os, "open", refuse)
     with pytest.raises(InputError, match="may not be read by this user"):
         decode(path)
 
@@ -461,7 +461,7 @@ def test_decode_checks_the_size_on_disk_before_reading(
     path = tmp_path / "sparse.jpg"
     with path.open("wb") as file:
         file.truncate(10**10)
-    monkeypatch.setattr(mien._image_source, "_read_stream", None)
+    monkeypatch.setattr(mien.images.source, "_read_stream", None)
     with pytest.raises(InputError, match="over the limit of 50,000,000 bytes"):
         decode(path)
 
@@ -527,7 +527,7 @@ def test_decode_gives_the_same_in_many_threads() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, mien.images; "
+        "import sys, mien.images.decode; "
         "print(*(m for m in ('cv2', 'onnxruntime', 'torch', 'rich') if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -667,7 +667,7 @@ def _checks(width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize(("least", "size"), [(300, (600, 400)), (200, (300, 200)), (401, None)])
 def test_open_image_reduces_a_large_jpeg(least: int, size: tuple[int, int] | None) -> None:
     data = encode(_checks(1200, 800), suffix=".jpg")
-    opened = open_image(data, least_side=least)
+    opened = open_image(data, min_side=least)
     assert (opened.width, opened.height) == (1200, 800)
     if size is None:
         assert opened.again is None
@@ -688,7 +688,7 @@ def test_open_image_turns_a_reduced_jpeg_upright(orientation: int) -> None:
     exif[274] = orientation
     buffer = io.BytesIO()
     Image.fromarray(_checks(1200, 800)).save(buffer, "JPEG", quality=95, exif=exif)
-    opened = open_image(buffer.getvalue(), least_side=200)
+    opened = open_image(buffer.getvalue(), min_side=200)
     whole = decode(buffer.getvalue())
     assert (opened.height, opened.width) == whole.shape[:2]
     assert opened.factors == (4.0, 4.0)
@@ -699,7 +699,7 @@ def test_open_image_turns_a_reduced_jpeg_upright(orientation: int) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tif"])
 def test_open_image_leaves_other_formats_whole(suffix: str) -> None:
     data = encode(_checks(240, 160), suffix=suffix)
-    opened = open_image(data, least_side=10)
+    opened = open_image(data, min_side=10)
     assert opened.again is None
     assert (opened.image_rgb == decode(data)).all()
 
@@ -712,15 +712,15 @@ def test_open_image_refuses_what_decode_refuses(tmp_path: Path) -> None:
         with pytest.raises(InputError) as expected:
             decode(source, limits=limits)
         with pytest.raises(InputError) as found:
-            open_image(source, limits=limits, least_side=100)
+            open_image(source, limits=limits, min_side=100)
         assert str(found.value) == str(expected.value)
     data = encode(_checks(1200, 800), suffix=".jpg")
     with pytest.raises(InputError, match="the limit is"):
-        open_image(data, limits=small, least_side=100)
+        open_image(data, limits=small, min_side=100)
 
 
 def test_open_image_reads_a_stream_once() -> None:
     data = encode(_checks(1200, 800), suffix=".jpg")
-    opened = open_image(io.BytesIO(data), least_side=100)
+    opened = open_image(io.BytesIO(data), min_side=100)
     assert opened.image_rgb.shape == (100, 150, 3)
     assert (opened.whole() == decode(data)).all()

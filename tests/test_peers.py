@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mien.benchmark import BenchmarkConfig, run_benchmark
-from mien.benchmark.processes import run_fresh
+from mien.benchmarking import BenchmarkConfig, run_benchmark
+from mien.benchmarking.processes import run_fresh
 from mien.cli.sources import SAMPLE
 
 if TYPE_CHECKING:

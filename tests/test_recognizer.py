@@ -13,7 +13,7 @@ import mien
 import mien.recognizer as recognizer_module
 from mien import ConfigError, EmotionRecognizer, ErrorResult, ImageResult, InputError
 from mien.cli.sources import SAMPLE
-from mien.faces import Detections, Framing
+from mien.detectors import Detections, Framing
 from mien.images import decode, encode
 
 
@@ -205,7 +205,7 @@ def test_large_photo_reads_like_the_same_pixels_whole(
 ) -> None:
     data = _large_photo(2700)
     quick = recognizer.predict(data)
-    monkeypatch.setattr(recognizer_module, "_least_side", lambda _detector: None)
+    monkeypatch.setattr(recognizer_module, "_min_side", lambda _detector: None)
     whole = recognizer.predict(data)
     assert (quick.width, quick.height) == (whole.width, whole.height) == (2700, 2700)
     assert len(quick.faces) == len(whole.faces) == 1
@@ -249,7 +249,7 @@ def test_small_face_is_cut_from_the_whole_picture(share: float, whole: bool) -> 
     detector = Middle(share)
     recognizer = EmotionRecognizer(detector=detector, min_face=40)
     data = encode(np.asarray(Image.open(SAMPLE).resize((800, 800))), suffix=".jpg")
-    crops = recognizer.prepare(data).crops
+    crops = recognizer.pipeline.prepare(data).crops
     assert detector.seen == [((200, 200), 10.0)]
     face = recognizer.predict(data).faces[0]
     assert face.box_xyxy == pytest.approx([400 - 400 * share] * 2 + [400 + 400 * share] * 2)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mien.atomic import write_text
-from mien.benchmark.machine import machine_line
-from mien.benchmark.picture import write_picture
-from mien.benchmark.report import BenchmarkReport
+from mien.benchmarking.machine import machine_line
+from mien.benchmarking.picture import write_picture
+from mien.benchmarking.report import BenchmarkReport
 
 HEAD = """# Benchmarks
 

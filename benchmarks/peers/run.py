@@ -21,9 +21,9 @@ from PIL import Image
 
 from mien import EmotionRecognizer
 from mien.atomic import write_text
-from mien.benchmark.machine import describe_machine
-from mien.benchmark.processes import run_fresh
-from mien.benchmark.spread import Spread
+from mien.benchmarking.machine import describe_machine
+from mien.benchmarking.processes import run_fresh
+from mien.benchmarking.spread import Spread
 from mien.hub import ASSETS
 from mien.images import decode, list_images
 

@@ -45,8 +45,11 @@ def naming_unwritable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be written ({error.strerror or error}): copy the folder, and give "
-            "the copy as the model."
+            (
+                f"cannot be written ({error.strerror or error}): copy the folder, and give the "
+                "copy as the model"
+            ),
+            subject=folder,
         ) from error
 
 

@@ -2,29 +2,75 @@
 
     MienError
     ├── InputError          a picture, clip or array that cannot be read or is not what it says
+    ├── DetectorError       a face detector that failed on a picture
     ├── ModelError          a model folder or network that is missing, damaged or unfit
     ├── DataError           a dataset, manifest or label that does not add up
-    ├── ConfigError         a recipe, flag or argument that is unknown or impossible
+    ├── ConfigError         a recipe, flag or argument that is unknown or impossible (a ValueError)
     └── MissingExtraError   a part of mien that needs an extra which is not installed
 
-Messages say what was given, why it cannot work, and what to do instead.
+An error says what was given (``subject``), why it cannot work (``reason``), and what to do instead
+(``hint``); ``str(error)`` is the whole sentence.
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """Base of all errors that mien raises on purpose."""
+    """Base of all errors that mien raises on purpose.
+
+    Args:
+        reason: Why it cannot work; the whole sentence where there is no subject.
+        subject: What was given: a file, an option, a column.
+        hint: What to do instead.
+
+    >>> str(InputError("is empty", subject="a.jpg", hint="Fetch it again."))
+    'a.jpg is empty. Fetch it again.'
+    """
+
+    def __init__(self, reason: object, *, subject: object = "", hint: str = "") -> None:
+        super().__init__(str(reason))
+        self.reason, self.subject, self.hint = str(reason), str(subject), hint
+
+    def __str__(self) -> str:
+        sentence = f"{self.subject} {self.reason}" if self.subject else self.reason
+        if not self.hint:
+            return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+        return f"{sentence.rstrip('.')}. {self.hint.strip()}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled by its arguments alone, which would lose subject and hint.
+        return _rebuild, (type(self), self.reason, self.subject, self.hint)
+
+    def about(self, subject: str, *, hint: str | None = None) -> Self:
+        """Returns the same error about something else, with another hint where one is given.
+
+        >>> str(InputError("is empty", subject="bytes (0)").about("a.jpg"))
+        'a.jpg is empty.'
+        """
+        new = self.hint if hint is None else hint
+        error: Self = _rebuild(type(self), self.reason, subject, new)
+        error.__cause__ = self.__cause__
+        return error
+
+
+def _rebuild(cls: type[MienError], reason: str, subject: str, hint: str) -> Any:
+    error = cls.__new__(cls)
+    MienError.__init__(error, reason, subject=subject, hint=hint)
+    return error
 
 
 class InputError(MienError):
     """A picture, clip or array cannot be read, or is not what it claims to be."""
+
+
+class DetectorError(MienError):
+    """A face detector failed on a picture."""
 
 
 class ModelError(MienError):
@@ -35,7 +81,7 @@ class DataError(MienError):
     """A dataset, manifest or label does not add up."""
 
 
-class ConfigError(MienError):
+class ConfigError(MienError, ValueError):
     """A recipe, flag or argument is unknown or impossible."""
 
 
@@ -49,14 +95,14 @@ class MissingExtraError(MienError, ImportError):
     """
 
     def __init__(self, what: str, extra: str, missing: str | None = None) -> None:
-        self.what, self.extra, self.missing = what, extra, missing
+        self.extra, self.missing = extra, missing
         because = f" ({missing} is not installed)" if missing else ""
-        super().__init__(f'{what} needs an extra{because}. Type: pip install "mien[{extra}]"')
+        super().__init__(
+            f"needs an extra{because}", subject=what, hint=f'Type: pip install "mien[{extra}]"'
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception is pickled by its message alone, which would not rebuild this one: the
-        # process pool that a worker raised it in would break instead of reporting it.
-        return type(self), (self.what, self.extra, self.missing)
+        return type(self), (self.subject, self.extra, self.missing)
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

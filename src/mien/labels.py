@@ -67,8 +67,11 @@ class LabelSchema:
         for names in given:
             if isinstance(names, str):
                 raise ConfigError(
-                    f"schema {self.name!r}: expected a list of names, got the text {names!r}, "
-                    f"which would count letter by letter. Type: [{names!r}]."
+                    (
+                        f"schema {self.name!r}: expected a list of names, got the text {names!r}, which "
+                        "would count letter by letter"
+                    ),
+                    hint=f"Type: [{names!r}].",
                 )
         labels = tuple(self.labels)
         object.__setattr__(self, "labels", labels)
@@ -231,8 +234,11 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
         if len(hits) > 1:
             names = ", ".join(target.labels[hit] for hit in sorted(hits))
             raise ConfigError(
-                f"{label!r} of schema {source.name!r} is more than one label of "
-                f"{target.name!r} ({names}): rename or drop an alias."
+                (
+                    f"of schema {source.name!r} is more than one label of {target.name!r} "
+                    f"({names}): rename or drop an alias"
+                ),
+                subject=f"{label!r}",
             )
         if hits:
             matrix[row, hits.pop()] = 1.0

@@ -49,7 +49,7 @@ def _known_classes(class_ids: NDArray[np.int64], num_classes: int) -> None:
 
 def _at_least_one(name: str, value: int) -> None:
     if value < 1:
-        raise ConfigError(f"{name} must be at least 1; got {value}.")
+        raise ConfigError(f"must be at least 1; got {value}", subject=name)
 
 
 def _inside(confidence: float) -> None:

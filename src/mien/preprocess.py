@@ -113,6 +113,17 @@ class Preprocessing:
             raise ConfigError(f"preprocessing {dict(value)!r} is not usable: {error}.") from error
 
 
+def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
+    """Returns the largest centred square of a picture, as (x1, y1, x2, y2) in pixels.
+
+    >>> whole_box(48, 48)
+    (0.0, 0.0, 48.0, 48.0)
+    """
+    side = float(min(width, height))
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
 def crop_faces(
     image_rgb: NDArray[np.uint8],
     boxes_xyxy: NDArray[np.floating[Any]] | Sequence[Sequence[float]],

@@ -5,89 +5,61 @@ from __future__ import annotations
 import copy
 import itertools
 import os
-import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from PIL import Image
 
-from mien.backends import Backend, open_backend
-from mien.errors import ConfigError, InputError, MienError
-from mien.faces import DEFAULT_DETECTOR, Detections, FaceDetector, crop_box, get_detector
-from mien.faces.registry import MIN_FACE
+from mien.backends import open_backend
+from mien.detectors import DEFAULT_DETECTOR, get_detector
+from mien.errors import ConfigError
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
-from mien.images import ImageLimits, decode, open_image
-from mien.labels import LabelSchema, get_schema, map_probs, mapping_matrix
-from mien.metrics import softmax
-from mien.preprocess import crop_faces, normalize, recolor
-from mien.results import ErrorResult, FaceEmotion, ImageResult
+from mien.images import ImageLimits, decode
+from mien.labels import LabelSchema, get_schema, map_probs
+from mien.pipeline import Pipeline, Prepared
+from mien.preprocess import crop_faces, recolor, whole_box
+from mien.results import ErrorResult, ImageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from mien.images import ImageSource, OpenedImage
+    from mien.detectors import Detector
+    from mien.images import ImageSource
 
 #: Pictures that wait for a batch to fill, at most: bounds memory and delay of a long stream.
 _MAX_WAITING = 8
-#: Faces of a batch beside others: on one thread, more at once are no faster.
+#: Faces per batch of a stream: on one thread, more at once are no faster.
 _MAX_FACES = 16
 
-
-@dataclass
-class PreparedImage:
-    """A picture that is decoded, searched and cropped, but not classified yet.
-
-    Args:
-        source: What to call it in the result.
-        size: Width and height in pixels.
-        detections: The M faces that were found.
-        crops: uint8 (M, S, S, C), of the model's own size.
-        image_rgb: uint8 (H, W, 3), where it was to be kept.
-        timings_ms: What each stage took.
-        error: Why it could not be read; the other fields are empty then.
-    """
-
-    source: str
-    size: tuple[int, int] = (0, 0)
-    detections: Detections | None = None
-    crops: NDArray[np.uint8] | None = None
-    image_rgb: NDArray[np.uint8] | None = None
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    error: MienError | None = None
-
-
 Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
-
-
-def _wishes(min_face: float | None, max_faces: int | None) -> dict[str, Any]:
-    """Returns what was asked of the detector, without what was left to it."""
-    values = {"min_face": min_face, "max_faces": max_faces}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 class EmotionRecognizer:
     """Finds faces and reads their expressions.
 
-    One recognizer may be used from any number of threads. Pictures are RGB at this border; arrays
-    in OpenCV's channel order need ``bgr=True``.
+    One recognizer may be used from any number of threads, and can be pickled into other
+    processes. Pictures are RGB at this border; arrays in OpenCV's channel order need ``bgr=True``.
 
     Args:
         model: A model folder, the name of a bundled model, or None for the default one.
-        detector: A detector's name (``mien models`` lists them), ``NAME:FILE``, or an object
-            with the detector protocol. ``"none"``: each picture is one face already.
+        detector: A detector's name (``mien models`` lists them), ``NAME:FILE``, or an object with
+            a method ``detect``. ``"none"``: each picture is one face already.
         labels: Schema to answer in (``"ferplus8"``, ``"fer7"``, ``"hes3"`` or a LabelSchema);
             None: the model's own.
         backend: ``"onnx"``, or ``"torch"`` with the ``train`` extra.
+        device: ``"auto"`` (a GPU where the backend has one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         threads: Threads inside one network run; 0: as many as there are cores.
-        batch_size: Faces the network takes at once.
-        min_face: Smallest face to look for, in pixels of the picture; None: the detector's own.
-        max_faces: Most faces to keep a picture; None: all.
+        batch_size: Faces that the network takes at once.
+        min_face: Smallest face to search for, in pixels of the picture; None: the detector's own.
+        max_faces: How many faces to keep per picture; None: all.
+        min_score: Lowest detection score, 0..1; None: the detector's own.
         limits: How large a picture to accept.
 
     Raises:
@@ -96,7 +68,7 @@ class EmotionRecognizer:
         MissingExtraError: If the backend or detector is not installed.
 
     >>> recognizer = EmotionRecognizer(detector="none")
-    >>> result = recognizer.predict(np.zeros((48, 48, 3), np.uint8))
+    >>> result = recognizer(np.zeros((48, 48, 3), np.uint8))
     >>> len(result.faces), round(sum(result.faces[0].probs.values()), 6)
     (1, 1.0)
     """
@@ -105,33 +77,31 @@ class EmotionRecognizer:
         self,
         model: str | Path | None = None,
         *,
-        detector: str | FaceDetector = DEFAULT_DETECTOR,
+        detector: str | Detector = DEFAULT_DETECTOR,
         labels: str | LabelSchema | None = None,
         backend: str = "onnx",
+        device: str = "auto",
         threads: int = 0,
         batch_size: int = 64,
         min_face: int | None = None,
         max_faces: int | None = None,
+        min_score: float | None = None,
         limits: ImageLimits | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
-        if max_faces is not None and max_faces < 1:
-            raise ConfigError(f"max_faces must be at least 1; got {max_faces}.")
-        folder = read_model_folder(model)
-        self.folder = folder
-        self.config: ModelConfig = folder.config
-        self.schema = (
-            get_schema(labels) if isinstance(labels, str) else labels or self.config.schema
+        self.folder = read_model_folder(model)
+        found = get_detector(detector)
+        self.pipeline = Pipeline(
+            config=self.folder.config,
+            backend=open_backend(self.folder, backend, threads=threads, device=device),
+            detector=found if min_score is None else _with_min_score(found, min_score),
+            schema=_answer_schema(labels, self.folder.config),
+            batch_size=batch_size,
+            min_face=min_face,
+            max_faces=_check_max_faces(max_faces),
+            limits=limits or ImageLimits(),
         )
-        # An impossible mapping is refused here, not at the first face.
-        map_probs(np.full((1, len(self.config.schema)), 1.0), self.config.schema, self.schema)
-        self.detector = get_detector(detector) if isinstance(detector, str) else detector
-        self._detector_name = detector if isinstance(detector, str) else None
-        self.backend: Backend = open_backend(folder, backend, threads=threads)
-        self.batch_size = batch_size
-        self._search = _wishes(min_face, max_faces)
-        self.limits = limits or ImageLimits()
 
     @classmethod
     def from_pretrained(
@@ -161,22 +131,51 @@ class EmotionRecognizer:
             ModelError: If it cannot be fetched, or is not what its config says.
             MissingExtraError: If ``huggingface_hub`` is not installed.
         """
-        from mien.hub_remote import fetch_model_folder
+        from mien.hub.remote import fetch_model_folder
 
-        torch = options.get("backend") == "torch"
         model = fetch_model_folder(
             repo_id,
             revision=revision,
             token=token,
             cache_dir=cache_dir,
-            file=WEIGHTS if torch else file,
+            file=WEIGHTS if options.get("backend") == "torch" else file,
         )
         return cls(model, **options)
 
     @property
+    def config(self) -> ModelConfig:
+        """What the model's weights mean."""
+        return self.pipeline.config
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels it answers in, in the order of the probabilities."""
-        return self.schema.labels
+        return self.pipeline.schema.labels
+
+    def __repr__(self) -> str:
+        pipeline = self.pipeline
+        return (
+            f"EmotionRecognizer({self.config.name!r}, detector={pipeline.detector.name!r}, "
+            f"backend={pipeline.backend.name!r}, labels={pipeline.schema.name!r})"
+        )
+
+    @overload
+    def __call__(self, source: ImageSource, *, bgr: bool = False) -> ImageResult: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(
+        self, source: Sequence[ImageSource], *, bgr: bool = False
+    ) -> list[ImageResult | ErrorResult]: ...
+    def __call__(
+        self, source: ImageSource | Sequence[ImageSource], *, bgr: bool = False
+    ) -> ImageResult | list[ImageResult | ErrorResult]:
+        """Reads one picture, or every picture of a list; see :meth:`predict`.
+
+        Raises:
+            InputError: If the one picture cannot be read; in a list that is an ``ErrorResult``.
+        """
+        if is_many(source):
+            return list(self.predict_many(source, bgr=bgr))  # type: ignore[arg-type]
+        return self.predict(source, bgr=bgr)  # type: ignore[arg-type]
 
     def predict(self, source: ImageSource, *, bgr: bool = False) -> ImageResult:
         """Reads one picture.
@@ -186,22 +185,25 @@ class EmotionRecognizer:
             bgr: An array's channels are in OpenCV's order.
 
         Returns:
-            The faces, most certain first; ``faces`` is empty where none was found.
+            The faces, largest first; ``faces`` is empty where none was found.
 
         Raises:
             InputError: If the picture cannot be read.
+            DetectorError: If the detector fails on it.
         """
-        prepared = self.prepare(source, bgr=bgr, keep_image=False)
+        prepared = self.pipeline.prepare(source, bgr=bgr)
         if prepared.error is not None:
             raise prepared.error
-        return self._classify([prepared])[0]
+        result = self.pipeline.run([prepared])[0]
+        assert isinstance(result, ImageResult)  # noqa: S101 - it has no error
+        return result
 
     def predict_many(
         self, sources: Iterable[ImageSource], *, bgr: bool = False, workers: int | None = None
     ) -> Iterator[ImageResult | ErrorResult]:
         """Reads many pictures, several at a time, in their order.
 
-        Decoding, detection and the network run in threads side by side; the network takes the
+        Decoding, detection and the network run in threads in parallel; the network takes the
         faces of several pictures at once. Memory stays bounded however long the stream is. A
         picture that cannot be read gives an :class:`ErrorResult` in its place.
 
@@ -224,7 +226,7 @@ class EmotionRecognizer:
         workers: int | None = None,
         keep_images: bool = False,
     ) -> Iterator[Prediction]:
-        """As :meth:`predict_many`, with the decoded picture beside each result when asked for.
+        """As :meth:`predict_many`, with the decoded picture next to each result when asked for.
 
         Yields:
             ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
@@ -234,17 +236,17 @@ class EmotionRecognizer:
         iterator = itertools.chain(first, iterator)
         # A single picture gets all cores; of several, each gets one, and nobody waits for another.
         threads = (workers or os.cpu_count() or 1) if len(first) > 1 else 1
-        side = self._beside(threads)
-        most_faces = min(self.batch_size, _MAX_FACES)
-        waiting: list[PreparedImage] = []
+        pipeline = self.pipeline if threads == 1 else self.pipeline.single_threaded()
+        max_faces = min(pipeline.batch_size, _MAX_FACES)
+        waiting: list[Prepared] = []
         with ThreadPoolExecutor(max_workers=threads) as pool:
-            futures: deque[Future[PreparedImage]] = deque()
+            futures: deque[Future[Prepared]] = deque()
             answers: deque[Future[list[Prediction]]] = deque()
 
             def fill() -> None:
                 for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
                     futures.append(
-                        pool.submit(side.prepare, source, bgr=bgr, keep_image=keep_images)
+                        pool.submit(pipeline.prepare, source, bgr=bgr, keep_image=keep_images)
                     )
 
             try:
@@ -252,9 +254,9 @@ class EmotionRecognizer:
                 while futures:
                     waiting.append(futures.popleft().result())
                     fill()
-                    faces = sum(len(item.crops) for item in waiting if item.crops is not None)
-                    if faces >= most_faces or len(waiting) >= _MAX_WAITING or not futures:
-                        answers.append(pool.submit(side._answer, waiting))
+                    faces = sum(map(len, waiting))
+                    if faces >= max_faces or len(waiting) >= _MAX_WAITING or not futures:
+                        answers.append(pool.submit(_answer, pipeline, waiting))
                         waiting = []
                     while len(answers) > threads:
                         yield from answers.popleft().result()
@@ -281,13 +283,12 @@ class EmotionRecognizer:
         Raises:
             InputError: If a picture cannot be read.
         """
-        from mien.data.faces import whole_box
-
         p = self.config.preprocessing
         crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
         ready: list[tuple[int, NDArray[np.uint8]]] = []
         for index, face in enumerate(faces):
-            image_rgb = decode(face, limits=self.limits, bgr=bgr and isinstance(face, np.ndarray))
+            is_array = isinstance(face, np.ndarray)
+            image_rgb = decode(face, limits=self.pipeline.limits, bgr=bgr and is_array)
             height, width = image_rgb.shape[:2]
             if height == width == p.size:
                 ready.append((index, image_rgb))
@@ -295,252 +296,107 @@ class EmotionRecognizer:
                 crops[index] = crop_faces(image_rgb, [whole_box(width, height)], p)[0]
         if ready:
             # Of the model's own size already: nothing to cut, and one conversion does them all.
-            places, pictures = zip(*ready, strict=True)
-            crops[list(places)] = recolor(np.stack(pictures), p)
-        return self.probs(self.logits(crops))
+            positions, pictures = zip(*ready, strict=True)
+            crops[list(positions)] = recolor(np.stack(pictures), p)
+        return self.pipeline.probs(self.pipeline.logits(crops))
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Runs the network on crops of its own size: uint8 (N, S, S, C) to float32 (N, K)."""
-        parts = [
-            self.backend.run(
-                normalize(crops[start : start + self.batch_size], self.config.preprocessing)
-            ).logits
-            for start in range(0, len(crops), self.batch_size)
-        ]
-        return (
-            np.concatenate(parts) if parts else np.zeros((0, len(self.config.schema)), np.float32)
-        )
+    def features(self, source: ImageSource, *, bgr: bool = False) -> NDArray[np.float32]:
+        """Returns what the network knows of each face before its last layer.
 
-    def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`labels`."""
-        calibrated = softmax(logits, temperature=self.config.temperature)
-        return map_probs(calibrated, self.config.schema, self.schema)
+        Args:
+            source: As for :meth:`predict`.
+            bgr: An array's channels are in OpenCV's order.
+
+        Returns:
+            float32 (M, F), one row per face in the order of ``predict(source).faces``.
+
+        Raises:
+            InputError: If the picture cannot be read.
+            DetectorError: If the detector fails on it.
+
+        >>> EmotionRecognizer(detector="none").features(np.zeros((48, 48, 3), np.uint8)).shape
+        (1, 240)
+        """
+        prepared = self.pipeline.prepare(source, bgr=bgr)
+        if prepared.error is not None:
+            raise prepared.error
+        return self.pipeline.features(prepared.crops)
 
     def variant(
         self,
         *,
-        detector: FaceDetector | None = None,
-        schema: LabelSchema | None = None,
+        detector: str | Detector | None = None,
+        labels: str | LabelSchema | None = None,
         min_face: float | None = None,
         max_faces: int | None = None,
+        min_score: float | None = None,
     ) -> EmotionRecognizer:
         """Returns a recognizer that shares this one's network but searches or answers otherwise.
 
         Args:
             detector: Another detector; None keeps this one's.
-            schema: Labels to answer in; None keeps this one's.
-            min_face: Smallest face to look for, in pixels; None: the detector's own.
-            max_faces: Most faces to keep a picture; None: all.
+            labels: Labels to answer in; None keeps this one's.
+            min_face: Smallest face to search for, in pixels; None keeps this one's.
+            max_faces: How many faces to keep per picture; None keeps this one's.
+            min_score: Lowest detection score, 0..1; None keeps this one's.
+
+        Raises:
+            ConfigError: If a name or number is unknown or impossible.
 
         >>> recognizer = EmotionRecognizer(detector="none")
-        >>> few = recognizer.variant(schema=get_schema("hes3"))
-        >>> len(few.labels), few.backend is recognizer.backend
+        >>> few = recognizer.variant(labels="hes3")
+        >>> len(few.labels), few.pipeline.backend is recognizer.pipeline.backend
         (3, True)
         """
-        other = copy.copy(self)
-        if detector is not None:
-            other.detector, other._detector_name = detector, None
-        other.schema = schema or self.schema
-        other._search = _wishes(min_face, max_faces)
+        other, pipeline = copy.copy(self), self.pipeline
+        found = pipeline.detector if detector is None else get_detector(detector)
+        other.pipeline = replace(
+            pipeline,
+            detector=found if min_score is None else _with_min_score(found, min_score),
+            schema=pipeline.schema if labels is None else _answer_schema(labels, self.config),
+            min_face=pipeline.min_face if min_face is None else min_face,
+            max_faces=pipeline.max_faces if max_faces is None else _check_max_faces(max_faces),
+        )
         return other
 
-    def prepare(
-        self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
-    ) -> PreparedImage:
-        """Decodes a picture, finds its faces and crops them: what threads do before the network.
 
-        Args:
-            source: As for :meth:`predict`.
-            bgr: An array's channels are in OpenCV's order.
-            keep_image: Keep the decoded picture.
+def is_many(source: object) -> bool:
+    """Returns whether a source is several pictures: an iterable that is no picture itself.
 
-        Returns:
-            The crops; of a picture that cannot be read, the error.
-        """
-        prepared = PreparedImage(_describe(source))
-        clock = _Clock(prepared.timings_ms)
-        try:
-            picture = open_image(
-                source,
-                least_side=_least_side(self.detector),
-                limits=self.limits,
-                bgr=bgr and isinstance(source, np.ndarray),
-            )
-            clock.lap("decode")
-            detections = self._find(picture)
-            clock.lap("detect")
-            prepared.crops = self._crop(picture, detections)
-            clock.lap("crop")
-            if keep_image:
-                prepared.image_rgb = picture.whole()
-        except InputError as error:
-            prepared.error = error
-            return prepared
-        prepared.size = (picture.width, picture.height)
-        prepared.detections = detections
-        return prepared
-
-    def _find(self, picture: OpenedImage) -> Detections:
-        """Returns the faces in pixels of the whole picture, however large it was decoded."""
-        if picture.again is None:
-            return self.detector.detect(picture.image_rgb, **self._search)
-        across, down = picture.factors
-        wishes = {"min_face": float(MIN_FACE), **self._search}
-        wishes["min_face"] /= max(across, down)
-        found = self.detector.detect(picture.image_rgb, **wishes)
-        factor = np.array([across, down], np.float32)
-        return Detections(
-            found.boxes_xyxy * np.tile(factor, 2),
-            found.scores,
-            None if found.landmarks is None else found.landmarks * factor,
-        )
-
-    def _crop(self, picture: OpenedImage, detections: Detections) -> NDArray[np.uint8]:
-        """Cuts the faces out; from the whole picture where one is small in a reduced one."""
-        p, landmarks = self.config.preprocessing, detections.landmarks
-        squares = crop_box(
-            detections.boxes_xyxy, self.detector.framing, margin=self.config.crop_margin
-        )
-        factor = np.array(picture.factors)
-        sides = (squares[:, 2:] - squares[:, :2]) / factor
-        if picture.again is not None and sides.min(initial=p.size) < p.size:
-            # Enlarging a face that the file holds in more detail would cost accuracy.
-            image_rgb, factor = picture.whole(), np.ones(2)
-        else:
-            image_rgb = picture.image_rgb
-        marks = None if landmarks is None else landmarks / factor
-        return crop_faces(image_rgb, squares / np.tile(factor, 2), p, landmarks=marks)
-
-    def _beside(self, workers: int) -> EmotionRecognizer:
-        """Returns a recognizer that keeps to one thread where several work side by side.
-
-        Workers that each wake all cores for one picture wait for each other and burn their time.
-        """
-        if workers == 1:
-            return self
-        side = copy.copy(self)
-        side.backend = getattr(self.backend, "on_one_thread", self.backend)
-        if self._detector_name is not None:
-            side.detector = get_detector(self._detector_name, threads=1)
-        return side
-
-    def _answer(self, waiting: list[PreparedImage]) -> list[Prediction]:
-        results = iter(self._classify([item for item in waiting if item.error is None]))
-        return [
-            (next(results), item.image_rgb)
-            if item.error is None
-            else (ErrorResult(item.source, str(item.error), type(item.error).__name__), None)
-            for item in waiting
-        ]
-
-    def _classify(self, prepared: list[PreparedImage]) -> list[ImageResult]:
-        crops = [item.crops for item in prepared if item.crops is not None and len(item.crops)]
-        start = time.perf_counter()
-        logits = (
-            self.logits(np.concatenate(crops)) if crops else self.logits(_no_crops(self.config))
-        )
-        per_face = (time.perf_counter() - start) * 1000 / max(len(logits), 1)
-        results, first = [], 0
-        for item in prepared:
-            count = 0 if item.crops is None else len(item.crops)
-            item.timings_ms["run"] = round(per_face * count, 3)
-            results.append(self.result(item, logits[first : first + count]))
-            first += count
-        return results
-
-    def result(self, item: PreparedImage, logits: NDArray[np.float32]) -> ImageResult:
-        """Joins a prepared picture and the logits (M, K) of its faces."""
-        found = item.detections
-        probs = self.probs(logits) if len(logits) else np.zeros((0, len(self.schema)))
-        plausible, doubts = self.judge(item, logits)
-        faces = [
-            FaceEmotion.from_probs(
-                self.labels,
-                probs[index],
-                box_xyxy=found.boxes_xyxy[index],
-                detection_score=found.scores[index],
-                landmarks=None if found.landmarks is None else found.landmarks[index],
-                prediction_set=plausible[index],
-                doubts=doubts[index],
-            )
-            for index in range(len(probs))
-            if found is not None
-        ]
-        return ImageResult(
-            source=item.source,
-            width=item.size[0],
-            height=item.size[1],
-            faces=tuple(faces),
-            model=self.config.name,
-            detector=self.detector.name,
-            timings_ms=item.timings_ms,
-        )
-
-    def judge(
-        self, item: PreparedImage, logits: NDArray[np.float32]
-    ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
-        """Returns each face's prediction set in the labels of the answer, and its doubts.
-
-        Args:
-            item: A prepared picture with M faces.
-            logits: (M, K), the network's.
-
-        Returns:
-            M sets, None each where the model has none, and M tuples of words of
-            :data:`mien.uncertainty.DOUBTS`.
-        """
-        limits, found = self.config.uncertainty, item.detections
-        if limits is None or found is None or item.crops is None or not len(logits):
-            return [None] * len(logits), [()] * len(logits)
-        own = limits.prediction_sets(softmax(logits, temperature=self.config.temperature))
-        sets = own
-        if self.schema != self.config.schema:
-            sets = (own @ mapping_matrix(self.config.schema, self.schema)) > 0
-        boxes = found.boxes_xyxy
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        if self.detector.name == "none":
-            sides = np.full(len(boxes), np.inf)
-        labels = np.array(self.labels)
-        return (
-            [tuple(map(str, labels[row])) for row in sets],
-            limits.doubts(sets, item.crops, sides),
-        )
-
-
-def _no_crops(config: ModelConfig) -> NDArray[np.uint8]:
-    p = config.preprocessing
-    return np.zeros((0, p.size, p.size, p.channels), np.uint8)
-
-
-def _least_side(detector: FaceDetector) -> int | None:
-    """Returns how small a large photo may be decoded for a detector; None: not at all.
-
-    That is twice the side at which mien's own detector looks, so that what it sees, and what
-    ``mien:fine`` sees, holds every pixel that it would else; nothing is known of other detectors.
+    >>> is_many("a.jpg"), is_many(["a.jpg"]), is_many(np.zeros((2, 2, 3)))
+    (False, True, False)
     """
-    side = getattr(getattr(detector, "config", None), "max_side", None)
-    return 2 * side if isinstance(side, int) else None
+    single = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, np.ndarray)
+    return (
+        not isinstance(source, single)
+        and not hasattr(source, "read")
+        and hasattr(source, "__iter__")
+    )
 
 
-class _Clock:
-    """Writes milliseconds between laps into a dict."""
-
-    def __init__(self, timings_ms: dict[str, float]) -> None:
-        self._timings_ms = timings_ms
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self._timings_ms[name] = round((now - self._last) * 1000, 3)
-        self._last = now
+def _answer(pipeline: Pipeline, waiting: list[Prepared]) -> list[Prediction]:
+    return list(zip(pipeline.run(waiting), (item.image_rgb for item in waiting), strict=True))
 
 
-def _describe(source: ImageSource) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return "<bytes>"
-    if isinstance(source, np.ndarray):
-        return "<array>"
-    name = getattr(source, "filename", None) or getattr(source, "name", None)
-    return name if isinstance(name, str) and name else f"<{type(source).__name__}>"
+def _answer_schema(labels: str | LabelSchema | None, config: ModelConfig) -> LabelSchema:
+    """Returns the schema to answer in; one that the model's labels do not map to is refused."""
+    if labels is not None and not isinstance(labels, (str, LabelSchema)):
+        raise ConfigError(
+            f"labels must be the name of a schema or a LabelSchema; got {labels!r}",
+            hint="For labels of your own: LabelSchema('mine', ('happy', 'sad')).",
+        )
+    schema = get_schema(labels) if isinstance(labels, str) else labels or config.schema
+    map_probs(np.full((1, len(config.schema)), 1.0), config.schema, schema)
+    return schema
+
+
+def _check_max_faces(max_faces: int | None) -> int | None:
+    if max_faces is not None and max_faces < 1:
+        raise ConfigError(f"max_faces must be at least 1; got {max_faces}.")
+    return max_faces
+
+
+def _with_min_score(detector: Detector, min_score: float) -> Detector:
+    if not 0 <= min_score <= 1:
+        raise ConfigError(f"min_score must lie in 0..1; got {min_score!r}.")
+    return detector.with_min_score(min_score)

@@ -14,8 +14,8 @@ from faces_made import write_folder
 from mien.cli import main
 from mien.data import read_manifest
 from mien.errors import ConfigError
-from mien.train.augment_sheet import draw_augmentation, pick_faces
-from mien.train.config import TrainConfig
+from mien.training.config import TrainConfig
+from mien.training.data.augment_sheet import draw_augmentation, pick_faces
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from PIL import Image
 
 from mien.cli.data import app
 from mien.data import read_manifest
-from mien.data.convert import convert_data
 from mien.data.inspection import open_for_inspection
 from mien.data.inspection.run import silent
-from mien.data.places import FreeNames, replacing_folder
 from mien.data.stores import FileImages
-from mien.data.writers import write_csv
+from mien.data.writers.convert import convert_data
+from mien.data.writers.files import write_csv
+from mien.data.writers.places import FreeNames, replacing_folder
 from mien.errors import ConfigError, DataError
 from mien.images import decode
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mien.data import read_manifest
-from mien.data.ferplus import (
+from mien.data.readers.ferplus import (
     VOTE_COLUMNS,
     crossentropy_votes,
     drop_single_votes,

@@ -14,8 +14,8 @@ from faces_made import LABELS, draw_face, write_folder
 from mien.cli import main
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
-from mien.data.sharded import find_shards
-from mien.data.writeshards import write_shards
+from mien.data.readers.sharded import find_shards
+from mien.data.writers.shards import write_shards
 from mien.errors import DataError
 from mien.labels import get_schema
 from mien.preprocess import Preprocessing

@@ -13,7 +13,7 @@ from mien.cli.sources import SAMPLE
 from mien.data.inspection import inspect_data, open_for_inspection
 from mien.data.inspection.run import InspectConfig
 from mien.data.inspection.suspects import face_features, suspicious_labels
-from mien.faces import DEFAULT_DETECTOR
+from mien.detectors import DEFAULT_DETECTOR
 
 pytest.importorskip("sklearn")
 

@@ -18,12 +18,12 @@ from mien import ConfigError, EmotionRecognizer, InputError, MissingExtraError
 from mien.cli import main
 from mien.demo import about, words
 from mien.demo.config import DemoConfig
-from mien.demo.keeping import LONGEST_S, MOST_VISITS, READ_S, Keeper, Visits
+from mien.demo.keeping import LONGEST_S, MAX_VISITS, READ_S, Keeper, Visits
 from mien.demo.models import Model, choose, open_models
 from mien.demo.photo import compare_photo, friendly, read_photo
-from mien.drawing import PALETTE
 from mien.images import decode
 from mien.results import FaceEmotion, ImageResult
+from mien.results.drawing import PALETTE
 
 SAMPLE = Path(__file__).parents[2] / "src/mien/assets/sample/astronaut.jpg"
 
@@ -167,9 +167,9 @@ def test_visits_are_apart_and_forgotten() -> None:
     assert visits.of("a").photo is None
     visits.of(None).photo = b"nobody's"
     assert visits.of(None).photo is None
-    for number in range(MOST_VISITS):
+    for number in range(MAX_VISITS):
         visits.of(str(number))
-    assert len(visits) == MOST_VISITS
+    assert len(visits) == MAX_VISITS
     visits.sweep(time.time() + LONGEST_S + 1)
     assert len(visits) == 0
 
@@ -283,7 +283,7 @@ def test_live_follows_a_face_and_forgets_it_after_a_break(
     monkeypatch.setattr(live.time, "monotonic", lambda: next(clock))
     reader, frame = live.LiveReader(model), SAMPLE.read_bytes()
     answers = [reader.read(frame) for _ in range(8)]
-    assert answers[0].result.faces == ()  # one sighting makes no face yet
+    assert answers[0].result.faces == ()  # one tracked_face makes no face yet
     face = answers[-1].result.faces[0]
     assert (face.track_id, face.emotion) == (1, "happiness")
     assert answers[-1].fps == pytest.approx(10.0)  # each took 0.05 s, and 0.05 s lay between

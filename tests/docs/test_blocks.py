@@ -122,7 +122,7 @@ def test_commands_name_verbs_and_flags_that_exist(capsys: pytest.CaptureFixture[
         for command in commands:
             seen += 1
             assert command[1] in VERBS, (name, command)
-            nested = command[1] in {"data", "finder"}
+            nested = command[1] in {"data", "detector"}
             verbs = tuple(command[1 : 3 if nested else 2])
             if verbs not in helps:
                 with pytest.raises(SystemExit):

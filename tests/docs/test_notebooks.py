@@ -25,7 +25,7 @@ def _cells(path: Path, kind: str) -> list[dict[str, Any]]:
 def _small_ferplus(shared: Path, target: Path) -> Path:
     """Lays 60 train and 20 valid FER+ faces of three labels each out as folders."""
     from mien.data import read_manifest
-    from mien.data.writers import write_folder as write_manifest
+    from mien.data.writers.files import write_folder as write_manifest
 
     faces = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'},mode=majority")
     chosen: list[int] = []

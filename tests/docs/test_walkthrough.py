@@ -61,10 +61,10 @@ def test_paths_and_overwritten_lines_go_and_long_output_is_cut(script, tmp_path)
     bar = f"reading 1\rreading 2\nfound {tmp_path}/runs/a  \n\n\n{tmp_path}\n"
     assert script.tidy(bar, tmp_path) == "reading 2\nfound runs/a\n\n."
     long = script.tidy("\n".join(map(str, range(100))), tmp_path).splitlines()
-    assert len(long) == script.MOST_LINES + 1
+    assert len(long) == script.MAX_LINES + 1
     assert long[0] == "0"
     assert long[-1] == "99"
-    assert f"… {100 - script.MOST_LINES} lines …" in long
+    assert f"… {100 - script.MAX_LINES} lines …" in long
 
 
 def test_archive_has_kaggles_layout_and_its_fault(script, shared, tmp_path) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from mien import ConfigError, EmotionRecognizer, MissingExtraError, ModelError
-from mien.card import model_card
 from mien.cli import main
 from mien.cli.sources import SAMPLE
 from mien.hub import read_model_folder
-from mien.hub_remote import fetch_model_folder, push_model_folder, pushed_files
+from mien.hub.card import model_card
+from mien.hub.remote import fetch_model_folder, push_model_folder, pushed_files
 
 pytest.importorskip("huggingface_hub")
 
@@ -251,7 +251,7 @@ def test_command_pushes_and_shows(
 
 
 def test_card_of_ones_own_is_kept(folder: Path) -> None:
-    from mien.hub_remote import pushed_card
+    from mien.hub.remote import pushed_card
 
     model = read_model_folder(folder)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
@@ -277,7 +277,7 @@ def test_metadata_is_what_the_hub_reads(folder: Path) -> None:
 
 def test_metadata_survives_yaml() -> None:
     yaml = pytest.importorskip("yaml")
-    from mien.card import _yaml
+    from mien.hub.card import _yaml
 
     value = {
         "words": ["no", "on", "plain", "a: b", "#x", "-1", 'quo"te', "ünï", ""],

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from mien import ConfigError, EmotionRecognizer, ModelError
 from mien.cli.sources import SAMPLE
-from mien.export.timm_layout import is_standalone, write_timm_layout
 from mien.hub import ModelConfig, ModelFolder, read_model_folder, write_config
+from mien.hub.timm_layout import is_standalone, write_timm_layout
 from mien.labels import HES3
 from mien.models import create_model, model_spec
 
@@ -105,7 +105,7 @@ def test_layout_that_answers_otherwise_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _backbone(tmp_path / "model")
-    from mien.export import timm_layout
+    from mien.exporting import timm_layout
 
     def spoiled(config: ModelConfig, network: torch.nn.Module) -> object:
         values, state = timm_layout._as_mien_face(config, network)

@@ -15,9 +15,9 @@ pytest.importorskip("pytorch_grad_cam")
 from faces_made import LABELS, draw_face
 from mien import EmotionRecognizer, ModelError
 from mien.backends import open_backend
-from mien.explain import explain_crops, explain_image, read_image
-from mien.explain.methods import choose_method, run_batch
-from mien.export.onnx import PARITY, export_onnx, save_weights
+from mien.explanation import explain_crops, explain_image, read_image
+from mien.explanation.methods import choose_method, run_batch
+from mien.exporting.onnx import PARITY, export_onnx, save_weights
 from mien.hub import ModelConfig, ModelFolder, write_config
 from mien.labels import LabelSchema
 from mien.models import create_model, list_models, model_spec
@@ -146,7 +146,7 @@ def test_without_torch_the_default_is_occlusion(
 ) -> None:
     recognizer = EmotionRecognizer(trained.folder.path, detector="none")
     batch = run_batch(recognizer, _faces(1, 500)[0])
-    monkeypatch.setattr("mien.explain.methods.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("mien.explanation.methods.importlib.util.find_spec", lambda name: None)
     expected = "occlusion" if trained.name in NO_CAM else "cam"
     assert choose_method(recognizer, batch).name == expected
 

@@ -12,12 +12,12 @@ timm = pytest.importorskip("timm")
 
 from mien.backends import open_backend
 from mien.errors import ConfigError
-from mien.export.onnx import export_onnx, save_weights
+from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, write_config
 from mien.labels import get_schema
 from mien.models import create_model, list_backbones, list_models, model_spec
-from mien.train.network import input_of
-from mien.train.stages import stage_names
+from mien.training.network import input_of
+from mien.training.stages import stage_names
 
 #: Network of timm, side of its input, options; small ones of each kind.
 KINDS = [

@@ -47,7 +47,7 @@ def test_async_client_answers_many_at_once(server: Server, photo: bytes) -> None
 
 
 def test_explain_returns_result_and_png(server: Server) -> None:
-    pytest.importorskip("mien.explain")
+    pytest.importorskip("mien.explanation")
     with Client(server.url) as client:
         result, png = client.explain(SAMPLE)
     assert result.faces

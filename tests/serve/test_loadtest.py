@@ -1,4 +1,4 @@
-"""The parts of loadtest/ that need no load."""
+"""The parts of benchmarks/load/ that need no load."""
 
 from __future__ import annotations
 

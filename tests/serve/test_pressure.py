@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
-from mien.faces import get_detector
+from mien.detectors import get_detector
 from mien.images import encode
 from mien.serve import ServeConfig, create_app
 from serve.images_made import noise
@@ -31,7 +31,7 @@ class SlowDetector:
         self.go = threading.Event()
         self.seen = 0
 
-    def detect(self, image_rgb: Any, **wishes: Any) -> Any:
+    def detect(self, image_rgb: Any, **options: Any) -> Any:
         self.seen += 1
         assert self.go.wait(20)
         return self._whole.detect(image_rgb)

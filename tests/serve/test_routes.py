@@ -273,7 +273,7 @@ def test_log_has_no_name_and_no_content(
     assert "secret-name" not in "".join(lines)
 
 
-@pytest.mark.skipif(not can_explain(), reason="mien.explain is not here")
+@pytest.mark.skipif(not can_explain(), reason="mien.explanation is not here")
 def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
     answer = client.post("/v1/explain", files={"images": ("a.jpg", photo)})
     assert answer.headers["content-type"] == "image/png"

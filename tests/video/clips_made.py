@@ -12,7 +12,7 @@ from PIL import Image
 
 from faces_made import draw_face
 from mien.cli.sources import SAMPLE
-from mien.faces import Detections, Framing
+from mien.detectors import Detections, Framing
 
 TICKS = 90_000
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from mien import EmotionRecognizer, InputError
-from mien.video import LatestFrame, VideoConfig, camera_frames, follow_live
+from mien.video import LatestFrame, VideoConfig, camera_frames, track_live
 from video.clips_made import ColorFaces, crossing, write_clip
 
 if TYPE_CHECKING:
-    from mien.faces import Detections
+    from mien.detectors import Detections
 
 
 class SlowFaces(ColorFaces):
@@ -47,7 +47,7 @@ def test_slow_model_drops_frames_and_stays_in_the_present() -> None:
     recognizer = EmotionRecognizer(detector=SlowFaces(), threads=1)
     config = VideoConfig(detect_every=1, confirm=2)
     answered, behind = [], []
-    for frame in follow_live(camera, recognizer=recognizer, config=config):
+    for frame in track_live(camera, recognizer=recognizer, config=config):
         answered.append(int(frame.image_rgb[0, 0, 0]))
         behind.append(camera.number - answered[-1])
         assert frame.latency_ms > 4 / 30 * 1000
@@ -101,7 +101,7 @@ def test_unplugged_camera_is_named_after_its_last_frame() -> None:
         raise InputError("camera 0 gives no more pictures: see that it is plugged in.")
 
     recognizer = EmotionRecognizer(detector=ColorFaces(), threads=1)
-    stream = follow_live(frames(), recognizer=recognizer)
+    stream = track_live(frames(), recognizer=recognizer)
     assert next(stream).result.faces == ()
     with pytest.raises(InputError, match="plugged in"):
         next(stream)

@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const { scripts, calls } = JSON.parse(readFileSync(0, "utf8"));
 const load = (name) => import(pathToFileURL(`${scripts}/${name}.js`));
-const [boxes, cells, crops, doubts, resample, results] = await Promise.all(
-  ["boxes", "cells", "crops", "doubts", "resample", "results"].map(load),
+const [boxes, cells, crops, quality_flags, resample, results] = await Promise.all(
+  ["boxes", "cells", "crops", "quality_flags", "resample", "results"].map(load),
 );
 
 const raster = ({ data, ...size }) => ({ ...size, data: Uint8Array.from(data) });
@@ -21,9 +21,9 @@ const known = {
   takeVote: boxes.takeVote,
   cropBox: boxes.cropBox,
   softmax: results.softmax,
-  judge: (...given) => doubts.judge(...given.slice(0, -1), raster(given.at(-1))),
-  faceQuality: (one) => doubts.faceQuality(raster(one)),
-  caveat: doubts.caveat,
+  assess: (...given) => quality_flags.assess(...given.slice(0, -1), raster(given.at(-1))),
+  faceQuality: (one) => quality_flags.faceQuality(raster(one)),
+  warning: quality_flags.warning,
 };
 
 const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);

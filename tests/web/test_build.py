@@ -47,11 +47,11 @@ def _run(*arguments: str | Path) -> int:
 def test_page_holds_what_its_settings_name(built: Page) -> None:
     settings = json.loads((built.path / "mien.json").read_text(encoding="utf-8"))
     files = settings["files"]
-    for name, folder in (("finder", ASSETS / "finder"), ("model", BUNDLED)):
+    for name, folder in (("detector", ASSETS / "detector"), ("model", BUNDLED)):
         for path in (files[name]["config"], files[name]["network"]["path"]):
             copy = built.path / path
             assert copy.read_bytes() == (folder / copy.name).read_bytes()
-    checked = [files["finder"]["network"], files["model"]["network"], *files["runtime"].values()]
+    checked = [files["detector"]["network"], files["model"]["network"], *files["runtime"].values()]
     for part in checked:
         found = hashlib.sha256((built.path / part["path"]).read_bytes()).hexdigest()
         assert found == part["sha256"]
@@ -162,8 +162,8 @@ def test_model_that_scripts_do_not_run_is_refused(stand_in: Path, tmp_path: Path
 
 def test_settings_carry_the_constants_of_the_library() -> None:
     settings = page_settings(read_model_folder())
-    assert settings["finder"] == {
-        "name": "mien", "strides": [8, 16, 32], "most_cells": 2000, "max_log_size": 6.0,
+    assert settings["detector"] == {
+        "name": "mien", "strides": [8, 16, 32], "max_cells": 2000, "max_log_size": 6.0,
         "max_candidates": 1000, "multiple": 32, "min_face": 20.0,
         "vote": {"iou": 0.6, "share": 0.5},
     }  # fmt: skip

@@ -140,9 +140,9 @@ def _same(visit: _Visit, recognizer: EmotionRecognizer, file: Path | dict[str, A
         assert dict(one.probs) == pytest.approx(dict(other.probs), abs=0.01)
         assert list(one.probs) == list(other.probs)
         assert one.prediction_set == other.prediction_set
-        assert one.doubts == other.doubts
+        assert one.quality_flags == other.quality_flags
     # Where all probability is on one label it hides much; the pixels do not.
-    crops = recognizer.prepare(photo).crops
+    crops = recognizer.pipeline.prepare(photo).crops
     assert crops is not None
     levels = np.abs(visit.crops() - crops[..., 0])
     assert levels.mean() < 0.5

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mien.uncertainty import Uncertainty, face_quality, warning
 from PIL import Image
 
-from mien.faces.finder_cells import decode_cells
-from mien.faces.framing import Framing, crop_box
-from mien.faces.nms import nms
-from mien.faces.voting import vote
+from mien.detectors.boxes import nms
+from mien.detectors.cells import decode_cells
+from mien.detectors.framing import Framing, crop_box
+from mien.detectors.voting import vote
 from mien.hub import read_model_folder
 from mien.images import decode
 from mien.metrics import softmax
 from mien.preprocess import INTERPOLATIONS, Preprocessing, crop_faces, normalize
-from mien.uncertainty import Uncertainty, caveat, face_quality
 from mien.web.build import SOURCES
 from mien.web.settings import page_settings
 
@@ -51,7 +51,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
-    part: dict[str, Any] = page_settings(read_model_folder())["finder"]
+    part: dict[str, Any] = page_settings(read_model_folder())["detector"]
     return part
 
 
@@ -188,29 +188,29 @@ def test_squares_and_probabilities_agree(call: Any, side: Any) -> None:
 def test_doubts_agree(call: Any) -> None:
     rng = np.random.default_rng(3)
     limits = Uncertainty(
-        coverage=0.9, thresholds=(0.3, 0.3, 0.4), faces=99, least_side=24, least_light=60,
-        least_contrast=20, least_sharpness=0.5,
+        coverage=0.9, thresholds=(0.3, 0.3, 0.4), faces=99, min_side=24, min_light=60,
+        min_contrast=20, min_sharpness=0.5,
     )  # fmt: skip
-    labels, words = ["a", "b", "c"], page_settings(read_model_folder())["doubts"]
+    labels, words = ["a", "b", "c"], page_settings(read_model_folder())["quality_flags"]
     for channels, level in ((1, 255), (3, 255), (1, 40), (3, 12)):
         crop = rng.integers(0, level, (16, 16, channels), dtype=np.uint8)
         probs, box = rng.dirichlet(np.ones(3)), [3.0, 3.0, 3.0 + rng.uniform(10, 40), 20.0]
         side = np.array([max(box[2] - box[0], box[3] - box[1])])
         sets = limits.prediction_sets(probs[None])
-        (expected,) = limits.doubts(sets, crop[None], side)
+        (expected,) = limits.quality_flags(sets, crop[None], side)
         [answer, quality] = call(
-            ["judge", words, limits.to_dict(), labels, probs.tolist(), box, _raster(crop)],
+            ["assess", words, limits.to_dict(), labels, probs.tolist(), box, _raster(crop)],
             ["faceQuality", _raster(crop)],
         )
         assert answer["plausible"] == [x for x, kept in zip(labels, sets[0], strict=True) if kept]
-        assert tuple(answer["doubts"]) == expected
+        assert tuple(answer["quality_flags"]) == expected
         found = [quality[name] for name in ("light", "contrast", "sharpness")]
         np.testing.assert_allclose(found, np.concatenate(face_quality(crop[None])), rtol=1e-9)
-        face = {"emotion": "a", "prediction_set": answer["plausible"], "doubts": expected}
-        [said] = call(["caveat", words, face])
-        assert said.lower().rstrip(".") == caveat("a", answer["plausible"], expected)
-    [none] = call(["judge", words, None, labels, [1, 0, 0], [0, 0, 9, 9], _raster(crop)])
-    assert none == {"plausible": None, "doubts": []}
+        face = {"emotion": "a", "prediction_set": answer["plausible"], "quality_flags": expected}
+        [said] = call(["warning", words, face])
+        assert said.lower().rstrip(".") == warning("a", answer["plausible"], expected)
+    [none] = call(["assess", words, None, labels, [1, 0, 0], [0, 0, 9, 9], _raster(crop)])
+    assert none == {"plausible": None, "quality_flags": []}
 
 
 def test_photo_is_scaled_as_the_detector_scales_it(call: Any) -> None:

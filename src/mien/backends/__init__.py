@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from mien.backends.protocol import Backend, Outputs
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mien.hub import ModelFolder
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a network says of N faces.
-
-    Args:
-        logits: float32 (N, K), before temperature and softmax.
-        features: float32 (N, F, h, w), the last feature map, or None where there is none.
-    """
-
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32] | None
-
-
-class Backend(Protocol):
-    """Runs one network; safe to call from several threads."""
-
-    name: str
-
-    def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
-        """Runs float32 (N, C, S, S); the feature map is returned only when asked for."""
 
 
 BACKENDS = ("onnx", "torch")
 
+__all__ = ["BACKENDS", "Backend", "Outputs", "open_backend"]
 
-def open_backend(folder: ModelFolder, name: str = "onnx", *, threads: int = 0) -> Backend:
+
+def open_backend(
+    folder: ModelFolder, name: str = "onnx", *, threads: int = 0, device: str = "auto"
+) -> Backend:
     """Opens a model folder with an engine.
 
     Args:
         folder: The model.
         name: ``"onnx"`` (ONNX Runtime) or ``"torch"`` (needs the ``train`` extra).
         threads: Threads for one batch; 0 leaves the choice to the engine.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
 
     Raises:
         ConfigError: If the engine is unknown.
@@ -56,9 +36,9 @@ def open_backend(folder: ModelFolder, name: str = "onnx", *, threads: int = 0) -
         from mien.backends.onnx import OnnxBackend
         from mien.hub import ONNX
 
-        return OnnxBackend(folder.file(ONNX), folder.config, threads=threads)
+        return OnnxBackend(folder.file(ONNX), folder.config, threads=threads, device=device)
     if name == "torch":
         from mien.backends.torch import TorchBackend
 
-        return TorchBackend(folder)
+        return TorchBackend(folder, device=device)
     raise ConfigError(f"no backend named {name!r}." + suggest(name, BACKENDS))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.backends import Outputs
-from mien.errors import MissingExtraError, ModelError
+from mien.backends.protocol import Backend, Outputs
+from mien.backends.session import check_device
+from mien.errors import ConfigError, MissingExtraError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def load_network(folder: ModelFolder) -> nn.Module:
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no readable safetensors file: {error}.") from error
+        raise ModelError(f"is no readable safetensors file: {error}", subject=path) from error
     state = {
         name: value.float() if value.dtype == torch.float16 else value
         for name, value in state.items()
@@ -51,26 +52,39 @@ def load_network(folder: ModelFolder) -> nn.Module:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(
-            f"{path} does not hold the weights of {config.architecture}: {error}"
+            f"does not hold the weights of {config.architecture}: {error}", subject=path
         ) from error
     return network.eval()
 
 
-class TorchBackend:
-    """Runs ``model.safetensors`` with PyTorch on the CPU.
+class TorchBackend(Backend):
+    """Runs ``model.safetensors`` with PyTorch.
 
     Args:
         folder: The model.
+        device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
 
     Raises:
+        ConfigError: If there is no such device.
         ModelError: See :func:`load_network`.
         MissingExtraError: If torch is not installed.
     """
 
     name = "torch"
 
-    def __init__(self, folder: ModelFolder) -> None:
-        self._network = load_network(folder)
+    def __init__(self, folder: ModelFolder, *, device: str = "auto") -> None:
+        network = load_network(folder)
+        import torch
+
+        has_cuda = torch.cuda.is_available()
+        if check_device(device) == "auto":
+            device = "cuda" if has_cuda else "cpu"
+        if device.startswith("cuda") and not has_cuda:
+            raise ConfigError(
+                "is not to be had here", subject=f"device {device!r}", hint="Use cpu."
+            )
+        self._device = device
+        self._network = network.to(device)
 
     def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S)."""
@@ -79,5 +93,7 @@ class TorchBackend:
         from mien.models.tapped import logits_and_features
 
         with torch.inference_mode():
-            logits, last = logits_and_features(self._network, torch.from_numpy(batch))
-        return Outputs(logits.numpy(), last.numpy() if features else None)
+            logits, last = logits_and_features(
+                self._network, torch.from_numpy(batch).to(self._device)
+            )
+        return Outputs(logits.cpu().numpy(), last.cpu().numpy() if features else None)

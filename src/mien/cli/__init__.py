@@ -35,7 +35,6 @@ VERBS = {
     "demo": "Open a web page for photos, the camera and clips.",
     "space": "Write the page as a Hugging Face Space.",
     "web": "Build a page that reads faces in the visitor's own browser.",
-    "finder": "Label scenes for, train, evaluate and export a face detector.",
     "models": "List models, architectures, detectors and label schemas.",
     "doctor": "Check the installation and say what is missing.",
 }

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mien.train.config import TrainConfig
-    from mien.train.cross_validation import CrossValidation
+    from mien.training.config import TrainConfig
+    from mien.training.cross_validation import CrossValidation
 
 #: Scores in the table, after the accuracy.
 _SHOWN = ("macro_f1", "ece", "nll")
@@ -27,7 +27,7 @@ def train_folds(
         ConfigError: If a cross-validation is to be overwritten.
     """
     from mien.cli.progress import progress_bar
-    from mien.train.cross_validation import cross_validate
+    from mien.training.cross_validation import cross_validate
 
     if overwrite:
         raise ConfigError("--folds overwrites nothing: give another --output, or type --resume.")

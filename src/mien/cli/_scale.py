@@ -14,7 +14,7 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.scale import ScaleConfig
+    from mien.jobs import ScaleConfig
 
 
 def predict_job(
@@ -33,7 +33,7 @@ def predict_job(
         ConfigError: If there is no output, or the summary is asked for as CSV.
         typer.Exit: With code 1 if not one picture could be read.
     """
-    from mien.scale.run import all_failed, open_job
+    from mien.jobs.run import all_failed, open_job
 
     if output is None:
         raise ConfigError("a job needs a place for its files: add -o results.parquet.")

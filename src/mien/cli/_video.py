@@ -70,9 +70,9 @@ def predict_camera(
     device: str, recognizer: EmotionRecognizer, config: VideoConfig, *, form: str
 ) -> None:
     """Answers a camera until it is stopped: a table that changes, or a line a frame."""
-    from mien.video import camera_frames, follow_live
+    from mien.video import camera_frames, track_live
 
-    frames = follow_live(
+    frames = track_live(
         camera_frames(device), recognizer=recognizer, config=config, source=f"camera {device}"
     )
     if form == "json":
@@ -101,7 +101,9 @@ def _folders(paths: Sequence[Path], output: Path | None) -> list[Path | None]:
     folders = [output / path.stem for path in paths]
     twice = [path for path, folder in zip(paths, folders, strict=True) if folders.count(folder) > 1]
     if twice:
-        raise ConfigError(f"{twice[0]} and another clip would share a folder: run them one by one.")
+        raise ConfigError(
+            "and another clip would share a folder: run them one by one", subject=f"{twice[0]}"
+        )
     return list(folders)
 
 

@@ -13,7 +13,7 @@ import typer
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mien.adopt import Adoption, AdoptSettings
+    from mien.adoption import Adoption, AdoptSettings
 
 
 def command(
@@ -61,8 +61,8 @@ def command(
     What its graph tells is read; what it does not must be said. A pixel p goes in as
     (p * scale - mean) / std.
     """
-    from mien.adopt import AdoptSettings, adopt
-    from mien.adopt.settings import read_labels
+    from mien.adoption import AdoptSettings, adopt
+    from mien.adoption.settings import read_labels
     from mien.data import read_manifest
 
     settings = AdoptSettings(
@@ -97,13 +97,15 @@ def _numbers(flag: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(Fraction(part.strip())) for part in text.split(","))
     except (ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"{flag} {text!r} is no number or list of numbers: {error}.") from error
+        raise ConfigError(
+            f"{text!r} is no number or list of numbers: {error}", subject=flag
+        ) from error
 
 
 def _ask(file: Path, settings: AdoptSettings) -> AdoptSettings:
     """Asks a person at a terminal for what is missing."""
-    from mien.adopt.reading import read_facts
-    from mien.adopt.settings import missing_settings, read_labels
+    from mien.adoption.reading import read_facts
+    from mien.adoption.settings import missing_settings, read_labels
 
     facts = read_facts(file, output=settings.output)[1]
     for flag, what in missing_settings(facts, settings).items():

@@ -12,7 +12,7 @@ import typer
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mien.benchmark.config import BenchmarkConfig
+    from mien.benchmarking.config import BenchmarkConfig
 
 
 def command(
@@ -58,17 +58,17 @@ def command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Measure latency, throughput, start and memory on this machine, stage by stage."""
-    from mien.benchmark.report import FORMS, write_report
-    from mien.benchmark.run import run_benchmark, steps
+    from mien.benchmarking.report import FORMS, write_report
+    from mien.benchmarking.run import run_benchmark, steps
     from mien.cli.progress import progress_bar
     from mien.cli.sources import collect
-    from mien.compare.output import check_target
+    from mien.comparison.output import check_target
 
     for target, forms in ((output, FORMS), (picture, (".png",))):
         if target:
             check_target(target, forms, overwrite=overwrite)
     if picture or (output and output.suffix.lower() == ".html"):
-        from mien.benchmark.picture import check_drawing
+        from mien.benchmarking.picture import check_drawing
 
         check_drawing()
     config = _config(
@@ -87,7 +87,7 @@ def command(
         write_report(report, output)
         print(f"mien: wrote {output}", file=sys.stderr)
     if picture:
-        from mien.benchmark.picture import write_picture
+        from mien.benchmarking.picture import write_picture
 
         write_picture(report, picture)
         print(f"mien: wrote {picture}", file=sys.stderr)
@@ -95,7 +95,7 @@ def command(
 
 def _config(**values: Any) -> BenchmarkConfig:
     """Returns the settings; what is None keeps its default."""
-    from mien.benchmark.config import BenchmarkConfig
+    from mien.benchmarking.config import BenchmarkConfig
 
     return BenchmarkConfig(**{name: value for name, value in values.items() if value is not None})
 
@@ -104,4 +104,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError:
-        raise ConfigError(f"{text!r} are no whole numbers with commas, such as 1,8,32.") from None
+        raise ConfigError(
+            "are no whole numbers with commas, such as 1,8,32", subject=f"{text!r}"
+        ) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mien.evaluate.calibration import CalibrationResult
+    from mien.evaluation.calibration import CalibrationResult
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
     from mien.errors import ConfigError
-    from mien.evaluate.calibration import calibrate
+    from mien.evaluation.calibration import calibrate
     from mien.recognizer import EmotionRecognizer
 
     if not 0 < coverage < 1:
@@ -40,7 +40,11 @@ def command(
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     if as_json:
-        value = {**result.limits.to_dict(), "check": result.check.to_dict()}
+        value = {
+            "conformal": result.conformal.to_dict(),
+            "quality": result.quality.to_dict(),
+            "check": result.check.to_dict(),
+        }
         print(json.dumps(value, indent=2))
         return
     _print(result)
@@ -50,19 +54,19 @@ def _print(result: CalibrationResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    check, limits = result.check, result.limits
+    check, fitted = result.check, result.conformal
     others = "" if check.accuracy_others is None else f", {check.accuracy_others:.1%} of the others"
     print(
-        f"{limits.faces:,} faces; on halves that were left out the set holds the true label of "
-        f"{check.coverage:.1%} (aim {limits.coverage:.0%}).\n"
+        f"{fitted.faces:,} faces; on halves that were left out the set holds the true label of "
+        f"{check.coverage:.1%} (aim {fitted.coverage:.0%}).\n"
         f"{check.single:.1%} of the sets are a single label, {check.empty:.1%} are empty. "
         f"{check.accuracy_single:.1%} of the single ones are right{others}."
     )
     table = Table()
-    for title in ("label", "faces", "least probability", "coverage"):
+    for title in ("label", "faces", "min. probability", "coverage"):
         table.add_column(title, justify="left" if title == "label" else "right")
     for (label, faces), threshold in zip(
-        result.faces_by_label.items(), limits.thresholds, strict=True
+        result.faces_by_label.items(), fitted.thresholds, strict=True
     ):
         table.add_row(label, f"{faces:,}", f"{threshold:.3f}", _share(check.by_label[label]))
     for name, found in check.by_quality.items():

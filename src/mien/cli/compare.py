@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Set runs side by side: accuracy with interval, size, speed, and McNemar's test."""
     from mien.cli.progress import progress_bar
-    from mien.compare import compare_runs
-    from mien.compare.output import FORMS, check_target, write_comparison, write_picture
+    from mien.comparison import compare_runs
+    from mien.comparison.output import FORMS, check_target, write_comparison, write_picture
     from mien.data import read_manifest
 
     for target, forms in ((output, FORMS), (picture, (".png",))):

@@ -72,7 +72,7 @@ def inspect(
         bool, typer.Option("--labels", help="Look for suspicious labels (takes minutes).")
     ] = False,
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model whose features judge the labels.")
+        str | None, typer.Option("-m", "--model", help="Model whose features assess the labels.")
     ] = None,
     near: Near = 0.95,
     schema: Schema = None,
@@ -89,7 +89,7 @@ def inspect(
     from mien.data.inspection import inspect_data
     from mien.data.inspection.page import render
     from mien.data.inspection.run import InspectConfig
-    from mien.data.places import check_free
+    from mien.data.writers.places import check_free
     from mien.labels import get_schema
 
     if output is not None:
@@ -142,7 +142,7 @@ def card(
     from mien.data.card import dataset_card
     from mien.data.inspection import inspect_data
     from mien.data.inspection.run import InspectConfig
-    from mien.data.places import check_free
+    from mien.data.writers.places import check_free
     from mien.labels import get_schema
 
     if output.suffix.lower() != ".md":
@@ -178,10 +178,10 @@ def split(
     quiet: Quiet = False,
 ) -> None:
     """Deal a dataset out to splits: copies and subjects together, classes balanced."""
-    from mien.data.filepaths import are_files, relative_names, source_folders
-    from mien.data.places import check_apart, check_free
+    from mien.data.readers.filepaths import are_files, relative_names, source_folders
     from mien.data.resplit import parse_shares, resplit
-    from mien.data.writers import write_csv
+    from mien.data.writers.files import write_csv
+    from mien.data.writers.places import check_apart, check_free
     from mien.labels import get_schema
 
     wanted = parse_shares(shares)
@@ -203,7 +203,7 @@ def split(
     if output.suffix.lower() == ".csv":
         write_csv(manifest, output, copy=copy, overwrite=overwrite)
     else:
-        from mien.data.writeparquet import write_parquet
+        from mien.data.writers.parquet import write_parquet
 
         # Pictures that lie in a table have no path: their bytes go along.
         embed = copy or not are_files(manifest.images)
@@ -232,7 +232,7 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Write a dataset as a folder by class, a CSV table or Parquet; pixels stay as they are."""
-    from mien.data.convert import convert_data
+    from mien.data.writers.convert import convert_data
     from mien.labels import get_schema
 
     manifest, left_out = convert_data(
@@ -274,10 +274,10 @@ def shard(
 ) -> None:
     """Write a dataset as shards, which a training reads one after another: shards:DIR."""
     from mien.data import read_manifest
-    from mien.data.filepaths import source_folders
-    from mien.data.places import check_apart, check_free
+    from mien.data.readers.filepaths import source_folders
     from mien.data.registry import parse_spec
-    from mien.data.writeshards import write_shards
+    from mien.data.writers.places import check_apart, check_free
+    from mien.data.writers.shards import write_shards
     from mien.labels import get_schema
     from mien.preprocess import Preprocessing
 
@@ -317,16 +317,16 @@ def augment(
     from PIL import Image
 
     from mien.atomic import replacing
-    from mien.data.places import check_free
+    from mien.data.writers.places import check_free
     from mien.errors import MissingExtraError
-    from mien.train.config import load_recipe
+    from mien.training.config import load_recipe
 
     if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise ConfigError(f"-o {output}: the sheet is a picture; name it sheet.png.")
     check_free(output, overwrite=overwrite)
     recipe = load_recipe(config, data=data, seed=seed)
     try:
-        from mien.train.augment_sheet import draw_augmentation
+        from mien.training.data.augment_sheet import draw_augmentation
     except ImportError as error:
         raise MissingExtraError("mien data augment", "train", error.name) from error
     picture = Image.fromarray(draw_augmentation(recipe, faces=faces, copies=copies))

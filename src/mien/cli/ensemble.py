@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mien.ensemble import EnsembleResult
+    from mien.ensembles import EnsembleResult
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     """
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
-    from mien.ensemble import build_ensemble
+    from mien.ensembles import build_ensemble
     from mien.hub import read_model_folder
 
     manifest = read_manifest(data, schema=read_model_folder(runs[0]).config.schema)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mien.data import Manifest
-    from mien.evaluate import Evaluation
-    from mien.evaluate.groups import GroupReport
-    from mien.evaluate.robustness import RobustnessRow
+    from mien.evaluation import Evaluation
+    from mien.evaluation.groups import GroupReport
+    from mien.evaluation.robustness import RobustnessRow
     from mien.recognizer import EmotionRecognizer
 
 
@@ -77,7 +77,7 @@ def command(
     """
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
-    from mien.evaluate import compare, evaluate
+    from mien.evaluation import compare, evaluate
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
@@ -97,12 +97,12 @@ def command(
     groups = _groups(evaluation, values, group_by)
     rows = []
     if robust or report:
-        from mien.evaluate.robustness import CONDITIONS, robustness
+        from mien.evaluation.robustness import CONDITIONS, robustness
 
         with progress_bar("robustness", CONDITIONS, quiet=quiet) as advance:
             rows = robustness(recognizer, manifest, split=split, progress=advance)
     if report:
-        from mien.evaluate.page import write_report
+        from mien.evaluation.page import write_report
 
         names = (model or evaluation.model, against or "")
         page = write_report(
@@ -133,9 +133,11 @@ def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) 
     if output and not overwrite:
         for name in ("evaluation.json", "predictions.csv"):
             if (output / name).exists():
-                raise ConfigError(f"{output / name} exists: type --overwrite, or give another -o.")
+                raise ConfigError(
+                    "exists: type --overwrite, or give another -o", subject=f"{output / name}"
+                )
     if report:
-        from mien.evaluate.page import check_target
+        from mien.evaluation.page import check_target
 
         check_target(report, overwrite=overwrite)
 
@@ -155,9 +157,9 @@ def _record(
 
     from mien.atomic import naming_unwritable
     from mien.data.registry import parse_spec
-    from mien.evaluate import record_evaluation
-    from mien.evaluate.plot_style import LIGHT
-    from mien.evaluate.plots import plot_reliability
+    from mien.evaluation import record_evaluation
+    from mien.evaluation.plot_style import LIGHT
+    from mien.evaluation.plots import plot_reliability
 
     picture = None
     if evaluation.labels == recognizer.config.schema.labels:
@@ -173,7 +175,7 @@ def _groups(
 ) -> GroupReport | None:
     if values is None or column is None:
         return None
-    from mien.evaluate.groups import by_group
+    from mien.evaluation.groups import by_group
 
     return by_group(evaluation, values, column)
 
@@ -181,7 +183,7 @@ def _groups(
 def _group_values(
     manifest: Manifest, split: str, column: str, table: Path | None
 ) -> NDArray[np.str_]:
-    from mien.evaluate.groups import read_groups
+    from mien.evaluation.groups import read_groups
 
     return read_groups(manifest.split(split).with_labels(), column, table=table)
 
@@ -192,7 +194,7 @@ def _print_groups(report: GroupReport | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mien.evaluate.groups import sentence
+    from mien.evaluation.groups import sentence
 
     console = Console()
     table = Table(title=f"groups by {report.column}")

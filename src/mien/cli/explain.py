@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.cli.sources import Item, Outputs
-    from mien.explain import ReadImage
+    from mien.explanation import ReadImage
     from mien.recognizer import EmotionRecognizer
 
 
@@ -88,8 +88,8 @@ def command(
     """
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
-    from mien.explain import read_image
-    from mien.explain.scoring import MapScores
+    from mien.explanation import read_image
+    from mien.explanation.scoring import MapScores
     from mien.recognizer import EmotionRecognizer
 
     _check_method(method)
@@ -134,7 +134,7 @@ def command(
 
 def _check_method(name: str | None) -> None:
     """Refuses an unknown method before any picture is read."""
-    from mien.explain.methods import method_spec
+    from mien.explanation.methods import method_spec
 
     if name is not None:
         method_spec(name)
@@ -155,12 +155,12 @@ def _drawing(
 ) -> Callable[[ReadImage], NDArray[np.uint8]]:
     """Returns what makes the picture of one photo with faces; wrong names are refused here."""
     if layer is not None:
-        from mien.explain.sheets import feature_sheet
+        from mien.explanation.sheets import feature_sheet
 
         folder, name = recognizer.folder, layer
         return lambda read: feature_sheet(folder, read.batch.crops[0], name)
     if label == "all":
-        from mien.explain.sheets import label_panels
+        from mien.explanation.sheets import label_panels
 
         return lambda read: label_panels(recognizer, read, method=method)
     chosen = _known_label(recognizer, label)
@@ -173,12 +173,12 @@ def _known_label(recognizer: EmotionRecognizer, label: str | None) -> str | None
     """Returns the schema's own spelling of a label."""
     if label is None:
         return None
-    if label not in recognizer.schema:
+    if label not in recognizer.pipeline.schema:
         raise ConfigError(
-            f"no label {label!r} in {recognizer.schema.name!r}."
+            f"no label {label!r} in {recognizer.pipeline.schema.name!r}."
             + suggest(label, ["all", *recognizer.labels])
         )
-    return recognizer.labels[recognizer.schema.index(label)]
+    return recognizer.labels[recognizer.pipeline.schema.index(label)]
 
 
 def _print_scores(report: dict[str, Any], *, as_json: bool) -> None:
@@ -210,19 +210,19 @@ def _network(
 
     folder = read_model_folder(model)
     if filters:
-        from mien.explain.sheets import filter_sheet
+        from mien.explanation.sheets import filter_sheet
         from mien.images import save_image
 
         if output is None or output.suffix:
             raise ConfigError("--filters writes filters.png: give -o FOLDER.")
         path = output / "filters.png"
         if path.exists() and not over:
-            raise ConfigError(f"{path} exists already: type --overwrite, or give another -o.")
+            raise ConfigError("exists already: type --overwrite, or give another -o", subject=path)
         picture = filter_sheet(folder)
         output.mkdir(parents=True, exist_ok=True)
         save_image(path, picture, overwrite=over)
     if layers:
-        from mien.explain.layers import list_layers
+        from mien.explanation.layers import list_layers
 
         rows = list_layers(folder)
         if as_json:

@@ -11,8 +11,8 @@ import typer
 from mien.errors import ConfigError, MissingExtraError, ModelError
 
 if TYPE_CHECKING:
-    from mien.export.measure import FormatResult
-    from mien.export.options import ExportOptions
+    from mien.exporting.measure import FormatResult
+    from mien.exporting.options import ExportOptions
     from mien.hub import ModelFolder
 
 _FORMATS = "onnx, onnx-fp16, int8-dynamic, int8-static, openvino or torch-export; may be repeated."
@@ -77,7 +77,7 @@ def command(
     if not (formats or all_formats or embed):
         _export_onnx(model, output, half=weights == "float16", data=data, overwrite=overwrite)
         return
-    from mien.export.options import ExportOptions, available_formats
+    from mien.exporting.options import ExportOptions, available_formats
     from mien.hub import read_model_folder
 
     names = tuple(dict.fromkeys(formats or ()))
@@ -112,7 +112,7 @@ def _export_formats(
 ) -> None:
     from mien.cli.progress import progress_bar
     from mien.data import read_manifest
-    from mien.export.formats import export_formats
+    from mien.exporting.formats import export_formats
 
     with progress_bar("export", len(options.formats), quiet=quiet) as advance:
         folder, results = export_formats(
@@ -172,7 +172,7 @@ def _export_onnx(
     model: str, output: Path | None, *, half: bool, data: str | None, overwrite: bool
 ) -> None:
     try:
-        from mien.export import export_run
+        from mien.exporting import export_run
     except ImportError as error:
         raise MissingExtraError("mien export", "train", error.name) from error
     folder, difference = export_run(model, output, half_weights=half, overwrite=overwrite)
@@ -186,7 +186,7 @@ def _export_onnx(
 def _score(folder: ModelFolder, data: str) -> ModelFolder:
     from mien.data import read_manifest
     from mien.data.registry import parse_spec
-    from mien.evaluate import evaluate, record_evaluation
+    from mien.evaluation import evaluate, record_evaluation
     from mien.recognizer import EmotionRecognizer
 
     before = folder.config.metrics.get("valid")

@@ -49,7 +49,7 @@ def _percent(scores: dict[str, Any]) -> str:
 
 
 def _models() -> dict[str, list[dict[str, Any]]]:
-    from mien.faces import DEFAULT_DETECTOR, detector_names
+    from mien.detectors import DEFAULT_DETECTOR, detector_names
     from mien.hub import DEFAULT_MODEL, ONNX, bundled_models, read_model_folder
     from mien.labels import SCHEMAS
 

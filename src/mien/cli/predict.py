@@ -100,7 +100,7 @@ def command(
     ] = None,
     stages: Annotated[
         str, typer.Option("--stages", help="Jobs: joined, or split into stages of Ray Data.")
-    ] = "joined",
+    ] = "fused",
     part_size: Annotated[
         int, typer.Option("--part-size", help="Jobs: pictures a part and file.", min=1)
     ] = 250,
@@ -124,8 +124,8 @@ def command(
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
     from mien.cli.writers import make_writer
+    from mien.jobs.config import ScaleConfig, is_results_name
     from mien.recognizer import EmotionRecognizer
-    from mien.scale.config import ScaleConfig, is_results_name
 
     words = [*(sources or []), *(source or [])]
     if engine is not None or (output is not None and is_results_name(output)):
@@ -206,5 +206,7 @@ def _clips(items: list[Item], webcam: str | None) -> list[Path]:
     if webcam is not None and items:
         raise ConfigError(f"--webcam {webcam} stands alone: leave {items[0].path} out.")
     if clips and len(clips) < len(items):
-        raise ConfigError(f"{clips[0]} is a clip among photos: give clips and photos separately.")
+        raise ConfigError(
+            "is a clip among photos: give clips and photos separately", subject=f"{clips[0]}"
+        )
     return clips

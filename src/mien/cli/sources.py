@@ -51,7 +51,8 @@ def collect(words: Iterable[str]) -> list[Item]:
             found = list_images(path if path.is_dir() else word)
             if not found:
                 raise InputError(
-                    f"{word}: no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}."
+                    f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}",
+                    subject=f"{word}:",
                 )
             root = path if path.is_dir() else None
             items += [
@@ -99,8 +100,11 @@ class Outputs:
         existing = [path for path in taken if path.exists()]
         if existing and not overwrite:
             raise ConfigError(
-                f"{min(existing)} exists already ({len(existing)} file(s) would be replaced): "
-                "type --overwrite, or give another --output."
+                (
+                    f"exists already ({len(existing)} file(s) would be replaced): type --overwrite, "
+                    "or give another --output"
+                ),
+                subject=f"{min(existing)}",
             )
         inputs = {item.path.resolve() for item in items}
         same = [path for path in taken if path.resolve() in inputs]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from mien.errors import MissingExtraError
-from mien.train.config import TrainConfig, load_recipe
+from mien.training.config import TrainConfig, load_recipe
 
 if TYPE_CHECKING:
     from mien.hub import ModelFolder
@@ -52,9 +52,9 @@ def _train(
         raise MissingExtraError("mien train", "train", error.name) from error
     from mien.cli._folds import train_folds
     from mien.cli.progress import progress_bar
-    from mien.train.distributed import FailedElsewhereError
-    from mien.train.launch import tells_result
-    from mien.train.run import train
+    from mien.training.distributed.launch import tells_result
+    from mien.training.distributed.processes import FailedElsewhereError
+    from mien.training.run import train
 
     try:
         if folds:

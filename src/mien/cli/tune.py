@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.errors import MissingExtraError
-from mien.train.config import load_recipe
-from mien.train.tune.settings import TuneSettings
-from mien.train.tune.space import read_space
+from mien.training.config import load_recipe
+from mien.training.tuning.settings import TuneSettings
+from mien.training.tuning.space import read_space
 
 if TYPE_CHECKING:
-    from mien.train.tune.result import TrialRow, TuneResult
+    from mien.training.tuning.result import TrialRow, TuneResult
 
 _SHOWN = 10
 
@@ -93,7 +93,7 @@ def command(
         import optuna  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("mien tune", "train", error.name) from error
-    from mien.train.tune.run import tune
+    from mien.training.tuning.run import tune
 
     try:
         result = tune(

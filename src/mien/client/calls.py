@@ -126,7 +126,7 @@ def _file(picture: Picture, index: int) -> tuple[str, bytes]:
     try:
         return path.name, path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
 def try_again(response: Any) -> bool:

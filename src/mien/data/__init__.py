@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.data import (  # noqa: F401 (they register)
-    affectnet,
-    ckplus,
-    csvfile,
-    fer2013,
-    ferplus,
-    folder,
-    hes,
-    parquetfile,
-    rafdb,
-    shards,
-    tarshards,
-)
+from mien.data import readers  # noqa: F401 - they register
 from mien.data.manifest import SPLITS, ImageStore, Manifest
 from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader
 from mien.errors import ConfigError

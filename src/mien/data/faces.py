@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.errors import DataError, InputError
 from mien.images import decode
-from mien.preprocess import crop_faces
+from mien.preprocess import crop_faces, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
     from mien.data.manifest import Manifest
     from mien.preprocess import Preprocessing
-
-
-def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
-    """Returns the largest centred square of a picture, as (x1, y1, x2, y2) in pixels.
-
-    >>> whole_box(48, 48)
-    (0.0, 0.0, 48.0, 48.0)
-    """
-    side = float(min(width, height))
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
 
 
 def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -45,7 +34,7 @@ def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np
     try:
         image_rgb = decode(data)
     except InputError as error:
-        raise DataError(f"{key}: {error}") from error
+        raise DataError(error, subject=f"{key}:") from error
     height, width = image_rgb.shape[:2]
     face: NDArray[np.uint8] = crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0]
     return face

@@ -65,7 +65,9 @@ class Manifest:
     def __post_init__(self) -> None:
         N, K = len(self.images), len(self.schema)
         if N == 0:
-            raise DataError(f"{self.source}: no pictures are left; at least one is needed.")
+            raise DataError(
+                "no pictures are left; at least one is needed", subject=f"{self.source}:"
+            )
         self._set("targets", np.float32, (N, K))
         self._set("class_ids", np.int64, (N,))
         self._set("splits", np.str_, (N,))
@@ -79,8 +81,11 @@ class Manifest:
         array = np.asarray(getattr(self, name), dtype=dtype)
         if array.shape != shape:
             raise DataError(
-                f"{self.source}: {name} must have shape {shape} for {len(self.images)} pictures "
-                f"and {len(self.schema)} labels, got {array.shape}."
+                (
+                    f"{name} must have shape {shape} for {len(self.images)} pictures and "
+                    f"{len(self.schema)} labels, got {array.shape}"
+                ),
+                subject=f"{self.source}:",
             )
         object.__setattr__(self, name, array)
 
@@ -91,21 +96,23 @@ class Manifest:
         if bad.any():
             row = int(np.argmax(bad))
             raise DataError(
-                f"{self.source}: targets must be finite shares >= 0 that sum to 1; "
-                f"{int(bad.sum())} row(s) are not, first {self.images.key(row)}: "
-                f"{self.targets[row].tolist()}."
+                (
+                    f"targets must be finite shares >= 0 that sum to 1; {int(bad.sum())} row(s) are "
+                    f"not, first {self.images.key(row)}: {self.targets[row].tolist()}"
+                ),
+                subject=f"{self.source}:",
             )
         low, high = int(self.class_ids.min()), int(self.class_ids.max())
         if low < -1 or high >= len(self.schema):
             raise DataError(
-                f"{self.source}: class_ids must lie in -1..{len(self.schema) - 1}, "
-                f"got {low}..{high}."
+                f"class_ids must lie in -1..{len(self.schema) - 1}, got {low}..{high}",
+                subject=f"{self.source}:",
             )
         unknown = sorted(set(self.splits.tolist()) - set(SPLITS))
         if unknown:
-            raise DataError(f"{self.source}: splits must be of {SPLITS}, got {unknown}.")
+            raise DataError(f"splits must be of {SPLITS}, got {unknown}", subject=f"{self.source}:")
         if (self.leaked & (self.splits == "train")).any():
-            raise DataError(f"{self.source}: only valid and test pictures can be leaked.")
+            raise DataError("only valid and test pictures can be leaked", subject=f"{self.source}:")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -127,13 +134,16 @@ class Manifest:
             indices = chosen.astype(np.int64)
         else:
             raise DataError(
-                f"{self.source}: select needs a bool mask of shape ({len(self)},) or a list of "
-                f"positions, got {chosen.dtype} of shape {chosen.shape}."
+                (
+                    f"select needs a bool mask of shape ({len(self)},) or a list of positions, got "
+                    f"{chosen.dtype} of shape {chosen.shape}"
+                ),
+                subject=f"{self.source}:",
             )
         if len(indices) and not (indices.min() >= 0 and indices.max() < len(self)):
             raise DataError(
-                f"{self.source}: positions must lie in 0..{len(self) - 1}, "
-                f"got {indices.min()}..{indices.max()}."
+                f"positions must lie in 0..{len(self) - 1}, got {indices.min()}..{indices.max()}",
+                subject=f"{self.source}:",
             )
         arrays: dict[str, Any] = {
             name: getattr(self, name)[indices]
@@ -154,7 +164,7 @@ class Manifest:
             have = {split: int((self.splits == split).sum()) for split in SPLITS}
             listed = ", ".join(f"{split} ({count})" for split, count in have.items() if count)
             hint = "" if name in SPLIT_NAMES else suggest(name, SPLIT_NAMES)
-            raise DataError(f"{self.source}: no split {name!r}; it has {listed}.{hint}")
+            raise DataError(f"no split {name!r}; it has {listed}.{hint}", subject=f"{self.source}:")
         return self.select(mask)
 
     def with_labels(self) -> Manifest:

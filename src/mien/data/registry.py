@@ -94,7 +94,9 @@ def register_reader(
         ConfigError: If the kind is taken or misspelt.
     """
     if not _KIND.fullmatch(f"{kind}:x") or kind != kind.lower():
-        raise ConfigError(f"{kind!r} cannot name a reader: lower case, two letters or more.")
+        raise ConfigError(
+            "cannot name a reader: lower case, two letters or more", subject=f"{kind!r}"
+        )
     if kind in READERS:
         raise ConfigError(f"a reader for {kind!r} is registered already; choose another name.")
 
@@ -129,12 +131,16 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     is_pattern = bool(kind) and READERS[kind].patterns and "{" in text
     if not is_pattern and not _exists(text):
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
-        raise DataError(f"{spec}: there is no {path}. Check the path for typing errors.{shape}")
+        raise DataError(
+            f"there is no {path}",
+            subject=f"{spec}:",
+            hint=f"Check the path for typing errors.{shape}",
+        )
     kind = kind or _kind_of(path, spec)
     for key in options:
         if key not in READERS[kind].options:
             hint = suggest(key, READERS[kind].options)
-            raise ConfigError(f"{spec}: {kind} datasets have no option {key!r}.{hint}")
+            raise ConfigError(f"{kind} datasets have no option {key!r}.{hint}", subject=f"{spec}:")
     return kind, path, options
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.assemble import split_name
 from mien.data.inspection.copies import find_copies
 from mien.data.inspection.run import picture_groups
 from mien.data.inspection.scan import scan_pictures
 from mien.data.inspection.source import open_for_inspection
+from mien.data.readers.assemble import split_name
 from mien.data.split import stratified_group_split
 from mien.errors import ConfigError, DataError
 

@@ -93,8 +93,11 @@ class FileImages:
 
 def _gone(path: Path, error: OSError) -> DataError:
     return DataError(
-        f"the picture {path} cannot be read ({error.strerror or error}), though the dataset lists "
-        "it. Put it back, or take it out of the dataset."
+        (
+            f"the picture {path} cannot be read ({error.strerror or error}), though the "
+            "dataset lists it"
+        ),
+        hint="Put it back, or take it out of the dataset.",
     )
 
 
@@ -141,8 +144,11 @@ class ArrowImages:
         path = self.paths.get(int(index))
         if path is None:
             raise DataError(
-                f"the row {self.keys[index]} holds no picture: its bytes are null and no path "
-                "is given. Drop the row, or write the file's bytes into the table."
+                (
+                    f"the row {self.keys[index]} holds no picture: its bytes are null and no path "
+                    "is given"
+                ),
+                hint="Drop the row, or write the file's bytes into the table.",
             )
         return FileImages(path.parent, (path.name,))
 

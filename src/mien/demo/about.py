@@ -46,7 +46,7 @@ place. It says where, not how much and not why, and bright places are no proof o
 
 ## Please
 
-Send pictures of yourself, or of people who agreed. Do not use the answers to judge applicants,
+Send pictures of yourself, or of people who agreed. Do not use the answers to assess applicants,
 employees, pupils, travellers, customers or anybody who does not know; in the European Union much of
 that is forbidden.
 

@@ -25,7 +25,7 @@ _MAX_PIXELS = 9_000_000
 #: Seconds of work for each second that a clip may last, and at the least.
 _PATIENCE, _AT_LEAST_S = 10.0, 180.0
 #: Where the frames a second of a clip are not to be believed: frames a second that count as many.
-_MOST_FPS = 60.0
+_MAX_FPS = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def reading_clip(
     clip = open_clip(path, max_pixels=_MAX_PIXELS)
     if clip.duration_s is not None and clip.duration_s > config.max_seconds + 0.5:
         raise _too_long(config, clip.duration_s)
-    most = round(config.max_seconds * min(max(clip.fps, 1.0), _MOST_FPS)) + 1
+    most = round(config.max_seconds * min(max(clip.fps, 1.0), _MAX_FPS)) + 1
     end = time.monotonic() + max(_PATIENCE * config.max_seconds, _AT_LEAST_S)
 
     def watch(done: int, total: int | None) -> None:

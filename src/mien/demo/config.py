@@ -58,10 +58,10 @@ class DemoConfig:
         sound = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not sound or not math.isfinite(value) or (whole and value != int(value)):
             what = "a whole number" if whole else "a number"
-            raise ConfigError(f"{name} must be {what}; got {value!r}.")
+            raise ConfigError(f"must be {what}; got {value!r}", subject=name)
         low, high = limits["low"], limits["high"]
         if not low <= value <= high:
-            raise ConfigError(f"{name} must be from {low:g} to {high:g}; got {value!r}.")
+            raise ConfigError(f"must be from {low:g} to {high:g}; got {value!r}", subject=name)
         object.__setattr__(self, name, int(value) if whole else float(value))
 
     @property

@@ -121,7 +121,7 @@ class Handlers:
         try:
             model = choose(self.models, name)
             # A label of the model chosen before may be unknown to this one.
-            known = label if label in model.recognizer.schema else None
+            known = label if label in model.recognizer.pipeline.schema else None
             answer = read_photo(model, photo, explain=explain, label=known)
             table = words.comparison(compare_photo(self.models, photo)) if compare else ""
         except MienError as error:

@@ -33,7 +33,7 @@ READ_S, LONGEST_S = 20.0, 600.0
 _EVERY_S = 5.0
 _GONE = "the file waited too long and was deleted: send it again."
 #: Visits whose photo is remembered, at most.
-MOST_VISITS = 64
+MAX_VISITS = 64
 
 
 class Keeper:
@@ -197,7 +197,7 @@ class Visits:
             visit = self._visits.pop(session, None) or Visit()
             visit.touched = time.time()
             self._visits[session] = visit
-            while len(self._visits) > MOST_VISITS:
+            while len(self._visits) > MAX_VISITS:
                 del self._visits[next(iter(self._visits))]
             return visit
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mien.demo.photo import to_jpeg
 from mien.images import decode
-from mien.video import FaceFollower, VideoConfig
+from mien.video import VideoConfig, VideoRecognizer
 
 if TYPE_CHECKING:
     from mien.demo.models import Model
@@ -56,9 +56,9 @@ class LiveReader:
         self._times: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def _fresh(self) -> FaceFollower:
+    def _fresh(self) -> VideoRecognizer:
         config = VideoConfig(detect_every=1, confirm=2)
-        return FaceFollower(self.model.recognizer, config, fps=FPS)
+        return VideoRecognizer(self.model.recognizer, config, fps=FPS)
 
     def read(self, frame: bytes) -> LiveAnswer:
         """Reads a frame.
@@ -74,10 +74,10 @@ class LiveReader:
             if self._times and start - self._times[-1] > _GAP_S:
                 self._follower = self._fresh()
                 self._times.clear()
-            image_rgb = decode(frame, limits=self.model.recognizer.limits)
-            sightings = self._follower.read(image_rgb, start)
+            image_rgb = decode(frame, limits=self.model.recognizer.pipeline.limits)
+            tracked_faces = self._follower.read(image_rgb, start)
             size = (image_rgb.shape[1], image_rgb.shape[0])
-            faces = [sighting.face for sighting in sightings]
+            faces = [tracked_face.face for tracked_face in tracked_faces]
             result = self._follower.result(faces, source="camera", size=size)
             now = time.monotonic()
             return LiveAnswer(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError
-from mien.explain import light_method
+from mien.explanation import light_method
 from mien.images import ImageLimits
 from mien.recognizer import EmotionRecognizer
 
@@ -24,7 +24,7 @@ class Model:
     Args:
         name: What the visitor chooses.
         recognizer: The model and the detector.
-        method: A method of :mod:`mien.explain` that needs no torch.
+        method: A method of :mod:`mien.explanation` that needs no torch.
     """
 
     name: str
@@ -57,5 +57,5 @@ def choose(models: dict[str, Model], name: str | None) -> Model:
     if not name:
         return next(iter(models.values()))
     if name not in models:
-        raise InputError(f"no model {str(name)[:80]!r} here. Known: {', '.join(models)}.")
+        raise InputError(f"no model {str(name)[:80]!r} here", hint=f"Known: {', '.join(models)}.")
     return models[name]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mien.explain import read_image
-from mien.faces import crop_box
+from mien.detectors import crop_box
+from mien.explanation import read_image
 from mien.images import encode
 from mien.preprocess import Preprocessing, crop_faces
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mien.demo.models import Model
     from mien.errors import MienError
-    from mien.explain import ReadImage
+    from mien.explanation import ReadImage
     from mien.results import ImageResult
 
 #: Longest side of the picture that is sent back, and side of a face beside its bars.
@@ -109,7 +109,7 @@ def friendly(error: MienError, path: Path | None = None) -> str:
 
 
 def _portraits(model: Model, read: ReadImage) -> tuple[bytes, ...]:
-    framing = model.recognizer.detector.framing
+    framing = model.recognizer.pipeline.detector.framing
     squares = [crop_box(np.array(f.box_xyxy), framing, margin=1.2) for f in read.result.faces]
     crops = crop_faces(read.image_rgb, np.reshape(squares, (-1, 4)), _FACE)
     return tuple(encode(crop, suffix=".jpg", quality=80) for crop in crops)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien import __version__
-from mien.data.places import check_free, replacing_folder
+from mien.data.writers.places import check_free, replacing_folder
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError
 from mien.hub import CARD, ModelFolder, read_model_folder
@@ -120,8 +120,8 @@ def _check_place(place: Path, *, overwrite: bool) -> None:
     card = place / CARD
     if not card.is_file() or "\nsdk: " not in card.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(
-            f"{place} is in use, and not by a Space (its README.md names no sdk): give another "
-            "folder."
+            ("is in use, and not by a Space (its README.md names no sdk): give another folder"),
+            subject=place,
         )
 
 
@@ -142,7 +142,7 @@ def _texts(config: DemoConfig, title: str, models: dict[str, ModelFolder]) -> di
 
 
 def _copy_model(model: ModelFolder, target: Path) -> None:
-    from mien.hub_remote import pushed_files
+    from mien.hub.remote import pushed_files
 
     for name in pushed_files(model):
         (target / name).parent.mkdir(parents=True, exist_ok=True)

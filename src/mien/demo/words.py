@@ -7,8 +7,8 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from mien.drawing import PALETTE
 from mien.labels import FERPLUS8
+from mien.results.drawing import PALETTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mien.video.summary import TrackSummary
 
 #: Faces with bars of their own, at most.
-_MOST = 12
+_MAX = 12
 
 
 def percent(share: float) -> str:
@@ -78,7 +78,7 @@ def photo_figure(answer: PhotoAnswer) -> str:
 
 def face_cards(result: ImageResult, faces: Sequence[bytes]) -> str:
     """Returns the probabilities of each face as a table with bars."""
-    shown = list(zip(result.faces, faces, strict=True))[:_MOST]
+    shown = list(zip(result.faces, faces, strict=True))[:_MAX]
     cards = "".join(_card(number, face, jpeg) for number, (face, jpeg) in enumerate(shown, 1))
     more = len(result.faces) - len(shown)
     rest = status(f"{more} more are in the JSON below.") if more > 0 else ""
@@ -92,7 +92,7 @@ def comparison(results: Mapping[str, ImageResult]) -> str:
         return status("No face found, so there is nothing to compare.")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in results)
     rows = []
-    for index in range(min(count, _MOST)):
+    for index in range(min(count, _MAX)):
         cells = ""
         for result in results.values():
             face = result.faces[index] if index < len(result.faces) else None
@@ -141,9 +141,9 @@ def clip_view(answer: ClipAnswer) -> str:
     )
     if not tracks:
         return download
-    said = "; ".join(f"face {track.track_id} mostly {track.emotion}" for track in tracks[:_MOST])
+    said = "; ".join(f"face {track.track_id} mostly {track.emotion}" for track in tracks[:_MAX])
     timeline = _image(answer.timeline, f"Expressions over time: {said}.", "", kind="png")
-    cards = "".join(_track(track) for track in tracks[:_MOST])
+    cards = "".join(_track(track) for track in tracks[:_MAX])
     return (
         f'<figure class="mien-figure mien-timeline" tabindex="0">{timeline}</figure>'
         f'<div class="mien-cards">{cards}</div>{download}'
@@ -176,8 +176,8 @@ def _card(number: int, face: FaceEmotion, jpeg: bytes) -> str:
     title = f"Face {number}: {face.emotion}"
     portrait = _image(jpeg, "", 'class="mien-portrait" width="48" height="48"')
     bars = _bars(face.probs, f"Probabilities of face {number}")
-    caveat = face.caveat
-    note = f"<p>{escape(caveat[0].upper() + caveat[1:])}.</p>" if caveat else ""
+    warning = face.warning
+    note = f"<p>{escape(warning[0].upper() + warning[1:])}.</p>" if warning else ""
     return f'<section class="mien-card"><h3>{portrait} {escape(title)}</h3>{note}{bars}</section>'
 
 

@@ -1,7 +1,7 @@
 """Networks of mien in timm's registry, as one architecture: ``mien_face``.
 
 ``import mien.models.in_timm`` before ``timm.create_model("local-dir:FOLDER", pretrained=True)``, or
-before a pipeline of transformers, opens what :func:`mien.export.timm_layout.write_timm_layout`
+before a pipeline of transformers, opens what :func:`mien.hub.timm_layout.write_timm_layout`
 wrote. timm and transformers only scale and normalise by fixed numbers, so what a model of mien
 needs beyond that (gray, normalisation by face, the temperature) is part of the network here.
 """

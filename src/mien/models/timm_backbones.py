@@ -52,7 +52,9 @@ class TimmBackbone(nn.Module):
         super().__init__()
         self.backbone = backbone
         if not all(hasattr(backbone, name) for name in ("forward_features", "forward_head")):
-            raise ConfigError(f"{type(backbone).__name__} of timm has no features and no head.")
+            raise ConfigError(
+                "of timm has no features and no head", subject=f"{type(backbone).__name__}"
+            )
         self.num_features = int(self.backbone.num_features)
         self.dropout = nn.Dropout(dropout)
         width = int(getattr(self.backbone, "head_hidden_size", self.num_features))
@@ -71,8 +73,9 @@ class TimmBackbone(nn.Module):
     def _spread(self, tokens: Tensor) -> Tensor:
         if not hasattr(self.backbone, "patch_embed"):
             raise ConfigError(
-                f"{type(self.backbone).__name__} of timm gives tokens without places: it offers "
-                "no feature map. Take another network."
+                "of timm gives tokens without places: it offers no feature map",
+                subject=f"{type(self.backbone).__name__}",
+                hint="Take another network.",
             )
         pooled = self.backbone.forward_head(tokens, pre_logits=True)
         height, width = self.backbone.patch_embed.grid_size

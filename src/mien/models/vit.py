@@ -112,7 +112,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         for name, whole, part in (("patch", image_size, patch), ("heads", dim, heads)):
             if part < 1 or whole % part:
-                raise ConfigError(f"{name} must divide {whole}; got {part}.")
+                raise ConfigError(f"must divide {whole}; got {part}", subject=name)
         if depth < 1:
             raise ConfigError(f"depth must be at least 1; got {depth}.")
         self.patch = patch

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from mien.detectors import DEFAULT_DETECTOR
 from mien.errors import ConfigError, MissingExtraError, suggest
-from mien.faces import DEFAULT_DETECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,9 @@ class ServeConfig:
             low, high = item.metadata["low"], item.metadata["high"]
             if isinstance(value, (int, float)) and not low <= value <= high:
                 most = "" if high == math.inf else f" and at most {high:g}"
-                raise ConfigError(f"{item.name} must be at least {low:g}{most}; got {value!r}.")
+                raise ConfigError(
+                    f"must be at least {low:g}{most}; got {value!r}", subject=item.name
+                )
             object.__setattr__(self, item.name, value)
         if self.log_level not in (levels := ("debug", "info", "warning", "error")):
             raise ConfigError(
@@ -114,7 +116,7 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
     if kind is str:
         if isinstance(value, (str, Path)):
             return str(value)
-        raise ConfigError(f"{name} must be a text; got {value!r}.")
+        raise ConfigError(f"must be a text; got {value!r}", subject=name)
     if kind in (int, float):
         try:
             number = float("nan") if isinstance(value, bool) else float(value)
@@ -122,14 +124,14 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
             number = float("nan")
         if not math.isfinite(number) or (kind is int and number != int(number)):
             what = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{name} must be {what}; got {value!r}.")
+            raise ConfigError(f"must be {what}; got {value!r}", subject=name)
         return kind(number)
     if isinstance(value, dict):  # models: {fast: runs/fast}
         value = [f"{key}={entry}" for key, entry in value.items()]
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) for part in value):
-        raise ConfigError(f"{name} must be a list of texts; got {value!r}.")
+        raise ConfigError(f"must be a list of texts; got {value!r}", subject=name)
     return tuple(value)
 
 

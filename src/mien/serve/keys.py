@@ -34,8 +34,8 @@ def load_keys(config: ServeConfig) -> dict[str, bytes]:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text"
             raise ConfigError(
-                f"api_keys_file {path} cannot be read: {reason}. It holds one sha256 a line; "
-                "make one with: printf %s KEY | sha256sum"
+                f"api_keys_file {path} cannot be read: {reason}",
+                hint="It holds one sha256 a line; make one with: printf %s KEY | sha256sum",
             ) from error
         lines += [line.split("#")[0].strip() for line in content.splitlines()]
         if not any(lines):

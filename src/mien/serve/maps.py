@@ -6,13 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import InputError, MienError
+from mien.errors import DetectorError, InputError, MienError
 from mien.images import decode, encode
 from mien.results import ErrorResult
 from mien.serve import schemas
 from mien.serve.problems import ProblemError
-from mien.serve.stages import explain_error
-from mien.serve.work import wait_for
+from mien.serve.work import about_upload, wait_for
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -28,13 +27,13 @@ Map = tuple["Result", bytes | None]
 
 def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None, method: str) -> Map:
     """Reads one picture and draws its map as PNG; in a thread of the pool."""
-    from mien.explain import explain_image
+    from mien.explanation import explain_image
 
     try:
-        image_rgb = decode(upload.data, limits=recognizer.limits)
+        image_rgb = decode(upload.data, limits=recognizer.pipeline.limits)
         result, overlay = explain_image(recognizer, image_rgb, label=label, method=method)
-    except InputError as error:
-        return ErrorResult(upload.name, explain_error(error, upload.name), "InputError"), None
+    except (InputError, DetectorError) as error:
+        return ErrorResult(upload.name, str(about_upload(error, upload)), "InputError"), None
     return replace(result, source=upload.name), encode(overlay)
 
 
@@ -54,7 +53,7 @@ async def explain_uploads(
     model, recognizer = models_of(engine).choose(options)
     if label is not None:
         try:
-            label = recognizer.labels[recognizer.schema.index(label)]
+            label = recognizer.labels[recognizer.pipeline.schema.index(label)]
         except MienError as error:
             raise ProblemError(422, str(error), parameter="label") from None
     with engine.gate.admit("map") as admission:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.detectors import get_detector
 from mien.errors import ConfigError
-from mien.faces import get_detector
 from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.recognizer import EmotionRecognizer
@@ -18,7 +18,7 @@ from mien.serve.problems import ProblemError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mien.faces import FaceDetector
+    from mien.detectors import Detector
     from mien.serve.config import ServeConfig
     from mien.serve.options import Options
 
@@ -68,7 +68,7 @@ class Models:
     ) -> None:
         limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
         opened = [get_detector(spec) for spec in config.detector]
-        self.detectors: dict[str, FaceDetector] = {detector.name: detector for detector in opened}
+        self.detectors: dict[str, Detector] = {detector.name: detector for detector in opened}
         self.models: dict[str, Model] = {}
         for name, folder in config.models.items():
             recognizer = EmotionRecognizer(
@@ -79,7 +79,7 @@ class Models:
                 limits=limits,
             )
             batcher = Batcher(
-                recognizer.logits,
+                recognizer.pipeline.logits,
                 batch_size=config.batch_size,
                 wait_s=config.batch_wait_ms / 1000,
                 more_coming=more_coming,
@@ -87,7 +87,7 @@ class Models:
             )
             method = ""
             if can_explain():
-                from mien.explain import light_method
+                from mien.explanation import light_method
 
                 method = light_method(recognizer)
             self.models[name] = Model(name, recognizer, batcher, method)
@@ -97,7 +97,7 @@ class Models:
         for model in self.models.values():
             p = model.recognizer.config.preprocessing
             blank = np.zeros((1, p.size, p.size, p.channels), np.uint8)
-            model.recognizer.probs(model.recognizer.logits(blank))
+            model.recognizer.pipeline.probs(model.recognizer.pipeline.logits(blank))
         for detector in self.detectors.values():
             detector.detect(np.zeros((64, 64, 3), np.uint8))
 
@@ -119,7 +119,7 @@ class Models:
             schema = get_schema(_known("labels", options.labels, model.schemas))
         return model, model.recognizer.variant(
             detector=self.detectors[detector],
-            schema=schema,
+            labels=schema,
             min_face=options.min_face,
             max_faces=options.max_faces,
         )
@@ -138,7 +138,7 @@ def _known(what: str, given: str | None, known: list[str]) -> str:
 def can_explain() -> bool:
     """Whether this installation draws class-activation maps."""
     try:
-        from mien.explain import explain_image  # noqa: F401
+        from mien.explanation import explain_image  # noqa: F401
     except ImportError:
         return False
     return True

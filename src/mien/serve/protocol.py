@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-_MOST_HEADER_BYTES = 65_536
+_MAX_HEADER_BYTES = 65_536
 
 _Base: Any = AutoHTTPProtocol
 
@@ -41,7 +41,7 @@ class LimitedProtocol(_Base):  # type: ignore[misc]
             return
         # Nothing is being answered: these bytes are headers, or the rest of a refused body.
         self._bytes += len(data)
-        if cycle is None and self._bytes > _MOST_HEADER_BYTES:
+        if cycle is None and self._bytes > _MAX_HEADER_BYTES:
             self.transport.close()
         elif self._timer is None:
             self._start()

@@ -125,8 +125,8 @@ def picture_routes(engine: Engine) -> APIRouter:
         request: Request, options: Annotated[FacesOptions, Query()]
     ) -> Response:
         """Reads pictures that show one face each, cropped already: no detection."""
-        wishes = Options.model_validate({"model": options.model, "labels": options.labels})
-        _, results = await read(request, wishes, "face")
+        chosen = Options.model_validate({"model": options.model, "labels": options.labels})
+        _, results = await read(request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
 
     from mien.serve.models import can_explain

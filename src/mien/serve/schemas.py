@@ -22,7 +22,7 @@ class Face(BaseModel):
     probs: dict[str, float]
     track_id: int | None
     prediction_set: list[str] | None
-    doubts: list[str]
+    quality_flags: list[str]
 
 
 class Picture(BaseModel):

@@ -89,7 +89,7 @@ def check(config: ServeConfig) -> None:
     Raises:
         ConfigError: If a model, detector or key file is unusable.
     """
-    from mien.faces import get_detector
+    from mien.detectors import get_detector
     from mien.hub import ONNX, read_model_folder
 
     load_keys(config)
@@ -120,8 +120,10 @@ def bind(config: ServeConfig) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}. Choose "
-            "another with --port (0: any free one) or --host, or stop what runs there."
+            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
+            hint=(
+                "Choose another with --port (0: any free one) or --host, or stop what runs there."
+            ),
         ) from error
     listener.set_inheritable(True)
     return listener

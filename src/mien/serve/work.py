@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import InputError
 from mien.results import ErrorResult, ImageResult
 from mien.serve.batcher import Ticket
 from mien.serve.problems import GoneError, too_late
-from mien.serve.stages import prepare_face, prepare_photo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mien.recognizer import EmotionRecognizer, PreparedImage
+    from mien.errors import MienError
+    from mien.pipeline import Pipeline, Prepared
+    from mien.recognizer import EmotionRecognizer
     from mien.serve.config import ServeConfig
     from mien.serve.engine import Engine
     from mien.serve.models import Model
@@ -40,8 +40,8 @@ class Work:
         until: float,
         count: int,
     ) -> None:
-        self._engine, self._model, self._recognizer = engine, model, recognizer
-        self._prepare_one = prepare_face if faces else prepare_photo
+        self._engine, self._model = engine, model
+        self._pipeline = recognizer.variant(detector="none" if faces else None).pipeline
         self._kind = "face" if faces else "photo"
         self._until = until
         self._loop = asyncio.get_running_loop()
@@ -61,11 +61,8 @@ class Work:
         start = time.perf_counter()
         try:
             with self._engine.preparing():
-                items = [
-                    self._prepare_one(self._recognizer, upload.data, upload.name)
-                    for upload in uploads
-                ]
-                crops = [item.crops for item in items if item.crops is not None]
+                items = [prepare_upload(self._pipeline, upload) for upload in uploads]
+                crops = [item.crops for item in items if len(item)]
                 count = sum(map(len, crops))
                 took_s = time.perf_counter() - start
                 if count:
@@ -81,7 +78,7 @@ class Work:
             self._post(self._fail, error)
 
     def _ran(
-        self, index: int, items: list[PreparedImage], logits: Any, took_s: float, run_s: float
+        self, index: int, items: list[Prepared], logits: Any, took_s: float, run_s: float
     ) -> None:
         if isinstance(logits, Exception):
             self._post(self._fail, logits)
@@ -97,14 +94,14 @@ class Work:
             self.finished.set_exception(error)
 
     def _finish(
-        self, index: int, items: list[PreparedImage], logits: Any, took_s: float, run_s: float
+        self, index: int, items: list[Prepared], logits: Any, took_s: float, run_s: float
     ) -> None:
         engine = self._engine
         engine.gate.learn(self._kind, (took_s / engine.config.cores + run_s) / len(items))
         if self.finished.done():
             return
         try:
-            self._parts[index] = results_of(self._recognizer, items, logits, run_s)
+            self._parts[index] = self._pipeline.join(items, logits, run_s)
         except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
             self._fail(error)
             return
@@ -113,22 +110,19 @@ class Work:
             self.finished.set_result(self._parts)
 
 
-def results_of(
-    recognizer: EmotionRecognizer, items: list[PreparedImage], logits: Any, run_s: float
-) -> list[Result]:
-    """Turns prepared pictures and the logits of their faces (N, K) into results."""
-    faces = len(logits)
-    results: list[Result] = []
-    first = 0
-    for item in items:
-        if item.error is not None:
-            results.append(ErrorResult(item.source, str(item.error), InputError.__name__))
-            continue
-        count = 0 if item.crops is None else len(item.crops)
-        item.timings_ms["run"] = round(1000 * run_s * count / max(faces, 1), 3)
-        results.append(recognizer.result(item, logits[first : first + count]))
-        first += count
-    return results
+def prepare_upload(pipeline: Pipeline, upload: Upload) -> Prepared:
+    """Decodes, detects and crops one upload."""
+    item = pipeline.prepare(upload.data)
+    item.source, item.origin = upload.name, None
+    if item.error is not None:
+        item.error = about_upload(item.error, upload)
+    return item
+
+
+def about_upload(error: MienError, upload: Upload) -> MienError:
+    """Returns an error of the library with the upload's name; a client has no ImageLimits."""
+    hint = "Make it smaller." if "ImageLimits" in error.hint else error.hint
+    return error.about(upload.name, hint=hint)
 
 
 async def wait_for(

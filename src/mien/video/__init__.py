@@ -1,7 +1,7 @@
 """Clips and cameras: frames in, followed faces with smoothed expressions out (the video extra).
 
-:func:`read_video` turns a clip into a folder of results; :func:`follow_live` answers a camera as
-it looks; :class:`FaceFollower` is what both do with a frame, for programs with frames of their
+:func:`read_video` turns a clip into a folder of results; :func:`track_live` answers a camera as
+it looks; :class:`VideoRecognizer` is what both do with a frame, for programs with frames of their
 own. Nothing heavy is imported before one of them is used.
 """
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
     from mien.video.cameras import camera_frames
     from mien.video.config import VIDEO_SUFFIXES, VideoConfig, is_video_name
     from mien.video.finishing import VideoResult, VideoSummary
-    from mien.video.following import FaceFollower, Sighting
-    from mien.video.live import LatestFrame, LiveFrame, follow_live
+    from mien.video.following import TrackedFace, VideoRecognizer
+    from mien.video.live import LatestFrame, LiveFrame, track_live
     from mien.video.run import read_video
 
 #: Public name -> the module that defines it.
 _HOMES = {
-    "FaceFollower": "following",
+    "VideoRecognizer": "following",
     "LatestFrame": "live",
     "LiveFrame": "live",
-    "Sighting": "following",
+    "TrackedFace": "following",
     "VIDEO_SUFFIXES": "config",
     "VideoConfig": "config",
     "VideoResult": "finishing",
     "VideoSummary": "finishing",
     "camera_frames": "cameras",
-    "follow_live": "live",
+    "track_live": "live",
     "is_video_name": "config",
     "read_video": "run",
 }
 
 __all__ = [
     "VIDEO_SUFFIXES",
-    "FaceFollower",
     "LatestFrame",
     "LiveFrame",
-    "Sighting",
+    "TrackedFace",
     "VideoConfig",
+    "VideoRecognizer",
     "VideoResult",
     "VideoSummary",
     "camera_frames",
-    "follow_live",
     "is_video_name",
     "read_video",
+    "track_live",
 ]
 
 

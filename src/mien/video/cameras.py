@@ -44,8 +44,8 @@ def camera_frames(device: str) -> Iterator[NDArray[np.uint8]]:
     except (av.error.FFmpegError, OSError, IndexError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"camera {device} cannot be read: {reason}. See that it is plugged in and that no "
-            "other program uses it."
+            f"camera {device} cannot be read: {reason}",
+            hint="See that it is plugged in and that no other program uses it.",
         ) from error
     raise InputError(f"camera {device} gives no more pictures: see that it is plugged in.")
 
@@ -59,7 +59,7 @@ def _camera_name(device: str) -> tuple[str, str | None]:
     name = pattern.format(device) if device.isdigit() else device
     if kind == "v4l2" and not Path(name).exists():
         there = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
-        raise InputError(f"camera {device}: there is no {name}. Cameras here: {there}.")
+        raise InputError(f"camera {device}: there is no {name}", hint=f"Cameras here: {there}.")
     return name, kind
 
 

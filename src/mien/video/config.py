@@ -71,7 +71,7 @@ class VideoConfig:
             value, kind = getattr(self, item.name), str(item.type)
             if "bool" in kind:
                 if not isinstance(value, bool):
-                    raise ConfigError(f"{item.name} must be True or False; got {value!r}.")
+                    raise ConfigError(f"must be True or False; got {value!r}", subject=item.name)
                 continue
             if value is None and "None" in kind:
                 continue
@@ -79,7 +79,9 @@ class VideoConfig:
             low, high = item.metadata["low"], item.metadata["high"]
             if not low <= number <= high:
                 most = "" if high == math.inf else f" and at most {high:g}"
-                raise ConfigError(f"{item.name} must be at least {low:g}{most}; got {value!r}.")
+                raise ConfigError(
+                    f"must be at least {low:g}{most}; got {value!r}", subject=item.name
+                )
             object.__setattr__(self, item.name, number)
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,6 +96,6 @@ def _number(name: str, value: Any, *, whole: bool) -> int | float:
         number = math.nan
     if not math.isfinite(number) or (whole and number != int(number)):
         raise ConfigError(
-            f"{name} must be {'a whole number' if whole else 'a number'}; got {value!r}."
+            f"must be {'a whole number' if whole else 'a number'}; got {value!r}", subject=name
         )
     return int(number) if whole else number

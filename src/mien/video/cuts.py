@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SIZE = (16, 9)
 #: Mean change of a pixel, of 255, that a cut has at least; and how often the usual change.
-_LEAST, _TIMES = 22.0, 3.0
+_MIN, _TIMES = 22.0, 3.0
 _USUAL = 8
 
 
@@ -43,7 +43,7 @@ class CutDetector:
             return False
         change = float(np.abs(now - last).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
-        if change >= _LEAST and change >= _TIMES * usual:
+        if change >= _MIN and change >= _TIMES * usual:
             self._changes = []
             return True
         self._changes = [*self._changes[1 - _USUAL :], change]

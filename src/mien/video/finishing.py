@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.atomic import replacing, write_text
 from mien.video.encoding import join_pieces
-from mien.video.picture import MOST_BANDS, bin_timeline, check_picture, draw_timeline
+from mien.video.picture import MAX_BANDS, bin_timeline, check_picture, draw_timeline
 from mien.video.subtitles import subtitles
 from mien.video.summary import Summarizer, TrackSummary
 from mien.video.timeline import join_timelines, read_timeline, timeline_header, write_parquet
@@ -120,7 +120,7 @@ def finish(
         duration_s=round(duration_s, 3),
         complete=clip.duration_s is None or duration_s >= clip.duration_s - _SLACK_S,
         frames=state.frames[0], frames_read=state.frames[1], model=recognizer.config.name,
-        detector=recognizer.detector.name, labels=labels, tracks=tuple(tracks),
+        detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
         config=config.to_dict(),
     )  # fmt: skip
     if config.picture:
@@ -140,7 +140,7 @@ def _draw(
     path: Path, timeline: Path, summary: VideoSummary, parts: Parts, *, frame_s: float
 ) -> None:
     check_picture()
-    longest = sorted(summary.tracks, key=lambda track: -track.seen_s)[:MOST_BANDS]
+    longest = sorted(summary.tracks, key=lambda track: -track.seen_s)[:MAX_BANDS]
     shown = sorted(longest, key=lambda track: track.track_id)
     numbers = [track.track_id for track in shown]
     edges_s, shares = bin_timeline(
@@ -148,7 +148,7 @@ def _draw(
         duration_s=summary.duration_s, frame_s=frame_s,
     )  # fmt: skip
     left_out = len(summary.tracks) - len(shown)
-    title = summary.source + (f" (the {MOST_BANDS} longest seen of {len(summary.tracks)} faces)"
+    title = summary.source + (f" (the {MAX_BANDS} longest seen of {len(summary.tracks)} faces)"
                               if left_out else "")  # fmt: skip
     draw_timeline(
         path, shown, edges_s, shares, labels=summary.labels, title=title,

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.errors import InputError
-from mien.faces import crop_box
-from mien.faces.finder import FinderDetector
 from mien.preprocess import crop_faces
 from mien.results import FaceEmotion, ImageResult
 from mien.video.cuts import CutDetector
@@ -35,7 +32,7 @@ _CONFIRM_S = 0.24
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class TrackedFace:
     """One tracked face in one frame that was read.
 
     Args:
@@ -53,7 +50,7 @@ class Sighting:
     detected: bool
 
 
-class FaceFollower:
+class VideoRecognizer:
     """Follows the faces of one clip or camera; feed it frames in the order of time.
 
     Args:
@@ -63,7 +60,7 @@ class FaceFollower:
 
     >>> from mien import EmotionRecognizer
     >>> from mien.video.config import VideoConfig
-    >>> follower = FaceFollower(EmotionRecognizer(), VideoConfig(), fps=25)
+    >>> follower = VideoRecognizer(EmotionRecognizer(), VideoConfig(), fps=25)
     >>> follower.read(np.zeros((90, 160, 3), np.uint8), 0.0)
     []
     """
@@ -72,12 +69,12 @@ class FaceFollower:
         self, recognizer: EmotionRecognizer, config: VideoConfig, *, fps: float = 25.0
     ) -> None:
         self.config = config
-        detector, start_score = recognizer.detector, 0.0
-        if isinstance(detector, FinderDetector):
-            start_score = detector.min_score
-            detector = detector.asking(_UNSURE * start_score)
+        detector = recognizer.pipeline.detector
+        start_score = detector.min_score
         self.recognizer = recognizer.variant(
-            detector=detector, min_face=config.min_face, max_faces=config.max_faces
+            detector=detector.with_min_score(_UNSURE * start_score),
+            min_face=config.min_face,
+            max_faces=config.max_faces,
         )
         enough = 1 + round(_CONFIRM_S * fps / config.detect_every)
         self._tracker = Tracker(
@@ -87,7 +84,7 @@ class FaceFollower:
         self._smoothers: dict[int, ProbabilitySmoother] = {}
         self._to_detection = 0
 
-    def read(self, image_rgb: NDArray[np.uint8], time_s: float) -> list[Sighting]:
+    def read(self, image_rgb: NDArray[np.uint8], time_s: float) -> list[TrackedFace]:
         """Reads a frame.
 
         Args:
@@ -112,14 +109,14 @@ class FaceFollower:
         self._to_detection -= 1
         if not found:
             return []
-        raw = self.recognizer.probs(self.recognizer.logits(crops))
-        sightings = [
+        raw = self.recognizer.pipeline.probs(self.recognizer.pipeline.logits(crops))
+        tracked_faces = [
             self._sighting(track, box, row, time_s, detected=detected)
             for (track, box), row in zip(found, raw, strict=True)
         ]
         alive = {track.track_id for track in self._tracker.tracks}
         self._smoothers = {key: value for key, value in self._smoothers.items() if key in alive}
-        return sorted(sightings, key=lambda item: item.face.track_id or 0)
+        return sorted(tracked_faces, key=lambda item: item.face.track_id or 0)
 
     def between(self, time_s: float) -> list[FaceEmotion]:
         """Returns the faces of a frame that is only shown: moved on, with their last answers."""
@@ -137,7 +134,7 @@ class FaceFollower:
         """Joins a frame's faces into a result; ``size`` is width and height."""
         return ImageResult(
             source, size[0], size[1], tuple(faces), self.recognizer.config.name,
-            self.recognizer.detector.name, {},
+            self.recognizer.pipeline.detector.name, {},
         )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
@@ -161,12 +158,10 @@ class FaceFollower:
     def _detect(
         self, image_rgb: NDArray[np.uint8], time_s: float
     ) -> tuple[list[tuple[Track, NDArray[np.float64]]], NDArray[np.uint8]]:
-        prepared = self.recognizer.prepare(image_rgb)
+        prepared = self.recognizer.pipeline.prepare(image_rgb)
         if prepared.error is not None:
             raise prepared.error
         found, crops = prepared.detections, prepared.crops
-        if found is None or crops is None:  # prepare gives all of them, or an error
-            raise InputError("the frame was not prepared.")
         pairs = self._tracker.update(
             found.boxes_xyxy, found.scores, time_s, looks=_looks(image_rgb, found.boxes_xyxy)
         )
@@ -178,14 +173,14 @@ class FaceFollower:
     ) -> tuple[list[tuple[Track, NDArray[np.float64]]], NDArray[np.uint8]]:
         height, width = image_rgb.shape[:2]
         found, squares = [], []
-        reader = self.recognizer
+        pipeline = self.recognizer.pipeline
         for track in self._tracker.visible():
             box = track.motion.box_at(time_s)
-            square = crop_box(box, reader.detector.framing, margin=reader.config.crop_margin)
+            square = pipeline.squares(box)[0]
             if (square[2:] > 0).all() and square[0] < width and square[1] < height:
                 found.append((track, box))
                 squares.append(square)
-        crops = crop_faces(image_rgb, np.reshape(squares, (-1, 4)), reader.config.preprocessing)
+        crops = crop_faces(image_rgb, np.reshape(squares, (-1, 4)), pipeline.config.preprocessing)
         return found, crops
 
     def _sighting(
@@ -196,14 +191,14 @@ class FaceFollower:
         time_s: float,
         *,
         detected: bool,
-    ) -> Sighting:
+    ) -> TrackedFace:
         number = track.track_id or 0
         if number not in self._smoothers:
             self._smoothers[number] = ProbabilitySmoother(self.config.smooth_s)
         known = self._smoothers[number].add(time_s, raw)
         face = self._face(track, box, known)
         top = self.recognizer.labels.index(face.emotion)
-        return Sighting(face, raw, float(known.std[top]), known.frames, detected)
+        return TrackedFace(face, raw, float(known.std[top]), known.frames, detected)
 
     def _face(self, track: Track, box: NDArray[np.float64], known: Smoothed) -> FaceEmotion:
         return FaceEmotion.from_probs(

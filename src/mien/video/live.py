@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mien.errors import InputError
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig
-from mien.video.following import FaceFollower
+from mien.video.following import VideoRecognizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.results import ImageResult
-    from mien.video.following import Sighting
+    from mien.video.following import TrackedFace
 
 #: Seconds over which the frame rate is averaged, and after which a silent camera is given up.
 _RATE_S, _SILENT_S = 2.0, 10.0
@@ -47,7 +47,7 @@ class LiveFrame:
 
     Args:
         result: The faces, with ``track_id`` and smoothed probabilities.
-        sightings: The same with what is known of them; see :class:`mien.video.Sighting`.
+        tracked_faces: The same with what is known of them; see :class:`mien.video.TrackedFace`.
         image_rgb: uint8 (H, W, 3), the frame.
         fps: Frames answered a second, of late.
         latency_ms: From the frame's arrival to its answer.
@@ -55,7 +55,7 @@ class LiveFrame:
     """
 
     result: ImageResult
-    sightings: tuple[Sighting, ...]
+    tracked_faces: tuple[TrackedFace, ...]
     image_rgb: NDArray[np.uint8]
     fps: float
     latency_ms: float
@@ -136,7 +136,7 @@ class LatestFrame:
                 self._changed.notify()
 
 
-def follow_live(
+def track_live(
     frames: Iterable[NDArray[np.uint8]],
     *,
     recognizer: EmotionRecognizer | None = None,
@@ -163,21 +163,23 @@ def follow_live(
     """
     config = config or VideoConfig()
     # How fast it will go is not known yet: tracks need as many detections as asked for.
-    follower = FaceFollower(recognizer or EmotionRecognizer(), config)
+    follower = VideoRecognizer(recognizer or EmotionRecognizer(), config)
     times: deque[float] = deque()
     start: float | None = None
     with LatestFrame(frames) as latest:
         while (shot := latest.get()) is not None:
             start = shot.time_s if start is None else start
-            sightings = follower.read(shot.image_rgb, shot.time_s - start)
+            tracked_faces = follower.read(shot.image_rgb, shot.time_s - start)
             now = time.monotonic()
             times.append(now)
             while now - times[0] > _RATE_S:
                 times.popleft()
             fps = (len(times) - 1) / (now - times[0]) if len(times) > 1 else 0.0
             size = (shot.image_rgb.shape[1], shot.image_rgb.shape[0])
-            result = follower.result([s.face for s in sightings], source=source, size=size)
+            result = follower.result([s.face for s in tracked_faces], source=source, size=size)
             latency_ms = (now - shot.time_s) * 1000
-            yield LiveFrame(result, tuple(sightings), shot.image_rgb, fps, latency_ms, shot.dropped)
+            yield LiveFrame(
+                result, tuple(tracked_faces), shot.image_rgb, fps, latency_ms, shot.dropped
+            )
             if config.fps:
                 time.sleep(max(shot.time_s + 1 / config.fps - time.monotonic(), 0.0))

@@ -95,11 +95,14 @@ class Parts:
                 )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
-                f"{path} is damaged ({error}): type --overwrite to start again."
+                f"is damaged ({error}): type --overwrite to start again", subject=path
             ) from error
         raise ConfigError(
-            f"{self.folder.parent} holds an unfinished run of another clip, model or setting: "
-            "give another folder, or type --overwrite to drop it."
+            (
+                "holds an unfinished run of another clip, model or setting: give another "
+                "folder, or type --overwrite to drop it"
+            ),
+            subject=self.folder.parent,
         )
 
     def piece(self, number: int) -> Path:
@@ -148,11 +151,11 @@ def identity_of(clip: Clip, recognizer: EmotionRecognizer, config: VideoConfig) 
         head = zlib.crc32(stream.read(_ENDS))
         stream.seek(max(size - _ENDS, 0))
         tail = zlib.crc32(stream.read(_ENDS))
-    model, detector = recognizer.config, recognizer.detector
+    model, detector = recognizer.config, recognizer.pipeline.detector
     return {
         "mien": __version__, "clip": [size, head, tail], "model": model.name,
         "weights": sorted(str(entry.get("sha256", "")) for entry in model.files.values()),
-        "labels": list(recognizer.labels), "backend": recognizer.backend.name,
-        "detector": [detector.name, getattr(getattr(detector, "config", None), "sha256", "")],
+        "labels": list(recognizer.labels), "backend": recognizer.pipeline.backend.name,
+        "detector": detector.fingerprint,
         "config": config.to_dict(),
     }  # fmt: skip

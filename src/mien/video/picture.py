@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.atomic import replacing
-from mien.drawing import PALETTE
 from mien.errors import MissingExtraError
 from mien.labels import FERPLUS8
+from mien.results.drawing import PALETTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mien.video.timeline import TimelineRow
 
 #: Bands at most: the faces that were seen longest.
-MOST_BANDS = 8
+MAX_BANDS = 8
 _BINS = 600
 _INK, _FAINT, _PAPER = "#1f2328", "#656d76", "#f6f8fa"
 

@@ -50,8 +50,9 @@ def refusing(path: object) -> Iterator[None]:
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
-            f"{path} cannot be read as a video: {reason}. If the file is whole, convert it first, "
-            "for example to H.264 in MP4."
+            f"cannot be read as a video: {reason}",
+            subject=path,
+            hint="If the file is whole, convert it first, for example to H.264 in MP4.",
         ) from error
 
 
@@ -65,18 +66,20 @@ def open_clip(path: str | os.PathLike[str], *, max_pixels: int = 36_000_000) -> 
     av = import_av()
     place = Path(path)
     if not place.is_file():
-        raise InputError(f"{place}: no such file.")
+        raise InputError("no such file", subject=f"{place}:")
     if not place.stat().st_size:
-        raise InputError(f"{place} is empty: 0 bytes.")
+        raise InputError("is empty: 0 bytes", subject=place)
     with refusing(place), av.open(str(place)) as container:
         if not container.streams.video:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise InputError(f"{place} has no video, only {kinds}: give a file with pictures.")
+            raise InputError(
+                f"has no video, only {kinds}: give a file with pictures", subject=place
+            )
         stream = container.streams.video[0]
         _check_size(place, stream.width, stream.height, max_pixels)
         first = next(_decoded(container, stream), None)
         if first is None:
-            raise InputError(f"{place} has a video stream, but no frame of it can be read.")
+            raise InputError("has a video stream, but no frame of it can be read", subject=place)
         _check_size(place, first.width, first.height, max_pixels)
         width, height = _upright_size(first, stream.sample_aspect_ratio)
         start = container.start_time or 0
@@ -172,8 +175,9 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
-            f"{path}: frames of {width}x{height} are too large; at most {max_pixels:,} pixels are "
-            "read. Scale the clip down first."
+            (f"frames of {width}x{height} are too large; at most {max_pixels:,} pixels are read"),
+            subject=f"{path}:",
+            hint="Scale the clip down first.",
         )
 
 

@@ -9,15 +9,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.detectors import crop_box
 from mien.errors import ConfigError, MienError
-from mien.faces import crop_box
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
 from mien.video.ahead import ahead
 from mien.video.config import VideoConfig
 from mien.video.encoding import PieceWriter
 from mien.video.finishing import FILES, VideoResult, finish
-from mien.video.following import FaceFollower
+from mien.video.following import VideoRecognizer
 from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import check_picture
 from mien.video.reading import import_av, open_clip, read_frames
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mien.results import FaceEmotion
     from mien.video.clip import Clip, Frame
-    from mien.video.following import Sighting
+    from mien.video.following import TrackedFace
 
 #: Frames that wait before and behind the network, at most.
 _AHEAD, _BEHIND = 4, 6
@@ -108,12 +108,13 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file: give a folder for the results of a clip.")
+        raise ConfigError("is a file: give a folder for the results of a clip", subject=folder)
     there = [name for name in FILES if (folder / name).exists()]
     # A run that was stopped while it joined its pieces left some of them; it does so again.
     if there and not overwrite and not (folder / PARTS).is_dir():
         raise ConfigError(
-            f"{folder / there[0]} exists already: type --overwrite, or give another folder."
+            "exists already: type --overwrite, or give another folder",
+            subject=f"{folder / there[0]}",
         )
     if overwrite:
         for name in there:
@@ -133,7 +134,7 @@ class _Run:
     ) -> None:
         self._clip, self._config, self._parts, self._state = clip, config, parts, state
         rate = min(config.fps or clip.fps, clip.fps)
-        self._follower = FaceFollower(recognizer, config, fps=rate)
+        self._follower = VideoRecognizer(recognizer, config, fps=rate)
         if state.follower is not None:
             self._follower.restore(state.follower)
         self._rows: list[list[Any]] = []
@@ -178,10 +179,10 @@ class _Run:
 
     def _frame(self, frame: Frame, encoder: ThreadPoolExecutor) -> None:
         if frame.wanted:
-            sightings = self._follower.read(frame.image_rgb, frame.time_s)
-            self._rows += [timeline_row(frame.index, frame.time_s, item) for item in sightings]
-            self._portraits(frame, sightings)
-            faces = [item.face for item in sightings]
+            tracked_faces = self._follower.read(frame.image_rgb, frame.time_s)
+            self._rows += [timeline_row(frame.index, frame.time_s, item) for item in tracked_faces]
+            self._portraits(frame, tracked_faces)
+            faces = [item.face for item in tracked_faces]
         else:
             faces = self._follower.between(frame.time_s)
         if self._config.annotate:
@@ -204,17 +205,17 @@ class _Run:
             image_rgb = result.draw(image_rgb)
         writer.add(image_rgb, frame.pts)
 
-    def _portraits(self, frame: Frame, sightings: list[Sighting]) -> None:
+    def _portraits(self, frame: Frame, tracked_faces: list[TrackedFace]) -> None:
         """Keeps a picture of each face, a clearly better one in place of the last."""
         height, width = frame.image_rgb.shape[:2]
-        for item in sightings:
+        for item in tracked_faces:
             x1, y1, x2, y2 = item.face.box_xyxy
             number = item.face.track_id or 0
             inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height
             value = (x2 - x1) * (y2 - y1) * item.face.detection_score * (1.0 if inside else 0.25)
             if not item.detected or value < _BETTER * self._state.portraits.get(number, 0.0):
                 continue
-            framing = self._follower.recognizer.detector.framing
+            framing = self._follower.recognizer.pipeline.detector.framing
             square = crop_box(item.face.box_xyxy, framing, margin=1.2)
             self._faces[number] = crop_faces(frame.image_rgb, square[None], _PORTRAIT)[0]
             self._state.portraits[number] = value

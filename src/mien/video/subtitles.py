@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mien.video.timeline import TimelineRow
 
 #: Shortest subtitle in seconds: shorter ones cannot be read.
-_LEAST_S = 0.6
+_MIN_S = 0.6
 
 
 def srt_time(time_s: float) -> str:
@@ -33,7 +33,7 @@ def subtitles(rows: Iterable[TimelineRow], *, frame_s: float) -> Iterator[str]:
     number, shown, start, end = 0, "", 0.0, 0.0
     for time_s, text in _texts(rows):
         gone = time_s - end > max(2 * frame_s, 0.1)
-        if text != shown and (gone or time_s - start >= _LEAST_S or not shown):
+        if text != shown and (gone or time_s - start >= _MIN_S or not shown):
             if shown:
                 number += 1
                 yield _block(number, start, end if gone else time_s, shown)

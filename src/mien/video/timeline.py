@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.video.following import Sighting
+    from mien.video.following import TrackedFace
 
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
 _ANSWER = ("emotion", "confidence", "std", "effective_frames")
@@ -33,15 +33,15 @@ def timeline_header(labels: Sequence[str]) -> list[str]:
     return [*_HEAD, *_ANSWER, *shares]
 
 
-def timeline_row(frame: int, time_s: float, sighting: Sighting) -> list[Any]:
+def timeline_row(frame: int, time_s: float, tracked_face: TrackedFace) -> list[Any]:
     """Returns the row of one face; boxes to 0.01 pixel, probabilities to 0.000001."""
-    face = sighting.face
+    face = tracked_face.face
     return [
         frame, round(time_s, 6), face.track_id, *(round(value, 2) for value in face.box_xyxy),
-        round(face.detection_score, 4), int(sighting.detected), face.emotion,
-        round(face.confidence, 6), round(sighting.std, 6), round(sighting.frames, 3),
+        round(face.detection_score, 4), int(tracked_face.detected), face.emotion,
+        round(face.confidence, 6), round(tracked_face.std, 6), round(tracked_face.frames, 3),
         *(round(value, 6) for value in face.probs.values()),
-        *(round(float(value), 6) for value in sighting.raw),
+        *(round(float(value), 6) for value in tracked_face.raw),
     ]  # fmt: skip
 
 
@@ -93,7 +93,9 @@ def read_timeline(path: Path) -> Iterator[TimelineRow]:
         reader = csv.reader(stream)
         header = next(reader, [])
         if tuple(header[: len(_HEAD)]) != _HEAD:
-            raise DataError(f"{path} is no timeline of mien: its columns are {', '.join(header)}.")
+            raise DataError(
+                f"is no timeline of mien: its columns are {', '.join(header)}", subject=path
+            )
         shares = [index for index, name in enumerate(header) if name.startswith("p_")]
         time_s, track_id = header.index("time_s"), header.index("track_id")
         emotion = header.index("emotion")
@@ -134,5 +136,5 @@ def write_parquet(path: Path, timeline: Path) -> bool:
             for batch in reader:
                 writer.write_batch(batch)
     except ArrowInvalid as error:
-        raise DataError(f"{timeline} cannot be written as Parquet: {error}.") from error
+        raise DataError(f"cannot be written as Parquet: {error}", subject=timeline) from error
     return True

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 #: How much of a side boxes grow before their overlap counts, at once and a second out of sight.
 _GROWTH, _GROWTH_LOST, _GROWTH_MOST = 0.25, 0.5, 0.8
 #: Least overlap of a pair, grown; and, for unsure detections, as it is.
-_LEAST_OVERLAP, _LEAST_UNSURE = 0.05, 0.3
+_MIN_OVERLAP, _MIN_UNSURE = 0.05, 0.3
 #: What a difference of looks (0..1) costs beside a missing overlap, and the most there may be.
-_LOOK_COST, _MOST_LOOK = 2.0, 0.35
+_LOOK_COST, _MAX_LOOK = 2.0, 0.35
 _LOOK_KEPT = 0.85
 _CROWDED = 0.1
 
@@ -178,10 +178,10 @@ class Tracker:
             growth = min(_GROWTH + _GROWTH_LOST * lost_s, _GROWTH_MOST)
             where = _grown(track.motion.box_at(time_s)[None], growth)
             overlap = _overlaps(where, _grown(boxes[indices], growth))[0]
-            row[:] = np.where(overlap >= _LEAST_OVERLAP, 1.0 - overlap, np.inf)
+            row[:] = np.where(overlap >= _MIN_OVERLAP, 1.0 - overlap, np.inf)
             if looks is not None and track.look is not None:
                 differs = np.abs(looks[indices] - track.look).mean(axis=1)
-                row[:] = np.where(differs <= _MOST_LOOK, row + _LOOK_COST * differs, np.inf)
+                row[:] = np.where(differs <= _MAX_LOOK, row + _LOOK_COST * differs, np.inf)
         return [(tracks[i], int(indices[j])) for i, j in assign(cost, limit=_LOOK_COST + 1)]
 
     def _pair_unsure(
@@ -195,7 +195,7 @@ class Tracker:
             return []
         where = np.array([track.motion.box_at(time_s) for track in tracks])
         cost = 1.0 - _overlaps(where, boxes[indices])
-        pairs = assign(cost, limit=1.0 - _LEAST_UNSURE)
+        pairs = assign(cost, limit=1.0 - _MIN_UNSURE)
         return [(tracks[i], int(indices[j])) for i, j in pairs]
 
     def _continue(

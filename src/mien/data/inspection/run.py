@@ -121,7 +121,7 @@ def _slow(
     readable = scan.readable
     if config.faces is not None:
         from mien.data.inspection.suspects import faceless
-        from mien.faces import get_detector
+        from mien.detectors import get_detector
 
         detector = get_detector(config.faces)
         with bar("look for faces", int(readable.sum())) as advance:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mien._image_guard import guess_content
-from mien.data.faces import whole_box
 from mien.data.inspection.hashes import HASH_SIDE, THUMB_SIDE, perceptual_hashes
 from mien.errors import MienError
 from mien.images import decode
+from mien.images.guard import guess_content
+from mien.preprocess import whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mien.data.csvtable import read_table
 from mien.data.naming import SPLIT_NAMES
+from mien.data.readers.csvtable import read_table
 from mien.data.registry import READERS, ReadRequest, parse_spec
 
 if TYPE_CHECKING:

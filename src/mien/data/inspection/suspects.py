@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.manifest import Manifest
-    from mien.faces import FaceDetector
+    from mien.detectors import Detector
 
 _BATCH = 64
 _FOLDS = 5
@@ -29,7 +29,7 @@ _FOLDS = 5
 def faceless(
     manifest: Manifest,
     readable: NDArray[np.bool_],
-    detector: FaceDetector,
+    detector: Detector,
     *,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
@@ -99,7 +99,7 @@ def face_features(
     parts = []
     for start in range(0, len(faces), _BATCH):
         batch = normalize(faces[start : start + _BATCH], preprocessing)
-        out = recognizer.backend.run(batch, features=True)
+        out = recognizer.pipeline.backend.run(batch, features=True)
         parts.append(out.logits if out.features is None else out.features.mean(axis=(2, 3)))
         if progress:
             progress(len(batch))

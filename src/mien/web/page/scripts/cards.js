@@ -1,6 +1,6 @@
 /** A card for each face: what the model saw, its first word, and a bar for every label. */
 
-import { caveat } from "./doubts.js";
+import { warning } from "./quality.js";
 import { drawRaster, percent } from "./drawing.js";
 
 /** Returns an element with attributes or properties, and children. */
@@ -13,7 +13,7 @@ function make(name, given = {}, ...children) {
 /**
  * @param place Element that takes the cards.
  * @param answer { result, crops } of the reader.
- * @param settings mien.json: colors by label { paint, ink }, and doubts in words.
+ * @param settings mien.json: colors by label { paint, ink }, and quality_flags in words.
  */
 export function showCards(place, { result, crops }, settings) {
   const cards = result.faces.map((face, index) => makeCard(face, crops[index], index, settings));
@@ -21,14 +21,14 @@ export function showCards(place, { result, crops }, settings) {
   place.replaceChildren(...(cards.length ? cards : [none]));
 }
 
-function makeCard(face, crop, index, { colors, doubts }) {
+function makeCard(face, crop, index, { colors, quality_flags }) {
   const seen = make("canvas", { role: "img", ariaLabel: "The face as the model sees it" });
   drawRaster(seen, crop);
   const title = `Face ${index + 1}: ${face.emotion} ${percent(face.confidence)}`;
   const found = `Found with a score of ${percent(face.detection_score)}`;
   const words = make("div", {}, make("h3", { textContent: title }));
   words.append(make("p", { className: "quiet", textContent: found }));
-  const against = caveat(doubts, face);
+  const against = warning(quality_flags, face);
   if (against) words.append(make("p", { textContent: against }));
   const rows = Object.entries(face.probs)
     .sort(([, a], [, b]) => b - a)

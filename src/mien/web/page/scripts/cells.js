@@ -13,7 +13,7 @@ const POINTS = 5;
  * @param width Of the network's input, in pixels.
  * @param height Of the network's input.
  * @param minScore Lowest score to keep, 0..1.
- * @param settings { strides, most_cells, max_log_size }.
+ * @param settings { strides, max_cells, max_log_size }.
  * @returns Candidates in pixels of the input, the surest first.
  */
 export function decodeCells(cells, width, height, minScore, settings) {
@@ -34,7 +34,7 @@ export function decodeCells(cells, width, height, minScore, settings) {
     throw new Error(`The detector answered for ${cells.length / NUMBERS} cells, not ${cell}.`);
   }
   chosen.sort((a, b) => b.values[0] - a.values[0]);
-  return chosen.slice(0, settings.most_cells).map((one) => toCandidate(one, settings.max_log_size));
+  return chosen.slice(0, settings.max_cells).map((one) => toCandidate(one, settings.max_log_size));
 }
 
 function toCandidate({ x, y, stride, values }, limit) {

@@ -3,8 +3,8 @@
 const LETTERS = 15;
 const PAD = 4;
 /** Small pictures are enlarged at most this much; large ones leave room for what is below. */
-const MOST_ZOOM = 2;
-const MOST_HEIGHT = 0.75;
+const MAX_ZOOM = 2;
+const MAX_HEIGHT = 0.75;
 
 /**
  * @param canvas Its size is set to what is shown, so that lines and letters stay sharp.
@@ -15,8 +15,8 @@ const MOST_HEIGHT = 0.75;
 export function draw(canvas, image, result, { colors, mirror = false }) {
   const fit = Math.min(
     canvas.parentElement.clientWidth / result.width,
-    (window.innerHeight * MOST_HEIGHT) / result.height,
-    MOST_ZOOM,
+    (window.innerHeight * MAX_HEIGHT) / result.height,
+    MAX_ZOOM,
   );
   const dots = window.devicePixelRatio || 1;
   const [width, height] = [result.width * fit, result.height * fit];

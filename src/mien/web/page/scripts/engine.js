@@ -25,19 +25,19 @@ async function loadBytes(path, sha256) {
 /**
  * Loads all that the page needs, once.
  *
- * @returns settings (mien.json), finder (finder.json), model (the block "mien" of config.json),
- *     example (Blob), and runFinder and runModel: a Float32Array and its shape to a Float32Array.
+ * @returns settings (mien.json), detector (detector.json), model (the block "mien" of config.json),
+ *     example (Blob), and runDetector and runModel: a Float32Array and its shape to a Float32Array.
  */
 export async function openEngine() {
   const settings = await loadJson("mien.json");
-  const { finder, model, runtime, example } = settings.files;
+  const { detector: searcher, model, runtime, example } = settings.files;
   const bytes = ({ path, sha256 }) => loadBytes(path, sha256);
-  const [finderConfig, config, sample, binary, detector, reader, ort] = await Promise.all([
-    loadJson(finder.config),
+  const [detectorConfig, config, sample, binary, detector, reader, ort] = await Promise.all([
+    loadJson(searcher.config),
     loadJson(model.config),
     load(example).then((response) => response.blob()),
     bytes(runtime.binary),
-    bytes(finder.network),
+    bytes(searcher.network),
     bytes(model.network),
     import(page(runtime.module.path)),
   ]);
@@ -49,10 +49,10 @@ export async function openEngine() {
   const open = (network) => ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
   return {
     settings,
-    finder: finderConfig,
+    detector: detectorConfig,
     model: config.mien,
     example: sample,
-    runFinder: runner(ort, await open(detector)),
+    runDetector: runner(ort, await open(detector)),
     runModel: runner(ort, await open(reader), "logits"),
   };
 }

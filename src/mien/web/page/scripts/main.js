@@ -171,7 +171,7 @@ function explainModel({ settings, model }) {
       `in ${rate(valid.accuracy)} (95% interval ${rate(low)} to ${rate(high)}).`;
   }
   at("made").textContent =
-    `Model ${settings.model}, detector ${settings.finder.name}, made with mien ${settings.mien}; ` +
+    `Model ${settings.model}, detector ${settings.detector.name}, made with mien ${settings.mien}; ` +
     `run by ONNX Runtime Web ${settings.runtime}, under the MIT licence.`;
 }
 

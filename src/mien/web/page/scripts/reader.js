@@ -2,13 +2,13 @@
 
 import { cropBox } from "./boxes.js";
 import { cropFace, normalize } from "./crops.js";
-import { judge } from "./doubts.js";
-import { makeFinder } from "./finder.js";
+import { assess } from "./quality.js";
+import { makeDetector } from "./detector.js";
 import { softmax, toFace, toResult } from "./results.js";
 
 /** Takes what openEngine returns. */
-export function makeReader({ settings, finder, model, runFinder, runModel }) {
-  const find = makeFinder(runFinder, finder, settings.finder);
+export function makeReader({ settings, detector, model, runDetector, runModel }) {
+  const find = makeDetector(runDetector, detector, settings.detector);
   const { labels } = model.schema;
 
   /**
@@ -24,17 +24,17 @@ export function makeReader({ settings, finder, model, runFinder, runModel }) {
     const found = await find(raster);
     lap("detect");
     const crops = found.map(({ box }) =>
-      cropFace(raster, cropBox(box, finder.framing, model.crop_margin), model.preprocessing),
+      cropFace(raster, cropBox(box, detector.framing, model.crop_margin), model.preprocessing),
     );
     lap("crop");
     const probs = await classify(crops, model, runModel);
-    lap("run");
+    lap("inference");
     const faces = found.map((face, index) => {
       const seen = [labels, probs[index], face.box, crops[index]];
-      const doubts = judge(settings.doubts, model.uncertainty, ...seen);
-      return toFace(face, labels, probs[index], doubts);
+      const found = assess(settings.quality_flags, model, ...seen);
+      return toFace(face, labels, probs[index], found);
     });
-    const names = { model: settings.model, detector: settings.finder.name, timings };
+    const names = { model: settings.model, detector: settings.detector.name, timings };
     return { result: toResult(source, raster, faces, names), crops };
   };
 }

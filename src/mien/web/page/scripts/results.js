@@ -12,7 +12,7 @@ export function softmax(logits, temperature) {
 }
 
 /** Joins a detected face, the probabilities of its labels, and what speaks against them. */
-export function toFace({ box, score, points }, labels, probs, { plausible, doubts }) {
+export function toFace({ box, score, points }, labels, probs, { plausible, quality_flags }) {
   const confidence = Math.max(...probs);
   return {
     box_xyxy: box,
@@ -23,7 +23,7 @@ export function toFace({ box, score, points }, labels, probs, { plausible, doubt
     probs: Object.fromEntries(labels.map((label, index) => [label, probs[index]])),
     track_id: null,
     prediction_set: plausible,
-    doubts,
+    quality_flags,
   };
 }
 

@@ -1,0 +1,182 @@
+"""What a person says of a classifier that its graph does not tell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.adoption.reading import LAYOUTS
+from mien.errors import ConfigError, suggest
+from mien.labels import ALIASES, FERPLUS8, SCHEMAS, LabelSchema
+from mien.preprocess import INTERPOLATIONS, Preprocessing
+
+if TYPE_CHECKING:
+    from mien.adoption.reading import GraphFacts
+
+COLORS = ("gray", "rgb", "bgr")
+ACTIVATIONS = ("auto", "logits", "softmax")
+
+
+@dataclass(frozen=True)
+class AdoptSettings:
+    """What is said of a classifier; None or ``"auto"``: read it from the graph.
+
+    A pixel p of 0..255 goes in as ``(p * scale - mean) / std``, by channel.
+
+    Args:
+        labels: Class names in the order of the outputs.
+        size: Side S of the input.
+        color: ``"gray"``, ``"rgb"``, or ``"bgr"`` (trained on pictures read by OpenCV).
+        mean: One number, or one a channel in the order of ``color``.
+        std: One number, or one a channel.
+        scale: What pixels are multiplied by; 1/255 where only mean or std is given.
+        layout: ``"auto"``, ``"nchw"`` or ``"nhwc"``.
+        activation: ``"auto"``, ``"logits"``, or ``"softmax"`` where probabilities come out.
+        interpolation: How faces are scaled to the input.
+        output: Name of the scores, where there are several outputs.
+
+    Raises:
+        ConfigError: If a value is unknown or impossible.
+    """
+
+    labels: tuple[str, ...] | None = None
+    size: int | None = None
+    color: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    scale: float | None = None
+    layout: str = "auto"
+    activation: str = "auto"
+    interpolation: str = "bilinear"
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        for flag, value, known in (
+            ("--color", self.color, COLORS),
+            ("--layout", self.layout, ("auto", *LAYOUTS)),
+            ("--activation", self.activation, ACTIVATIONS),
+            ("--interpolation", self.interpolation, tuple(INTERPOLATIONS)),
+        ):
+            if value is not None and value not in known:
+                raise ConfigError(f"{flag} {value!r} is unknown." + suggest(value, known))
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise ConfigError(f"--scale must be a number above 0; got {self.scale}.")
+
+
+def missing_settings(facts: GraphFacts, settings: AdoptSettings) -> dict[str, str]:
+    """Returns what neither the graph nor the person has said: by flag, what it is for."""
+    missing = {}
+    if settings.labels is None and facts.labels is None:
+        missing["--labels"] = "class names in the order of the outputs, as in neutral,happiness"
+    if settings.size is None and facts.size is None:
+        missing["--size"] = "side of the square input in pixels"
+    if settings.color is None and facts.channels != 1:
+        missing["--color"] = "gray, rgb, or bgr where it was trained on OpenCV's pictures"
+    gray = facts.channels == 1 or settings.color == "gray"
+    flat_gray = facts.rank == 2 and gray
+    if settings.layout == "auto" and facts.layout is None and not flat_gray:
+        missing["--layout"] = "nchw (channels first) or nhwc (channels last)"
+    said = (settings.mean, settings.std, settings.scale)
+    if not facts.takes_bytes and all(value is None for value in said):
+        missing["--scale"] = (
+            "what pixels 0..255 are multiplied by: 1/255 for 0..1, 1 where the network scales "
+            "them itself; then --mean and --std where it was trained with them"
+        )
+    return missing
+
+
+def resolve_preprocessing(facts: GraphFacts, settings: AdoptSettings) -> Preprocessing:
+    """Returns the preprocessing that graph and person have agreed on.
+
+    Raises:
+        ConfigError: If something is missing (every missing flag is listed), or the two contradict
+            each other.
+    """
+    missing = missing_settings(facts, settings)
+    if missing:
+        lines = "; ".join(f"{flag} ({what})" for flag, what in missing.items())
+        raise ConfigError("the graph does not tell everything", hint=f"Type also: {lines}.")
+    size = settings.size or facts.size
+    color = settings.color or "gray"
+    channels = 1 if color == "gray" else 3
+    for flag, said, read in (
+        ("--size", size, facts.size),
+        ("--color", channels, facts.channels),
+        ("--layout", settings.layout, facts.layout if facts.rank == 4 else None),
+    ):
+        if read is not None and said not in (read, "auto"):
+            raise ConfigError(
+                f"says {said}, but the graph says {read}: leave {flag} out", subject=flag
+            )
+    scale = settings.scale or (1.0 if facts.takes_bytes else 1 / 255)
+    mean = _by_channel("--mean", settings.mean or (0.0,), channels)
+    std = _by_channel("--std", settings.std or (1.0,), channels)
+    if color == "bgr":
+        mean, std = mean[::-1], std[::-1]
+    return Preprocessing(
+        size=int(size or 0),
+        color="gray" if color == "gray" else "rgb",
+        interpolation=settings.interpolation,
+        normalization="fixed",
+        mean=tuple(value / (255 * scale) for value in mean),
+        std=tuple(value / (255 * scale) for value in std),
+    )
+
+
+def _by_channel(flag: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise ConfigError(
+            f"needs 1 number, or one for each of {channels} channel(s); got {len(values)}",
+            subject=flag,
+        )
+    return values * channels if len(values) == 1 else values
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """Reads class names: a comma-separated list, the name of a schema, or a file.
+
+    A file holds one name a line, or a JSON list.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+
+    >>> read_labels("happy, sad,angry")
+    ('happy', 'sad', 'angry')
+    >>> read_labels("hes3")
+    ('angry', 'happy', 'sad')
+    """
+    if text in SCHEMAS:
+        return SCHEMAS[text].labels
+    if "," in text:
+        return tuple(name.strip() for name in text.split(","))
+    try:
+        content = Path(text).read_text(encoding="utf-8")
+        names = json.loads(content) if content.lstrip().startswith("[") else content.split("\n")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"--labels {text!r} is neither a list as in happy,sad nor a file that can be read: "
+            f"{error}."
+        ) from error
+    return tuple(str(name).strip() for name in names if str(name).strip())
+
+
+def schema_of(labels: tuple[str, ...]) -> LabelSchema:
+    """Returns the schema of a classifier's labels, in their order.
+
+    Spellings of the field become its nouns, with all aliases, where every label is one; otherwise
+    labels stay as they are.
+
+    Raises:
+        ConfigError: If labels are empty, repeated or fewer than two.
+
+    >>> schema_of(("happy", "Sad", "angry")).labels
+    ('happiness', 'sadness', 'anger')
+    """
+    known = all(label in FERPLUS8 for label in labels)
+    names = tuple(FERPLUS8.labels[FERPLUS8.index(label)] for label in labels) if known else labels
+    for schema in SCHEMAS.values():
+        if schema.labels in (labels, names):
+            return schema
+    return LabelSchema("custom", names, {name: ALIASES[name] for name in names if name in ALIASES})

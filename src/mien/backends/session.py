@@ -1,0 +1,189 @@
+"""Networks in ONNX Runtime, or OpenVINO for its own files: opened once, on a chosen device."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.images.guard import guess_content
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+_DEVICE = re.compile(r"auto|cpu|cuda(?::(\d+))?")
+_HINT = "Fetch or export it again."
+
+
+def check_device(device: str) -> str:
+    """Returns a device's name as it is.
+
+    Raises:
+        ConfigError: If it is not ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:1; got {device!r}.")
+    return device
+
+
+def execution_providers(device: str = "auto") -> list[Any]:
+    """Returns ONNX Runtime's providers for a device, the preferred one first.
+
+    Args:
+        device: ``"cpu"``; ``"cuda"`` or ``"cuda:1"``; ``"auto"``: CUDA where the installed ONNX
+            Runtime has it, else the CPU.
+
+    Raises:
+        ConfigError: If the device is unknown, or not to be had here.
+    """
+    found = _DEVICE.fullmatch(check_device(device))
+    number = int((found and found.group(1)) or 0)
+    import onnxruntime
+
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device.startswith("cuda") and not has_cuda:
+        raise ConfigError(
+            "needs an ONNX Runtime with CUDA, and this one has none",
+            subject=f"device {device!r}",
+            hint="Type: pip uninstall onnxruntime && pip install onnxruntime-gpu",
+        )
+    if device == "cpu" or not has_cuda:
+        return ["CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
+
+
+class Session:
+    """A network that is open; it can be pickled, and is opened anew where it arrives.
+
+    Args:
+        path: An ONNX file, or OpenVINO's ``.xml`` with its ``.bin``.
+        threads: Threads inside one run; 0: as many as there are cores.
+        device: See :func:`execution_providers`.
+        sha256: The digest that the file must have; empty: any.
+        spin: Whether idle threads spin for a while: faster alone, slower where several networks
+            take turns on the same cores.
+
+    Raises:
+        ModelError: If the file is missing, damaged, or no network.
+        ConfigError: If the device is unknown, or not to be had here.
+        MissingExtraError: If it is OpenVINO's and OpenVINO is not installed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 0,
+        device: str = "auto",
+        sha256: str = "",
+        spin: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._options: dict[str, Any] = {
+            "threads": threads,
+            "device": device,
+            "sha256": sha256,
+            "spin": spin,
+        }
+        if self.path.suffix == ".xml":
+            self._inner: Any = _OpenVinoSession(self.path, threads)
+        else:
+            self._inner = _open_onnx(self.path, threads, device, sha256, spin=spin)
+        self.inputs, self.outputs = self._inner.get_inputs(), self._inner.get_outputs()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(Session, self.path, **self._options), ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        return self
+
+    @functools.cached_property
+    def single_threaded(self) -> Session:
+        """The same network with one thread per run, for callers that run in parallel."""
+        return Session(self.path, **{**self._options, "threads": 1})
+
+    def run(
+        self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]
+    ) -> list[NDArray[Any]]:
+        """Returns the outputs of those names; ``None``: all of them."""
+        results: list[NDArray[Any]] = self._inner.run(names, dict(feed))
+        return results
+
+
+def _open_onnx(path: Path, threads: int, device: str, sha256: str, *, spin: bool) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror or error}", subject=str(path)) from error
+    if sha256 and (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise ModelError(
+            f"is damaged or was changed: its sha256 is {found[:16]}…, but {sha256[:16]}… was "
+            "expected",
+            subject=str(path),
+            hint="Install mien again, or fetch the file again.",
+        )
+    providers = execution_providers(device)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not spin:
+        # Idle threads sleep: decoding and detection use the same cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        first = (str(error).splitlines() or ["no reason given"])[0]
+        kind = guess_content(data[:512])
+        said = "" if data and kind.startswith("starts with") else f"it {kind}; "
+        raise ModelError(
+            f"cannot be opened by ONNX Runtime: {said}{first[:300].rstrip('.')}",
+            subject=str(path),
+            hint=_HINT,
+        ) from error
+
+
+class _OpenVinoPort:
+    def __init__(self, port: Any) -> None:
+        self.name: str = port.get_any_name()
+        shape = port.get_partial_shape()
+        self.shape = [None if side.is_dynamic else side.get_length() for side in shape]
+        self.type = "tensor(float)" if port.element_type.to_dtype() == np.float32 else "other"
+
+
+class _OpenVinoSession:
+    """An OpenVINO network with the methods of an ONNX Runtime session that mien uses."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("an OpenVINO network", "openvino", error.name) from error
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        try:
+            self._model = openvino.Core().compile_model(path, "CPU", options)
+        except Exception as error:  # OpenVINO raises bare RuntimeError with a trace of its own
+            last = ([line for line in str(error).splitlines() if line] or ["no reason given"])[-1]
+            raise ModelError(
+                f"cannot be opened by OpenVINO: {last[:300]}", subject=str(path)
+            ) from error
+
+    def get_inputs(self) -> list[_OpenVinoPort]:
+        return [_OpenVinoPort(port) for port in self._model.inputs]
+
+    def get_outputs(self) -> list[_OpenVinoPort]:
+        return [_OpenVinoPort(port) for port in self._model.outputs]
+
+    def run(self, names: Sequence[str], feed: dict[str, Any]) -> list[Any]:
+        # A request belongs to one thread; making one is cheap beside a run.
+        results = self._model.create_infer_request().infer(feed)
+        return [np.array(results[name]) for name in names]

@@ -1,0 +1,159 @@
+"""The measurements of one or several recognizers, always in turns."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.backends.session import Session
+from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import in_turns
+from mien.hub import ONNX
+from mien.images import decode
+from mien.preprocess import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.benchmarking.config import BenchmarkConfig
+    from mien.recognizer import EmotionRecognizer
+
+#: In the order in which a photo goes through them.
+STAGES = ("decode", "detect", "crop", "run", "draw")
+
+
+def times_in_turns(
+    runs: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: int
+) -> dict[str, list[float]]:
+    """Returns every time of each function in ms, not only the median; they take turns."""
+    turns = [in_turns(runs, 1, warm_up=0) for _ in range(warm_up + rounds)][warm_up:]
+    return {name: [turn[name] for turn in turns] for name in runs}
+
+
+def measure_photos(
+    recognizers: Sequence[EmotionRecognizer], photos: Sequence[Path], config: BenchmarkConfig
+) -> list[dict[str, Spread]]:
+    """Reads photos from their files to their results, the recognizers in turns.
+
+    Args:
+        recognizers: The models.
+        photos: Files; they are read one after the other until ``config.repeats`` are done.
+        config: How often.
+
+    Returns:
+        For each recognizer the milliseconds a photo: ``total`` from path to result, by the clock
+        around it; the stages ``decode``, ``detect``, ``crop`` and ``run`` inside; and ``draw``,
+        the result drawn onto the photo, which ``total`` does not hold.
+
+    Raises:
+        InputError: If a photo cannot be read.
+    """
+    times: list[dict[str, list[float]]] = [
+        {name: [] for name in ("total", *STAGES)} for _ in recognizers
+    ]
+    count = max(config.repeats, len(photos))
+    for number in range(-config.warm_up, count):
+        photo = photos[number % len(photos)]
+        image_rgb = decode(photo)
+        for recognizer, found in zip(recognizers, times, strict=True):
+            start = time.perf_counter()
+            result = recognizer.predict(photo)
+            answered = time.perf_counter()
+            result.draw(image_rgb)
+            drawn = time.perf_counter()
+            if number < 0:
+                continue
+            found["total"].append(1e3 * (answered - start))
+            found["draw"].append(1e3 * (drawn - answered))
+            for stage, value in result.timings_ms.items():
+                found[stage].append(value)
+    return [{name: Spread.of(values) for name, values in found.items()} for found in times]
+
+
+def measure_throughput(
+    recognizers: Sequence[EmotionRecognizer], config: BenchmarkConfig
+) -> list[list[dict[str, Any]]]:
+    """Runs ready crops through the networks, by threads and batch size.
+
+    Returns:
+        For each recognizer one entry a pair: ``threads``, ``batch_size`` and
+        ``crops_per_second``, normalisation included, decoding and detection not.
+    """
+    rows: list[list[dict[str, Any]]] = [[] for _ in recognizers]
+    for threads in config.threads:
+        runs = {}
+        for index, recognizer in enumerate(recognizers):
+            run = _network(recognizer, threads)
+            for size in config.batch_sizes:
+                crops = _crops(recognizer, size)
+                runs[f"{index} {size}"] = partial(_run_crops, run, recognizer, crops)
+        times = times_in_turns(runs, config.rounds, warm_up=config.warm_up)
+        for index, found in enumerate(rows):
+            for size in config.batch_sizes:
+                speeds = [1e3 * size / value for value in times[f"{index} {size}"]]
+                found.append(
+                    {
+                        "threads": threads,
+                        "batch_size": size,
+                        "crops_per_second": Spread.of(speeds),
+                    }
+                )
+    return rows
+
+
+def measure_overhead(
+    recognizer: EmotionRecognizer, config: BenchmarkConfig
+) -> list[dict[str, Any]]:
+    """Compares ``predict_faces`` with the bare session on the same batch, in turns.
+
+    ``predict_faces`` takes colour pictures of the model's size and ends with probabilities; the
+    session gets them cropped and normalised already.
+
+    Returns:
+        One entry a batch size: ``batch_size`` and ``ratio``, the session's time over that of
+        ``predict_faces``: the share of the session's speed that is kept.
+    """
+    session = Session(recognizer.folder.file(ONNX))
+    name = session.inputs[0].name
+    p = recognizer.config.preprocessing
+    rows = []
+    for size in config.batch_sizes:
+        faces = _noise((size, p.size, p.size, 3))
+        batch = normalize(_crops(recognizer, size), p)
+        runs: dict[str, Callable[[], Any]] = {
+            "mien": partial(recognizer.predict_faces, list(faces)),
+            "session": partial(session.run, ["logits"], {name: batch}),
+        }
+        times = times_in_turns(runs, config.rounds, warm_up=config.warm_up)
+        ratios = [bare / whole for bare, whole in zip(times["session"], times["mien"], strict=True)]
+        rows.append({"batch_size": size, "ratio": Spread.of(ratios)})
+    return rows
+
+
+def _noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _crops(recognizer: EmotionRecognizer, count: int) -> NDArray[np.uint8]:
+    p = recognizer.config.preprocessing
+    return _noise((count, p.size, p.size, p.channels))
+
+
+def _network(recognizer: EmotionRecognizer, threads: int) -> Callable[[NDArray[np.float32]], Any]:
+    session = Session(recognizer.folder.file(ONNX), threads=threads)
+    name = session.inputs[0].name
+    return lambda batch: session.run(["logits"], {name: batch})
+
+
+def _run_crops(
+    run: Callable[[NDArray[np.float32]], Any],
+    recognizer: EmotionRecognizer,
+    crops: NDArray[np.uint8],
+) -> None:
+    run(normalize(crops, recognizer.config.preprocessing))

@@ -1,0 +1,97 @@
+"""From photos and settings to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.benchmarking.config import BenchmarkConfig
+from mien.benchmarking.machine import describe_machine
+from mien.benchmarking.measuring import measure_overhead, measure_photos, measure_throughput
+from mien.benchmarking.processes import first_answer
+from mien.benchmarking.report import BenchmarkReport, ModelFigures
+from mien.benchmarking.spread import Spread
+from mien.errors import InputError
+from mien.hub import ONNX
+from mien.recognizer import EmotionRecognizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def run_benchmark(
+    photos: Sequence[str | Path],
+    config: BenchmarkConfig | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> BenchmarkReport:
+    """Measures models on this machine; see :class:`BenchmarkConfig` for what and how often.
+
+    Args:
+        photos: Files that show faces; the latency is that of their mixture.
+        config: The settings; None: the default ones.
+        progress: Called with 1 after each of :func:`steps` parts.
+
+    Raises:
+        InputError: If there is no photo, or one cannot be read.
+        ModelError: If a model cannot be opened, or a fresh process with it fails.
+        ConfigError: If a name is unknown.
+    """
+    config = config or BenchmarkConfig()
+    advance = progress or (lambda _done: None)
+    files = [Path(photo) for photo in photos]
+    if not files:
+        raise InputError("no pictures: name at least one photo.")
+    machine = describe_machine()
+    options: dict[str, Any] = {} if config.detector is None else {"detector": config.detector}
+    names = config.models or (None,)
+    recognizers = [EmotionRecognizer(name, **options) for name in names]
+    shown = [recognizers[0].predict(file) for file in files]
+    latencies = measure_photos(recognizers, files, config)
+    advance(1)
+    speeds = measure_throughput(recognizers, config)
+    advance(1)
+    figures = []
+    for name, recognizer, latency, speed in zip(names, recognizers, latencies, speeds, strict=True):
+        overhead = measure_overhead(recognizer, config)
+        advance(1)
+        start_s, peak_mb = _fresh(files[0], name, config)
+        advance(1)
+        figures.append(
+            ModelFigures(
+                model=str(name or recognizer.config.name),
+                detector=recognizer.pipeline.detector.name,
+                bytes=recognizer.folder.file(ONNX).stat().st_size,
+                photo_ms=latency,
+                throughput=speed,
+                overhead=overhead,
+                start_s=start_s,
+                peak_mb=peak_mb,
+            )
+        )
+    return BenchmarkReport(
+        machine=machine,
+        config=config,
+        photos=[
+            {"name": Path(one.source).name, "width": one.width, "height": one.height,
+             "faces": len(one.faces)}
+            for one in shown
+        ],
+        models=figures,
+    )  # fmt: skip
+
+
+def steps(config: BenchmarkConfig) -> int:
+    """Returns how many parts :func:`run_benchmark` reports."""
+    return 2 + 2 * max(len(config.models), 1)
+
+
+def _fresh(
+    photo: Path, model: str | None, config: BenchmarkConfig
+) -> tuple[Spread | None, Spread | None]:
+    """Starts fresh processes; the first, which may still read from the disk, does not count."""
+    if not config.starts:
+        return None, None
+    runs = [first_answer(photo, model, config.detector) for _ in range(config.starts + 1)][1:]
+    peaks = [run.peak_bytes / 1e6 for run in runs if run.peak_bytes is not None]
+    return Spread.of(run.start_s for run in runs), Spread.of(peaks) if peaks else None

@@ -1,0 +1,13 @@
+"""Runs side by side: how good, how large, how fast, and whether the difference is real."""
+
+from mien.comparison.costs import RunCosts, measure_latency, read_costs
+from mien.comparison.runs import RunComparison, RunRow, compare_runs
+
+__all__ = [
+    "RunComparison",
+    "RunCosts",
+    "RunRow",
+    "compare_runs",
+    "measure_latency",
+    "read_costs",
+]

@@ -1,0 +1,147 @@
+"""``compare_runs``: evaluate, measure, rank, and test neighbours against each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.comparison.costs import RunCosts, measure_latency, read_costs
+from mien.errors import ConfigError
+from mien.evaluation import Comparison, compare, evaluate
+from mien.recognizer import EmotionRecognizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mien.data import Manifest
+
+HEADER = (
+    "run", "accuracy", "95 % interval", "balanced", "macro-F1", "ECE", "NLL", "parameters", "MACs",
+    "MB", "ms (1)", "ms (32)", "epochs", "minutes", "p to next",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run.
+
+    Args:
+        run: Name of its folder.
+        model: ``<architecture>.<tag>``.
+        scores: See :meth:`mien.evaluation.Evaluation.scores`.
+        costs: Size and training.
+        latency_ms: Milliseconds a face with one face and with 32 at once, or None.
+        against_next: McNemar's test against the next run of the ranking; None for the last.
+    """
+
+    run: str
+    model: str
+    scores: dict[str, Any]
+    costs: RunCosts
+    latency_ms: tuple[float, float] | None
+    against_next: Comparison | None
+
+    def cells(self) -> list[str]:
+        """Returns what :data:`HEADER` names, as text; empty where it is not known."""
+        m, c = self.scores, self.costs
+        low, high = m["accuracy_ci"]
+        one, many = self.latency_ms or (None, None)
+        p = None if self.against_next is None else self.against_next.p_value
+        return [
+            self.run, f"{m['accuracy']:.2%}", f"{low:.2%} to {high:.2%}",
+            f"{m['balanced_accuracy']:.3f}", f"{m['macro_f1']:.3f}", f"{m['ece']:.3f}",
+            f"{m['nll']:.3f}", _shown(c.parameters, "{:.2f}M", 1e6), _shown(c.macs, "{:.1f}M", 1e6),
+            f"{c.bytes / 1e6:.2f}", _shown(one, "{:.2f}"), _shown(many, "{:.2f}"),
+            _shown(c.epochs, "{:.0f}"), _shown(c.minutes, "{:.1f}"), _shown(p, "{:.2g}"),
+        ]  # fmt: skip
+
+
+def _shown(value: float | None, form: str, unit: float = 1.0) -> str:
+    return "" if value is None else form.format(value / unit)
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs on the same faces, best accuracy first.
+
+    Args:
+        data: The dataset's spec.
+        split: The split scored.
+        rows: The runs.
+    """
+
+    data: str
+    split: str
+    rows: tuple[RunRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        rows = []
+        for row in self.rows:
+            test = None if row.against_next is None else row.against_next.to_dict()
+            latency = None if row.latency_ms is None else list(row.latency_ms)
+            rows.append({
+                "run": row.run, "model": row.model, "scores": row.scores,
+                "costs": asdict(row.costs), "latency_ms": latency, "against_next": test,
+            })  # fmt: skip
+        return {"data": self.data, "split": self.split, "runs": rows}
+
+    def markdown(self) -> str:
+        """Returns a Markdown table and what its columns mean."""
+        lines = [f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}"]
+        lines += [f"| {' | '.join(row.cells())} |" for row in self.rows]
+        return "\n".join([*lines, "", self.note]) + "\n"
+
+    @property
+    def note(self) -> str:
+        """What the columns mean, in sentences."""
+        return (
+            f"n = {self.rows[0].scores['n']} faces of {self.split}. ms: milliseconds a face in "
+            "ONNX Runtime with one face and with 32 at once, measured in turns in one process; "
+            "compare them within this table only. p to next: McNemar's exact test against the row "
+            "below, not corrected for the number of rows."
+        )
+
+
+def compare_runs(
+    models: Sequence[str | Path],
+    manifest: Manifest,
+    *,
+    split: str = "valid",
+    timing: bool = True,
+    threads: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> RunComparison:
+    """Scores runs on the same faces and sets them side by side.
+
+    Args:
+        models: Two model folders or bundled names, or more.
+        manifest: Labelled faces.
+        split: The split to score.
+        timing: Measure milliseconds too.
+        threads: Threads inside one network run; 0: as many as there are cores.
+        progress: Called with the number of faces just finished.
+
+    Raises:
+        ConfigError: If there are fewer than two runs, or labels do not meet.
+        DataError: If the split is missing.
+        ModelError: If a run cannot be loaded.
+    """
+    if len(models) < 2:
+        raise ConfigError(f"a comparison needs two runs or more; got {len(models)}.")
+    opened = [EmotionRecognizer(m, detector="none", threads=threads) for m in models]
+    found = [evaluate(each, manifest, split=split, progress=progress) for each in opened]
+    latency = measure_latency(opened) if timing else [None] * len(opened)
+    order = sorted(range(len(found)), key=lambda i: -found[i].scores()["accuracy"])
+    rows = []
+    for place, index in enumerate(order):
+        following = order[place + 1] if place + 1 < len(order) else None
+        rows.append(
+            RunRow(
+                opened[index].folder.path.name, opened[index].config.name, found[index].scores(),
+                read_costs(opened[index].folder), latency[index],
+                None if following is None else compare(found[index], found[following]),
+            )
+        )  # fmt: skip
+    return RunComparison(manifest.source, split, tuple(rows))

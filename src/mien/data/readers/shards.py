@@ -1,0 +1,265 @@
+"""Datasets in Parquet shards (``shards:DIR``), as ``mien data shard`` writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.manifest import SPLITS, Manifest
+from mien.data.readers.arrowtables import read_columns
+from mien.data.readers.assemble import class_id
+from mien.data.readers.parquetlabels import VOTES, vote_targets
+from mien.data.readers.sharded import ShardedImages
+from mien.data.registry import ReadRequest, register_reader
+from mien.errors import ConfigError, DataError
+from mien.labels import LabelSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.preprocess import Preprocessing
+
+#: The table of contents in the folder of the shards.
+INDEX = "shards.json"
+#: Number of the form that is written into it.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file: its path, split, number of faces, size and sha256, rows that are leaked."""
+
+    path: Path
+    split: str
+    faces: int
+    size: int
+    sha256: str
+    leaked: tuple[int, ...] = ()
+
+    def check(self) -> None:
+        """Compares the file with the table of contents.
+
+        Raises:
+            DataError: If it is gone, or not the one that was written.
+        """
+        try:
+            with self.path.open("rb") as file:
+                same = self.path.stat().st_size == self.size
+                same = same and hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except OSError as error:
+            raise self.damaged(error.strerror or str(error)) from error
+        if not same:
+            raise self.damaged(f"it is not the file that {INDEX} was written for")
+
+    def damaged(self, why: object) -> DataError:
+        """Returns the error that names the shard."""
+        return DataError(
+            f"the shard {self.path} is damaged: {why}",
+            hint="Fetch it again, or write the shards anew with mien data shard.",
+        )
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What ``shards.json`` says.
+
+    Args:
+        schema: Labels of the class ids in the shards.
+        shards: The files, in order.
+        rows: Faces in a row group of a file.
+        pixels: (side, colour) of faces that are stored as bare pixels; None: as pictures.
+    """
+
+    schema: LabelSchema
+    shards: tuple[Shard, ...]
+    rows: int
+    pixels: tuple[int, str] | None
+
+
+def read_index(root: Path) -> ShardIndex:
+    """Reads the table of contents of a folder of shards.
+
+    Raises:
+        DataError: If it is missing or broken.
+    """
+    path = root / INDEX
+    try:
+        given = json.loads(path.read_text("utf-8"))
+        if given["format"] != FORMAT:
+            raise DataError(f"has format {given['format']}; this mien reads {FORMAT}", subject=path)
+        pixels = given["pixels"]
+        return ShardIndex(
+            LabelSchema.from_dict(given["schema"]),
+            tuple(
+                Shard(
+                    root / one["file"], one["split"], one["faces"], one["bytes"], one["sha256"],
+                    tuple(one["leaked"]),
+                )
+                for one in given["shards"]
+            ),
+            int(given["rows_per_group"]),
+            pixels and (int(pixels["size"]), str(pixels["color"])),
+        )  # fmt: skip
+    except OSError as error:
+        raise DataError(
+            (
+                f"cannot be read ({error.strerror or error}). mien data shard writes it; a "
+                "folder of other Parquet files is parquet:DIR"
+            ),
+            subject=path,
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(f"is no table of contents of shards ({error!r})", subject=path) from error
+
+
+class ShardImages(ShardedImages):
+    """The pictures of Parquet shards; at most one row group a thread is held.
+
+    Args:
+        index: What the folder holds.
+    """
+
+    def __init__(self, index: ShardIndex) -> None:
+        super().__init__([shard.faces for shard in index.shards])
+        self.index = index
+        self._held = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"index": self.index}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def key(self, index: int) -> str:
+        """Returns the file name of the shard and the row in it."""
+        shard, row = self.locate(index)
+        return f"{self.index.shards[shard].path.name}#{row}"
+
+    def read(self, index: int) -> bytes:
+        """Returns one picture; bare pixels become a PNG.
+
+        Raises:
+            DataError: If the shard cannot be read; it is named.
+        """
+        shard, row = self.locate(int(index))
+        group, inside = divmod(row, self.index.rows)
+        if getattr(self._held, "place", None) != (shard, group):
+            with _open(self.index.shards[shard]) as file:
+                self._held.column = self._column(file, shard, group)
+            self._held.place = (shard, group)
+        data: bytes = self._held.column[inside].as_py()
+        return self.as_picture(data)
+
+    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+        """Yields pictures of one shard, or their bare pixels, after checking its sha256.
+
+        Raises:
+            DataError: If the shard is damaged; it is named.
+        """
+        self.index.shards[shard].check()
+        groups = rows // self.index.rows
+        with _open(self.index.shards[shard]) as file:
+            for group in np.unique(groups).tolist():
+                column = self._column(file, shard, group)
+                for row in rows[groups == group].tolist():
+                    yield column[row - group * self.index.rows].as_py()
+
+    def as_picture(self, data: bytes) -> bytes:
+        """Returns bare pixels as a PNG, and pictures as they are."""
+        return data if self.index.pixels is None else _png(data, *self.index.pixels)
+
+    def is_ready(self, preprocessing: Preprocessing) -> bool:
+        """Tells whether the bare pixels are what a network of that input wants."""
+        return self.index.pixels == (preprocessing.size, preprocessing.color)
+
+    def _column(self, file: Any, shard: int, group: int) -> Any:
+        from pyarrow import ArrowException
+
+        name = "image.bytes" if self.index.pixels is None else "pixels"
+        try:
+            table = file.read_row_group(group, columns=[name], use_threads=False)
+        except (ArrowException, OSError) as error:
+            raise self.index.shards[shard].damaged(error) from error
+        column = table.column(0).combine_chunks()
+        return column if self.index.pixels is not None else column.field("bytes")
+
+
+def _open(shard: Shard) -> Any:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return parquet.ParquetFile(shard.path)
+    except (ArrowException, OSError) as error:
+        raise shard.damaged(error) from error
+
+
+def _png(data: bytes, side: int, color: str) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    picture = Image.frombytes("L" if color == "gray" else "RGB", (side, side), data)
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@register_reader("shards")
+def read_shards(request: ReadRequest) -> Manifest:
+    """Reads ``shards:DIR``: labels now, pictures as they are needed.
+
+    Splits are those that the shards were written with; copies were dealt with then.
+
+    Raises:
+        DataError: If the table of contents or a shard is missing or damaged.
+        MissingExtraError: If pyarrow is not installed.
+    """
+    index = read_index(request.path)
+    columns = [_labels_of(shard) for shard in index.shards]
+    stored = np.concatenate([column[0] for column in columns])
+    schema = request.schema or index.schema
+    where = str(request.path)
+    ids = {k: class_id(schema, index.schema.labels[k], where) for k in np.unique(stored) if k >= 0}
+    class_ids = np.array([ids.get(k, -1) for k in stored.tolist()], np.int64)
+    names = list(index.schema.labels)
+    groups = [column[2] for column in columns]
+    counts = [shard.faces for shard in index.shards]
+    leaked = [np.isin(np.arange(shard.faces), shard.leaked) for shard in index.shards]
+    return Manifest(
+        request.spec,
+        schema,
+        ShardImages(index),
+        vote_targets([(names, column[1]) for column in columns], class_ids, schema, request.spec),
+        class_ids,
+        np.repeat([shard.split for shard in index.shards], counts),
+        None if any(g is None for g in groups) else np.concatenate([g for g in groups if g]),
+        np.concatenate(leaked),
+    )
+
+
+def _labels_of(
+    shard: Shard,
+) -> tuple[NDArray[np.int64], list[list[float]] | None, list[str] | None]:
+    """Returns class ids, votes and subjects of a shard's rows, the latter where it has them."""
+    from mien.data.readers.arrowtables import read_schema
+
+    if shard.split not in SPLITS:
+        raise shard.damaged(f"{shard.split!r} is no split")
+    try:
+        have = [name for name in (VOTES, "subject_id") if name in read_schema(shard.path).names]
+        table = read_columns(shard.path, ["label", *have])
+    except DataError as error:
+        raise shard.damaged(error) from error
+    if len(table) != shard.faces:
+        raise shard.damaged(f"it holds {len(table)} faces, not {shard.faces}")
+    votes, groups = (
+        table[name].to_pylist() if name in have else None for name in (VOTES, "subject_id")
+    )
+    return table["label"].to_numpy(), votes, groups

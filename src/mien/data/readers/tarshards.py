@@ -1,0 +1,231 @@
+"""Datasets in tar files as WebDataset has them (``wds:DIR``, ``wds:DIR/{000..009}.tar``)."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.duplicates import shared_groups_warning
+from mien.data.manifest import SPLIT_NAMES, Manifest
+from mien.data.naming import natural_key
+from mien.data.readers.assemble import assemble, choose_schema, class_id, one_hot, split_name
+from mien.data.readers.folder import IMAGE_SUFFIXES
+from mien.data.readers.sharded import ShardedImages
+from mien.data.registry import ReadRequest, register_reader
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+# train-000.tar, validation.tar, test_2.tar
+_FILE_SPLIT = re.compile(r"([a-z]+)(?:[-_.]?\d.*)?", re.IGNORECASE)
+
+
+@dataclass
+class _Sample:
+    """A picture's place in its tar, and what stands beside it under the same key."""
+
+    key: str
+    offset: int = -1
+    size: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class TarImages(ShardedImages):
+    """Pictures in uncompressed tar files, found by their offsets.
+
+    Args:
+        files: The tar files.
+        keys: By file, the keys of its pictures.
+        spans: By file, (M, 2) offset and size of each picture in bytes.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        keys: Sequence[Sequence[str]],
+        spans: Sequence[NDArray[np.int64]],
+    ) -> None:
+        super().__init__([len(part) for part in keys])
+        self.files, self.keys, self.spans = files, keys, spans
+
+    def key(self, index: int) -> str:
+        """Returns the name of the tar and the key in it."""
+        shard, row = self.locate(index)
+        return f"{self.files[shard].name}#{self.keys[shard][row]}"
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of one picture.
+
+        Raises:
+            DataError: If the tar cannot be read; it is named.
+        """
+        shard, row = self.locate(int(index))
+        return next(self.read_rows(shard, np.array([row])))
+
+    def size(self, index: int) -> int:
+        """Returns the number of encoded bytes of one picture; nothing is read."""
+        shard, row = self.locate(int(index))
+        return int(self.spans[shard][row, 1])
+
+    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+        """Yields pictures of one tar in the order in which they lie there.
+
+        Raises:
+            DataError: If the tar cannot be read; it is named.
+        """
+        path = self.files[shard]
+        try:
+            with path.open("rb") as file:
+                for offset, size in self.spans[shard][rows].tolist():
+                    file.seek(offset)
+                    data = file.read(size)
+                    if len(data) < size:
+                        raise _damaged(path, "it ends too early")
+                    yield data
+        except OSError as error:
+            raise _damaged(path, error.strerror or error) from error
+
+
+def _damaged(path: Path, why: object) -> DataError:
+    return DataError(f"the shard {path} is damaged: {why}", hint="Fetch it again.")
+
+
+@register_reader("wds", options=("dedupe",), patterns=True)
+def read_wds(request: ReadRequest) -> Manifest:
+    """Reads ``wds:PATH``: a tar, a folder of tars, or ``PATH/{000..009}.tar``.
+
+    Files of one key (the name up to its first dot) are a sample: a picture, and its label in
+    ``cls`` (a name, or a number in the order of the schema asked for) or in ``json`` (``label``,
+    and perhaps ``split`` and ``subject_id``). Else the names of the tars tell the splits
+    (``train-000.tar``). Samples without a label are left out.
+
+    Options: ``dedupe=true`` removes from train what also stands in valid or test.
+
+    Raises:
+        DataError: If a tar is missing or damaged, or its samples do not add up.
+    """
+    files = _files(request.path)
+    tars = [_labelled(file, request) for file in files]
+    samples = [sample for tar, _ in tars for sample in tar]
+    dropped = sum(count for _, count in tars)
+    if not samples:
+        raise DataError(
+            "no sample has a picture and a label (cls or json)", subject=f"{request.spec}:"
+        )
+    labels = [str(sample.facts["label"]) for sample in samples]
+    schema = request.schema or choose_schema(labels, str(request.path))
+    ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels))}
+    class_ids = np.array([ids[label] for label in labels], np.int64)
+    splits, groups = _column(samples, "split", request), _column(samples, "subject_id", request)
+    warnings = [f"{dropped} samples without a label are left out."] if dropped else []
+    if splits is not None:
+        splits = np.array([split_name(name, str(request.path)) for name in splits.tolist()])
+        if groups is not None:
+            warnings.append(shared_groups_warning(groups, splits))
+    spans = [
+        np.array([(s.offset, s.size) for s in tar], np.int64).reshape(-1, 2) for tar, _ in tars
+    ]
+    return assemble(
+        request,
+        schema=schema,
+        images=TarImages(files, [[s.key for s in tar] for tar, _ in tars], spans),
+        targets=one_hot(class_ids, schema),
+        class_ids=class_ids,
+        splits=splits,
+        groups=groups,
+        warnings=warnings,
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(path.rglob("*.tar"), key=lambda file: natural_key(file.as_posix()))
+        if not found:
+            raise DataError("holds no .tar files", subject=path)
+        return found
+    braces = _BRACES.search(str(path))
+    if braces is None:
+        return [path]
+    first, last = braces[1], braces[2]
+    names = [
+        Path(_BRACES.sub(f"{number:0{len(first)}}", str(path), count=1))
+        for number in range(int(first), int(last) + 1)
+    ]
+    missing = [name for name in names if not name.is_file()]
+    if missing or not names:
+        raise DataError(f"there is no {missing[0] if missing else path}, which {path} names.")
+    return names
+
+
+def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
+    """Returns the samples of a tar that have a label, and how many have none."""
+    match = _FILE_SPLIT.fullmatch(file.stem)
+    split = SPLIT_NAMES.get(match[1].lower()) if match else None
+    whole = []
+    samples = [sample for sample in _samples(file) if sample.offset >= 0]
+    for sample in samples:
+        label = sample.facts.get("label")
+        if isinstance(label, bool) or not isinstance(label, (str, int)) or label == "":
+            continue
+        if isinstance(label, int) or label.isdecimal():
+            sample.facts["label"] = _name(int(label), file, request)
+        if split is not None:
+            sample.facts.setdefault("split", split)
+        whole.append(sample)
+    return whole, len(samples) - len(whole)
+
+
+def _name(number: int, file: Path, request: ReadRequest) -> str:
+    if request.schema is None or not 0 <= number < len(request.schema):
+        raise DataError(
+            f"label {number} has no name",
+            subject=f"{file}:",
+            hint="Ask for the schema whose order the numbers follow, or store names.",
+        )
+    return request.schema.labels[number]
+
+
+def _samples(file: Path) -> list[_Sample]:
+    found: dict[str, _Sample] = {}
+    try:
+        with tarfile.open(file, "r:") as tar:
+            for member in tar:
+                folder, _, name = member.name.rpartition("/")
+                stem, _, ending = name.partition(".")
+                if not member.isfile() or not stem:
+                    continue
+                key = f"{folder}/{stem}" if folder else stem
+                sample = found.setdefault(key, _Sample(key))
+                if f".{ending.lower()}" in IMAGE_SUFFIXES:
+                    sample.offset, sample.size = member.offset_data, member.size
+                elif ending in ("cls", "json") and (content := tar.extractfile(member)):
+                    text = content.read().decode("utf-8").strip()
+                    sample.facts |= {"label": text} if ending == "cls" else json.loads(text)
+    except (tarfile.TarError, OSError, ValueError, TypeError, EOFError) as error:
+        raise _damaged(file, error) from error
+    size = file.stat().st_size
+    if any(sample.offset + sample.size > size for sample in found.values()):
+        raise _damaged(file, "it ends too early")
+    return list(found.values())
+
+
+def _column(samples: list[_Sample], name: str, request: ReadRequest) -> NDArray[np.str_] | None:
+    values = [sample.facts.get(name) for sample in samples]
+    lost = values.count(None)
+    if lost == len(values):
+        return None
+    if lost:
+        raise DataError(
+            f"{lost} of {len(values)} samples have no {name}", subject=f"{request.spec}:"
+        )
+    return np.array([str(value) for value in values])

@@ -1,0 +1,1 @@
+"""Writers: a manifest becomes a folder, a table or shards."""

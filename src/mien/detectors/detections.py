@@ -1,0 +1,142 @@
+"""The faces that a detector found in one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: The five points of a face, in order; right and left are the person's own.
+LANDMARK_NAMES = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Faces found in one picture, the largest box first (then the higher score).
+
+    The largest face is most likely whom the picture is about. Whatever order the arrays are
+    given in, they are stored in that order, and read-only.
+
+    Args:
+        boxes_xyxy: float32 (N, 4), corners x1, y1, x2, y2 in pixels; may reach past the border.
+        scores: float32 (N,), how sure the detector is that this is a face, 0..1.
+        landmarks: float32 (N, 5, 2), points (x, y) in pixels in the order of
+            ``LANDMARK_NAMES``, or ``None`` where the detector has none.
+
+    Raises:
+        ConfigError: If shapes do not agree, a value is not finite, a box is empty, or a score is
+            outside 0..1.
+
+    >>> found = Detections([[0, 0, 9, 9], [5, 5, 30, 40]], [0.9, 0.8])
+    >>> len(found), found.boxes_xyxy[0].tolist()
+    (2, [5.0, 5.0, 30.0, 40.0])
+    >>> len(found.keep(min_face=20))
+    1
+    """
+
+    boxes_xyxy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    landmarks: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        boxes = _floats("boxes_xyxy", self.boxes_xyxy, (-1, 4))
+        scores = _floats("scores", self.scores, (len(boxes),))
+        points = None
+        if self.landmarks is not None:
+            points = _floats("landmarks", self.landmarks, (len(boxes), 5, 2))
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if (sides <= 0).any():
+            raise ConfigError(
+                f"a face box needs x1 < x2 and y1 < y2; got {boxes[(sides <= 0).any(axis=1)][0]}."
+            )
+        if ((scores < 0) | (scores > 1)).any():
+            raise ConfigError(f"scores must lie in 0..1; got {scores.min()} to {scores.max()}.")
+        order = np.lexsort((-scores, -sides.prod(axis=1)))
+        for name, values in (("boxes_xyxy", boxes), ("scores", scores), ("landmarks", points)):
+            if values is not None:
+                values = values[order]  # noqa: PLW2901 - a copy, so that the caller's stays writable
+                values.flags.writeable = False
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.boxes_xyxy)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Returns the detections of a picture without a face."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    def keep(self, *, min_face: float = 0.0, max_faces: int | None = None) -> Detections:
+        """Drops small faces, then all but the largest.
+
+        Args:
+            min_face: Smallest longer side of a box, in pixels.
+            max_faces: Most faces to keep; ``None`` keeps all.
+
+        Raises:
+            ConfigError: If a limit is below 0 or not a number.
+        """
+        check_search(min_face, max_faces)
+        sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]).max(axis=1, initial=0.0)
+        kept = np.flatnonzero(sides >= min_face)[:max_faces]
+        points = None if self.landmarks is None else self.landmarks[kept]
+        return Detections(self.boxes_xyxy[kept], self.scores[kept], points)
+
+
+def _floats(name: str, values: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        array = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"is not an array of numbers ({error})", subject=name) from error
+    if array.size == 0 and shape[0] <= 0:
+        array = array.reshape(0, *shape[1:])
+    wanted = (array.shape[:1] if shape[0] < 0 else shape[:1]) + shape[1:]
+    if array.shape != wanted:
+        expected = "(N, 4)" if shape[0] < 0 else str(shape)
+        raise ConfigError(f"must have shape {expected}; got {array.shape}", subject=name)
+    if not np.isfinite(array).all():
+        raise ConfigError("has values that are not finite", subject=name)
+    return array
+
+
+def check_search(min_face: float, max_faces: int | None) -> None:
+    """Checks the limits that every detector takes.
+
+    Raises:
+        ConfigError: If a limit is below 0 or not a number.
+    """
+    if not min_face >= 0:
+        raise ConfigError(f"min_face must be 0 or more pixels; got {min_face!r}.")
+    if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 0):
+        raise ConfigError(f"max_faces must be a whole number or None; got {max_faces!r}.")
+
+
+def check_image(image_rgb: NDArray[Any]) -> tuple[int, int]:
+    """Checks a detector's input and returns its height and width.
+
+    Raises:
+        InputError: If it is not uint8 (H, W, 3) with at least one pixel.
+    """
+    if (
+        not isinstance(image_rgb, np.ndarray)
+        or image_rgb.dtype != np.uint8
+        or image_rgb.ndim != 3
+        or image_rgb.shape[2] != 3
+        or image_rgb.size == 0
+    ):
+        given = (
+            f"{image_rgb.dtype} {image_rgb.shape}"
+            if isinstance(image_rgb, np.ndarray)
+            else type(image_rgb).__name__
+        )
+        raise InputError(
+            f"a detector takes a uint8 RGB picture (H, W, 3); got {given}. "
+            "mien.images.decode makes one from anything."
+        )
+    return image_rgb.shape[0], image_rgb.shape[1]

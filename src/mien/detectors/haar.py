@@ -1,0 +1,123 @@
+"""``haar``: OpenCV's frontal face cascade (extra ``haar``): frontal faces only, and slow."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.detectors.detections import Detections, check_image, check_search
+from mien.detectors.framing import Framing
+from mien.detectors.protocol import MIN_FACE, Detector
+from mien.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CASCADE = "haarcascade_frontalface_alt2.xml"
+_INSTALL = 'Type: pip install "mien[haar]"; or choose another detector.'
+#: Pictures are shrunk to this longer side: the cascade's time grows with the pixels.
+_MAX_SIDE = 640
+_SCALE_STEP = 1.1
+_MIN_NEIGHBORS = 3
+#: What the last of the cascade's 20 stages asks for; the weight of a face lies above.
+_STAGE_THRESHOLD = 53.7556
+#: The window that the cascade was trained on, in pixels.
+_WINDOW = 20
+
+
+class HaarDetector(Detector):
+    """Viola and Jones' cascade of Haar features, as shipped with OpenCV 4.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+        ModelError: If its cascade reader or data file is missing (OpenCV 5 has neither).
+
+    >>> len(HaarDetector().detect(np.zeros((80, 80, 3), np.uint8)))
+    0
+    """
+
+    name = "haar"
+    #: Measured by benchmarks/framing.py; see docs/framing.md.
+    framing = Framing(scale=1.02, shift_y=0.005)
+
+    def __init__(self) -> None:
+        self._path = _find_cascade()
+        self._local = threading.local()
+        self._cascade()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
+
+    def _cascade(self) -> Any:
+        """Returns this thread's own cascade: OpenCV's is not safe to share."""
+        cascade = getattr(self._local, "cascade", None)
+        if cascade is None:
+            import cv2
+
+            cascade = cv2.CascadeClassifier(str(self._path))
+            if cascade.empty():
+                raise ModelError(
+                    f"is not a cascade that OpenCV reads. {_INSTALL}", subject=self._path
+                )
+            self._local.cascade = cascade
+        return cascade
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Finds frontal faces; see :class:`mien.detectors.Detector`.
+
+        The score is ``m / (m + 1)`` of the last stage's margin ``m`` over its threshold, at
+        least 0: it orders faces, but is no probability.
+
+        Raises:
+            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        """
+        height, width = check_image(image_rgb)
+        check_search(min_face, max_faces)
+        gray = Image.fromarray(image_rgb).convert("L")
+        scale = min(1.0, _MAX_SIDE / max(height, width))
+        if scale < 1.0:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            gray = gray.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        smallest = max(_WINDOW, int(min_face * scale))
+        if min(gray.size) < smallest:
+            return Detections.empty()
+        boxes_xywh, _, weights = self._cascade().detectMultiScale3(
+            np.asarray(gray),
+            scaleFactor=_SCALE_STEP,
+            minNeighbors=_MIN_NEIGHBORS,
+            minSize=(smallest, smallest),
+            outputRejectLevels=True,
+        )
+        if len(boxes_xywh) == 0:
+            return Detections.empty()
+        boxes = np.asarray(boxes_xywh, np.float32)
+        boxes[:, 2:] += boxes[:, :2]
+        boxes *= np.array([width / gray.width, height / gray.height] * 2, np.float32)
+        margin = np.clip(np.ravel(weights) - _STAGE_THRESHOLD, 0.0, None).astype(np.float32)
+        return Detections(boxes, margin / (margin + 1.0)).keep(
+            min_face=min_face, max_faces=max_faces
+        )
+
+
+def _find_cascade() -> Path:
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingExtraError("detector 'haar'", "haar", "cv2") from error
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise ModelError(f"OpenCV {cv2.__version__} has no cascades; 'haar' needs 4. {_INSTALL}")
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
+    path = Path(folder) / _CASCADE
+    if not folder or not path.is_file():
+        raise ModelError(f"OpenCV {cv2.__version__} came without {_CASCADE}. {_INSTALL}")
+    return path

@@ -1,0 +1,137 @@
+"""What a face detector is: one method, and attributes with defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+
+from mien.detectors.framing import Framing
+from mien.errors import ConfigError, DetectorError, InputError, MienError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.detectors.detections import Detections
+
+#: Faces whose box is smaller than this, in pixels, tell little about an expression.
+MIN_FACE = 20.0
+
+
+class Detector(Protocol):
+    """A face detector. Any number of threads may call ``detect`` of one detector.
+
+    Inherit from it to get the defaults, or write any class with ``detect``:
+    :func:`as_detector` gives it the rest::
+
+        class MyDetector:
+            name = "mine"
+
+            def detect(self, image_rgb, *, min_face=20.0, max_faces=None):
+                boxes_xyxy, scores = ...
+                return Detections(boxes_xyxy, scores).keep(min_face=min_face, max_faces=max_faces)
+
+    Attributes:
+        name: Short name; it is reported with every result.
+        framing: How its boxes relate to the framing that mien's models expect.
+        min_score: Lowest score that it reports, 0..1; 0 where it has no such threshold.
+        working_side: A large photo may be decoded at a reduced size, with this many pixels on its
+            shorter side; None: the detector needs every pixel.
+        whole_image: It searches nothing: each picture is one face.
+    """
+
+    name: str = "custom"
+    framing: Framing = Framing()
+    min_score: float = 0.0
+    working_side: int | None = None
+    whole_image: bool = False
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Finds the faces of one picture, the largest first.
+
+        Args:
+            image_rgb: uint8 (H, W, 3).
+            min_face: Smallest face to report: the longer side of its box, in pixels.
+            max_faces: How many faces to report at most, the largest; ``None`` reports all.
+
+        Raises:
+            InputError: If ``image_rgb`` is not such a picture.
+        """
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the answers may: interrupted work is resumed only with the same one."""
+        return self.name
+
+    def single_threaded(self) -> Self:
+        """Returns the same detector with one thread per call, for callers that run in parallel."""
+        return self
+
+    def with_min_score(self, min_score: float) -> Self:  # noqa: ARG002
+        """Returns the same detector with another lowest score; itself where it has none."""
+        return self
+
+
+class _Adapted(Detector):
+    """A foreign object with ``detect``, completed by the defaults of :class:`Detector`."""
+
+    def __init__(self, inner: object) -> None:
+        self.inner = inner
+        for name in ("name", "framing", "min_score", "whole_image"):
+            setattr(self, name, getattr(inner, name, getattr(Detector, name)))
+        if not hasattr(inner, "name"):
+            self.name = type(inner).__name__
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Calls the foreign detector."""
+        return self.inner.detect(image_rgb, min_face=min_face, max_faces=max_faces)  # type: ignore[attr-defined,no-any-return]
+
+
+def as_detector(given: object) -> Detector:
+    """Returns a detector as it is, and any other object with ``detect`` with the defaults.
+
+    Raises:
+        ConfigError: If it has no method ``detect``.
+    """
+    if Detector in type(given).__mro__:
+        return given  # type: ignore[return-value]
+    if callable(getattr(given, "detect", None)):
+        return _Adapted(given)
+    raise ConfigError(
+        f"a detector is a name, or an object with a method detect; got {given!r}",
+        hint="See mien.detectors.Detector.",
+    )
+
+
+def run_detector(
+    detector: Detector, image_rgb: NDArray[np.uint8], *, min_face: float, max_faces: int | None
+) -> Detections:
+    """Calls a detector; whatever fails inside it becomes a :class:`DetectorError`.
+
+    Raises:
+        InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        DetectorError: If the detector fails, or its answer is impossible (NaN, an empty box).
+    """
+    try:
+        return detector.detect(image_rgb, min_face=min_face, max_faces=max_faces)
+    except InputError:
+        raise
+    except MienError as error:
+        raise DetectorError(f"failed: {error}", subject=f"detector {detector.name!r}") from error
+    except Exception as error:
+        raise DetectorError(
+            f"failed with {type(error).__name__}: {error}", subject=f"detector {detector.name!r}"
+        ) from error

@@ -1,0 +1,130 @@
+"""How a word on the command line becomes a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from mien.detectors.protocol import Detector, as_detector
+from mien.errors import ConfigError, suggest
+
+#: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
+DetectorFactory = Callable[[str | None, int], Detector]
+_Factory = TypeVar("_Factory", bound=DetectorFactory)
+
+_FACTORIES: dict[str, DetectorFactory] = {}
+
+
+def register_detector(name: str) -> Callable[[_Factory], _Factory]:
+    """Makes a detector known to :func:`get_detector` and ``--detector``.
+
+    The decorated function takes what follows the colon in ``"name:argument"`` (or ``None``) and
+    the number of threads to use inside one picture (0: as many as there are cores). Heavy
+    imports belong inside it.
+
+    Raises:
+        ConfigError: If the name is taken, empty, or has a colon.
+
+    >>> from mien.detectors import Detections, Framing
+    >>> class Centre:
+    ...     name, framing = "centre", Framing()
+    ...     def detect(self, image_rgb, *, min_face=20.0, max_faces=None):
+    ...         h, w = image_rgb.shape[:2]
+    ...         return Detections([[w / 4, h / 4, w * 3 / 4, h * 3 / 4]], [1.0])
+    >>> @register_detector("centre")
+    ... def make_centre(argument, threads):
+    ...     return Centre()
+    >>> get_detector("centre").name
+    'centre'
+    """
+    if not name or ":" in name or name in _FACTORIES:
+        taken = "is taken" if name in _FACTORIES else "is empty or has a colon"
+        raise ConfigError(f"cannot register a detector as {name!r}: the name {taken}.")
+
+    def register(factory: _Factory) -> _Factory:
+        _FACTORIES[name] = factory
+        return factory
+
+    return register
+
+
+def detector_names() -> tuple[str, ...]:
+    """Returns the registered names in alphabetical order."""
+    return tuple(sorted(_FACTORIES))
+
+
+def get_detector(spec: str | object, *, threads: int = 0) -> Detector:
+    """Makes a detector.
+
+    Args:
+        spec: ``"mien"``, ``"mien:fine"``, ``"mien:verify"``, ``"mien:0.65"``, ``"yunet"``,
+            ``"yunet:PATH"``, ``"haar"``, ``"none"``, a registered name, or an object with a method
+            ``detect`` (see :class:`Detector`).
+        threads: Threads to use inside one picture; 0 leaves it to the library.
+
+    Raises:
+        ConfigError: If there is no such detector, or it takes no argument and got one.
+        ModelError: If what the detector needs is missing or damaged.
+
+    >>> get_detector("none").name
+    'none'
+    >>> get_detector("yune")
+    Traceback (most recent call last):
+    mien.errors.ConfigError: no face detector 'yune'. Did you mean 'yunet'?
+    """
+    if not isinstance(spec, str):
+        return as_detector(spec)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+        raise ConfigError(f"threads must be 0 or a whole number above; got {threads!r}.")
+    name, colon, argument = spec.partition(":")
+    if name not in _FACTORIES:
+        raise ConfigError(f"no face detector {name!r}." + suggest(name, _FACTORIES))
+    return _FACTORIES[name](argument if colon else None, threads)
+
+
+def _no_argument(name: str, argument: str | None) -> None:
+    if argument is not None:
+        raise ConfigError(f"detector {name!r} takes nothing after a colon; got {argument!r}.")
+
+
+@register_detector("mien")
+def _make_mien(argument: str | None, threads: int) -> Detector:
+    from mien.detectors.mien import MienDetector
+
+    if argument in (None, "fine", "verify"):
+        return MienDetector(threads=threads, fine=argument == "fine", verify=argument == "verify")
+    try:
+        score = float(str(argument))
+    except ValueError:
+        score = -1.0
+    if not 0 < score < 1:
+        raise ConfigError(
+            f"detector 'mien' is typed as mien, mien:fine, mien:verify or mien:SCORE with a "
+            f"lowest score between 0 and 1; got {argument!r}."
+        )
+    return MienDetector(threads=threads, min_score=score)
+
+
+@register_detector("none")
+def _make_whole(argument: str | None, threads: int) -> Detector:  # noqa: ARG001
+    from mien.detectors.whole import WholeImage
+
+    _no_argument("none", argument)
+    return WholeImage()
+
+
+@register_detector("haar")
+def _make_haar(argument: str | None, threads: int) -> Detector:  # noqa: ARG001
+    from mien.detectors.haar import HaarDetector
+
+    _no_argument("haar", argument)
+    return HaarDetector()
+
+
+@register_detector("yunet")
+def _make_yunet(argument: str | None, threads: int) -> Detector:
+    from mien.detectors.yunet import YuNetDetector, fetch_yunet
+
+    if argument == "":
+        raise ConfigError("'yunet:' needs the path of an ONNX file; or type just 'yunet'.")
+    return YuNetDetector(argument if argument is not None else fetch_yunet(), threads=threads)

@@ -1,0 +1,206 @@
+"""``yunet``: the detector of OpenCV Zoo, a network of 75,000 weights, run by ONNX Runtime.
+
+Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023. Outputs by stride 8, 16
+and 32, one row for each cell of the grid: ``cls`` and ``obj`` (1), ``bbox`` (4: centre offset in
+cells, logarithm of the size in cells), ``kps`` (10: five points, offsets in cells).
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from PIL import Image
+
+from mien.backends.session import Session
+from mien.detectors.boxes import nms
+from mien.detectors.detections import Detections, check_image, check_search
+from mien.detectors.download import fetch
+from mien.detectors.framing import Framing
+from mien.detectors.protocol import MIN_FACE, Detector
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+_FILE = "face_detection_yunet_2023mar.onnx"
+_URL = (
+    "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+    f"face_detection_yunet/{_FILE}"
+)
+_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+_BYTES = 232_589
+
+_STRIDES = (8, 16, 32)
+_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in _STRIDES)
+#: Pictures are shrunk to this longer side; it is also the fixed input of the 2023mar build.
+_MAX_SIDE = 640
+_MIN_SCORE = 0.7
+_IOU = 0.3
+_MAX_CANDIDATES = 1000
+_MAX_LOG_SIZE = 8.0
+
+
+def fetch_yunet() -> Path:
+    """Returns the network's file, downloaded once (232,589 bytes, MIT licence).
+
+    Raises:
+        ModelError: If it cannot be downloaded or is not the pinned file.
+    """
+    advice = (
+        "Where there is no internet, download it elsewhere and pass the file: "
+        "--detector yunet:PATH."
+    )
+    return fetch(_URL, sha256=_SHA256, size=_BYTES, name=_FILE, advice=advice)
+
+
+class YuNetDetector(Detector):
+    """Finds faces of any pose, with five landmarks each.
+
+    Args:
+        path: ONNX file of OpenCV Zoo's YuNet, 2023mar or newer.
+        threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
+        min_score: Lowest score to report, 0..1.
+
+    Raises:
+        ModelError: If the file is missing, is no ONNX network, or is not a YuNet.
+
+    Example::
+
+        detector = YuNetDetector("face_detection_yunet_2023mar.onnx")
+        found = detector.detect(mien.images.decode("photo.jpg"))
+        print(found.boxes_xyxy, found.scores, found.landmarks)
+    """
+
+    name = "yunet"
+    #: Measured by benchmarks/framing.py; see docs/framing.md.
+    framing = Framing(scale=1.06, shift_y=-0.03)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int = 0,
+        min_score: float = _MIN_SCORE,
+    ) -> None:
+        self._session = _open(Path(path), threads)
+        self.min_score = min_score
+        node = self._session.inputs[0]
+        self._input = node.name
+        height, width = node.shape[2:]
+        #: Height and width that the network insists on, if it does.
+        self._fixed = (height, width) if isinstance(height, int) else None
+
+    @property
+    def fingerprint(self) -> str:
+        """The file's name and size, and the threshold."""
+        path = self._session.path
+        return f"yunet {path.name} {path.stat().st_size} {self.min_score:g}"
+
+    def single_threaded(self) -> Self:
+        """Returns the same detector with one thread per call."""
+        other = copy.copy(self)
+        other._session = self._session.single_threaded
+        return other
+
+    def with_min_score(self, min_score: float) -> Self:
+        """Returns the same detector with another lowest score, 0..1."""
+        other = copy.copy(self)
+        other.min_score = min_score
+        return other
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Finds faces; see :class:`mien.detectors.Detector`. The score is ``sqrt(cls * obj)``.
+
+        Raises:
+            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        """
+        height, width = check_image(image_rgb)
+        check_search(min_face, max_faces)
+        fixed_h, fixed_w = self._fixed or (_MAX_SIDE, _MAX_SIDE)
+        scale = min(1.0, fixed_h / height, fixed_w / width)
+        small = image_rgb
+        if scale < 1.0:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            picture = Image.fromarray(image_rgb)
+            small = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        canvas = _to_input(small, self._fixed)
+        outputs = self._session.run(list(_OUTPUTS), {self._input: canvas})
+        grids = dict(zip(_OUTPUTS, outputs, strict=True))
+        boxes, scores, points = decode_outputs(
+            grids, canvas.shape[3], min_score=self.min_score, iou_threshold=_IOU
+        )
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = ((centres >= 0) & (centres <= (small.shape[1], small.shape[0]))).all(axis=1)
+        back = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+        found = Detections(boxes[inside] * np.tile(back, 2), scores[inside], points[inside] * back)
+        return found.keep(min_face=min_face, max_faces=max_faces)
+
+
+def _open(path: Path, threads: int) -> Session:
+    if not path.is_file():
+        raise ModelError(
+            "does not exist", subject=f"file {str(path)!r}", hint="Check the path after 'yunet:'."
+        )
+    session = Session(path, threads=threads, spin=True)
+    missing = set(_OUTPUTS) - {node.name for node in session.outputs}
+    if missing or len(session.inputs) != 1 or len(session.inputs[0].shape) != 4:
+        raise ModelError(
+            f"is not a YuNet: it lacks the outputs {', '.join(sorted(missing))}",
+            subject=repr(str(path)),
+            hint=f"OpenCV Zoo's {_FILE} is one.",
+        )
+    return session
+
+
+def _to_input(image_rgb: NDArray[np.uint8], fixed: tuple[int, int] | None) -> NDArray[np.float32]:
+    """Pads right and below with black to a multiple of 32; float32 (1, 3, H, W), BGR, 0..255."""
+    height, width = image_rgb.shape[:2]
+    padded_h, padded_w = fixed or (-(-height // 32) * 32, -(-width // 32) * 32)
+    canvas = np.zeros((1, 3, padded_h, padded_w), np.float32)
+    canvas[0, :, :height, :width] = image_rgb[:, :, ::-1].transpose(2, 0, 1)
+    return canvas
+
+
+def decode_outputs(
+    grids: dict[str, NDArray[np.float32]], width: int, *, min_score: float, iou_threshold: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Turns the network's outputs into faces.
+
+    Args:
+        grids: By name, ``cls_8`` (1, cells, 1), ``bbox_8`` (1, cells, 4), ``kps_8`` (1, cells,
+            10) and so on; cells in rows from the top left.
+        width: Of the network's input, in pixels.
+        min_score: Lowest ``sqrt(cls * obj)`` to keep.
+        iou_threshold: Overlap above which the less sure box goes.
+
+    Returns:
+        boxes_xyxy (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the network's input.
+    """
+    parts = []
+    for stride in _STRIDES:
+        cls, obj = (np.clip(grids[f"{kind}_{stride}"][0, :, 0], 0, 1) for kind in ("cls", "obj"))
+        score = np.sqrt(cls * obj)
+        cells = np.flatnonzero(score >= min_score)
+        corner = np.stack([cells % (width // stride), cells // (width // stride)], axis=1)
+        bbox = grids[f"bbox_{stride}"][0, cells]
+        centre = (corner + bbox[:, :2]) * stride
+        half = np.exp(np.clip(bbox[:, 2:], None, _MAX_LOG_SIZE)) * (stride / 2)
+        points = grids[f"kps_{stride}"][0, cells].reshape(-1, 5, 2) + corner[:, None]
+        parts.append((np.hstack([centre - half, centre + half]), score[cells], points * stride))
+    boxes, scores, landmarks = (
+        np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)
+    )
+    best = np.argsort(-scores, kind="stable")[:_MAX_CANDIDATES]
+    kept = best[nms(boxes[best], scores[best], iou_threshold=iou_threshold)]
+    return boxes[kept], scores[kept], landmarks[kept]

@@ -1,0 +1,13 @@
+"""Ensembles: several models become one model folder with one ONNX file."""
+
+from mien.ensembles.build import EnsembleResult, MemberScore, build_ensemble
+from mien.ensembles.mixing import METHODS, Mixture, fit_mixture
+
+__all__ = [
+    "METHODS",
+    "EnsembleResult",
+    "MemberScore",
+    "Mixture",
+    "build_ensemble",
+    "fit_mixture",
+]

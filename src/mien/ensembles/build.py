@@ -1,0 +1,289 @@
+"""``build_ensemble``: model folders and labelled faces become one model folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.atomic import replacing, write_text
+from mien.backends.session import Session
+from mien.ensembles.folds import cross_fitted_probs
+from mien.ensembles.graph import merge_graphs, shared_preprocessing
+from mien.ensembles.members import member_log_probs, open_members
+from mien.ensembles.mixing import METHODS, Mixture, fit_mixture
+from mien.errors import ConfigError, DataError, ModelError, suggest
+from mien.evaluation.report import Evaluation, record_evaluation
+from mien.exporting.graph import import_onnx
+from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
+from mien.preprocess import normalize
+from mien.recognizer import EmotionRecognizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.data import Manifest
+    from mien.preprocess import Preprocessing
+
+#: Largest difference of a probability between the file and the members' mixture.
+PARITY = 1e-4
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """A member and how it does alone, with its own preprocessing.
+
+    Args:
+        name: ``<architecture>.<tag>``.
+        folder: Name of its folder.
+        weight: Its share of the ensemble, 0 where it was left out.
+        scores: See :meth:`mien.evaluation.Evaluation.scores`.
+    """
+
+    name: str
+    folder: str
+    weight: float
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """An ensemble that was built.
+
+    Args:
+        folder: The model folder.
+        method: How its members are mixed.
+        members: All that were given.
+        scores: Of the ensemble, each face by a mixture fitted without its fold.
+        fitted_scores: Of the ensemble in the folder, on the faces it was fitted on.
+        parity: ``faces``, and between the file and the members run one by one with their own
+            preprocessing the ``max_difference`` and ``mean_difference`` of a probability and
+            ``same_label``, the share of faces with the same answer.
+    """
+
+    folder: ModelFolder
+    method: str
+    members: tuple[MemberScore, ...]
+    scores: dict[str, Any]
+    fitted_scores: dict[str, Any]
+    parity: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "method": self.method,
+            "members": [asdict(member) for member in self.members],
+            "scores": self.scores,
+            "fitted_scores": self.fitted_scores,
+            "parity": self.parity,
+            "temperature": self.folder.config.temperature,
+        }
+
+
+def build_ensemble(
+    models: Sequence[str | Path],
+    manifest: Manifest,
+    output: Path,
+    *,
+    method: str = "equal",
+    split: str = "valid",
+    folds: int = 5,
+    seed: int = 0,
+    tag: str = "",
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> EnsembleResult:
+    """Builds a model folder whose one ONNX file holds all members.
+
+    Weights and temperature are fitted on the faces of ``split``; the scores that the folder
+    carries are cross-fitted on it, so that no face is scored by a mixture that has seen it.
+
+    Args:
+        models: Two model folders or more, with the same labels and framing.
+        manifest: Labelled faces, read with the members' labels.
+        output: Folder to write.
+        method: See :func:`mien.ensembles.fit_mixture`.
+        split: The split to fit on.
+        folds: Folds of the cross-fitting.
+        seed: Seed of the folds.
+        tag: Second half of the name; empty: that of the first member.
+        overwrite: Replace an ensemble that exists.
+        progress: Called with the number of faces just run through one network.
+
+    Raises:
+        ConfigError: If models, method or folder are unfit.
+        DataError: If the faces are.
+        ModelError: If a model cannot be loaded, or the file disagrees with its members.
+        MissingExtraError: If onnx or scikit-learn is missing.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"no ensemble method {method!r}." + suggest(method, METHODS))
+    import_onnx()
+    _check_output(output, models, overwrite=overwrite)
+    members = open_members(models)
+    part = manifest.split(split).with_labels()
+    labels = members[0].config.schema.labels
+    if part.schema.labels != labels:
+        raise ConfigError(
+            (
+                f"has the labels {' '.join(part.schema.labels)}, the members "
+                f"{' '.join(labels)}: read it with schema=members' schema"
+            ),
+            subject=manifest.source,
+        )
+    alone = member_log_probs(members, part, progress=progress)
+    shared = shared_preprocessing([member.config.preprocessing for member in members])
+    exact = all(member.config.preprocessing == shared for member in members)
+    folders = [member.folder for member in members]
+    # What the graph's own resizing makes of the faces is what the mixture has to fit.
+    seen = alone if exact else _run_merged(folders, shared, part)
+    probs = cross_fitted_probs(
+        seen, part.class_ids, method=method, groups=part.groups, folds=folds, seed=seed
+    )
+    mixture = fit_mixture(seen, part.class_ids, method=method, groups=part.groups, seed=seed)
+    used = np.flatnonzero(mixture.weights > 0)
+    kept = mixture if len(used) == len(members) else replace(mixture, weights=mixture.weights[used])
+    config = _config([folders[i] for i in used], kept, shared, tag)
+    output.mkdir(parents=True, exist_ok=True)
+    model = merge_graphs([folders[i] for i in used], shared, kept)
+    with replacing(output / ONNX) as temporary:
+        import_onnx().save_model(model, temporary)
+    folder = write_config(output, config)
+    fitted, parity = _check_file(folder, part, mixture, alone, exact=exact)
+    folder = record_evaluation(folder, _evaluation(config.name, part, split, probs), config.data)
+    result = EnsembleResult(
+        folder, method,
+        tuple(
+            MemberScore(
+                member.config.name, member.folder.path.name, float(mixture.weights[index]),
+                _evaluation(member.config.name, part, split, np.exp(alone[:, index])).scores(),
+            )
+            for index, member in enumerate(members)
+        ),
+        _evaluation(config.name, part, split, probs).scores(),
+        _evaluation(config.name, part, split, fitted).scores(), parity,
+    )  # fmt: skip
+    _note_fitting(folder, result, split, folds)
+    return result
+
+
+def _check_output(output: Path, models: Sequence[str | Path], *, overwrite: bool) -> None:
+    if output.resolve() in {Path(model).resolve() for model in models}:
+        raise ConfigError("is one of the members: give another --output", subject=output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if not overwrite:
+            raise ConfigError("exists: type --overwrite, or give another --output", subject=output)
+        config = output / "config.json"
+        if not config.is_file() or '"architecture": "ensemble"' not in config.read_text("utf-8"):
+            raise ConfigError("holds no ensemble: it is not overwritten", subject=output)
+
+
+def _run_merged(
+    folders: Sequence[ModelFolder], shared: Preprocessing, part: Manifest
+) -> NDArray[np.float64]:
+    """Returns the members' log-probabilities (N, M, K) as the merged graph makes them."""
+    from mien.data.faces import load_faces
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / ONNX
+        import_onnx().save_model(merge_graphs(folders, shared), path)
+        session = Session(path)
+        rows = []
+        for start in range(0, len(part), _CHUNK):
+            chunk = part.select(np.arange(start, min(start + _CHUNK, len(part))))
+            batch = normalize(load_faces(chunk, shared), shared)
+            rows.append(session.run(["log_probs"], {"input": batch})[0])
+    return np.concatenate(rows).astype(np.float64)
+
+
+def _config(
+    folders: Sequence[ModelFolder], mixture: Mixture, shared: Preprocessing, tag: str
+) -> ModelConfig:
+    configs = [folder.config for folder in folders]
+
+    def joined(values: list[str]) -> str:
+        return " + ".join(dict.fromkeys(values))
+
+    licenses = dict.fromkeys(config.license for config in configs)
+    members = [
+        {
+            "name": config.name, "architecture": config.architecture,
+            "model_args": dict(config.model_args), "weight": round(float(weight), 6),
+            "input_size": [config.preprocessing.channels, *[config.preprocessing.size] * 2],
+            "sha256": folder.config.files.get(ONNX, {}).get("sha256"),
+        }
+        for folder, config, weight in zip(folders, configs, mixture.weights, strict=True)
+    ]  # fmt: skip
+    return ModelConfig(
+        architecture="ensemble", tag=tag or configs[0].tag, schema=configs[0].schema,
+        preprocessing=shared, crop_margin=configs[0].crop_margin,
+        model_args={"method": mixture.method, "members": members},
+        temperature=mixture.temperature, data=joined([config.data for config in configs]),
+        license=next(iter(licenses)) if len(licenses) == 1 else "other",
+    )  # fmt: skip
+
+
+def _evaluation(name: str, part: Manifest, split: str, probs: NDArray[np.float64]) -> Evaluation:
+    return Evaluation(
+        model=name, data=part.source, split=split, labels=part.schema.labels,
+        keys=tuple(part.images.key(index) for index in range(len(part))),
+        class_ids=part.class_ids, targets=part.targets, probs=probs, leaked=part.leaked,
+    )  # fmt: skip
+
+
+def _check_file(
+    folder: ModelFolder,
+    part: Manifest,
+    mixture: Mixture,
+    alone: NDArray[np.float64],
+    *,
+    exact: bool,
+) -> tuple[NDArray[np.float64], dict[str, float]]:
+    """Runs the file as anybody will, and compares it with the members run one by one."""
+    from mien.data.faces import load_faces
+
+    recognizer = EmotionRecognizer(folder.path, detector="none")
+    rows = []
+    for start in range(0, len(part), _CHUNK):
+        chunk = part.select(np.arange(start, min(start + _CHUNK, len(part))))
+        rows.append(recognizer.pipeline.logits(load_faces(chunk, folder.config.preprocessing)))
+    found, expected = recognizer.pipeline.probs(np.concatenate(rows)), mixture.probs(alone)
+    difference = np.abs(found - expected)
+    if exact and not difference.max() <= PARITY:
+        raise ModelError(
+            (
+                f"its file and its members disagree by {difference.max():.2g} on a probability "
+                f"(at most {PARITY:g} is allowed): do not use it"
+            ),
+            subject=f"{folder.path}:",
+        )
+    if not np.isfinite(found).all():
+        raise DataError(
+            f"its answers on {part.source} are not all finite", subject=f"{folder.path}:"
+        )
+    same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    return found, {
+        "faces": len(part), "max_difference": float(difference.max()),
+        "mean_difference": float(difference.mean()), "same_label": same,
+    }  # fmt: skip
+
+
+def _note_fitting(folder: ModelFolder, result: EnsembleResult, split: str, folds: int) -> None:
+    """Says in the evaluation file what was fitted on which faces, members beside it."""
+    path = folder.path / "eval" / f"{split}.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    note = (
+        f"Weights and temperature are fitted on {split}. The figures above are cross-fitted: each "
+        f"face is scored by a mixture fitted without its fold (of {folds}, groups kept together). "
+        "'fitted_scores' are those of the file in this folder on the faces it was fitted on, and "
+        f"flatter it. The members' own temperatures and epochs were chosen on {split} too."
+    )
+    extra = {"note": note, **{k: v for k, v in result.to_dict().items() if k != "scores"}}
+    write_text(path, json.dumps({**report, **extra}, indent=2) + "\n")

@@ -1,0 +1,17 @@
+"""Evaluation: a model and labelled faces go in, numbers with intervals come out."""
+
+from mien.evaluation.comparison import Comparison, compare
+from mien.evaluation.report import Evaluation, evaluate, evaluate_logits, record_evaluation
+from mien.evaluation.words import biggest_confusions, pick_faces, rater_agreement
+
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "biggest_confusions",
+    "compare",
+    "evaluate",
+    "evaluate_logits",
+    "pick_faces",
+    "rater_agreement",
+    "record_evaluation",
+]

@@ -1,0 +1,336 @@
+"""Is a model equally good for groups of people? Scores by group, gaps, a permutation test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien import metrics
+from mien.errors import ConfigError, DataError, suggest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.data import Manifest
+    from mien.evaluation.report import Evaluation
+
+#: Groups of fewer faces are counted, but not scored: their intervals would say nothing.
+MIN_FACES = 20
+PERMUTATIONS = 2000
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """One group of n faces beside all others.
+
+    Args:
+        name: Value of the column.
+        scores: As :meth:`Evaluation.scores`, with ``macro_f1_ci`` by bootstrap.
+        recall: By label; None for labels that the group has no face of.
+        expected: The accuracy of a model that treats all groups alike, on this group's labels.
+        gap: Accuracy minus that of all other faces.
+        gap_ci: Its 95 % interval (Newcombe).
+        p_value: Chance of a hit count so far from the expected one, if groups made no difference.
+        p_holm: The same, corrected for the number of groups (Holm 1979).
+    """
+
+    name: str
+    scores: dict[str, Any]
+    recall: dict[str, float | None]
+    expected: float
+    gap: float
+    gap_ci: tuple[float, float]
+    p_value: float
+    p_holm: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "group": self.name, **self.scores, "recall": self.recall,
+            "expected_accuracy": self.expected, "gap": self.gap, "gap_ci": list(self.gap_ci),
+            "p_value": self.p_value, "p_holm": self.p_holm,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """What differs between groups.
+
+    Args:
+        column: What the faces are grouped by.
+        groups: The groups, largest first.
+        left_out: Faces by value that were not compared; "" for those without a value.
+        p_value: Chance of hit counts so far from the expected ones in all groups together.
+        permutations: Draws behind the p-values.
+    """
+
+    column: str
+    groups: tuple[GroupScores, ...]
+    left_out: dict[str, int]
+    p_value: float
+    permutations: int
+
+    @property
+    def widest(self) -> tuple[GroupScores, GroupScores, tuple[float, float]]:
+        """The best and the worst group by accuracy, and the interval of their difference."""
+        ranked = sorted(self.groups, key=lambda group: -group.scores["accuracy"])
+        best, worst = ranked[0], ranked[-1]
+        return best, worst, newcombe_interval(*_hits(best), *_hits(worst))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        best, worst, interval = self.widest
+        return {
+            "column": self.column,
+            "groups": [group.to_dict() for group in self.groups],
+            "left_out": self.left_out,
+            "widest_gap": {
+                "best": best.name, "worst": worst.name,
+                "gap": best.scores["accuracy"] - worst.scores["accuracy"],
+                "gap_ci": list(interval),
+            },
+            "p_value": self.p_value,
+            "permutations": self.permutations,
+        }  # fmt: skip
+
+
+def newcombe_interval(
+    hits_a: int, n_a: int, hits_b: int, n_b: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Returns the interval of the difference of two independent shares, a minus b.
+
+    Method 10 of Newcombe, "Interval estimation for the difference between independent proportions"
+    (Statistics in Medicine 17, 1998), from the Wilson intervals of both.
+
+    Raises:
+        DataError: If a group is empty, or has more hits than faces.
+
+    >>> tuple(round(x, 4) for x in newcombe_interval(56, 70, 48, 80))
+    (0.0524, 0.3339)
+    """
+    low_a, high_a = metrics.wilson_interval(hits_a, n_a, confidence)
+    low_b, high_b = metrics.wilson_interval(hits_b, n_b, confidence)
+    a, b = hits_a / n_a, hits_b / n_b
+    below = float(np.hypot(a - low_a, high_b - b))
+    above = float(np.hypot(high_a - a, b - low_b))
+    return a - b - below, a - b + above
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Returns p-values corrected for their number (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, at in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
+        corrected[at] = largest
+    return corrected
+
+
+def permutation_test(
+    right: NDArray[np.bool_],
+    class_ids: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> tuple[float, list[float], NDArray[np.float64]]:
+    """Tests whether the model is right equally often in all groups.
+
+    Groups are dealt anew among the faces of one true class at a time, so that a group is not
+    blamed for having more of the hard classes.
+
+    Args:
+        right: (N,), whether the model is.
+        class_ids: (N,), the true classes.
+        codes: (N,), the groups, 0..G-1, none of them empty.
+        permutations: How often to deal.
+        seed: Seed of the draws.
+
+    Returns:
+        The p-value of all groups together, that of each, and the hits expected of each, (G,).
+
+    Raises:
+        ConfigError: If ``permutations`` is below 1.
+    """
+    if permutations < 1:
+        raise ConfigError(f"permutations must be at least 1; got {permutations}.")
+    rng = np.random.default_rng(seed)
+    sizes = np.bincount(codes)
+    expected, members = np.zeros(len(sizes)), []
+    for class_id in np.unique(class_ids):
+        rows = np.flatnonzero(class_ids == class_id)
+        members.append((codes[rows], right[rows]))
+        expected += np.bincount(codes[rows], minlength=len(sizes)) * right[rows].mean()
+    distance = np.abs(np.bincount(codes[right], minlength=len(sizes)) - expected)
+    extreme, together = np.ones(len(sizes)), 1
+    for _ in range(permutations):
+        hits = np.zeros(len(sizes))
+        for inside, hit in members:
+            hits += np.bincount(rng.permutation(inside)[hit], minlength=len(sizes))
+        drawn = np.abs(hits - expected)
+        # A hair of room, since the expected hits are rounded sums.
+        extreme += drawn >= distance - 1e-9
+        together += int((drawn**2 / sizes).sum() >= (distance**2 / sizes).sum() - 1e-9)
+    chances = (extreme / (permutations + 1)).tolist()
+    return together / (permutations + 1), chances, expected
+
+
+def by_group(
+    evaluation: Evaluation,
+    values: NDArray[np.str_],
+    column: str,
+    *,
+    permutations: int = PERMUTATIONS,
+) -> GroupReport:
+    """Scores a model group by group.
+
+    Args:
+        evaluation: N faces.
+        values: (N,), the group of each; empty where it is not known.
+        column: What the values are.
+        permutations: Draws of the test.
+
+    Raises:
+        DataError: If fewer than two groups have enough faces.
+    """
+    names, counts = np.unique(values, return_counts=True)
+    found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    kept = sorted(
+        (name for name, count in found.items() if name and count >= MIN_FACES),
+        key=lambda name: (-found[name], name),
+    )
+    if len(kept) < 2:
+        listed = ", ".join(f"{name or 'no value'} ({n})" for name, n in list(found.items())[:8])
+        raise DataError(
+            (
+                f"--group-by {column}: a comparison needs two groups of at least {MIN_FACES} "
+                f"labelled faces; there are {listed}"
+            ),
+            hint="Take another column or split.",
+        )
+    inside = np.isin(values, kept)
+    order = {name: code for code, name in enumerate(kept)}
+    codes = np.array([order[name] for name in values[inside].tolist()], np.int64)
+    right = (evaluation.predicted == evaluation.class_ids)[inside]
+    overall, chances, expected = permutation_test(
+        right, evaluation.class_ids[inside], codes, permutations=permutations
+    )
+    corrected = holm(chances)
+    groups = []
+    for code, name in enumerate(kept):
+        hits, n = int(right[codes == code].sum()), int((codes == code).sum())
+        others = (int(right.sum()) - hits, len(right) - n)
+        mask = values == name
+        groups.append(
+            GroupScores(
+                name=name,
+                scores=_scores(evaluation, mask),
+                recall=_recall(evaluation, mask),
+                expected=float(expected[code] / n),
+                gap=hits / n - others[0] / others[1],
+                gap_ci=newcombe_interval(hits, n, *others),
+                p_value=chances[code],
+                p_holm=corrected[code],
+            )
+        )
+    left_out = {name: count for name, count in found.items() if name not in order}
+    return GroupReport(column, tuple(groups), left_out, overall, permutations)
+
+
+def sentence(report: GroupReport) -> str:
+    """Returns the finding in words."""
+    best, worst, (low, high) = report.widest
+    gap = best.scores["accuracy"] - worst.scores["accuracy"]
+    left = sum(report.left_out.values())
+    text = (
+        f"The widest gap is {gap * 100:.1f} points ({low * 100:.1f} to {high * 100:.1f}), between "
+        f"{best.name} and {worst.name}; permutation test over all groups, given the labels: "
+        f"p = {report.p_value:.3f} ({report.permutations} draws)."
+    )
+    return text + (f" {left} faces of small groups or without a value are left out." * bool(left))
+
+
+def _hits(group: GroupScores) -> tuple[int, int]:
+    n = group.scores["n"]
+    return round(group.scores["accuracy"] * n), n
+
+
+def _scores(evaluation: Evaluation, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    K = len(evaluation.labels)
+    interval = metrics.bootstrap_interval(
+        lambda true, predicted: metrics.macro_f1(true, predicted, K),
+        evaluation.class_ids[mask], evaluation.predicted[mask], resamples=RESAMPLES,
+    )  # fmt: skip
+    return {**evaluation.scores(mask), "macro_f1_ci": list(interval)}
+
+
+def _recall(evaluation: Evaluation, mask: NDArray[np.bool_]) -> dict[str, float | None]:
+    true, right = evaluation.class_ids[mask], (evaluation.predicted == evaluation.class_ids)[mask]
+    return {
+        label: float(right[true == k].mean()) if (true == k).any() else None
+        for k, label in enumerate(evaluation.labels)
+    }
+
+
+def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
+    """Returns the value of a column for each picture of a dataset.
+
+    ``subject_id`` is what the dataset itself knows of its groups. Any other column stands in the
+    table that the dataset was read from (``csv:``), in its ``metadata.csv`` (``folder:``), or in
+    a table given, with a ``file_name`` column of the keys that ``predictions.csv`` shows.
+
+    Args:
+        manifest: N pictures.
+        column: Name of the column.
+        table: A CSV file; None: the dataset's own.
+
+    Returns:
+        (N,), empty where the table has no value.
+
+    Raises:
+        DataError: If there is no such table or column, or it names none of the pictures.
+    """
+    from mien.data.readers.csvtable import read_table
+
+    path = table or _own_table(manifest)
+    if column == "subject_id" and table is None and manifest.groups is not None:
+        return manifest.groups
+    if path is None or not path.is_file():
+        raise DataError(
+            f"--group-by {column}: {manifest.source} has no table of columns",
+            hint="Give one with --group-table FILE.csv: file_name and your columns.",
+        )
+    found = read_table(path)
+    name_at = found.find("file_name")
+    folded = [name.casefold() for name in found.header]
+    if name_at is None or column.casefold() not in folded:
+        missing = column if name_at is not None else "file_name"
+        raise DataError(f"{path} has no column {missing!r}." + suggest(missing, found.header))
+    cells = found.column(folded.index(column.casefold()))
+    known = dict(zip(found.column(name_at), cells, strict=True))
+    keys = [manifest.images.key(index) for index in range(len(manifest))]
+    if not any(key in known for key in keys):
+        raise DataError(
+            (
+                f"names none of the pictures: its file_name is {next(iter(known))!r}, but the "
+                f"dataset's is {keys[0]!r}"
+            ),
+            subject=path,
+        )
+    return np.array([known.get(key, "") for key in keys], dtype=np.str_)
+
+
+def _own_table(manifest: Manifest) -> Path | None:
+    from mien.data.readers.metadata import METADATA
+    from mien.data.registry import parse_spec
+
+    kind, path, _ = parse_spec(manifest.source)
+    return {"csv": path, "folder": path / METADATA}.get(kind)

@@ -1,0 +1,184 @@
+"""How much worse a model gets on spoiled faces.
+
+Six corruptions in five severities (``mien.evaluation.corruptions``), and the framing errors that
+detectors make. Every draw has a fixed seed: two runs give the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import ConfigError, DataError, InputError
+from mien.evaluation.corruptions import SEVERITIES, corrupt
+from mien.images import decode
+from mien.labels import map_probs
+from mien.metrics import softmax, wilson_interval
+from mien.preprocess import crop_faces, whole_box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from mien.data import Manifest
+    from mien.preprocess import Preprocessing
+    from mien.recognizer import EmotionRecognizer
+
+#: Name -> (scale of the crop, its shift to the right, down), in sides of the crop.
+FRAMINGS: dict[str, tuple[float, float, float]] = {
+    "10 % tighter": (0.9, 0.0, 0.0),
+    "10 % wider": (1.1, 0.0, 0.0),
+    "10 % to the left": (1.0, -0.1, 0.0),
+    "10 % to the right": (1.0, 0.1, 0.0),
+    "10 % up": (1.0, 0.0, -0.1),
+    "10 % down": (1.0, 0.0, 0.1),
+    "zoomed in 1.4 times": (1 / 1.4, 0.0, 0.0),
+}
+SMALL = "24 px, scaled up"
+CLEAN = "as they are"
+SUBSET = 800
+#: How many conditions there are, the unspoiled faces included.
+CONDITIONS = sum(map(len, SEVERITIES.values())) + len(FRAMINGS) + 2
+
+
+@dataclass(frozen=True)
+class RobustnessRow:
+    """Accuracy under one condition.
+
+    Args:
+        condition: Name of a corruption or framing, or ``"as they are"``.
+        severity: 1..5, or 0 where there is only one.
+        strength: The number behind the severity.
+        hits: Faces read right.
+        n: Faces.
+    """
+
+    condition: str
+    severity: int
+    strength: float
+    hits: int
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types, with accuracy and its 95 % interval."""
+        return {
+            "condition": self.condition, "severity": self.severity, "strength": self.strength,
+            "accuracy": self.hits / self.n,
+            "accuracy_ci": list(wilson_interval(self.hits, self.n)), "n": self.n,
+        }  # fmt: skip
+
+
+def framed_crops(
+    images_rgb: list[NDArray[np.uint8]],
+    preprocessing: Preprocessing,
+    *,
+    scale: float = 1.0,
+    shift_x: float = 0.0,
+    shift_y: float = 0.0,
+) -> NDArray[np.uint8]:
+    """Cuts faces out of ready pictures with a wrong frame; border pixels are repeated.
+
+    Args:
+        images_rgb: N pictures of one face each, uint8 (h, w, 3).
+        preprocessing: Size S and colour.
+        scale: Side of the crop as a multiple of the right one.
+        shift_x: To the right, in sides of the crop.
+        shift_y: Down.
+
+    Returns:
+        uint8 (N, S, S, C).
+    """
+    crops = []
+    for image_rgb in images_rgb:
+        x1, y1, x2, y2 = whole_box(image_rgb.shape[1], image_rgb.shape[0])
+        side, half = x2 - x1, (x2 - x1) * scale / 2
+        x, y = (x1 + x2) / 2 + shift_x * side, (y1 + y2) / 2 + shift_y * side
+        box = [x - half, y - half, x + half, y + half]
+        crops.append(crop_faces(image_rgb, [box], preprocessing))
+    return np.concatenate(crops)
+
+
+def _shrunk(image_rgb: NDArray[np.uint8], side: int = 24) -> NDArray[np.uint8]:
+    x1, y1, x2, y2 = whole_box(image_rgb.shape[1], image_rgb.shape[0])
+    picture = Image.fromarray(image_rgb).resize(
+        (side, side), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2)
+    )
+    return np.asarray(picture)
+
+
+def conditions(
+    images_rgb: list[NDArray[np.uint8]], preprocessing: Preprocessing, seed: int
+) -> Iterator[tuple[str, int, float, NDArray[np.uint8]]]:
+    """Yields (condition, severity, strength, crops (N, S, S, C)), the unspoiled faces first."""
+    clean = framed_crops(images_rgb, preprocessing)
+    yield CLEAN, 0, 0.0, clean
+    for kind, strengths in SEVERITIES.items():
+        for severity, strength in enumerate(strengths, 1):
+            rng = np.random.default_rng([seed, severity, list(SEVERITIES).index(kind)])
+            yield (
+                kind,
+                severity,
+                strength,
+                np.stack([corrupt(face, kind, strength, rng) for face in clean]),
+            )
+    for name, (scale, right, down) in FRAMINGS.items():
+        yield (
+            name,
+            0,
+            scale,
+            framed_crops(images_rgb, preprocessing, scale=scale, shift_x=right, shift_y=down),
+        )
+    yield SMALL, 0, 24.0, framed_crops([_shrunk(image) for image in images_rgb], preprocessing)
+
+
+def robustness(
+    recognizer: EmotionRecognizer,
+    manifest: Manifest,
+    *,
+    split: str = "valid",
+    faces: int = SUBSET,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> list[RobustnessRow]:
+    """Scores a model on spoiled copies of a fixed sample of labelled faces.
+
+    Args:
+        recognizer: The model.
+        manifest: The dataset; ready faces.
+        split: The split to draw from.
+        faces: How many to draw; all where there are fewer.
+        seed: Of the draw and of the corruptions.
+        progress: Called with 1 after each of the :data:`CONDITIONS`.
+
+    Returns:
+        A row for each condition, the unspoiled faces first.
+
+    Raises:
+        DataError: If the split is missing or a picture cannot be read.
+        ConfigError: If ``faces`` is below 1, or model and data have no label in common.
+    """
+    if faces < 1:
+        raise ConfigError(f"robustness needs at least one face; got {faces}.")
+    part = manifest.split(split).with_labels()
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(part))[:faces])
+    part = part.select(chosen)
+    images = []
+    for index in range(len(part)):
+        try:
+            images.append(decode(part.images.read(index)))
+        except InputError as error:
+            raise DataError(error, subject=f"{part.images.key(index)}:") from error
+    config, rows = recognizer.config, []
+    for name, severity, strength, crops in conditions(images, config.preprocessing, seed):
+        probs = softmax(recognizer.pipeline.logits(crops), temperature=config.temperature)
+        predicted = map_probs(probs, config.schema, manifest.schema).argmax(axis=1)
+        hits = int((predicted == part.class_ids).sum())
+        rows.append(RobustnessRow(name, severity, strength, hits, len(part)))
+        if progress:
+            progress(1)
+    return rows

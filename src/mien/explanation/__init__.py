@@ -1,0 +1,41 @@
+"""What a model looks at: maps of the places that speak for an emotion.
+
+The ``cam`` and ``occlusion`` methods and the faithfulness score need no torch; ``gradcam``,
+``gradcam++``, ``hirescam``, ``eigencam``, ``scorecam`` and ``rollout`` come with the ``train``
+extra.
+"""
+
+from mien.explanation import gradients, occlusion, rollout  # noqa: F401 - they register their methods
+from mien.explanation.activation import activation_maps, class_coefficients, resize_maps
+from mien.explanation.classifier import Classifier, read_classifier
+from mien.explanation.faithfulness import Faithfulness, faithfulness
+from mien.explanation.image import ReadImage, explain_image, read_image
+from mien.explanation.methods import (
+    METHODS,
+    FaceBatch,
+    choose_method,
+    explain_crops,
+    light_method,
+    register_method,
+)
+from mien.explanation.painting import paint_maps
+
+__all__ = [
+    "METHODS",
+    "Classifier",
+    "FaceBatch",
+    "Faithfulness",
+    "ReadImage",
+    "activation_maps",
+    "choose_method",
+    "class_coefficients",
+    "explain_crops",
+    "explain_image",
+    "faithfulness",
+    "light_method",
+    "paint_maps",
+    "read_classifier",
+    "read_image",
+    "register_method",
+    "resize_maps",
+]

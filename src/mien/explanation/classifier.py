@@ -1,0 +1,90 @@
+"""The last linear layer of a model folder, read with numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import MissingExtraError, ModelError
+from mien.hub import WEIGHTS, ModelFolder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A linear layer: ``logits = weight @ pooled + bias``.
+
+    Args:
+        weight: float32 (K, F).
+        bias: float32 (K,).
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def read_classifier(folder: ModelFolder) -> Classifier:
+    """Reads the last linear layer's weights from ``model.safetensors``.
+
+    The file is checked against the folder's sha256 and only two tensors of it are read; the
+    result is kept for the next call.
+
+    Raises:
+        ModelError: If the file is missing, damaged, or holds no such layer.
+        MissingExtraError: If safetensors is not installed.
+
+    >>> from mien.hub import read_model_folder
+    >>> read_classifier(read_model_folder()).weight.shape
+    (8, 240)
+    """
+    config = folder.config
+    expected = config.files.get(WEIGHTS, {}).get("sha256")
+    key = (folder.path, expected, config.classifier, len(config.schema))
+    if key not in _KEPT:
+        found = _read(folder)
+        if expected is None:
+            return found  # nothing says when the file changes
+        while len(_KEPT) >= 8:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[key] = found
+    return _KEPT[key]
+
+
+_KEPT: dict[tuple[object, ...], Classifier] = {}
+
+
+def _read(folder: ModelFolder) -> Classifier:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:  # pragma: no cover - a base dependency
+        raise MissingExtraError("reading model.safetensors", "train", error.name) from error
+    file, name, classes = folder.file(WEIGHTS), folder.config.classifier, len(folder.config.schema)
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            names = set(tensors.keys())
+            if f"{name}.weight" not in names:
+                raise ModelError(
+                    (
+                        f"has no weights of a last linear layer {name!r}: set pretrained_cfg.classifier "
+                        "in config.json to its name"
+                    ),
+                    subject=file,
+                )
+            weight = tensors.get_tensor(f"{name}.weight")
+            bias = tensors.get_tensor(f"{name}.bias") if f"{name}.bias" in names else None
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"is no readable safetensors file: {error}", subject=file) from error
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    if weight.ndim != 2 or len(weight) != classes or bias.shape != (classes,):
+        raise ModelError(
+            (
+                f"{name} has a weight {weight.shape} and a bias {bias.shape}; a linear layer of "
+                f"{classes} classes has ({classes}, F) and ({classes},)"
+            ),
+            subject=f"{file}:",
+        )
+    return Classifier(weight.astype(np.float32), bias.astype(np.float32))

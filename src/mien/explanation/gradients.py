@@ -1,0 +1,100 @@
+"""Maps from gradients and perturbed features, through the ``grad-cam`` package (train extra).
+
+Grad-CAM (Selvaraju et al. 2017), Grad-CAM++ (Chattopadhay et al. 2018), HiRes-CAM (Draelos and
+Carin 2020), Eigen-CAM (Muhammad and Yeasin 2020) and Score-CAM (Wang et al. 2020), all at the last
+feature map. Eigen-CAM shows what stands out in the features, whatever the label.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import MissingExtraError
+from mien.explanation.activation import class_coefficients
+from mien.explanation.methods import register_method
+from mien.preprocess import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from mien.explanation.methods import FaceBatch
+    from mien.recognizer import EmotionRecognizer
+
+#: Name -> class of ``pytorch_grad_cam``, and a line for listings.
+_CLASSES = {
+    "gradcam": ("GradCAM", "features weighted by their mean gradient"),
+    "gradcam++": ("GradCAMPlusPlus", "gradients weighted by their second and third powers"),
+    "hirescam": ("HiResCAM", "features times gradients, place by place"),
+    "eigencam": ("EigenCAM", "first principal component of the features; knows no label"),
+    "scorecam": ("ScoreCAM", "features weighted by what they leave of the label; slow"),
+}
+
+
+def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Wraps a network so that its last feature map passes through a module of its own.
+
+    Returns:
+        The wrapped network, (N, C, S, S) to logits (N, K), and the module to look at.
+    """
+    from torch import nn
+
+    from mien.models.tapped import forward_tapped
+
+    class Tapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.tap = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward_tapped(self.network, x, self.tap)
+
+    wrapped = Tapped().eval()
+    return wrapped, wrapped.tap
+
+
+def _target(coefficients: NDArray[np.float64]) -> Callable[[Tensor], Tensor]:
+    import torch
+
+    weights = torch.from_numpy(coefficients.astype(np.float32))
+    return lambda logits: (logits * weights).sum()
+
+
+def _method(name: str) -> None:
+    attribute, summary = _CLASSES[name]
+
+    @register_method(name, summary=summary, extra="train")
+    def run(
+        recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        try:
+            import pytorch_grad_cam  # type: ignore[import-untyped]
+            import torch
+        except ImportError as error:
+            raise MissingExtraError(f"--method {name}", "train", error.name) from error
+        from mien.backends.torch import load_network
+
+        coefficients = class_coefficients(
+            batch.logits, columns, recognizer.config, recognizer.pipeline.schema
+        )
+        network, tap = tapped_network(load_network(recognizer.folder))
+        faces = torch.from_numpy(normalize(batch.crops, recognizer.config.preprocessing))
+        cam: Any = getattr(pytorch_grad_cam, attribute)(network, [tap])
+        try:
+            # Score-CAM draws a progress bar for each face.
+            with contextlib.redirect_stderr(io.StringIO()):
+                maps = cam(faces, [_target(row) for row in coefficients])
+        finally:
+            cam.activations_and_grads.release()
+        return np.asarray(maps, np.float32)
+
+
+for _name in _CLASSES:
+    _method(_name)

@@ -1,0 +1,149 @@
+"""Sheets of small pictures with captions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.errors import InputError
+from mien.explanation.painting import paint_maps
+from mien.preprocess import Preprocessing, crop_faces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.explanation.image import ReadImage
+    from mien.hub import ModelFolder
+    from mien.recognizer import EmotionRecognizer
+
+_PAPER, _INK, _GAP = (255, 255, 255), (40, 40, 40), 8
+#: Faces of one photo that get a row of panels, the largest first; more would be unreadable.
+MAX_ROWS = 24
+
+
+def sheet(
+    tiles: Sequence[NDArray[np.uint8]], captions: Sequence[str], *, columns: int, side: int = 112
+) -> NDArray[np.uint8]:
+    """Lays pictures out in rows, each with a caption below.
+
+    Args:
+        tiles: Pictures uint8 (h, w, 3) or (h, w); each is scaled to ``side`` x ``side``, small
+            ones without smoothing.
+        captions: A line for each; cut off where it does not fit.
+        columns: Pictures in a row.
+        side: Pixels.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        InputError: If there is no picture, or not one caption for each.
+
+    >>> sheet([np.zeros((4, 4), np.uint8)] * 3, ["a", "b", "c"], columns=2, side=20).shape
+    (94, 64, 3)
+    """
+    if not tiles or len(tiles) != len(captions) or columns < 1:
+        raise InputError(f"a sheet needs tiles with captions; got {len(tiles)}, {len(captions)}.")
+    letters = max(side // 9, 10)
+    font = ImageFont.load_default(size=letters)
+    line = letters + letters // 2
+    rows = -(-len(tiles) // columns)
+    columns = min(columns, len(tiles))
+    cell_w, cell_h = side + _GAP, side + line + _GAP
+    page = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP), _PAPER)
+    pen = ImageDraw.Draw(page)
+    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        x, y = _GAP + index % columns * cell_w, _GAP + index // columns * cell_h
+        how = Image.Resampling.BICUBIC if min(tile.shape[:2]) > 40 else Image.Resampling.NEAREST
+        page.paste(Image.fromarray(tile).convert("RGB").resize((side, side), how), (x, y))
+        words = caption
+        while words and pen.textlength(words, font=font) > side + _GAP // 2:
+            words = words[:-2].rstrip() + "…" if len(words) > 2 else ""
+        pen.text((x, y + side + 2), words, fill=_INK, font=font)
+    return np.array(page)
+
+
+def grey_tiles(planes: NDArray[np.floating[Any]]) -> list[NDArray[np.uint8]]:
+    """Scales each of N planes (N, h, w) from its minimum to its maximum: N times uint8 (h, w).
+
+    >>> grey_tiles(np.array([[[1.0, 3.0]]]))[0].tolist()
+    [[0, 255]]
+    """
+    tiles = []
+    for plane in planes:
+        low, spread = float(plane.min()), float(np.ptp(plane))
+        tiles.append(((plane - low) / (spread or 1.0) * 255).round().astype(np.uint8))
+    return tiles
+
+
+def label_panels(
+    recognizer: EmotionRecognizer, read: ReadImage, *, method: str | None = None, side: int = 128
+) -> NDArray[np.uint8]:
+    """Draws a row for each face: the face, then what speaks for each label.
+
+    Args:
+        recognizer: The model.
+        read: A photo with at least one face.
+        method: A name of ``mien.explanation.METHODS``; None: the first that fits the network.
+        side: Side of a panel in pixels.
+
+    Returns:
+        uint8 (H, W, 3). The heat of a panel is relative to its own maximum; the caption says how
+        probable the label is.
+
+    Raises:
+        InputError: If the photo has no face.
+        ConfigError, ModelError, MissingExtraError: See :func:`mien.explanation.explain_crops`.
+
+    >>> from mien import EmotionRecognizer
+    >>> from mien.explanation import read_image
+    >>> recognizer = EmotionRecognizer(detector="none", labels="hes3")
+    >>> read = read_image(recognizer, np.zeros((48, 48, 3), np.uint8))
+    >>> label_panels(recognizer, read).shape
+    (165, 552, 3)
+    """
+    faces = read.result.faces[:MAX_ROWS]
+    if not faces:
+        raise InputError("no face found, nothing to explain", subject=f"{read.result.source}:")
+    crops = crop_faces(
+        read.image_rgb, read.squares_xyxy[: len(faces)], Preprocessing(size=side, color="rgb")
+    )
+    maps = [read.maps(recognizer, label=label, method=method) for label in recognizer.labels]
+    whole = np.array([[0, 0, side, side]])
+    tiles, captions = [], []
+    for index, face in enumerate(faces):
+        tiles.append(crops[index])
+        captions.append(f"face {index + 1}")
+        for label, heat in zip(recognizer.labels, maps, strict=True):
+            tiles.append(paint_maps(crops[index], whole, heat[index : index + 1]))
+            captions.append(f"{label} {face.probs[label]:.0%}")
+    return sheet(tiles, captions, columns=1 + len(recognizer.labels), side=side)
+
+
+def feature_sheet(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> NDArray[np.uint8]:
+    """Draws what a layer makes of one face, uint8 (S, S, C): a grey tile for each channel.
+
+    Raises:
+        ConfigError, ModelError, MissingExtraError: See :func:`mien.explanation.layers.feature_maps`.
+    """
+    from mien.explanation.layers import feature_maps
+
+    tiles = grey_tiles(feature_maps(folder, crop, layer))
+    columns = max(round((len(tiles) * 1.5) ** 0.5), 1)
+    return sheet(tiles, [str(number) for number in range(len(tiles))], columns=columns, side=72)
+
+
+def filter_sheet(folder: ModelFolder) -> NDArray[np.uint8]:
+    """Draws the filters of the first convolution, the mean of their channels.
+
+    Raises:
+        ModelError, MissingExtraError: See :func:`mien.explanation.layers.first_filters`.
+    """
+    from mien.explanation.layers import first_filters
+
+    tiles = grey_tiles(first_filters(folder).mean(axis=1))
+    return sheet(tiles, [str(number) for number in range(len(tiles))], columns=8, side=72)

@@ -1,0 +1,166 @@
+"""What an exported network is worth: agreement, accuracy, size and time, beside float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.benchmarking.timing import in_turns
+from mien.preprocess import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mien.backends import Backend
+    from mien.data import Manifest
+    from mien.hub import ModelConfig
+
+_BATCH = 64
+_ROUNDS = 15
+#: Drawn faces that stand in where no dataset is given: enough for parity, none for accuracy.
+_NOISE = 64
+
+
+@dataclass(frozen=True)
+class FormatResult:
+    """One exported form of a network, beside the float32 network it was made from.
+
+    Args:
+        format: Name of the format.
+        file: Name of the file.
+        bytes: Size of the file, with those that belong to it.
+        difference: Largest absolute difference of a logit.
+        agreement: Share of faces with the same most probable class.
+        before: Accuracy of the float32 network, or None without a dataset.
+        after: Accuracy of this one.
+        interval: Wilson interval of ``after``, 95 %.
+        faces: Number of faces behind these.
+        ms_32: Milliseconds a face in batches of 32.
+        ms_1: Milliseconds for one face alone.
+        note: What else there is to know.
+        refused: Why it was not written; empty where it was.
+    """
+
+    format: str
+    file: str
+    bytes: int
+    difference: float
+    agreement: float
+    before: float | None
+    after: float | None
+    interval: tuple[float, float] | None
+    faces: int
+    ms_32: float = 0.0
+    ms_1: float = 0.0
+    note: str = ""
+    refused: str = ""
+
+    @property
+    def drop(self) -> float:
+        """By how many points the accuracy fell; below 0 where it rose, 0 without a dataset."""
+        if self.before is None or self.after is None:
+            return 0.0
+        return 100 * (self.before - self.after)
+
+
+class Judge:
+    """Compares networks with a float32 one on the same faces.
+
+    Args:
+        reference: The float32 network.
+        config: Its model config.
+        manifest: Labelled faces of one split, or None: noise is used and accuracy left out.
+        split: Name of that split.
+
+    Raises:
+        DataError: If a face cannot be read.
+        ConfigError: If model and dataset have no label in common.
+    """
+
+    def __init__(
+        self,
+        reference: Backend,
+        config: ModelConfig,
+        manifest: Manifest | None = None,
+        *,
+        split: str = "valid",
+    ) -> None:
+        from mien.data.faces import load_faces
+
+        p = config.preprocessing
+        self._config, self._manifest, self._split = config, manifest, split
+        if manifest is None:
+            shape = (_NOISE, p.size, p.size, p.channels)
+            self._faces = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        else:
+            self._faces = load_faces(manifest, p)
+        self._reference = reference
+        self._logits = self.logits(reference)
+        self._before = self._accuracy(self._logits)[0]
+
+    def logits(self, backend: Backend) -> NDArray[np.float32]:
+        """Runs a network over the faces: float32 (N, K)."""
+        return run_faces(backend, self._faces, self._config)
+
+    def assess(
+        self, backend: Backend, *, name: str, file: str, size: int, note: str = ""
+    ) -> FormatResult:
+        """Compares a network with the float32 one; times are measured by :meth:`time`."""
+        logits = self.logits(backend)
+        difference = np.abs(logits - self._logits).max()
+        accuracy, interval = self._accuracy(logits)
+        return FormatResult(
+            format=name,
+            file=file,
+            bytes=size,
+            difference=float(difference),
+            agreement=float((logits.argmax(1) == self._logits.argmax(1)).mean()),
+            before=self._before,
+            after=accuracy,
+            interval=interval,
+            faces=len(logits),
+            note=note,
+        )
+
+    def time(self, backends: Mapping[str, Backend]) -> dict[str, tuple[float, float]]:
+        """Returns (ms a face in batches of 32, ms for one face) by name.
+
+        The networks take turns, so that what else the machine does falls on all of them; the
+        median of 15 rounds counts, after 5 to warm up.
+        """
+        faces = np.resize(self._faces, (32, *self._faces.shape[1:]))
+        batch = normalize(faces, self._config.preprocessing)
+        runs: dict[str, Any] = {}
+        for name, backend in backends.items():
+            runs[f"{name} 32"] = partial(backend.run, batch)
+            runs[f"{name} 1"] = partial(backend.run, batch[:1])
+        times = in_turns(runs, _ROUNDS)
+        return {name: (times[f"{name} 32"] / 32, times[f"{name} 1"]) for name in backends}
+
+    def _accuracy(
+        self, logits: NDArray[np.float32]
+    ) -> tuple[float | None, tuple[float, float] | None]:
+        if self._manifest is None:
+            return None, None
+        from mien.evaluation import evaluate_logits
+
+        scores = evaluate_logits(logits, self._config, self._manifest, split=self._split).scores()
+        low, high = scores["accuracy_ci"]
+        return float(scores["accuracy"]), (float(low), float(high))
+
+
+def run_faces(
+    backend: Backend, faces: NDArray[np.uint8], config: ModelConfig
+) -> NDArray[np.float32]:
+    """Runs a network over faces of its size: uint8 (N, S, S, C) to float32 (N, K)."""
+    return np.concatenate(
+        [
+            backend.run(normalize(faces[start : start + _BATCH], config.preprocessing)).logits
+            for start in range(0, len(faces), _BATCH)
+        ]
+    )

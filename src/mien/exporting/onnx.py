@@ -1,0 +1,217 @@
+"""ONNX export with a parity check.
+
+The graph has two outputs, ``logits`` (N, K) and ``features`` (N, F, h, w), and a free batch size.
+Batch norms stay nodes of their own (ONNX Runtime folds them when it loads the file), so that the
+stored weights are exactly those of ``model.safetensors``, also where both keep them in half
+precision: a ``Cast`` widens them at load, and every sum is done in float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import shutil
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.atomic import replacing, write_text
+from mien.backends.onnx import OnnxBackend
+from mien.backends.torch import load_network
+from mien.errors import ConfigError, ModelError
+from mien.exporting.graph import strip_traces as _strip_traces
+from mien.hub import CARD, ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder, write_config
+from mien.hub.card import model_card
+from mien.models.tapped import logits_and_features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+#: Largest difference of a logit between torch and ONNX Runtime that an export may show.
+PARITY = 1e-4
+OPSET = 20
+
+
+class _TwoOutputs(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return logits_and_features(self.network, x)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def halve_weights(network: nn.Module) -> None:
+    """Rounds convolution and linear weights to half precision in place; norms stay as they are.
+
+    Raises:
+        ModelError: If a weight is too large for half precision.
+    """
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.ndim > 1:
+                rounded = parameter.half().float()
+                if not bool(torch.isfinite(rounded).all()):
+                    raise ModelError(f"weight {name} does not fit half precision.")
+                parameter.copy_(rounded)
+
+
+def _store_half(model: Any) -> None:
+    """Stores the float32 matrices of a graph as float16, each behind a Cast."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts, kept = [], []
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == np.float32 and array.ndim > 1:
+            half = f"{tensor.name}.float16"
+            kept.append(numpy_helper.from_array(array.astype(np.float16), half))
+            casts.append(helper.make_node("Cast", [half], [tensor.name], to=TensorProto.FLOAT))
+        else:
+            kept.append(tensor)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(kept)
+    model.graph.node.extend(nodes)
+
+
+def export_onnx(
+    network: nn.Module, path: Path, config: ModelConfig, *, half_weights: bool = False
+) -> float:
+    """Writes a network as ONNX after checking that ONNX Runtime agrees with torch.
+
+    Args:
+        network: In evaluation mode; weights are taken as they are.
+        path: The file to write.
+        config: Its model config.
+        half_weights: Store matrices as float16; they must have been rounded by
+            :func:`halve_weights`.
+
+    Returns:
+        The largest absolute difference of a logit over 64 random inputs.
+
+    Raises:
+        ModelError: If the difference is above ``PARITY``; nothing is written then.
+    """
+    import onnx
+    from onnxscript import optimizer
+
+    p = config.preprocessing
+    sample = torch.randn(2, p.channels, p.size, p.size, generator=torch.Generator().manual_seed(0))
+    wrapper = _TwoOutputs(network).eval()
+    with _quiet():
+        program = torch.onnx.export(
+            wrapper,
+            (sample,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["logits", "features"],
+            dynamic_shapes={"x": {0: torch.export.Dim("N")}},
+            optimize=False,
+            verbose=False,
+        )
+        assert program is not None  # noqa: S101 - dynamo=True always returns a program
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
+        model = program.model_proto
+    if half_weights:
+        _store_half(model)
+    _strip_traces(model)
+    onnx.checker.check_model(model, full_check=True)
+    with replacing(path) as temporary:
+        onnx.save_model(model, temporary)
+        difference = _parity(network, OnnxBackend(temporary, config), config)
+        if not difference <= PARITY:
+            raise ModelError(
+                f"ONNX and torch disagree by {difference:.2g} on a logit (at most {PARITY:g} is "
+                "allowed): the export is not written."
+            )
+    return difference
+
+
+def _parity(network: nn.Module, backend: OnnxBackend, config: ModelConfig) -> float:
+    p = config.preprocessing
+    generator = torch.Generator().manual_seed(1)
+    batch = torch.randn(64, p.channels, p.size, p.size, generator=generator)
+    with torch.inference_mode():
+        expected = network(batch).numpy()
+    return float(np.abs(backend.run(batch.numpy()).logits - expected).max())
+
+
+def save_weights(network: nn.Module, path: Path, *, half_weights: bool = False) -> None:
+    """Writes a network's weights as safetensors, matrices as float16 on demand."""
+    from safetensors.torch import save
+
+    state = {}
+    for name, value in network.state_dict().items():
+        narrow = half_weights and value.ndim > 1 and value.is_floating_point()
+        state[name] = (value.half() if narrow else value).contiguous().cpu().clone()
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(state))
+
+
+def export_run(
+    model: str | Path,
+    output: Path | None = None,
+    *,
+    half_weights: bool = False,
+    overwrite: bool = False,
+) -> tuple[ModelFolder, float]:
+    """Exports a model folder's weights to ONNX.
+
+    Args:
+        model: A run directory or model folder with ``model.safetensors``.
+        output: Folder to write; None writes ``model.onnx`` beside the weights.
+        half_weights: Round matrices to half precision, in the weights too; needs ``output``.
+        overwrite: Replace files that exist.
+
+    Returns:
+        The folder written, and the largest difference of a logit between torch and ONNX Runtime.
+
+    Raises:
+        ConfigError: If files would be overwritten.
+        ModelError: If the weights cannot be used or the two engines disagree.
+    """
+    source = read_model_folder(model)
+    target = source.path if output is None else output
+    if half_weights and target.resolve() == source.path.resolve():
+        raise ConfigError("half-precision weights need a folder of their own: give --output.")
+    if (target / ONNX).exists() and not overwrite:
+        raise ConfigError(
+            "exists: type --overwrite, or give another --output", subject=f"{target / ONNX}"
+        )
+    network = load_network(source)
+    if half_weights:
+        halve_weights(network)
+    target.mkdir(parents=True, exist_ok=True)
+    difference = export_onnx(network, target / ONNX, source.config, half_weights=half_weights)
+    if target.resolve() != source.path.resolve():
+        save_weights(network, target / WEIGHTS, half_weights=half_weights)
+        for name in ("args.yaml", "metrics.csv", "eval/valid.json"):
+            if (source.path / name).is_file():
+                (target / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source.path / name, target / name)
+    folder = write_config(target, source.config)
+    write_text(target / CARD, model_card(folder))
+    return folder, difference

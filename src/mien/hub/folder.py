@@ -1,0 +1,314 @@
+"""Model folders: what lies in them, reading, checking and writing.
+
+A model folder is a run directory is a Hub repository::
+
+    config.json          timm's format plus one top-level ``mien`` block (see ModelConfig)
+    model.onnx           outputs ``logits`` (N, K) and ``features`` (N, F, h, w)
+    model.safetensors    the weights, for training on and for the torch backend
+    model.<format>.*     other forms of the same network (``mien export --format``)
+    README.md            the model card
+    eval/*.json          evaluations
+    args.yaml, metrics.csv   how it was trained
+
+The sha256 of each stands in ``config.json``. A path to one of the networks of a folder is that
+model run with that network: ``mien predict photo.jpg -m runs/x/model.int8-static.onnx``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.atomic import write_text
+from mien.conformal import ConformalThresholds
+from mien.errors import ConfigError, MienError, ModelError, suggest
+from mien.labels import LabelSchema
+from mien.preprocess import Preprocessing
+from mien.quality import QualityBounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: Version of the ``mien`` block; readers refuse newer ones.
+FORMAT = 2
+CONFIG = "config.json"
+ONNX = "model.onnx"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+#: Endings of networks that a recognizer can run.
+NETWORKS = (".onnx", ".xml")
+ASSETS = Path(__file__).parents[1] / "assets"
+DEFAULT_MODEL = "mienet_s.ferplus8"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The meaning of a model's weights.
+
+    Args:
+        architecture: Registry key of the network.
+        tag: What it was trained on; ``<architecture>.<tag>`` names the model.
+        schema: Labels in the order of the outputs.
+        preprocessing: How a crop becomes the input.
+        num_features: Channels F of the last feature map; 0 where there is none.
+        classifier: Name of the last linear layer, as its weights are called.
+        model_args: Options of the network's constructor beyond classes and channels.
+        crop_margin: Factor on the side of the detector's framed square.
+        temperature: The logits are divided by it before softmax.
+        conformal: Thresholds of its prediction sets; None: it has none.
+        quality: Bounds on faces like those it was measured on; None: it has none.
+        license: Licence of the weights.
+        data: What the weights were trained on, in a sentence.
+        metrics: Numbers with intervals, by dataset and split.
+        files: By file name: ``{"sha256": ..., "bytes": ...}``; for other forms of the network
+            also its ``"format"``, and ``"with"``, names of files that belong to it.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    architecture: str
+    tag: str
+    schema: LabelSchema
+    preprocessing: Preprocessing
+    num_features: int = 0
+    classifier: str = "head"
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    crop_margin: float = 1.0
+    temperature: float = 1.0
+    conformal: ConformalThresholds | None = None
+    quality: QualityBounds | None = None
+    license: str = "unknown"
+    data: str = "unknown"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "crop_margin"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+                raise ConfigError(f"must be a number above 0; got {value!r}", subject=name)
+        fitted = self.conformal
+        if fitted is not None and len(fitted.thresholds) != len(self.schema):
+            raise ConfigError(
+                f"conformal: {len(fitted.thresholds)} thresholds for {len(self.schema)} labels."
+            )
+
+    @property
+    def name(self) -> str:
+        """``<architecture>.<tag>``."""
+        return f"{self.architecture}.{self.tag}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the content of ``config.json``."""
+        p = self.preprocessing
+        return {
+            "architecture": self.architecture,
+            "num_classes": len(self.schema),
+            "num_features": self.num_features,
+            "model_args": dict(self.model_args),
+            "label_names": list(self.schema.labels),
+            "pretrained_cfg": {
+                "tag": self.tag,
+                "input_size": [p.channels, p.size, p.size],
+                "fixed_input_size": True,
+                "interpolation": p.interpolation,
+                "crop_pct": 1.0,
+                "mean": list(p.mean),
+                "std": list(p.std),
+                "num_classes": len(self.schema),
+                "license": self.license,
+                "classifier": self.classifier,
+            },
+            "mien": {
+                "format": FORMAT,
+                "schema": self.schema.to_dict(),
+                "preprocessing": p.to_dict(),
+                "crop_margin": self.crop_margin,
+                "temperature": self.temperature,
+                **({} if self.conformal is None else {"conformal": self.conformal.to_dict()}),
+                **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+                "license": self.license,
+                "data": self.data,
+                "metrics": dict(self.metrics),
+                "files": {name: dict(entry) for name, entry in self.files.items()},
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ModelConfig:
+        """Builds it from the content of ``config.json``.
+
+        Raises:
+            ConfigError: If the ``mien`` block is missing, newer than this version, or damaged.
+        """
+        block = value.get("mien")
+        if not isinstance(block, dict):
+            raise ConfigError("config.json has no 'mien' block: it was not written by mien.")
+        if block.get("format") != FORMAT:
+            raise ConfigError(
+                f"the 'mien' block has format {block.get('format')!r}, but this version reads "
+                f"{FORMAT}: type pip install -U mien."
+            )
+        conformal, quality = block.get("conformal"), block.get("quality")
+        try:
+            return cls(
+                architecture=str(value["architecture"]),
+                tag=str(value["pretrained_cfg"]["tag"]),
+                schema=LabelSchema.from_dict(block["schema"]),
+                preprocessing=Preprocessing.from_dict(block["preprocessing"]),
+                num_features=int(value.get("num_features", 0)),
+                classifier=str(value["pretrained_cfg"].get("classifier", "head")),
+                model_args=dict(value.get("model_args") or {}),
+                crop_margin=block["crop_margin"],
+                temperature=block["temperature"],
+                conformal=ConformalThresholds.from_dict(conformal) if conformal else None,
+                quality=QualityBounds.from_dict(quality) if quality else None,
+                license=str(block.get("license", "unknown")),
+                data=str(block.get("data", "unknown")),
+                metrics=dict(block.get("metrics") or {}),
+                files={str(k): dict(v) for k, v in dict(block.get("files") or {}).items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"config.json is damaged: {error!r}.") from error
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder and what its ``config.json`` says.
+
+    Args:
+        path: The folder.
+        config: What it says.
+        network: Name of the file to run where ``model.onnx`` is asked for.
+    """
+
+    path: Path
+    config: ModelConfig
+    network: str = ONNX
+
+    def file(self, name: str) -> Path:
+        """Returns the path of a weight file after checking that it is the one meant.
+
+        ``model.onnx`` stands for the network that the folder was opened with.
+
+        Raises:
+            ModelError: If it, or a file that belongs to it, is missing, or its sha256 is not the
+                one in ``config.json``.
+        """
+        name = self.network if name == ONNX else name
+        for companion in self.config.files.get(name, {}).get("with", ()):
+            self._checked(str(companion))
+        return self._checked(name)
+
+    def _checked(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            there = sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
+            what = f"mien export {self.path}" if name != WEIGHTS else "--backend onnx"
+            raise ModelError(
+                f"has no {name} (it has: {', '.join(there) or 'nothing'})",
+                subject=self.path,
+                hint=f"Type: {what}",
+            )
+        expected = self.config.files.get(name, {}).get("sha256")
+        if expected is not None and (found := sha256(path)) != expected:
+            raise ModelError(
+                (
+                    f"is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
+                    f"{str(expected)[:16]}…"
+                ),
+                subject=path,
+                hint="Fetch or export it again.",
+            )
+        return path
+
+
+def sha256(path: Path) -> str:
+    """Returns the hex sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def bundled_models() -> list[str]:
+    """Returns the names of the models inside the package."""
+    return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
+
+
+def name_models(entries: Iterable[str]) -> dict[str, str]:
+    """Returns name -> folder or bundled name of entries ``FOLDER`` or ``NAME=FOLDER``.
+
+    Raises:
+        ConfigError: If a name stands twice, or a part is empty.
+
+    >>> name_models(["runs/a", "mine=runs/b"])
+    {'a': 'runs/a', 'mine': 'runs/b'}
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, equals, path = entry.partition("=")
+        name, path = (name, path) if equals else (Path(entry).name or entry, entry)
+        if name in found or not name or not path:
+            raise ConfigError(f"model {entry!r}: expected NAME=FOLDER with a new NAME.")
+        found[name] = path
+    return found
+
+
+def read_model_folder(model: str | Path | None = None) -> ModelFolder:
+    """Finds and reads a model folder.
+
+    Args:
+        model: A folder, a network file in one, the name of a bundled model, or None for the
+            default one.
+
+    Raises:
+        ModelError: If there is no such folder or name, or its ``config.json`` is unusable.
+    """
+    name = DEFAULT_MODEL if model is None else model
+    path, network = Path(name), ONNX
+    if isinstance(name, str) and name in bundled_models():
+        path = ASSETS / name
+    if path.suffix in NETWORKS and path.is_file() and (path.parent / CONFIG).is_file():
+        path, network = path.parent, path.name
+    if not path.is_dir():
+        what = (
+            "is a file, not a model folder"
+            if path.exists()
+            else "is neither a folder nor a bundled model"
+        )
+        raise ModelError(f"model {str(name)!r} {what}." + suggest(str(name), bundled_models()))
+    config = path / CONFIG
+    try:
+        value = json.loads(config.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ConfigError("config.json is no JSON object.")
+        return ModelFolder(path, ModelConfig.from_dict(value), network)
+    except OSError as error:
+        raise ModelError(
+            f"is no model folder: {CONFIG}: {error.strerror or error}", subject=path
+        ) from error
+    except (ValueError, MienError) as error:
+        raise ModelError(f"cannot be used: {error}", subject=config) from error
+
+
+def write_config(path: Path, config: ModelConfig) -> ModelFolder:
+    """Writes ``config.json`` with the sha256 of every weight file that lies beside it.
+
+    What ``config.files`` says of a file beyond that is kept.
+    """
+    files = {
+        entry.name: {
+            **config.files.get(entry.name, {}),
+            "sha256": sha256(entry),
+            "bytes": entry.stat().st_size,
+        }
+        for entry in sorted(path.iterdir())
+        if entry.suffix in {".onnx", ".safetensors"} or entry.name in config.files
+    }
+    config = replace(config, files=files)
+    write_text(path / CONFIG, json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    return ModelFolder(path, config)

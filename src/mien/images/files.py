@@ -1,0 +1,184 @@
+"""Pictures on disk: which files are pictures, how they are listed, and how one is written."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.atomic import replacing
+from mien.errors import ConfigError, InputError, suggest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Suffixes of the files that mien reads as pictures, in lower case.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+
+#: Formats that mien writes, by suffix.
+_WRITERS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
+def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int = 92) -> bytes:
+    """Returns the bytes of an image file.
+
+    Args:
+        image_rgb: uint8 (H, W, 3), RGB.
+        suffix: ``.png``, ``.jpg``, ``.webp``, ``.bmp`` or ``.tif``; case does not matter.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        InputError: If the array is no such picture, or its size is beyond the format.
+        ConfigError: If the suffix or the quality is not one that can be written.
+
+    >>> from mien.images.reading import decode, encode
+    >>> image_rgb = np.full((4, 5, 3), 200, np.uint8)
+    >>> bool((decode(encode(image_rgb)) == image_rgb).all())
+    True
+    """
+    image_format = _WRITERS.get(suffix.lower())
+    if image_format is None:
+        raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"quality must be from 1 to 100; got {quality!r}.")
+    if (
+        not isinstance(image_rgb, np.ndarray)
+        or image_rgb.dtype != np.uint8
+        or image_rgb.ndim != 3
+        or image_rgb.shape[2] != 3
+        or image_rgb.size == 0
+    ):
+        given = f"{getattr(image_rgb, 'dtype', type(image_rgb).__name__)}"
+        raise InputError(
+            f"expected a uint8 picture (H, W, 3); got {given} {getattr(image_rgb, 'shape', '')}."
+        )
+    options: dict[str, Any] = {"quality": quality} if image_format in {"JPEG", "WEBP"} else {}
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(image_rgb).save(buffer, image_format, **options)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"a picture of shape {image_rgb.shape} cannot be written as {image_format} ({error}): "
+            "make it smaller or choose .png."
+        ) from error
+    return buffer.getvalue()
+
+
+def save_image(
+    path: str | os.PathLike[str],
+    image_rgb: NDArray[np.uint8],
+    *,
+    overwrite: bool = False,
+    quality: int = 92,
+) -> Path:
+    """Writes a picture; the file appears whole or not at all.
+
+    Args:
+        path: The suffix says the format; the folder must exist.
+        image_rgb: uint8 (H, W, 3), RGB.
+        overwrite: Replace a file of that name.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: See :func:`encode`.
+        ConfigError: If the suffix is unknown, the folder is missing, the file exists and
+            ``overwrite`` is off, or it cannot be written there.
+
+    >>> import tempfile
+    >>> from mien.images.reading import save_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_image(Path(folder) / "a.png", np.zeros((2, 2, 3), np.uint8)).name
+    'a.png'
+    """
+    target = Path(path)
+    data = encode(image_rgb, suffix=target.suffix, quality=quality)
+    if not target.parent.is_dir():
+        raise ConfigError(f"cannot write {str(target)!r}: there is no folder {target.parent}.")
+    if target.is_dir():
+        raise ConfigError(f"cannot write {str(target)!r}: it is a folder.")
+    if not overwrite and target.exists():
+        raise ConfigError(
+            "exists: choose another name, or pass overwrite=True", subject=f"{str(target)!r}"
+        )
+    try:
+        with replacing(target) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(target)!r} ({error}).") from error
+    return target
+
+
+def list_images(source: str | os.PathLike[str]) -> list[Path]:
+    """Lists the picture files of a folder and its subfolders, or those that a pattern matches.
+
+    The order is the same on every machine and counts as people do: ``2.jpg`` before ``10.jpg``.
+    Names that start with a dot are skipped, and so are the contents of such folders; links to
+    folders are not followed.
+
+    Args:
+        source: A folder, one picture, or a pattern such as ``photos/*.jpg`` or ``photos/**/*``.
+
+    Returns:
+        Paths of existing files with a suffix in ``IMAGE_SUFFIXES``; empty where there is none.
+
+    Raises:
+        InputError: If there is no such file or folder, or it may not be read.
+
+    >>> from mien.images.reading import list_images
+    >>> list_images("no/such/folder/*.png")
+    []
+    """
+    text = os.fspath(source)
+    root = Path(text)
+    try:
+        if root.is_dir():
+            files = _walk(root)
+        elif root.exists():
+            files = [root]
+        elif glob.has_magic(text):
+            files = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
+        else:
+            raise InputError(f"there is no file or folder {text!r}: check the path.")
+        pictures = {file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+        return sorted((file for file in pictures if file.is_file()), key=_natural)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be listed ({error})", subject=f"{text!r}") from error
+
+
+def _walk(root: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return found
+
+
+def _natural(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
+    """Sort key: digits by value, letters without case, then the exact spelling."""
+    parts = [
+        [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"([0-9]+)", part)]
+        for part in path.as_posix().casefold().split("/")
+    ]
+    return parts, path.as_posix()

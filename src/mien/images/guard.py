@@ -1,0 +1,128 @@
+"""What stands between a hostile file and the caller: one kind of error, and no warnings."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+from PIL import Image, UnidentifiedImageError
+
+from mien.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def refusals(name: str, data: bytes = b"") -> Iterator[None]:
+    """Turns whatever a decoder raises on a hostile file into an InputError.
+
+    Pillow's decoders raise SyntaxError, struct.error, OverflowError, MemoryError, EOFError,
+    AttributeError and more besides OSError, so the net is wide on purpose.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"is not a picture that mien can read: it {guess_content(data)}",
+            subject=name,
+            hint="Give a JPEG, PNG, WebP, BMP, GIF or TIFF file.",
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            (f"claims more pixels than Pillow agrees to decode ({error}) Make it smaller first"),
+            subject=name,
+        ) from error
+    except MemoryError as error:
+        raise InputError(
+            "needs more memory to decode than there is", subject=name, hint="Make it smaller first."
+        ) from error
+    except Exception as error:
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise InputError(
+            f"is damaged or cut short ({reason})",
+            subject=name,
+            hint="Get the file again, or open it in a picture editor and save it anew.",
+        ) from error
+
+
+_QUIET_LOCK = threading.Lock()
+_QUIET_MODULES = r"PIL(\.|$)"
+_quiet_depth = 0
+
+
+@contextlib.contextmanager
+def silent_pillow() -> Iterator[None]:
+    """Keeps Pillow's own warnings quiet while at least one thread decodes.
+
+    ``warnings.catch_warnings`` swaps the process-wide list of filters and puts the old one back,
+    which loses other threads' changes when two of them overlap. Here one filter, for Pillow's
+    modules only, is added by the first thread in and taken out by the last one out.
+    """
+    global _quiet_depth  # noqa: PLW0603 - a counter shared by threads, guarded by its lock
+    with _QUIET_LOCK:
+        _quiet_depth += 1
+        if _quiet_depth == 1:
+            warnings.filterwarnings("ignore", module=_QUIET_MODULES)
+    try:
+        yield
+    finally:
+        with _QUIET_LOCK:
+            _quiet_depth -= 1
+            if _quiet_depth == 0:
+                _drop_filter()
+
+
+def _drop_filter() -> None:
+    ours = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)
+    filters = warnings.filters
+    if isinstance(filters, list):
+        with contextlib.suppress(ValueError):  # another thread restored an older list
+            filters.remove(ours)
+
+
+_BUT = ", but its header is damaged or cut short"
+
+#: First bytes of what people pass by mistake: (offset, bytes, what to say).
+_SIGNS = (
+    (0, b"%PDF", "is a PDF: export the page as PNG"),
+    (4, b"ftyphei", "is a HEIC photo: convert it to JPEG"),
+    (4, b"ftypmif1", "is a HEIC photo: convert it to JPEG"),
+    (4, b"ftypavif", "is an AVIF picture: convert it to JPEG or PNG"),
+    (4, b"ftyp", "is a video or audio file"),
+    (0, b"\x1aE\xdf\xa3", "is a Matroska or WebM video"),
+    (0, b"PK\x03\x04", "is a ZIP archive: unpack it"),
+    (0, b"\x1f\x8b", "is a gzip archive: unpack it"),
+    (0, b"version https://git-lfs", "is a Git LFS pointer: fetch the file with 'git lfs pull'"),
+    (0, b"\xff\xd8", f"starts like a JPEG{_BUT}"),
+    (0, b"\x89PNG", f"starts like a PNG{_BUT}"),
+    (0, b"GIF8", f"starts like a GIF{_BUT}"),
+    (0, b"BM", f"starts like a BMP{_BUT}"),
+    (8, b"WEBP", f"starts like a WebP{_BUT}"),
+    (0, b"II*\x00", f"starts like a TIFF{_BUT}"),
+    (0, b"MM\x00*", f"starts like a TIFF{_BUT}"),
+)
+
+
+def guess_content(data: bytes) -> str:
+    """Says what a file that is no picture seems to be, as the end of a sentence.
+
+    >>> guess_content(b"hello, world")
+    'is text'
+    """
+    for offset, sign, meaning in _SIGNS:
+        if data[offset : offset + len(sign)] == sign:
+            return meaning
+    head = data[:512]
+    if b"<svg" in head:
+        return "is an SVG drawing: export it as PNG"
+    if head.lstrip()[:1] == b"<":
+        return "is HTML or XML text"
+    if head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
+        return "is text"
+    return "starts with " + (repr(data[:8]) if data else "nothing")

@@ -1,0 +1,206 @@
+"""From a path, bytes or a file object to the bytes of one image file, within limits."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """How much picture to accept before it is refused.
+
+    A picture at the default pixel limit takes about 1 GB while it is decoded, 2 GB with
+    transparency.
+
+    Args:
+        max_bytes: Largest image file, in bytes.
+        max_pixels: Most pixels (width times height).
+        max_side: Longest side, in pixels.
+
+    Raises:
+        ConfigError: If a limit is not a whole number above 0.
+
+    >>> ImageLimits(max_pixels=1_000_000).max_side
+    32768
+    """
+
+    max_bytes: int = 50_000_000
+    max_pixels: int = 100_000_000
+    max_side: int = 32_768
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(
+                    f"must be a whole number above 0; got {value!r}", subject=field.name
+                )
+
+    def check_size(self, width: int, height: int, name: str) -> None:
+        """Refuses a picture that is empty or has too many pixels.
+
+        Raises:
+            InputError: If it has no pixel, too many, or a side that is too long.
+        """
+        if width < 1 or height < 1:
+            raise InputError(f"is {width}x{height} pixels: there is nothing in it", subject=name)
+        if width * height > self.max_pixels:
+            raise InputError(
+                (
+                    f"is {width}x{height} = {width * height:,} pixels; the limit is "
+                    f"{self.max_pixels:,}"
+                ),
+                subject=name,
+                hint="Make it smaller, or pass ImageLimits(max_pixels=...).",
+            )
+        if max(width, height) > self.max_side:
+            raise InputError(
+                f"is {width}x{height} pixels; no side may be over {self.max_side:,}",
+                subject=name,
+                hint="Make it smaller, or pass ImageLimits(max_side=...).",
+            )
+
+    def check_bytes(self, size: int, name: str) -> None:
+        """Refuses an image file that is empty or too big.
+
+        Raises:
+            InputError: If it has no byte or more than ``max_bytes``.
+        """
+        if size == 0:
+            raise InputError("is empty (0 bytes): there is no picture in it", subject=name)
+        if size > self.max_bytes:
+            raise InputError(
+                f"is over the limit of {self.max_bytes:,} bytes",
+                subject=name,
+                hint="Save it smaller, or pass ImageLimits(max_bytes=...).",
+            )
+
+
+def describe(source: object) -> str:
+    """Names a source in an error message.
+
+    >>> describe(b"abc")
+    'bytes (3)'
+    """
+    if isinstance(source, str | os.PathLike):
+        return repr(os.fspath(source))
+    if isinstance(source, bytes | bytearray):
+        return f"{type(source).__name__} ({len(source)})"
+    if isinstance(source, np.ndarray):
+        return f"array {source.dtype} {source.shape}"
+    if isinstance(source, Image.Image):
+        return f"PIL image {source.mode} {source.width}x{source.height}"
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        return f"file {name!r}" if isinstance(name, str) else type(source).__name__
+    return type(source).__name__
+
+
+def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
+    """Reads one image file whole.
+
+    Returns:
+        The bytes, at least one and at most ``limits.max_bytes``; and a name for messages.
+
+    Raises:
+        InputError: If there is nothing to read, too much, or it cannot be read.
+    """
+    name = describe(source)
+    if isinstance(source, str | os.PathLike):
+        data = _read_path(os.fspath(source), name, limits)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = _read_buffer(source, name, limits)
+    elif callable(read := getattr(source, "read", None)):
+        data = _read_stream(read, name, limits)
+    else:
+        raise InputError(
+            f"cannot read a picture from {name}: give a path, the bytes of an image file, a file "
+            "opened with 'rb', a PIL image or a numpy array."
+        )
+    limits.check_bytes(len(data), name)
+    return data, name
+
+
+def _read_buffer(source: bytes | bytearray | memoryview, name: str, limits: ImageLimits) -> bytes:
+    try:
+        size = source.nbytes if isinstance(source, memoryview) else len(source)
+        limits.check_bytes(size, name)
+        return bytes(source)
+    except (ValueError, BufferError, NotImplementedError) as error:
+        raise InputError(f"cannot be read ({error}): pass bytes", subject=name) from error
+
+
+def _read_stream(read: Callable[[int], Any], name: str, limits: ImageLimits) -> bytes:
+    chunks: list[bytes] = []
+    left = limits.max_bytes + 1
+    while left > 0:
+        try:
+            chunk = read(min(left, _CHUNK))
+        except Exception as error:
+            raise InputError(f"cannot be read ({error}): is it open?", subject=name) from error
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            kind = "text" if isinstance(chunk, str) else type(chunk).__name__
+            raise InputError(f"gives {kind} when read, not bytes: open it with 'rb'", subject=name)
+        if len(chunk) == 0:
+            break
+        chunks.append(bytes(chunk))
+        left -= len(chunks[-1])
+    return b"".join(chunks)
+
+
+def _read_path(path: str | bytes, name: str, limits: ImageLimits) -> bytes:
+    if isinstance(path, bytes):
+        raise InputError(f"cannot read a picture from {name}: give the path as str or Path.")
+    if path.startswith(("http://", "https://")):
+        raise InputError(
+            "is an address: download the picture and pass its path or bytes", subject=name
+        )
+    try:
+        _check_regular(os.stat(path).st_mode, name)  # noqa: PTH116 - a str may hold any name
+        # Between the two checks a name may come to mean a pipe: never wait for its other end.
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            _check_regular(status.st_mode, name)
+            limits.check_bytes(status.st_size, name)
+            return _read_stream(file.read, name, limits)
+    except (OSError, ValueError) as error:
+        raise InputError(_path_trouble(path, name, error)) from error
+
+
+def _check_regular(mode: int, name: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise InputError("is a folder: give one picture, or list it with list_images", subject=name)
+    if not stat.S_ISREG(mode):
+        raise InputError(
+            "is a pipe, socket or device: copy the picture to a file first", subject=name
+        )
+
+
+def _path_trouble(path: str, name: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        folder = Path(path).absolute().parent
+        where = "" if folder.is_dir() else f" (there is no folder {str(folder)!r} either)"
+        return f"there is no file {name}{where}: check the path."
+    if isinstance(error, PermissionError):
+        return f"{name} may not be read by this user: change its permissions or copy it."
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{name[:60]}... is too long for a path: pass the picture's bytes as bytes."
+    return f"{name} cannot be read ({error}): check the path."

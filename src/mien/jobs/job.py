@@ -1,0 +1,256 @@
+"""A job on disk: what it was asked, the list of its pictures, and which parts are done.
+
+Below the output lie ``part-000000.parquet`` and so on, and in ``_mien`` the list of all pictures
+(a row group a part), ``job.json`` and at the end ``summary.json``. Readers of Parquet folders
+leave out names that start with an underscore. ``job.json`` is written after the list, each part
+only when it is whole; a part is done if its file is there, whole and of this job. Nothing else
+decides what is left to do, so whatever kills a job, it goes on without losing or repeating a
+picture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ConfigError, InputError
+from mien.jobs.table import import_arrow, read_notes
+from mien.jobs.work import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mien.jobs.outputs import Place
+    from mien.jobs.work import Answer
+
+FOLDER = "_mien"
+JOB, FILES, SUMMARY = f"{FOLDER}/job.json", f"{FOLDER}/files.parquet", f"{FOLDER}/summary.json"
+_PART = re.compile(r"part-(\d{6,})\.parquet")
+_LEFT = re.compile(r"\.part-\d{6,}\.parquet\..*")
+_CHECKERS = 16
+_COUNTS = ("pictures", "faces", "failed")
+
+
+def part_name(number: int) -> str:
+    """Returns the name of a part's file.
+
+    >>> part_name(7)
+    'part-000007.parquet'
+    """
+    return f"part-{number:06}.parquet"
+
+
+class Job:
+    """A job that was begun, and what is left of it.
+
+    Args:
+        place: Where it writes.
+        output: The place's name, for messages.
+    """
+
+    def __init__(self, place: Place, output: str) -> None:
+        self.place, self.output = place, output
+        self.id = ""
+        self.done: dict[int, Mapping[str, Any]] = {}
+        self._stack = ExitStack()
+        self._file: Any = None
+
+    def close(self) -> None:
+        """Lets others write to the place."""
+        self._stack.close()
+
+    def begin(
+        self,
+        identity: Mapping[str, Any],
+        paths: Iterable[str],
+        *,
+        part_size: int,
+        resume: bool,
+        overwrite: bool,
+    ) -> None:
+        """Begins the job, or finds out how far it is.
+
+        Args:
+            identity: What the answers depend on; a job goes on only with the same.
+            paths: The pictures; read only where a job begins.
+            part_size: Pictures a part.
+            resume: Go on with a job that was begun.
+            overwrite: Drop the job that lies there.
+
+        Raises:
+            ConfigError: If something lies there that may not be replaced or gone on with.
+            InputError: If there are no pictures.
+            MienError: If the place cannot be written.
+        """
+        if resume and overwrite:
+            raise ConfigError("--resume goes on and --overwrite starts again: give one of them.")
+        there = self._look(resume=resume, overwrite=overwrite)
+        self.place.lock()
+        self._stack.callback(self.place.release)
+        identity = json.loads(json.dumps(identity))
+        if there is not None and overwrite:
+            self._wipe()
+            there = None
+        for name in self.place.names():
+            if _LEFT.fullmatch(name):
+                self.place.remove(name)
+        if there is None:
+            self._start(identity, paths, part_size)
+        else:
+            self._compare(there, identity)
+            self.id = str(there["id"])
+        self._open_list()
+        self._check_parts()
+
+    def _look(self, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+        """Returns the job that lies there, or None where nothing does."""
+        names = self.place.names()
+        foreign = [name for name in names if name != FOLDER and not _LEFT.fullmatch(name)]
+        content = self.place.read(JOB) if FOLDER in names else None
+        if content is None:
+            if foreign:
+                raise ConfigError(
+                    f"holds {foreign[0]} and is no job of mien's: give another --output",
+                    subject=self.output,
+                )
+            return None
+        if not resume and not overwrite:
+            raise ConfigError(
+                (
+                    "exists already: type --resume to go on with it, --overwrite to start again, "
+                    "or give another --output"
+                ),
+                subject=self.output,
+            )
+        try:
+            job = json.loads(content)
+            _ = job["id"], job["identity"].items(), job["parts"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if overwrite:
+                return {}
+            raise ConfigError(
+                f"{self.output}/{JOB} is damaged: type --overwrite to start again."
+            ) from error
+        return dict(job)
+
+    def _wipe(self) -> None:
+        # The job's own file goes last: what is left by then is still a job that can be dropped.
+        for name in self.place.names():
+            if _PART.fullmatch(name):
+                self.place.remove(name)
+        for name in (SUMMARY, FILES, JOB):
+            self.place.remove(name)
+
+    def _start(self, identity: Mapping[str, Any], paths: Iterable[str], part_size: int) -> None:
+        with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
+            file = Path(folder) / "files.parquet"
+            # The place is tried before a long listing begins.
+            self.place.write(SUMMARY, b"{}\n")
+            try:
+                parts, pictures = _write_list(file, paths, part_size)
+            finally:
+                self.place.remove(SUMMARY)
+            if not pictures:
+                raise InputError("there are no pictures in the input: nothing to do.")
+            self.place.upload(file, FILES)
+        self.id = secrets.token_hex(8)
+        job = {"id": self.id, "parts": parts, "pictures": pictures, "identity": identity}
+        self.place.write(JOB, json.dumps(job, indent=2).encode() + b"\n")
+
+    def _compare(self, there: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        before = there["identity"]
+        other = [key for key in identity if before.get(key) != identity[key]]
+        if other:
+            was = ", ".join(f"{key} {_short(before.get(key))}" for key in other)
+            raise ConfigError(
+                (
+                    f"was begun with another {' and '.join(other)} (it was: {was}): resume it with "
+                    "the same, or give another --output"
+                ),
+                subject=self.output,
+            )
+
+    def _open_list(self) -> None:
+        import_arrow()
+        from pyarrow import parquet
+
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mien-job-"))
+        try:
+            self._file = parquet.ParquetFile(self.place.copy(FILES, Path(folder)))
+        except OSError as error:
+            raise ConfigError(
+                f"{self.output}/{FILES} is damaged: type --overwrite to start again."
+            ) from error
+        self._stack.callback(self._file.close)
+        self.parts: int = self._file.metadata.num_row_groups
+        self.pictures: int = self._file.metadata.num_rows
+
+    def _check_parts(self) -> None:
+        """Finds the parts that are done; a file that is broken or another's is dropped."""
+        found = [m for name in self.place.names() if (m := _PART.fullmatch(name))]
+
+        def check(match: re.Match[str]) -> tuple[int, Mapping[str, Any]] | None:
+            number = int(match[1])
+            try:
+                with self.place.open(match[0]) as file:
+                    notes = read_notes(file)
+                if (notes["job"], notes["part"]) == (self.id, number) and notes[
+                    "pictures"
+                ] == self._file.metadata.row_group(number).num_rows:
+                    return number, notes
+            except (OSError, ValueError, KeyError, IndexError):
+                pass
+            self.place.remove(match[0])
+            return None
+
+        with ThreadPoolExecutor(_CHECKERS) as pool:
+            self.done = dict(filter(None, pool.map(check, found)))
+
+    def left(self) -> Iterator[Part]:
+        """Yields the parts that are not done, in order, reading the list as it goes."""
+        for number in range(self.parts):
+            if number not in self.done:
+                column = self._file.read_row_group(number).column("path")
+                paths = tuple(os.fsdecode(path) for path in column.to_pylist())
+                yield Part(self.id, number, paths)
+
+    def save(self, answer: Answer) -> None:
+        """Writes a part that is done.
+
+        Raises:
+            MienError: If the place cannot be written.
+        """
+        self.place.write(part_name(answer.number), answer.data)
+        self.done[answer.number] = answer.notes
+
+    def counts(self) -> dict[str, int]:
+        """Returns the pictures, faces and failed pictures of the parts that are done."""
+        return {key: sum(int(notes[key]) for notes in self.done.values()) for key in _COUNTS}
+
+
+def _write_list(file: Path, paths: Iterable[str], part_size: int) -> tuple[int, int]:
+    """Writes the pictures, a row group a part; returns the parts and the pictures."""
+    pa = import_arrow()
+    from pyarrow import parquet
+
+    parts = pictures = 0
+    schema = pa.schema([("path", pa.binary())])
+    iterator = iter(paths)
+    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+        while names := [os.fsencode(path) for path in islice(iterator, part_size)]:
+            writer.write_table(pa.table({"path": names}, schema), row_group_size=part_size)
+            parts, pictures = parts + 1, pictures + len(names)
+    return parts, pictures
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

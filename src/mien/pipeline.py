@@ -1,0 +1,342 @@
+"""From a picture to a result: decode, detect, crop, run, calibrate. The only place that does it.
+
+:meth:`Pipeline.prepare` is what threads do before the network, :meth:`Pipeline.finish` what follows
+it; whoever has many faces at once runs the network in between in batches of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.detectors.detections import Detections
+from mien.detectors.framing import crop_box
+from mien.detectors.protocol import MIN_FACE, run_detector
+from mien.errors import DetectorError, InputError
+from mien.images import ImageLimits, open_image
+from mien.labels import map_probs, mapping_matrix
+from mien.metrics import softmax
+from mien.preprocess import crop_faces, normalize
+from mien.results import ErrorResult, FaceEmotion, ImageResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.backends.protocol import Backend
+    from mien.detectors.protocol import Detector
+    from mien.errors import MienError
+    from mien.hub.folder import ModelConfig
+    from mien.images import ImageSource, OpenedImage
+    from mien.labels import LabelSchema
+
+
+@dataclass
+class Prepared:
+    """A picture that is decoded, searched and cropped, but not classified yet.
+
+    Args:
+        source: What to call it in the result.
+        size: Width and height in pixels.
+        detections: The M faces that were found.
+        squares_xyxy: float64 (M, 4), the regions that were cut out, in pixels of the picture.
+        crops: uint8 (M, S, S, C), of the model's own size.
+        image_rgb: uint8 (H, W, 3), where it was to be kept.
+        timings_ms: What each stage took.
+        warnings: What the answer leaves out, in sentences.
+        error: Why it could not be read; the other fields are empty then.
+        origin: The source itself, for results that are drawn later.
+    """
+
+    source: str
+    size: tuple[int, int] = (0, 0)
+    detections: Detections = field(default_factory=Detections.empty)
+    squares_xyxy: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    crops: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
+    image_rgb: NDArray[np.uint8] | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: MienError | None = None
+    origin: object = None
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A model, a detector, and how their answer is put together.
+
+    Args:
+        config: Meaning of the model's weights.
+        backend: Runs the network.
+        detector: Finds the faces.
+        schema: Labels to answer in.
+        batch_size: Faces that the network takes at once.
+        min_face: Smallest face to search for, in pixels of the picture; None: the detector's own.
+        max_faces: How many faces to keep per picture; None: all.
+        limits: How large a picture to accept.
+    """
+
+    config: ModelConfig
+    backend: Backend
+    detector: Detector
+    schema: LabelSchema
+    batch_size: int = 64
+    min_face: float | None = None
+    max_faces: int | None = None
+    limits: ImageLimits = field(default_factory=ImageLimits)
+
+    def prepare(
+        self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
+    ) -> Prepared:
+        """Decodes a picture, finds its faces and crops them.
+
+        Args:
+            source: As for :meth:`mien.EmotionRecognizer.predict`.
+            bgr: An array's channels are in OpenCV's order.
+            keep_image: Keep the decoded picture.
+
+        Returns:
+            The crops; of a picture that cannot be read or searched, the error.
+        """
+        prepared = Prepared(describe_source(source), origin=source)
+        clock = Clock(prepared.timings_ms)
+        try:
+            picture = open_image(
+                source,
+                min_side=self.detector.working_side,
+                limits=self.limits,
+                bgr=bgr and isinstance(source, np.ndarray),
+            )
+            clock.lap("decode")
+            detections = self._detect(picture)
+            clock.lap("detect")
+            squares = self.squares(detections.boxes_xyxy)
+            prepared.crops = self._crop(picture, squares, detections.landmarks)
+            clock.lap("crop")
+            if keep_image:
+                prepared.image_rgb = picture.whole()
+        except (InputError, DetectorError) as error:
+            prepared.error = error
+            return prepared
+        prepared.size = (picture.width, picture.height)
+        prepared.detections, prepared.squares_xyxy = detections, squares
+        return prepared
+
+    def squares(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Returns the squares that are cut out for boxes (N, 4): float64 (N, 4), in pixels."""
+        boxes = np.reshape(boxes_xyxy, (-1, 4))
+        return crop_box(boxes, self.detector.framing, margin=self.config.crop_margin)
+
+    def _detect(self, picture: OpenedImage) -> Detections:
+        """Returns the faces in pixels of the whole picture, however large it was decoded."""
+        min_face = MIN_FACE if self.min_face is None else self.min_face
+        if picture.again is None:
+            return run_detector(
+                self.detector, picture.image_rgb, min_face=min_face, max_faces=self.max_faces
+            )
+        factor = np.array(picture.factors, np.float32)
+        found = run_detector(
+            self.detector,
+            picture.image_rgb,
+            min_face=min_face / max(picture.factors),
+            max_faces=self.max_faces,
+        )
+        landmarks = None if found.landmarks is None else found.landmarks * factor
+        return Detections(found.boxes_xyxy * np.tile(factor, 2), found.scores, landmarks)
+
+    def _crop(
+        self,
+        picture: OpenedImage,
+        squares: NDArray[np.float64],
+        landmarks: NDArray[np.float32] | None,
+    ) -> NDArray[np.uint8]:
+        """Cuts the faces out; from the whole picture where one is small in a reduced one."""
+        p = self.config.preprocessing
+        factor = np.array(picture.factors)
+        sides = (squares[:, 2:] - squares[:, :2]) / factor
+        if picture.again is not None and sides.min(initial=p.size) < p.size:
+            # Enlarging a face that the file holds in more detail would cost accuracy.
+            image_rgb, factor = picture.whole(), np.ones(2)
+        else:
+            image_rgb = picture.image_rgb
+        points = None if landmarks is None else landmarks / factor
+        return crop_faces(image_rgb, squares / np.tile(factor, 2), p, landmarks=points)
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Runs the network on crops of its own size: uint8 (N, S, S, C) to float32 (N, K)."""
+        parts = [
+            self.backend.run(normalize(part, self.config.preprocessing)).logits
+            for part in self._batches(crops)
+        ]
+        return np.concatenate([np.zeros((0, len(self.config.schema)), np.float32), *parts])
+
+    def features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns the pooled last feature map of crops: float32 (N, F); F is 0 without one."""
+        parts = []
+        for part in self._batches(crops):
+            maps = self.backend.run(normalize(part, self.config.preprocessing), features=True)
+            pooled = np.zeros((len(part), 0)) if maps.features is None else maps.features
+            parts.append(pooled.mean(axis=(2, 3)) if pooled.ndim == 4 else pooled)
+        empty = np.zeros((0, self.config.num_features), np.float32)
+        return np.concatenate(parts).astype(np.float32) if parts else empty
+
+    def _batches(self, crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        step = self.batch_size
+        return [crops[start : start + step] for start in range(0, len(crops), step)]
+
+    def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`schema`."""
+        calibrated = softmax(logits, temperature=self.config.temperature)
+        return map_probs(calibrated, self.config.schema, self.schema)
+
+    def assess(
+        self,
+        logits: NDArray[np.float32],
+        crops: NDArray[np.uint8],
+        boxes_xyxy: NDArray[np.floating],
+    ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
+        """Returns each face's prediction set in the labels of the answer, and its quality flags.
+
+        Args:
+            logits: (M, K), the network's.
+            crops: uint8 (M, S, S, C), what it saw.
+            boxes_xyxy: (M, 4), in pixels.
+
+        Returns:
+            M sets, None each where the model has none, and M tuples of words of
+            :data:`mien.quality.QUALITY_FLAGS`.
+        """
+        conformal, quality = self.config.conformal, self.config.quality
+        n = len(logits)
+        sets: list[tuple[str, ...] | None] = [None] * n
+        ambiguous = np.zeros(n, bool)
+        if conformal is not None and n:
+            own = conformal.prediction_sets(softmax(logits, temperature=self.config.temperature))
+            held = own
+            if self.schema != self.config.schema:
+                held = (own @ mapping_matrix(self.config.schema, self.schema)) > 0
+            top = self.probs(logits).argmax(axis=1)
+            ambiguous = ~((held.sum(axis=1) == 1) & held[np.arange(n), top])
+            labels = np.array(self.schema.labels)
+            sets = [tuple(map(str, labels[row])) for row in held]
+        if quality is None or not n:
+            return sets, [("ambiguous",) if flag else () for flag in ambiguous]
+        sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)
+        if self.detector.whole_image:
+            sides = np.full(n, np.inf)
+        return sets, quality.assess(crops, sides, ambiguous=ambiguous)
+
+    def faces(
+        self,
+        logits: NDArray[np.float32],
+        crops: NDArray[np.uint8],
+        detections: Detections,
+    ) -> tuple[FaceEmotion, ...]:
+        """Puts logits (M, K) and detections together: M faces with probabilities and flags."""
+        probs = self.probs(logits) if len(logits) else np.zeros((0, len(self.schema)))
+        sets, flags = self.assess(logits, crops, detections.boxes_xyxy)
+        points = detections.landmarks
+        return tuple(
+            FaceEmotion.from_probs(
+                self.schema.labels,
+                probs[index],
+                box_xyxy=detections.boxes_xyxy[index],
+                detection_score=detections.scores[index],
+                landmarks=None if points is None else points[index],
+                prediction_set=sets[index],
+                quality_flags=flags[index],
+            )
+            for index in range(len(probs))
+        )
+
+    def finish(self, prepared: Prepared, logits: NDArray[np.float32]) -> ImageResult:
+        """Joins a prepared picture and the logits (M, K) of its faces.
+
+        Raises:
+            MienError: The picture's own error, where it has one.
+        """
+        if prepared.error is not None:
+            raise prepared.error
+        return ImageResult(
+            source=prepared.source,
+            width=prepared.size[0],
+            height=prepared.size[1],
+            faces=self.faces(logits, prepared.crops, prepared.detections),
+            model=self.config.name,
+            detector=self.detector.name,
+            timings_ms=prepared.timings_ms,
+            warnings=prepared.warnings,
+        ).with_origin(prepared.origin)
+
+    def run(self, items: Sequence[Prepared]) -> list[ImageResult | ErrorResult]:
+        """Runs the network once over the faces of several pictures; see :meth:`join`."""
+        start = time.perf_counter()
+        filled = [item.crops for item in items if len(item)]
+        logits = self.logits(np.concatenate(filled) if filled else np.zeros((0, 1, 1, 1), np.uint8))
+        return self.join(items, logits, time.perf_counter() - start)
+
+    def join(
+        self, items: Sequence[Prepared], logits: NDArray[np.float32], seconds: float
+    ) -> list[ImageResult | ErrorResult]:
+        """Turns prepared pictures and the logits (N, K) of all their faces into results.
+
+        Args:
+            items: The pictures; one with an error becomes an ``ErrorResult``.
+            logits: Of the faces of all pictures, one after the other.
+            seconds: What the network took for all of them.
+        """
+        per_face, first = 1000 * seconds / max(len(logits), 1), 0
+        results: list[ImageResult | ErrorResult] = []
+        for item in items:
+            if item.error is not None:
+                kind = type(item.error).__name__
+                results.append(ErrorResult(item.source, str(item.error), kind))
+                continue
+            item.timings_ms["inference"] = round(per_face * len(item), 3)
+            results.append(self.finish(item, logits[first : first + len(item)]))
+            first += len(item)
+        return results
+
+    def single_threaded(self) -> Pipeline:
+        """Returns the same pipeline with one thread per call, for callers that run in parallel.
+
+        Workers that each wake all cores for one picture wait for each other and waste their time.
+        """
+        return replace(
+            self,
+            backend=self.backend.single_threaded(),
+            detector=self.detector.single_threaded(),
+        )
+
+
+class Clock:
+    """Writes milliseconds between laps into a dict."""
+
+    def __init__(self, timings_ms: dict[str, float]) -> None:
+        self._timings_ms = timings_ms
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends a stage."""
+        now = time.perf_counter()
+        self._timings_ms[name] = round((now - self._last) * 1000, 3)
+        self._last = now
+
+
+def describe_source(source: ImageSource) -> str:
+    """Returns what to call a source in a result: its path or name, else its kind."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "<bytes>"
+    if isinstance(source, np.ndarray):
+        return "<array>"
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return name if isinstance(name, str) and name else f"<{type(source).__name__}>"

@@ -1,0 +1,11 @@
+"""What a prediction is: records that the library, the command line and the service share."""
+
+from mien.results.records import (
+    SCHEMA_VERSION,
+    ErrorResult,
+    FaceEmotion,
+    ImageResult,
+    csv_header,
+)
+
+__all__ = ["SCHEMA_VERSION", "ErrorResult", "FaceEmotion", "ImageResult", "csv_header"]

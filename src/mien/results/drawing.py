@@ -1,0 +1,168 @@
+"""Results drawn onto the picture they belong to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.errors import InputError
+from mien.labels import FERPLUS8
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.results.records import FaceEmotion, ImageResult
+
+    Color = tuple[int, int, int]
+    Box = tuple[float, float, float, float]
+
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+
+#: One colour a label in the order of ``ferplus8``: the palette of Okabe and Ito (2008), which
+#: colour-blind readers tell apart, with grey in place of its black.
+PALETTE: tuple[Color, ...] = (
+    (187, 187, 187), (240, 228, 66), (230, 159, 0), (0, 114, 178),
+    (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233),
+)  # fmt: skip
+
+
+def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.uint8]:
+    """Draws boxes and labels onto a copy of a picture.
+
+    Lines and letters grow with the picture and shrink with small faces. A label stands above its
+    box, else below, else inside at the top: inside the picture, never on another label or
+    another face. Where that leaves no room, the label loses its percentage, then goes; the
+    largest faces choose first.
+
+    Args:
+        image_rgb: uint8 (H, W, 3), upright, as the detector saw it.
+        result: What was found in it.
+
+    Returns:
+        A new uint8 (H, W, 3).
+
+    Raises:
+        InputError: If the picture is not uint8 (H, W, 3) of the result's size.
+    """
+    expected = (result.height, result.width, 3)
+    if not isinstance(image_rgb, np.ndarray):
+        raise InputError(
+            f"the result belongs to a uint8 array {expected}; got {type(image_rgb).__name__}."
+        )
+    if image_rgb.dtype != np.uint8 or image_rgb.shape != expected:
+        raise InputError(
+            f"the result belongs to a uint8 picture {expected}; got {image_rgb.dtype} "
+            f"{image_rgb.shape}."
+        )
+    picture = Image.fromarray(image_rgb)
+    pen = ImageDraw.Draw(picture)
+    faces = [(face, _clip(face.box_xyxy, picture.size)) for face in result.faces]
+    seen = sorted(((f, b) for f, b in faces if b), key=lambda pair: -_area(pair[1]))
+    for face, box in reversed(seen):
+        _draw_box(pen, box, color_of(face), min(picture.size))
+    # Row i is the box of face i; labels that were placed follow.
+    taken = np.array([box for _, box in seen]).reshape(-1, 4)
+    for index, (face, box) in enumerate(seen):
+        label = _draw_label(pen, face, box, np.delete(taken, index, axis=0), picture.size)
+        if label:
+            taken = np.vstack([taken, label])
+    return np.array(picture)
+
+
+def color_of(face: FaceEmotion) -> Color:
+    """Returns the colour of a face's emotion.
+
+    Emotions keep theirs under every spelling that ``ferplus8`` knows; where a model has a label
+    that it does not know, the labels take the palette's colours in their order.
+    """
+    if all(label in FERPLUS8 for label in face.probs):
+        return PALETTE[FERPLUS8.index(face.emotion)]
+    return PALETTE[list(face.probs).index(face.emotion) % len(PALETTE)]
+
+
+def contrasting(color: Color) -> Color:
+    """Returns black or white, whichever reads better on a colour (WCAG 2 contrast ratio).
+
+    >>> contrasting((240, 228, 66)), contrasting((0, 114, 178))
+    ((0, 0, 0), (255, 255, 255))
+    """
+    shares = np.array(color) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
+    return _BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else _WHITE
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _clip(box: Box, size: tuple[int, int]) -> Box | None:
+    """Returns the part of a box inside the picture, or None where there is none."""
+    x1, y1 = max(box[0], 0.0), max(box[1], 0.0)
+    x2, y2 = min(box[2], size[0] - 1.0), min(box[3], size[1] - 1.0)
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def _draw_box(pen: ImageDraw.ImageDraw, box: Box, color: Color, picture_side: int) -> None:
+    x1, y1, x2, y2 = box
+    line = max(1, round(min(picture_side / 200, (x2 - x1) / 12)))
+    edge = max(1, line // 3)
+    # A thin edge of the opposite lightness keeps the line visible on any background.
+    outer = (x1 - edge, y1 - edge, x2 + edge, y2 + edge)
+    if line > 1:
+        pen.rectangle(outer, outline=contrasting(color), width=line + 2 * edge)
+    pen.rectangle(box, outline=color, width=line)
+
+
+@lru_cache(maxsize=64)
+def _font(letters: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=letters)
+
+
+def _draw_label(
+    pen: ImageDraw.ImageDraw,
+    face: FaceEmotion,
+    box: Box,
+    taken: NDArray[np.float64],
+    size: tuple[int, int],
+) -> Box | None:
+    """Draws a face's label where there is room; returns the room it took."""
+    side = min(size)
+    letters = round(min(max((box[2] - box[0]) / 6, side / 110, 9), max(side / 25, 9)))
+    font, pad = _font(letters), max(1, letters // 5)
+    _, top, _, bottom = pen.textbbox((0, 0), "Ag", font=font)
+    name = face.emotion if face.track_id is None else f"#{face.track_id} {face.emotion}"
+    for text in (f"{name} {face.confidence:.0%}", name):
+        extent = (pen.textlength(text, font=font) + 2 * pad, bottom - top + 2 * pad)
+        room = _room(box, extent, taken, size)
+        if room:
+            color = color_of(face)
+            pen.rectangle(room, fill=color)
+            corner = (room[0] + pad, room[1] + pad - top)
+            pen.text(corner, text, fill=contrasting(color), font=font)
+            return room
+    return None
+
+
+def _room(
+    box: Box, extent: tuple[float, float], taken: NDArray[np.float64], size: tuple[int, int]
+) -> Box | None:
+    """Returns the first free place for a label of a width and height, or None."""
+    width, height = extent
+    x = max(min(box[0], size[0] - 1 - width), 0.0)
+    places = [box[1] - height, box[3]]
+    if height < (box[3] - box[1]) / 3:
+        places.append(box[1])
+    for y in places:
+        if x + width > size[0] - 1 or y < 0 or y + height > size[1] - 1:
+            continue
+        hit = (
+            (taken[:, 0] < x + width) & (taken[:, 2] > x)
+            & (taken[:, 1] < y + height) & (taken[:, 3] > y)
+        )  # fmt: skip
+        if not hit.any():
+            return (x, y, x + width, y + height)
+    return None

@@ -1,5 +1,0 @@
-"""Training: a recipe and a manifest go in, a run directory comes out."""
-
-from mien.train.config import TrainConfig, load_recipe
-
-__all__ = ["TrainConfig", "load_recipe"]

@@ -1,1 +1,0 @@
-"""Training of mien's own face detector: labels by two teachers, views, loss, loop, evaluation."""

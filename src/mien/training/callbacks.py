@@ -1,0 +1,151 @@
+"""What a run leaves on disk while it goes: checkpoints that survive a kill, and metrics.csv."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from mien.atomic import replacing, write_text
+from mien.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import lightning
+    from torch import Tensor
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a kill leaves the old one."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: Any,
+        storage_options: Any | None = None,  # noqa: ARG002 - for remote file systems
+    ) -> None:
+        """Saves ``checkpoint`` to the local file ``path``, whole or not at all."""
+        from pathlib import Path
+
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        # Written here, since torch hides why the disk refuses what it writes itself.
+        with replacing(target) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+
+@contextmanager
+def naming_full_disk(output: Path) -> Iterator[None]:
+    """Turns the failure to write into an error that says what is left of the run in ``output``.
+
+    Raises:
+        ModelError: If the disk, the quota or the largest size of a file is exhausted.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise ModelError(
+            f"cannot be written to: {error.strerror}",
+            subject=output,
+            hint=(
+                "The run stands as of its last finished epoch: make room, then go on with --resume."
+            ),
+        ) from error
+
+
+class MetricsFile(Callback):
+    """Writes one row an epoch to ``metrics.csv``; the rows travel in the checkpoint.
+
+    Args:
+        path: The file.
+        echo: Print a line an epoch to stderr, for logs without a progress bar.
+    """
+
+    COLUMNS = (
+        "epoch",
+        "train_loss",
+        "valid_loss",
+        "valid_accuracy",
+        "lr",
+        "seconds",
+        "faces_per_s",
+    )
+
+    def __init__(self, path: Path, *, echo: bool) -> None:
+        self.path, self.echo = path, echo
+        self.rows: list[dict[str, float]] = []
+        self._start = 0.0
+        self._seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the rows of the run that is resumed."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Starts the clock of an epoch."""
+        self._start = time.perf_counter()
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Stops the clock: validation is not training time."""
+        self._seconds = time.perf_counter() - self._start
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Adds the row of the epoch and writes the file."""
+        known = trainer.callback_metrics
+        faces = pl_module.steps_per_epoch * pl_module.config.batch_size  # type: ignore[union-attr,operator]
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            **{name: float(known[name]) for name in self.COLUMNS if name in known},
+            "lr": max(float(g["lr"]) for g in trainer.optimizers[0].param_groups),
+            "seconds": round(self._seconds, 2),
+            "faces_per_s": round(float(faces) / max(self._seconds, 1e-9), 1),
+        }
+        self.rows.append(row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+        if self.echo:
+            shown = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
+            print(f"{shown}  of {trainer.max_epochs} epochs", file=sys.stderr, flush=True)  # noqa: T201
+
+
+class StopOnNaN(Callback):
+    """Ends a run whose loss is no longer a number, before it overwrites a good checkpoint."""
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, _module: Any, outputs: Any, *_: Any
+    ) -> None:
+        """Looks at the loss of every 20th step."""
+        if trainer.global_step % 20 and not trainer.is_last_batch:
+            return
+        loss: Tensor = outputs["loss"]
+        if not bool(torch.isfinite(loss)):
+            raise DataError(
+                (
+                    f"the loss became {float(loss)} in epoch {trainer.current_epoch + 1}: lower lr "
+                    "or check the data"
+                ),
+                hint="The last good checkpoint is kept.",
+            )

@@ -1,0 +1,1 @@
+"""Faces for training: in memory or streamed, augmented, mixed."""

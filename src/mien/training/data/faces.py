@@ -1,0 +1,129 @@
+"""Faces in memory as uint8, and the order in which an epoch visits them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mien.training.distributed.processes import ALONE, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
+    """All faces of a split, indexed a batch at a time.
+
+    Args:
+        faces: uint8 (N, S, S, C).
+        targets: float32 (N, K), rows summing to 1.
+        class_ids: int64 (N,), -1 where a face has no majority label.
+    """
+
+    def __init__(
+        self,
+        faces: NDArray[np.uint8],
+        targets: NDArray[np.float32],
+        class_ids: NDArray[np.int64],
+    ) -> None:
+        self.faces = torch.from_numpy(faces).permute(0, 3, 1, 2).contiguous()
+        self.targets = torch.from_numpy(targets)
+        self.class_ids = torch.from_numpy(class_ids)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = torch.as_tensor(index, dtype=torch.int64)
+        return self.faces[chosen], self.targets[chosen], self.class_ids[chosen]
+
+
+def count_steps(size: int, batch_size: int) -> int:
+    """Returns the steps of an epoch; a last batch shorter than half of the others is left out.
+
+    >>> count_steps(100, 32), count_steps(112, 32), count_steps(5, 32)
+    (3, 4, 1)
+    """
+    whole, rest = divmod(size, batch_size)
+    return whole + int(rest > 0 and (rest >= batch_size / 2 or whole == 0))
+
+
+class EpochOrder(Sampler[list[int]]):
+    """Batches of indices; the order of an epoch depends on the seed and its number alone.
+
+    A run that was killed and resumed therefore sees the same batches as one that was not. Several
+    processes share each batch: its faces go to them in turn, so that together they visit what
+    one would, and none twice. A batch smaller than ``world`` leaves some of them empty-handed.
+
+    Args:
+        size: Number of faces N.
+        batch_size: Faces a batch of all processes; a last batch shorter than half of it is left
+            out of training.
+        seed: Seed of the order.
+        shuffle: Without it the faces come in their own order, all of them.
+        weights: (N,), how often each face is drawn, with replacement; None: each once.
+        place: Which part of each batch is this process's.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        weights: Tensor | None = None,
+        place: Place = ALONE,
+    ) -> None:
+        self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
+        self.weights, self.place = weights, place
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch; the training loop calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if not self.shuffle:
+            return math.ceil(self.size / self.batch_size)
+        return count_steps(self.size, self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.arange(self.size)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+            if self.weights is None:
+                order = torch.randperm(self.size, generator=generator)
+            else:
+                order = torch.multinomial(
+                    self.weights, self.size, replacement=True, generator=generator
+                )
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batch = order[start : start + self.batch_size]
+            yield batch[self.place.rank :: self.place.world].tolist()
+
+
+def make_loader(
+    data: FaceTensors,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    weights: Tensor | None = None,
+    place: Place = ALONE,
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
+
+    ``weights`` and ``place`` are those of :class:`EpochOrder`.
+    """
+    order = EpochOrder(
+        len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights, place=place
+    )
+    return DataLoader(data, sampler=order, batch_size=None)

@@ -1,0 +1,223 @@
+"""Training faces that are read from shards while the training goes on: memory stays small."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from mien.data.faces import read_face
+from mien.data.readers.sharded import find_shards
+from mien.errors import MienError
+from mien.training.data.faces import count_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mien.data import Manifest
+    from mien.preprocess import Preprocessing
+    from mien.training.config import TrainConfig
+    from mien.training.distributed.processes import Place
+
+    Batch = tuple[Tensor, Tensor, Tensor]
+    T = TypeVar("T")
+
+
+class StreamedFaces:
+    """The training faces of a manifest in shards: labels in memory, pictures left where they are.
+
+    Args:
+        manifest: N pictures in shards.
+        preprocessing: Size and colour to decode them to.
+    """
+
+    def __init__(self, manifest: Manifest, preprocessing: Preprocessing) -> None:
+        found = find_shards(manifest.images)
+        assert found is not None  # noqa: S101 - the caller looked
+        self.store, rows = found
+        self.preprocessing = preprocessing
+        self.targets = torch.from_numpy(manifest.targets)
+        self.class_ids = torch.from_numpy(manifest.class_ids)
+        order = np.argsort(rows, kind="stable")
+        #: By shard: positions in the manifest, and rows in the shard, both in the shard's order.
+        self.parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        cuts = np.searchsorted(rows[order], self.store.starts)
+        for first, low, high in zip(self.store.starts, cuts, cuts[1:], strict=False):
+            self.parts.append((order[low:high], rows[order[low:high]] - first))
+
+    def __len__(self) -> int:
+        return len(self.class_ids)
+
+    def read(self, shards: NDArray[np.int64], start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yields the faces from ``start`` to ``stop`` of shards laid end to end.
+
+        Args:
+            shards: Numbers of all shards, in the order of the epoch.
+            start: First face.
+            stop: The one after the last.
+
+        Yields:
+            Position in the manifest, and what the shard holds of the face.
+
+        Raises:
+            DataError: If a shard is damaged; it is named.
+        """
+        first = 0
+        for shard in shards.tolist():
+            positions, rows = self.parts[shard]
+            low, high = max(start - first, 0), min(stop - first, len(rows))
+            if low < high:
+                pictures = self.store.read_rows(shard, rows[low:high])
+                yield from zip(positions[low:high].tolist(), pictures, strict=True)
+            first += len(rows)
+
+    def decode(self, faces: list[tuple[int, bytes]]) -> Batch:
+        """Returns faces uint8 (N, C, S, S), targets (N, K) and class ids (N,).
+
+        Raises:
+            DataError: If a picture cannot be read; it is named.
+        """
+        p = self.preprocessing
+        shape = (len(faces), p.size, p.size, p.channels)
+        if self.store.is_ready(p):
+            pixels = np.frombuffer(bytearray().join(data for _, data in faces), np.uint8)
+        else:
+            pixels = np.stack([self._decode(data, position) for position, data in faces])
+        chosen = torch.tensor([position for position, _ in faces])
+        images = torch.from_numpy(pixels.reshape(shape)).permute(0, 3, 1, 2)
+        return images.contiguous(), self.targets[chosen], self.class_ids[chosen]
+
+    def _decode(self, data: bytes, position: int) -> NDArray[np.uint8]:
+        return read_face(
+            self.store.as_picture(data), f"face {position} of train", self.preprocessing
+        )
+
+
+def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iterator[T]:
+    """Yields everything in a random order; at most ``size`` are held at a time.
+
+    >>> sorted(shuffled(range(5), 2, np.random.default_rng(0)))
+    [0, 1, 2, 3, 4]
+    """
+    held: list[T] = []
+    for face in faces:
+        if len(held) < size:
+            held.append(face)
+            continue
+        place = int(random.integers(size))
+        out, held[place] = held[place], face
+        yield out
+        del out  # a face that is handed on is no longer held
+    while held:
+        place = int(random.integers(len(held)))
+        held[place], held[-1] = held[-1], held[place]
+        yield held.pop()
+
+
+def plan_batches(
+    size: int, batch_size: int, place: Place, *, workers: int, worker: int
+) -> tuple[int, list[int]]:
+    """Returns which part of an epoch a worker reads.
+
+    The faces of an epoch, in the order of its shards, are cut into equal runs, one a process, and
+    each of those into runs for its workers, who make every ``workers``-th batch.
+
+    Args:
+        size: N faces.
+        batch_size: Faces a step of all processes.
+        place: Of this process.
+        workers: Readers of this process.
+        worker: Number of this one.
+
+    Returns:
+        Its first face, and the sizes of its batches.
+
+    >>> from mien.training.distributed.processes import ALONE, Place
+    >>> plan_batches(10, 4, ALONE, workers=2, worker=1)
+    (6, [4])
+    >>> plan_batches(11, 4, Place(1, 2, 1, 2), workers=1, worker=0)
+    (5, [2, 2, 2])
+    """
+    start, stop = (size * (place.rank + more) // place.world for more in (0, 1))
+    own = batch_size // place.world
+    steps = count_steps(size, batch_size)
+    sizes = [min(own, stop - start - step * own) for step in range(steps)]
+    before = sum(sum(sizes[other::workers]) for other in range(worker))
+    return start + before, sizes[worker::workers]
+
+
+class EpochStream(IterableDataset["Batch | MienError"]):
+    """Batches of one epoch, read from shards in an order of the seed and the epoch's number.
+
+    A damaged shard is handed on as an error, which no worker process could raise whole.
+
+    Args:
+        faces: What is read.
+        config: The recipe.
+        place: Of this process.
+    """
+
+    def __init__(self, faces: StreamedFaces, config: TrainConfig, place: Place) -> None:
+        self.faces, self.config, self.place = faces, config, place
+        # Workers live as long as the training: they see the epoch's number in shared memory.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch; the training loop calls it."""
+        self._epoch.fill_(epoch)
+
+    def __iter__(self) -> Iterator[Batch | MienError]:
+        info = torch.utils.data.get_worker_info()
+        workers, worker = (info.num_workers, info.id) if info else (1, 0)
+        config, faces = self.config, self.faces
+        epoch = int(self._epoch)
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(faces.parts))
+        start, sizes = plan_batches(
+            len(faces), config.batch_size, self.place, workers=workers, worker=worker
+        )
+        random = np.random.default_rng([config.seed, epoch, self.place.rank, worker])
+        stream = shuffled(
+            faces.read(order, start, start + sum(sizes)),
+            max(config.shuffle_buffer // workers, 1),
+            random,
+        )
+        try:
+            for size in sizes:
+                yield faces.decode(list(islice(stream, size)))
+        except MienError as error:
+            yield error
+
+
+class StreamLoader:
+    """Loads the batches of each epoch, ahead of the training and in processes of their own.
+
+    Args:
+        faces: What is read.
+        config: The recipe: ``batch_size``, ``seed``, ``workers``, ``shuffle_buffer``.
+        place: Of this process.
+    """
+
+    def __init__(self, faces: StreamedFaces, config: TrainConfig, place: Place) -> None:
+        #: The training loop tells it the epoch, as it does samplers.
+        self.sampler = EpochStream(faces, config, place)
+        self._steps = count_steps(len(faces), config.batch_size)
+        more: dict[str, Any] = {"persistent_workers": True} if config.workers else {}
+        self._loader: DataLoader[Any] = DataLoader(
+            self.sampler, batch_size=None, num_workers=config.workers, **more
+        )
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            if isinstance(batch, MienError):
+                raise batch
+            yield batch

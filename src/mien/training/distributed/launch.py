@@ -1,0 +1,144 @@
+"""Starting a training in several processes, as ``torchrun`` does, and saying how it ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mien import errors
+from mien.errors import ConfigError, MienError, ModelError
+from mien.training.distributed.processes import FailedElsewhereError, find_place, how_it_stands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+    from mien.training.config import TrainConfig
+
+    T = TypeVar("T")
+
+#: Seconds that a process which only lost the others leaves to the one that knows why.
+_GRACE = 5.0
+
+
+def must_launch(config: TrainConfig) -> bool:
+    """Tells whether a recipe wants processes that nobody has started yet."""
+    return config.devices * config.num_nodes > 1 and find_place().world == 1
+
+
+def tells_result(config: TrainConfig) -> bool:
+    """Tells whether this is the process, of all on all machines, that tells the result."""
+    place = find_place()
+    return place.is_first if place.world > 1 else node_rank(config) == 0
+
+
+def node_rank(config: TrainConfig) -> int:
+    """Returns the number of this machine, 0 for the first.
+
+    Raises:
+        ConfigError: If there are several, and the environment does not say which one this is.
+    """
+    if config.num_nodes == 1:
+        return 0
+    missing = [n for n in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(n)]
+    rank = os.environ.get("NODE_RANK", "")
+    if missing or not rank.isdecimal() or int(rank) >= config.num_nodes:
+        raise ConfigError(
+            f"num_nodes is {config.num_nodes}, but {', '.join(missing) or f'NODE_RANK is {rank!r}'}"
+            f"{' is not set' if missing else ''}: start the command on each machine with NODE_RANK "
+            f"(0 to {config.num_nodes - 1}), MASTER_ADDR and MASTER_PORT of the first, or with "
+            "torchrun."
+        )
+    return int(rank)
+
+
+def launch(work: Callable[..., T], config: TrainConfig, output: Path, **arguments: Any) -> T:
+    """Runs ``work(config, output, **arguments)`` in ``config.devices`` new processes.
+
+    Args:
+        work: A function that can be imported.
+        config: The recipe.
+        output: The run directory, for messages.
+        **arguments: Further ones, which can be pickled.
+
+    Returns:
+        What the first process of this machine returned.
+
+    Raises:
+        MienError: What a process raised.
+        ModelError: If a process was killed; the others are ended.
+        KeyboardInterrupt: If it was stopped by hand.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # What a process raised is told once, below.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "10")
+    chosen = LaunchConfig(
+        min_nodes=config.num_nodes,
+        max_nodes=config.num_nodes,
+        nproc_per_node=config.devices,
+        max_restarts=0,
+        **_meeting(config),
+    )
+    try:
+        results = elastic_launch(chosen, _work_or_wait)(work, config, output, arguments)
+    except ChildFailedError as error:
+        raise _told(*error.get_first_failure(), output) from None
+    except SignalException:
+        raise KeyboardInterrupt from None
+    made: T = results[min(results)]
+    return made
+
+
+def _meeting(config: TrainConfig) -> dict[str, Any]:
+    """Returns where the processes find each other."""
+    if config.num_nodes == 1:
+        return {
+            "rdzv_backend": "c10d",
+            "rdzv_endpoint": "localhost:0",
+            "run_id": uuid.uuid4().hex,
+            "local_addr": "localhost",
+        }
+    rank = node_rank(config)
+    return {
+        "rdzv_backend": "static",
+        "rdzv_endpoint": f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
+        "rdzv_configs": {"rank": rank, "timeout": 900},
+        "run_id": "mien",
+    }
+
+
+def _work_or_wait(
+    work: Callable[..., T], config: TrainConfig, output: Path, arguments: dict[str, Any]
+) -> T:
+    try:
+        return work(config, output, **arguments)
+    except FailedElsewhereError:
+        # The first to end is the one whose words are told.
+        time.sleep(_GRACE)
+        raise
+
+
+def _told(rank: int, failure: ProcessFailure, output: Path) -> MienError:
+    """Returns what a process raised, or an error that says how it was ended."""
+    if failure.exitcode < 0:
+        return ModelError(
+            f"process {rank} of the training was ended by {failure.signal_name()}; where nobody "
+            f"did that, memory may have run out. {how_it_stands(output)}"
+        )
+    message: Any = failure.message
+    if isinstance(message, dict):
+        message = message.get("message", "")
+    name, _, text = str(message).partition(": ")
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, MienError) and text:
+        return kind(text) if kind is not errors.MissingExtraError else MienError(text)
+    return ModelError(f"process {rank} of the training failed: {message}. {how_it_stands(output)}")

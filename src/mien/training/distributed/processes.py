@@ -1,0 +1,221 @@
+"""Training in several processes: each takes its part of every batch, all keep equal weights.
+
+They are started by ``torchrun``, or by :mod:`mien.training.distributed.launch` in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import distributed
+
+from mien.errors import ConfigError, MienError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch import nn
+
+    from mien.training.config import TrainConfig
+
+    T = TypeVar("T")
+
+#: How long processes wait for one that lives and says nothing; a dead one is noticed at once.
+TIMEOUT = timedelta(minutes=30)
+_LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe")
+
+
+class FailedElsewhereError(MienError):
+    """Another process of the training failed and says why; this one ends with it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among those that train together.
+
+    Args:
+        rank: Its number, 0 to ``world`` - 1; the first one writes the files.
+        world: How many there are.
+        local_rank: Its number on this machine, and that of its GPU.
+        local_world: How many are on this machine.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the one that writes."""
+        return self.rank == 0
+
+
+#: The place of a process that trains alone.
+ALONE = Place()
+
+
+def find_place() -> Place:
+    """Returns the place that ``torchrun`` gave this process; alone without it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ALONE
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    return Place(*(int(os.environ[name]) for name in names))
+
+
+def check_place(config: TrainConfig, place: Place) -> None:
+    """Checks that a recipe can be trained in so many processes.
+
+    Raises:
+        ConfigError: If ``devices`` says otherwise than ``torchrun``, GPUs are missing, or a batch
+            cannot be shared out.
+    """
+    if place.world > 1 and config.devices not in (1, place.local_world):
+        raise ConfigError(
+            f"devices is {config.devices}, but torchrun started {place.local_world} processes on "
+            "this machine: leave devices out."
+        )
+    started = place.world > 1
+    world = place.world if started else config.devices * config.num_nodes
+    local = place.local_world if started else config.devices
+    if world == 1:
+        return
+    if config.device == "mps":
+        raise ConfigError("one process only can train on mps: leave devices and num_nodes out.")
+    if uses_gpu(config) and torch.cuda.device_count() < local:
+        raise ConfigError(
+            f"processes need as many GPUs; this machine has {torch.cuda.device_count()}",
+            subject=local,
+            hint="Give fewer devices, or device: cpu.",
+        )
+    if config.batch_size % world or config.batch_size < 2 * world:
+        raise ConfigError(
+            f"batch_size {config.batch_size} cannot be shared by {world} processes, which need "
+            f"equal parts of at least 2 faces: give {max(config.batch_size // world, 2) * world}."
+        )
+
+
+def uses_gpu(config: TrainConfig) -> bool:
+    """Tells whether a recipe trains on CUDA here."""
+    return config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+
+
+@contextmanager
+def joined(config: TrainConfig) -> Iterator[Place]:
+    """Connects this process with the others that ``torchrun`` started, and yields its place.
+
+    Raises:
+        ConfigError: See :func:`check_place`.
+    """
+    place = find_place()
+    check_place(config, place)
+    if place.world == 1:
+        yield place
+        return
+    if uses_gpu(config):
+        torch.cuda.set_device(place.local_rank)
+    distributed.init_process_group("nccl" if uses_gpu(config) else "gloo", timeout=TIMEOUT)
+    yield place
+    # After a failure the others may be gone, and to leave in order would mean to wait for them.
+    distributed.destroy_process_group()
+
+
+@contextmanager
+def together(place: Place) -> Iterator[None]:
+    """Makes a piece of work fail in all processes when it fails in one.
+
+    Raises:
+        MienError: What went wrong, in the first process in which it did.
+        FailedElsewhereError: In all others.
+    """
+    error: MienError | None = None
+    try:
+        yield
+    except MienError as failure:
+        if place.world == 1:
+            raise
+        error = failure
+    if place.world == 1:
+        return
+    failed: list[bool] = [False] * place.world
+    distributed.all_gather_object(failed, error is not None)
+    if error is not None and not any(failed[: place.rank]):
+        raise error
+    if any(failed):
+        raise FailedElsewhereError(f"process {failed.index(True)} of the training failed.")
+
+
+def by_first(place: Place, work: Callable[[], T]) -> T:
+    """Lets the first process do something and gives all of them what it returns.
+
+    Raises:
+        MienError: What the work raises; :class:`FailedElsewhereError` in the other processes.
+    """
+    result: list[Any] = [None]
+    with together(place):
+        if place.is_first:
+            result = [work()]
+    if place.world > 1:
+        distributed.broadcast_object_list(result, src=0)
+    made: T = result[0]
+    return made
+
+
+def count_processes() -> int:
+    """Returns how many processes train together with this one, itself included."""
+    known = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if known else 1
+
+
+def add_up(values: torch.Tensor) -> torch.Tensor:
+    """Returns the sum of a tensor over all processes; the tensor itself where there is one."""
+    if count_processes() > 1:
+        values = values.clone()
+        distributed.all_reduce(values)
+    return values
+
+
+def average_statistics(network: nn.Module) -> None:
+    """Gives the networks of all processes the mean of their running statistics.
+
+    Each process normalises its own part of a batch. The mean of the parts' means is that of the
+    batch; the mean of their variances leaves out how the parts' means differ.
+    """
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    if count_processes() == 1 or not buffers:
+        return
+    sizes = [buffer.numel() for buffer in buffers]
+    flat = torch.cat([buffer.detach().float().flatten() for buffer in buffers])
+    distributed.all_reduce(flat)
+    flat /= count_processes()
+    for buffer, mean in zip(buffers, torch.split(flat, sizes), strict=True):
+        buffer.copy_(mean.view_as(buffer))
+
+
+@contextmanager
+def naming_lost_process(output: Path, place: Place) -> Iterator[None]:
+    """Turns a broken connection into an error that says what is left of the run in ``output``.
+
+    Raises:
+        ModelError: If another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if place.world == 1 or not any(word in str(error).lower() for word in _LOST):
+            raise
+        raise ModelError(
+            f"another process of the training is gone, so process {place.rank} ends too "
+            f"({str(error).splitlines()[0]}). {how_it_stands(output)}"
+        ) from error
+
+
+def how_it_stands(output: Path) -> str:
+    """Returns the sentence that ends the message of a training that lost a process."""
+    return f"The run in {output} stands as of its last finished epoch: go on with --resume."

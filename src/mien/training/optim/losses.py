@@ -1,0 +1,142 @@
+"""Losses against target distributions, and what makes up for rare classes.
+
+All take logits (N, K) and targets (N, K) whose rows sum to 1; a label is a row with a single 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mien.errors import ConfigError
+from mien.training.plugins import load_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from mien.training.config import TrainConfig
+
+
+def class_counts(targets: Tensor) -> Tensor:
+    """Returns how many faces each class has, (K,); a distribution counts by its shares.
+
+    >>> class_counts(torch.tensor([[1.0, 0.0], [0.5, 0.5]])).tolist()
+    [1.5, 0.5]
+    """
+    return targets.double().sum(dim=0)
+
+
+def class_weights(mass: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
+    """Returns the weight of each class, so that the mean over the training faces is 1.
+
+    Args:
+        mass: (K,), see :func:`class_counts`.
+        kind: ``"inverse"``: one over the mass. ``"effective"``: one over the effective number
+            ``(1 - beta^mass) / (1 - beta)`` of Cui et al. 2019, https://arxiv.org/abs/1901.05555.
+        beta: Of ``"effective"``; 0 weighs all classes alike, near 1 is ``"inverse"``.
+
+    Returns:
+        float32 (K,); 0 for a class without faces.
+
+    >>> class_weights(torch.tensor([30.0, 10.0]), "inverse").tolist()
+    [0.6666666865348816, 2.0]
+    """
+    mass = mass.double()
+    number = mass if kind == "inverse" else (1 - beta**mass) / (1 - beta)
+    weights = torch.where(mass > 0, 1 / number.clamp(min=1e-12), 0.0)
+    return (weights * mass.sum() / (weights * mass).sum()).float()
+
+
+def face_weights(targets: Tensor) -> Tensor:
+    """Returns how often each face is drawn so that all classes come equally often.
+
+    Args:
+        targets: (N, K).
+
+    Returns:
+        float64 (N,), summing to 1.
+
+    >>> face_weights(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    weights = targets.double() @ class_weights(class_counts(targets), "inverse").double()
+    return weights / weights.sum()
+
+
+class ExpressionLoss(nn.Module):
+    """The loss of a recipe.
+
+    Per face, with class weights w (1 unless asked for), targets t and probabilities p:
+
+    - ``cross_entropy`` and ``class_balanced``: ``-sum w t log p``; the latter always weighs by
+      the effective number.
+    - ``focal`` (Lin et al. 2017, https://arxiv.org/abs/1708.02002):
+      ``-sum w t (1 - p)^gamma log p``.
+    - ``kl``: ``sum w t (log t - log p)``.
+
+    The mean over the faces is returned. Logit adjustment (Menon et al. 2021,
+    https://arxiv.org/abs/2007.07314) adds ``tau log share`` to each class's logit first; it is
+    left out where faces are read, which is what lifts the rare classes.
+
+    Args:
+        config: The recipe.
+        mass: float (K,), faces of each class in training; None where nothing asks for it.
+
+    Raises:
+        ConfigError: If a loss of the user's own cannot be had.
+    """
+
+    weight: Tensor | None
+    shift: Tensor | None
+
+    def __init__(self, config: TrainConfig, mass: Tensor | None = None) -> None:
+        super().__init__()
+        self.name, self.gamma = config.loss, config.focal_gamma
+        self._own: Callable[..., Any] | None = None
+        if ":" in config.loss:
+            self._own = load_object(config.loss, "loss")
+            if isinstance(self._own, type):
+                self._own = self._own()
+        kind = "effective" if config.loss == "class_balanced" else config.class_weight
+        weight = shift = None
+        if mass is not None and kind != "none":
+            weight = class_weights(mass, kind, beta=config.class_weight_beta)
+        if mass is not None and config.logit_adjustment:
+            # A class without faces counts as if it had one: the logarithm stays finite.
+            share = mass.double().clamp(min=1.0) / mass.double().sum()
+            shift = (config.logit_adjustment * share.log()).float()
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Maps logits and targets (N, K) to the mean loss, a number."""
+        if self.shift is not None:
+            logits = logits + self.shift
+        if self._own is not None:
+            return self._ask_own(logits, targets)
+        if self.name in ("cross_entropy", "class_balanced"):
+            return functional.cross_entropy(logits, targets, weight=self.weight)
+        log_probs = logits.log_softmax(dim=1)
+        if self.name == "focal":
+            terms = -targets * (1 - log_probs.exp()).clamp(min=0) ** self.gamma * log_probs
+        else:
+            terms = torch.xlogy(targets, targets) - targets * log_probs
+        if self.weight is not None:
+            terms = terms * self.weight
+        return terms.sum(dim=1).mean()
+
+    def _ask_own(self, logits: Tensor, targets: Tensor) -> Tensor:
+        assert self._own is not None  # noqa: S101 - the caller looked
+        loss = self._own(logits, targets)
+        if not isinstance(loss, torch.Tensor) or loss.ndim > 1:
+            given = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise ConfigError(
+                f"loss {self.name!r} must return a number or one a face, (N,), as a tensor; "
+                f"got {given}."
+            )
+        return loss.mean()

@@ -1,0 +1,306 @@
+"""``train``: from a recipe to a run directory that is a model folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mien.data import read_manifest
+from mien.data.faces import load_faces
+from mien.data.readers.sharded import find_shards
+from mien.errors import ConfigError, DataError
+from mien.labels import get_schema
+from mien.training.callbacks import naming_full_disk
+from mien.training.curves import draw_curves
+from mien.training.data.faces import FaceTensors, count_steps, make_loader
+from mien.training.data.stream import StreamedFaces, StreamLoader
+from mien.training.directory import CHECKPOINTS, prepare_directory
+from mien.training.distillation import average_answers, load_teachers
+from mien.training.distributed.launch import launch, must_launch, node_rank
+from mien.training.distributed.processes import (
+    by_first,
+    check_place,
+    find_place,
+    joined,
+    naming_lost_process,
+    together,
+    uses_gpu,
+)
+from mien.training.distributed.trainer import autocast, make_trainer, training_device
+from mien.training.finish import finish_run
+from mien.training.module import ExpressionModule
+from mien.training.network import build_network, model_options, trained_spec
+from mien.training.optim.losses import ExpressionLoss, class_counts, face_weights
+from mien.training.optim.optimizers import make_optimizer
+from mien.training.plugins import load_callbacks
+from mien.training.tracking import check_tracker
+from mien.training.weights import find_weights, read_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lightning import Trainer
+    from lightning.pytorch.callbacks import Callback
+
+    from mien.data import Manifest
+    from mien.hub import ModelFolder
+    from mien.models import ModelSpec
+    from mien.preprocess import Preprocessing
+    from mien.training.config import TrainConfig
+    from mien.training.distillation import Teachers
+    from mien.training.distributed.processes import Place
+
+    ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+
+METRICS = "metrics.csv"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is scored on."""
+
+    train: Manifest
+    valid: Manifest
+    train_faces: FaceTensors | StreamedFaces
+    valid_faces: FaceTensors
+
+
+def check_parts(config: TrainConfig) -> None:
+    """Looks up everything that a recipe names, before anything is read or written.
+
+    Raises:
+        ConfigError: If a loss, optimiser, callback or option of the network is not there.
+        ModelError: If the starting weights or a teacher cannot be had.
+        MissingExtraError: If the tracker is not installed.
+    """
+    if config.schema:
+        get_schema(config.schema)
+    ExpressionLoss(config)
+    make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}], config)
+    load_callbacks(config.callbacks)
+    model_options(config)
+    check_tracker(config.tracker)
+    if config.weights:
+        read_tensors(find_weights(config.weights, config.model))
+    load_teachers(config, trained_spec(config).preprocessing)
+
+
+def load_data(
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    progress: Callable[[int], None] | None = None,
+    manifest: Manifest | None = None,
+) -> TrainingData:
+    """Reads the dataset, unless it is given, and decodes its faces into memory.
+
+    Training faces that lie in shards stay there and are read as they are needed.
+
+    Raises:
+        ConfigError: If the recipe wants of shards what they cannot give.
+        DataError: If a split is missing, or the training faces show fewer than two classes.
+    """
+    schema = get_schema(config.schema) if config.schema else None
+    if manifest is None:
+        manifest = read_manifest(config.data, seed=config.seed, schema=schema)
+    train, valid = manifest.split("train"), manifest.split("valid").with_labels()
+    if config.limit:
+        train = train.select(list(range(min(config.limit, len(train)))))
+    if (train.targets.sum(axis=0) > 0).sum() < 2:
+        raise DataError("the training faces show fewer than two classes", subject=f"{config.data}:")
+
+    def tensors(part: Manifest) -> FaceTensors:
+        faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
+        return FaceTensors(faces, part.targets, part.class_ids)
+
+    if find_shards(train.images) is None:
+        return TrainingData(train, valid, tensors(train), tensors(valid))
+    if config.sampler == "weighted":
+        raise ConfigError(
+            "sampler: weighted draws from all faces at once, and shards are read one after "
+            "another: give class_weight, loss: class_balanced or logit_adjustment."
+        )
+    if config.teachers and config.distill_views:
+        raise ConfigError(
+            "distill_views asks teachers about all faces before the first epoch, and shards are "
+            "read as they are needed: give distill_views: 0."
+        )
+    return TrainingData(train, valid, StreamedFaces(train, preprocessing), tensors(valid))
+
+
+def train(
+    config: TrainConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    bar: ProgressBar | None = None,
+    callbacks: Sequence[Callback] = (),
+    manifest: Manifest | None = None,
+) -> ModelFolder:
+    """Trains a network and leaves a model folder.
+
+    With ``devices`` or ``num_nodes`` above 1 the work is done in new processes; those that
+    ``torchrun`` started all call this function, and the first of them writes the files. A script
+    that starts processes guards its own start with ``if __name__ == "__main__"``.
+
+    Args:
+        config: The recipe.
+        output: The run directory.
+        resume: Go on from the last finished epoch of a run that was stopped.
+        overwrite: Start anew in a run directory that exists.
+        progress: Show a bar (or a line an epoch where stderr is no terminal).
+        bar: Makes a progress bar for what comes before the epochs, from what it is and how many
+            faces there are (None: not known): a context whose value is called with the number
+            just done.
+        callbacks: Lightning callbacks beside those of the recipe.
+        manifest: The recipe's dataset with splits of its own; None reads it.
+
+    Returns:
+        The folder, with the weights of the best epoch, ONNX, card and metrics.
+
+    Raises:
+        ConfigError: If the recipe or the directory is unfit.
+        DataError: If the dataset is, or the loss stops being a number.
+        ModelError: If the starting weights are, the disk is full, or a process is lost.
+        MissingExtraError: If the recipe's tracker is not installed.
+        KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
+    """
+    spec = trained_spec(config)
+    if not config.data:
+        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_parts(config)
+    if must_launch(config):
+        if callbacks or manifest is not None:
+            raise ConfigError(
+                "callbacks and manifest cannot follow into other processes: name callbacks in the "
+                "recipe and give the dataset by data, or start with torchrun."
+            )
+        check_place(config, find_place())
+        if node_rank(config) == 0:
+            prepare_directory(output, config, resume=resume, overwrite=overwrite)
+        return launch(train, config, output, resume=True, progress=progress)
+    with joined(config) as place, naming_lost_process(output, place):
+        checkpoint = by_first(
+            place, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
+        )
+        _quiet_lightning()
+        _set_threads(config, place)
+        bar = bar if bar and place.is_first else _no_bar
+        with together(place), bar("reading faces", None) as advance:
+            data = load_data(config, spec.preprocessing, advance, manifest)
+            if place.world > 1 and len(data.train_faces) < 2 * place.world:
+                raise DataError(
+                    (
+                        f"{len(data.train_faces)} training faces cannot be shared by {place.world} "
+                        "processes: give fewer devices"
+                    ),
+                    subject=f"{config.data}:",
+                )
+        module = _make_module(config, spec, data, bar)
+        with naming_full_disk(output):
+            trainer = make_trainer(
+                config, output, progress=progress, callbacks=callbacks, place=place
+            )
+            _fit(trainer, module, data, checkpoint=checkpoint, place=place)
+            return by_first(place, lambda: _finish(module, spec, data, output))
+
+
+@contextmanager
+def _no_bar(_what: str, _total: int | None) -> Iterator[Callable[[int], None]]:
+    yield lambda _done: None
+
+
+def _make_module(
+    config: TrainConfig, spec: ModelSpec, data: TrainingData, bar: ProgressBar = _no_bar
+) -> ExpressionModule:
+    torch.manual_seed(config.seed)
+    network = build_network(config, spec, len(data.train.schema))
+    mass = class_counts(data.train_faces.targets)
+    teachers = load_teachers(config, spec.preprocessing, data.train.schema)
+    faces = data.train_faces
+    if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
+        _blend(teachers, config, spec.preprocessing, faces, bar)
+        teachers = None
+    return ExpressionModule(
+        network.to(memory_format=torch.channels_last),
+        config,
+        spec.preprocessing,
+        steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
+        mass=mass,
+        faces_per_epoch=len(data.train_faces),
+        teachers=teachers,
+    )
+
+
+def _blend(
+    teachers: Teachers,
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    faces: FaceTensors,
+    bar: ProgressBar,
+) -> None:
+    """Moves each target towards what the teachers say of the face."""
+    teachers.to(training_device(config))
+    with autocast(config), bar("asking teachers", len(faces)) as advance:
+        said = average_answers(teachers, faces.faces, config, preprocessing, advance)
+    faces.targets.lerp_(said, config.distill_weight)
+
+
+def _fit(
+    trainer: Trainer,
+    module: ExpressionModule,
+    data: TrainingData,
+    *,
+    checkpoint: Path | None,
+    place: Place,
+) -> None:
+    config = module.config
+    faces = data.train_faces
+    loader: Iterable[Any]
+    if isinstance(faces, StreamedFaces):
+        loader = StreamLoader(faces, config, place)
+    else:
+        weights = face_weights(faces.targets) if config.sampler == "weighted" else None
+        loader = make_loader(
+            faces, config.batch_size, seed=config.seed, weights=weights, place=place
+        )
+    valid_loader = make_loader(data.valid_faces, 256, shuffle=False, place=place)
+    try:
+        trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _finish(
+    module: ExpressionModule, spec: ModelSpec, data: TrainingData, output: Path
+) -> ModelFolder:
+    best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    draw_curves(output / METRICS, output / "curves.png")
+    return finish_run(module.deployed, module.config, spec, data, output)
+
+
+def _set_threads(config: TrainConfig, place: Place) -> None:
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    elif place.local_world > 1 and not uses_gpu(config):
+        torch.set_num_threads(max((os.cpu_count() or 1) // place.local_world, 1))
+
+
+def _quiet_lightning() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")

@@ -1,0 +1,187 @@
+"""What a study found: a row a trial, the best recipe, what the search learned of its keys."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+from mien.training.config import TrainConfig, make_config
+from mien.training.tuning.workers import ATTEMPTS, lost_trials
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial.
+
+    Args:
+        number: Its number in the study, from 0.
+        state: ``complete``, ``pruned``, ``failed``, ``lost`` (its worker died; run again under
+            another number), ``running`` or ``waiting``.
+        value: The metric; of a pruned trial in its last epoch; None where there is none.
+        values: The keys that were drawn.
+        seconds: How long it took, or None.
+        folder: Name of its run directory.
+        host: The machine it ran on.
+        error: Why it failed; else empty.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    values: dict[str, Any]
+    seconds: float | None
+    folder: str
+    host: str
+    error: str
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A study as it stands.
+
+    Args:
+        study: Its name.
+        metric: What its trials are judged by.
+        maximise: Whether more of it is better.
+        rows: All trials, by number.
+        best: The best complete one.
+        recipe: Its recipe.
+        importances: Share of each key in the spread of the values, by fANOVA (Hutter et al.
+            2014), the largest first; empty where there are too few complete trials.
+        output: The folder.
+    """
+
+    study: str
+    metric: str
+    maximise: bool
+    rows: tuple[TrialRow, ...]
+    best: TrialRow
+    recipe: TrainConfig
+    importances: dict[str, float]
+    output: Path
+
+    def ranked(self) -> list[TrialRow]:
+        """Returns the complete trials, the best first."""
+        complete = [row for row in self.rows if row.state == "complete"]
+        return sorted(complete, key=lambda row: row.value or 0.0, reverse=self.maximise)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        return {
+            "study": self.study,
+            "metric": self.metric,
+            "best": asdict(self.best),
+            "recipe": self.recipe.to_dict(),
+            "importances": self.importances,
+            "trials": [asdict(row) for row in self.rows],
+        }
+
+
+def trial_rows(study: Study) -> tuple[TrialRow, ...]:
+    """Returns a row for each trial of a study."""
+    trials = study.get_trials(deepcopy=False)
+    lost = lost_trials(trials)
+    return tuple(_row(trial, lost) for trial in trials)
+
+
+def _row(trial: FrozenTrial, lost: set[int]) -> TrialRow:
+    names = {"FAIL": "lost" if trial.number in lost else "failed"}
+    state = names.get(trial.state.name, trial.state.name.lower())
+    error = trial.user_attrs.get("error", "")
+    if state == "failed" and not error:
+        error = f"its worker died, {ATTEMPTS} times in a row"
+    return TrialRow(
+        number=trial.number,
+        state=state,
+        value=trial.value,
+        values=dict(trial.params),
+        seconds=round(trial.duration.total_seconds(), 1) if trial.duration else None,
+        folder=trial.user_attrs.get("folder", ""),
+        host=trial.user_attrs.get("worker", {}).get("host", ""),
+        error=error if state == "failed" else "",
+    )
+
+
+def trials_csv(rows: tuple[TrialRow, ...]) -> str:
+    """Returns the trials as a table, a column for each key that was drawn.
+
+    >>> row = TrialRow(0, "complete", 0.5, {"lr": 0.1}, 1.5, "trial_0000", "ada", "")
+    >>> print(trials_csv((row,)), end="")
+    number,state,value,lr,seconds,folder,host,error
+    0,complete,0.5,0.1,1.5,trial_0000,ada,
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row.values))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", "state", "value", *keys, "seconds", "folder", "host", "error"])
+    for row in rows:
+        drawn = [row.values.get(key, "") for key in keys]
+        writer.writerow(
+            [row.number, row.state, row.value, *drawn, row.seconds, row.folder, row.host, row.error]
+        )
+    return text.getvalue()
+
+
+def read_result(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> TuneResult:
+    """Reads off what a study has found so far.
+
+    Raises:
+        DataError: If no trial is complete; says why the last one failed.
+    """
+    from optuna.study import StudyDirection
+
+    rows = trial_rows(study)
+    maximise = study.direction == StudyDirection.MAXIMIZE
+    complete = [row for row in rows if row.state == "complete"]
+    if not complete:
+        errors = [row for row in rows if row.error]
+        why = f" The last one: {errors[-1].error}" if errors else ""
+        raise DataError(
+            f"none of the {len(rows)} trials of study {study.study_name!r} came to its end, "
+            f"{len(errors)} failed.{why} See {output / 'trials.csv'}; mend recipe or space and "
+            "start with another --output."
+        )
+    best = next(row for row in rows if row.number == study.best_trial.number)
+    return TuneResult(
+        study=study.study_name,
+        metric=metric,
+        maximise=maximise,
+        rows=rows,
+        best=best,
+        recipe=make_config({**recipe.to_dict(), **best.values}, source="best trial"),
+        importances=_importances(study),
+        output=output,
+    )
+
+
+def _importances(study: Study) -> dict[str, float]:
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    try:
+        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    except (ValueError, RuntimeError):
+        return {}  # fewer than two complete trials, or all of one value
+    return {key: float(share) for key, share in found.items()}
+
+
+def best_recipe_text(result: TuneResult) -> str:
+    """Returns the best recipe as YAML for ``mien train -c``, with a comment on its score."""
+    import yaml
+
+    complete = len(result.ranked())
+    head = (
+        f"# Trial {result.best.number} of study {json.dumps(result.study)}: {result.metric} "
+        f"{result.best.value:.4f} on the valid split,\n# the best of {complete} complete trials, "
+        "which flatters it: score it on faces it was not chosen by.\n"
+    )
+    return head + yaml.safe_dump(result.recipe.to_dict(), sort_keys=False)

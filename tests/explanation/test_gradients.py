@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("pytorch_grad_cam")
+
+from faces_made import LABELS, draw_face
+from mien import EmotionRecognizer
+from mien.cli.sources import SAMPLE
+from mien.explanation import METHODS, explain_crops, explain_image, read_image
+from mien.explanation.layers import feature_maps, first_filters, list_layers
+from mien.explanation.sheets import feature_sheet, filter_sheet
+from mien.hub import ModelConfig, read_model_folder, write_config
+from mien.labels import FERPLUS8
+from mien.models import create_model, model_spec
+
+
+def _crops(count: int = 4) -> np.ndarray:
+    faces = [draw_face(label, 500 + seed) for label in LABELS for seed in range(count)]
+    drawn = np.stack([np.asarray(face) for face in faces])[..., None]
+    photo = read_image(EmotionRecognizer(), SAMPLE).batch.crops
+    return np.concatenate([photo, drawn])
+
+
+def _correlations(first: np.ndarray, second: np.ndarray) -> list[float]:
+    return [
+        float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
+        for one, two in zip(first, second, strict=True)
+        if one.any() or two.any()
+    ]
+
+
+@pytest.mark.parametrize("method", ["gradcam", "hirescam"])
+@pytest.mark.parametrize("which", ["bundled", "trained"])
+@pytest.mark.parametrize("label", [None, "sadness", "neutral"])
+def test_light_map_agrees_with_grad_cam(
+    method: str, which: str, label: str | None, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue("trained") if which == "trained" else None
+    recognizer = EmotionRecognizer(model, detector="none")
+    crops = _crops()
+    light = explain_crops(recognizer, crops, label=label)
+    found = _correlations(light, explain_crops(recognizer, crops, label=label, method=method))
+    assert len(found) >= 8
+    assert min(found) >= 0.98
+
+
+def test_light_map_of_joined_classes_agrees_with_grad_cam() -> None:
+    recognizer = EmotionRecognizer(detector="none", labels="fer7")
+    crops = _crops()
+    light = explain_crops(recognizer, crops, label="anger")
+    heavy = explain_crops(recognizer, crops, label="anger", method="gradcam")
+    assert min(_correlations(light, heavy)) >= 0.98
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"rollout"}))
+def test_every_method_gives_maps(method: str, trained: Path) -> None:
+    recognizer = EmotionRecognizer(trained, detector="none")
+    maps = explain_crops(recognizer, _crops(1), method=method)
+    assert maps.shape == (4, 48, 48)
+    assert maps.min() >= 0
+    assert maps.max(axis=(1, 2)) == pytest.approx(np.ones(4))
+    assert maps.std(axis=(1, 2)).min() > 0.01
+
+
+@pytest.mark.parametrize("name", ["cnn_simple", "mienet_test", "resnet18"])
+def test_light_map_of_other_pooled_networks_agrees_with_grad_cam(name: str, tmp_path: Path) -> None:
+    import torch
+
+    from mien.exporting.onnx import export_onnx, save_weights
+
+    torch.manual_seed(0)
+    options = {"width": 0.25} if name == "resnet18" else {}
+    network = create_model(name, num_classes=8, **options).eval()
+    config = ModelConfig(
+        name, "random", FERPLUS8, model_spec(name).preprocessing, model_args=options
+    )
+    save_weights(network, tmp_path / "model.safetensors")
+    export_onnx(network, tmp_path / "model.onnx", config)
+    write_config(tmp_path, config)
+    size, channels = config.preprocessing.size, config.preprocessing.channels
+    crops = np.random.default_rng(0).integers(0, 255, (3, size, size, channels)).astype(np.uint8)
+    recognizer = EmotionRecognizer(tmp_path, detector="none")
+    heavy = explain_crops(recognizer, crops, method="gradcam")
+    assert heavy.any()
+    assert min(_correlations(explain_crops(recognizer, crops), heavy)) >= 0.98
+
+
+def test_torch_methods_work_on_photos() -> None:
+    result, overlay = explain_image(EmotionRecognizer(), SAMPLE, method="gradcam++")
+    assert (overlay != read_image(EmotionRecognizer(), SAMPLE).image_rgb).any()
+    assert result.faces[0].emotion == "happiness"
+
+
+def test_layers_are_listed_in_their_order_with_all_parameters() -> None:
+    rows = list_layers(read_model_folder())
+    network = create_model("mienet_s", num_classes=8)
+    assert sum(row.parameters for row in {row.name: row for row in rows}.values()) == sum(
+        p.numel() for p in network.parameters()
+    )
+    assert [row.shape for row in rows if row.name == "head"] == [(8,)]
+    assert rows[0].to_dict()["shape"] == [32, 48, 48]
+
+
+def test_feature_map_of_the_last_stage_is_the_onnx_output() -> None:
+    recognizer = EmotionRecognizer(detector="none")
+    crop = _crops(1)[0]
+    from mien.explanation.methods import run_batch
+
+    last = run_batch(recognizer, crop[None]).features
+    assert last is not None
+    assert feature_maps(read_model_folder(), crop, "stages") == pytest.approx(last[0], abs=1e-3)
+
+
+def test_wrong_layers_are_refused() -> None:
+    from mien import ConfigError
+
+    crop = np.zeros((48, 48, 1), np.uint8)
+    with pytest.raises(ConfigError, match=r"stages\.0"):
+        feature_maps(read_model_folder(), crop, "stage.0")
+    with pytest.raises(ConfigError, match="no stack of maps"):
+        feature_maps(read_model_folder(), crop, "head")
+
+
+def test_sheets_show_every_map_and_filter() -> None:
+    folder = read_model_folder()
+    assert first_filters(folder).shape == (32, 1, 3, 3)
+    assert filter_sheet(folder).shape == (4 * 95 + 8, 8 * 80 + 8, 3)
+    picture = feature_sheet(folder, _crops(1)[0], "stem")
+    assert picture.shape[2] == 3
+    assert picture.std() > 10

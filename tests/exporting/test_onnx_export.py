@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+from mien.backends import open_backend
+from mien.errors import ConfigError, ModelError
+from mien.exporting import export_run
+from mien.exporting import onnx as exporter
+from mien.hub import read_model_folder
+
+
+def _batch(n: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, 1, 48, 48)).astype(np.float32)
+
+
+def _agree(folder_path: Path) -> None:
+    folder = read_model_folder(folder_path)
+    fast, slow = (open_backend(folder, name) for name in ("onnx", "torch"))
+    for n in (1, 2, 37):
+        a, b = fast.run(_batch(n), features=True), slow.run(_batch(n), features=True)
+        assert np.abs(a.logits - b.logits).max() <= 1e-4
+        assert a.features is not None
+        assert b.features is not None
+        assert np.abs(a.features - b.features).max() <= 1e-4
+
+
+def test_trained_run_agrees_in_both_engines(trained: Path) -> None:
+    _agree(trained)
+
+
+def test_half_weights_agree_and_are_smaller(trained: Path, tmp_path: Path) -> None:
+    folder, difference = export_run(trained, tmp_path / "half", half_weights=True)
+    assert difference <= 1e-4
+    _agree(folder.path)
+    whole = read_model_folder(trained).config.files
+    for name, entry in folder.config.files.items():
+        assert entry["bytes"] < 0.85 * whole[name]["bytes"], name
+    assert not onnx.load(folder.path / "model.onnx").metadata_props
+    text = (folder.path / "model.onnx").read_bytes()
+    assert b"site-packages" not in text
+    assert str(Path.cwd()).encode() not in text
+
+
+def test_export_over_an_existing_file_is_refused(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="--overwrite"):
+        export_run(trained)
+    with pytest.raises(ConfigError, match="folder of their own"):
+        export_run(trained, half_weights=True, overwrite=True)
+
+
+def test_export_that_disagrees_is_not_written(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "PARITY", 1e-12)
+    with pytest.raises(ModelError, match="disagree"):
+        export_run(trained, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.onnx"))
+
+
+def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["architecture"] = "mienet_s"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="does not hold the weights of mienet_s"):
+        open_backend(read_model_folder(copy), "torch")

@@ -1,0 +1,227 @@
+"""Whole runs with the options of a recipe, and what a run does with what it cannot use."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from safetensors.numpy import load_file
+
+from faces_made import write_folder
+from mien.backends import open_backend
+from mien.errors import ConfigError, DataError, MienError, ModelError
+from mien.hub import read_model_folder
+from mien.training.callbacks import AtomicCheckpointIO, naming_full_disk
+from mien.training.config import make_config
+from mien.training.run import check_parts, train
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("craft") / "faces", 16)
+
+
+def _values(data: Path, **more: object) -> dict[str, object]:
+    return {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 3, "warmup_epochs": 0,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0, "threads": 1, "precision": "32",
+        "device": "cpu", "tag": "drawn", **more,
+    }  # fmt: skip
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+
+
+def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Path) -> None:
+    """Frozen weights stay bit by bit; the run's own callback looks on after each epoch."""
+    (tmp_path / "looking_on.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "seen = []\n"
+        "class Look(Callback):\n"
+        "    def on_train_epoch_end(self, trainer, module):\n"
+        "        state = module.network.state_dict()\n"
+        "        seen.append({k: v.clone() for k, v in state.items()})\n"
+    )
+    with contextlib.chdir(tmp_path):
+        values = _values(
+            faces, weights=str(trained / "model.safetensors"), freeze="features", freeze_epochs=1,
+            unfreeze=2, layer_decay=0.5, callbacks="looking_on:Look", optimizer="adamw", lr=0.002,
+            loss="focal", class_weight="effective", schedule="one_cycle", randaugment=1, cutmix=0.5,
+        )  # fmt: skip
+        folder = train(make_config(values), tmp_path / "run", progress=False)
+    import looking_on  # type: ignore[import-not-found]
+
+    start = load_file(trained / "model.safetensors")
+    first, second, third = looking_on.seen
+    moved = [
+        {name for name, value in state.items()
+         if not name.endswith("tracked") and not np.array_equal(value.numpy(), start[name])}
+        for state in (first, second, third)
+    ]  # fmt: skip
+    assert moved[0] == {"head.weight", "head.bias"}
+    assert any(name.startswith("stages.2.") for name in moved[1])
+    assert any(name.startswith("stages.1.") for name in moved[1])
+    assert not any(name.startswith(("stem.", "stages.0.")) for name in moved[1])
+    assert any(name.startswith("stages.0.") for name in moved[2])
+    assert any(name.startswith("stem.") for name in moved[2]), "five stages, 1 + 2 + 2"
+    assert read_model_folder(folder.path).config.metrics["valid"]["n"] == 12
+    assert (tmp_path / "run" / "curves.png").is_file()
+
+
+def test_any_size_and_color_trains_exports_and_agrees(faces: Path, tmp_path: Path) -> None:
+    values = _values(faces, epochs=1, size=40, color="rgb", sampler="weighted", schedule="plateau")
+    folder = train(make_config(values), tmp_path / "run", progress=False)
+    p = read_model_folder(folder.path).config.preprocessing
+    assert (p.size, p.color) == (40, "rgb")
+    batch = np.random.default_rng(0).normal(size=(3, 3, 40, 40)).astype(np.float32)
+    a, b = (open_backend(folder, name).run(batch).logits for name in ("onnx", "torch"))
+    assert np.abs(a - b).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"los": "focal"}, "Did you mean 'loss'"),
+        ({"loss": "focall"}, "Did you mean 'focal'"),
+        ({"optimizer": "adamW"}, "or 'adamw'"),
+        ({"schedule": "cosin"}, "Did you mean 'cosine'"),
+        ({"class_weight": "inverted"}, "Did you mean 'inverse'"),
+        ({"sampler": "weigthed"}, "Did you mean 'weighted'"),
+        ({"tracker": "tensorbord"}, "Did you mean 'tensorboard'"),
+        ({"color": "grey"}, "Did you mean 'gray'"),
+        ({"freeze": "feature"}, "Did you mean 'features'"),
+        ({"freeze_bn": 1}, "true or false"),
+        ({"freeze": "features"}, "features of chance"),
+        ({"freeze_bn": True}, "no data at all"),
+        ({"freeze_epochs": 3}, "need freeze: features"),
+        ({"freeze": "features", "weights": "w", "freeze_epochs": 40}, "below epochs"),
+        ({"freeze": "features", "weights": "w", "unfreeze": 1}, "needs freeze_epochs"),
+        ({"class_weight": "inverse", "sampler": "weighted"}, "do it twice"),
+        ({"loss": "class_balanced", "logit_adjustment": 1}, "do it twice"),
+        ({"loss": "class_balanced", "class_weight": "inverse"}, "cross_entropy"),
+        ({"loss": "my:loss", "class_weight": "inverse"}, "weigh there"),
+        ({"size": 5}, "at least 8"),
+        ({"layer_decay": 0}, "layer_decay must be above 0"),
+        ({"cutmix": 2}, "cutmix must be"),
+    ],
+)
+def test_impossible_recipes_are_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_config(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"callbacks": "math:sqrt"}, "no class of Lightning callbacks"),
+        ({"callbacks": "mathh:sqrt"}, "cannot be imported"),
+        ({"callbacks": "lightning.pytorch.callbacks:EarlyStopping"}, "built without arguments"),
+        ({"loss": "math:sqroot"}, "Did you mean 'sqrt'"),
+        ({"loss": "math:"}, "module:attribute"),
+        ({"weights": "no.safetensors"}, "no such file"),
+        ({"model": "timm:resnet_34"}, "Did you mean 'resnet34"),
+        ({"model": "mienet_test", "schema": "fer77"}, "Did you mean 'fer7'"),
+    ],
+)
+def test_what_a_recipe_names_is_looked_up_before_anything_is_written(
+    faces: Path, tmp_path: Path, values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(MienError, match=words):
+        train(make_config(_values(faces, **values)), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_label_outside_of_the_schema_is_refused(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    data = write_folder(tmp_path / "f" / "faces", 4)
+    (data / "train" / "sadness").rename(data / "train" / "boredom")
+    with pytest.raises(DataError, match="boredom"):
+        train(make_config(_values(data, schema="fer7")), tmp_path / "run", progress=False)
+
+
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "faces", 4)
+    for path in (data / "valid").rglob("*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match="valid"):
+        train(make_config(_values(data)), tmp_path / "run", progress=False)
+
+
+@contextlib.contextmanager
+def _largest_file(size: int) -> Iterator[None]:
+    """Lets the operating system refuse to write beyond a size, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    io = AtomicCheckpointIO()
+    io.save_checkpoint({"epoch": 1, "weights": torch.zeros(10)}, path)
+    with (
+        _largest_file(20_000),
+        pytest.raises(ModelError, match=r"make room.*--resume"),
+        naming_full_disk(tmp_path),
+    ):
+        io.save_checkpoint({"epoch": 2, "weights": torch.zeros(100_000)}, path)
+    assert torch.load(path, weights_only=True)["epoch"] == 1
+    assert [entry.name for entry in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_run_on_a_full_disk_ends_with_one_error_and_resumes(faces: Path, tmp_path: Path) -> None:
+    config = make_config(_values(faces, epochs=1))
+    with _largest_file(30_000), pytest.raises(ModelError, match="make room"):
+        train(config, tmp_path / "run", progress=False)
+    folder = train(config, tmp_path / "run", resume=True, progress=False)
+    assert len(_rows(folder.path)) == 1
+
+
+def test_nan_keeps_the_epochs_before_it(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "breaking.py").write_text(
+        "import torch\n"
+        "calls = []\n"
+        "def late(logits, targets):\n"
+        "    calls.append(1)\n"
+        "    loss = torch.nn.functional.cross_entropy(logits, targets)\n"
+        "    return loss * (float('nan') if len(calls) > 4 else 1)\n"
+    )
+    config = make_config(_values(faces, loss="breaking:late"))
+    with contextlib.chdir(tmp_path), pytest.raises(DataError, match="became nan in epoch 2"):
+        train(config, tmp_path / "run", progress=False)
+    assert len(_rows(tmp_path / "run")) == 1
+    kept = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["epoch"] == 0
+    assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values())
+
+
+def test_parts_of_the_default_recipe_are_there() -> None:
+    check_parts(make_config({}))
+
+
+def test_every_key_is_a_flag_and_switches_go_both_ways() -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from mien.cli.train import command
+
+    app = typer.Typer(rich_markup_mode=None)
+    app.command()(command)
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"})
+    for name in make_config({}).to_dict():
+        assert f"--{name.replace('_', '-')}" in result.output, name
+    assert "--freeze-bn" in result.output
+    assert "--no-freeze-bn" in result.output

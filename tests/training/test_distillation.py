@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from torch.nn import functional
+
+from faces_made import write_folder
+from mien.errors import ConfigError, ModelError
+from mien.hub import read_model_folder
+from mien.labels import get_schema
+from mien.models import create_model, model_spec
+from mien.training.config import make_config
+from mien.training.data.augment import normalize_tensor
+from mien.training.distillation import Teachers, average_answers, load_teachers
+from mien.training.module import ExpressionModule
+from mien.training.network import trained_spec
+from mien.training.run import train
+
+
+class _Fixed(torch.nn.Module):
+    def __init__(self, logits: list[list[float]]) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits[: len(x)]
+
+
+def test_teachers_are_averaged_as_softened_probabilities() -> None:
+    first, second = [[2.0, 0.0, 1.0]], [[0.0, 4.0, 0.0]]
+    teachers = Teachers([_Fixed(first), _Fixed(second)], temperature=2.0)
+    said = teachers(torch.zeros(1, 1, 8, 8))
+    expected = (torch.tensor(first) / 2).softmax(1) / 2 + (torch.tensor(second) / 2).softmax(1) / 2
+    torch.testing.assert_close(said, expected)
+    assert not said.requires_grad
+    assert not any(parameter.requires_grad for parameter in teachers.parameters())
+
+
+def test_loss_is_the_divergence_and_nought_for_a_perfect_student() -> None:
+    teachers = Teachers([_Fixed([[1.0, -1.0, 0.5]])], temperature=3.0)
+    said = teachers(torch.zeros(1, 1, 8, 8))
+    same = torch.tensor([[1.0, -1.0, 0.5]]) + 7.0
+    assert float(teachers.loss(same, said)) == pytest.approx(0.0, abs=1e-6)
+    logits = torch.tensor([[0.0, 1.0, 2.0]])
+    expected = 9 * functional.kl_div((logits / 3).log_softmax(1), said, reduction="batchmean")
+    torch.testing.assert_close(teachers.loss(logits, said), expected)
+    certain = torch.tensor([[1.0, 0.0, 0.0]])
+    assert torch.isfinite(teachers.loss(logits, certain)), "no logarithm of nought"
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_a_step_weighs_labels_and_teachers(weight: float) -> None:
+    config = make_config(
+        {"model": "mienet_test", "teachers": "x", "distill_weight": weight, "flip": 0, "rotate": 0,
+         "scale_min": 1, "scale_max": 1, "shift": 0, "light": 0, "blur": 0, "low_resolution": 0,
+         "noise": 0, "erase": 0, "mixup": 0, "epochs": 3}
+    )  # fmt: skip
+    spec = trained_spec(config)
+    torch.manual_seed(0)
+    network = create_model("mienet_test", num_classes=3).eval()
+    teachers = Teachers([create_model("mienet_test", num_classes=3)], temperature=2.0)
+    module = ExpressionModule(
+        network, config, spec.preprocessing, steps_per_epoch=1, teachers=teachers
+    )
+    assert not any("teacher" in name for name in module.state_dict())
+    seen = []
+    network.register_forward_hook(lambda _module, inputs, output: seen.append((inputs[0], output)))
+    faces = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8)
+    targets = torch.eye(3)[[0, 1, 2, 0]]
+    loss = module.training_step((faces, targets, targets.argmax(1)), 0)
+    x, logits = seen[0]
+    own = functional.cross_entropy(logits, targets)
+    theirs = teachers.loss(logits, teachers(x))
+    assert float(own.detach()) != pytest.approx(float(theirs.detach()), rel=1e-2)
+    torch.testing.assert_close(loss, (1 - weight) * own + weight * theirs)
+
+
+def _swapped(tmp_path: Path, teacher: Path) -> dict[str, object]:
+    """A recipe on faces whose smiles and frowns are swapped in training, not in validation."""
+    data = write_folder(tmp_path / "faces", 64)
+    smiles, frowns = data / "train" / "happiness", data / "train" / "sadness"
+    smiles.rename(data / "swapped")
+    frowns.rename(smiles)
+    (data / "swapped").rename(frowns)
+    return {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 16, "warmup_epochs": 1,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "precision": "32", "device": "cpu",
+        "mixup": 0, "rotate": 5, "erase": 0, "tag": "student", "teachers": str(teacher),
+        "distill_weight": 1.0,
+    }  # fmt: skip
+
+
+def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Labels give a third at most."""
+    folder = train(make_config(_swapped(tmp_path, trained)), tmp_path / "run", progress=False)
+    assert f"teachers: {trained}" in (tmp_path / "run" / "args.yaml").read_text()
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert not any("teacher" in name for name in state["state_dict"])
+    assert read_model_folder(folder.path).config.metrics["valid"]["accuracy"] > 0.5
+
+
+def test_answers_are_averaged_over_views() -> None:
+    torch.manual_seed(0)
+    preprocessing = model_spec("mienet_test").preprocessing
+    teachers = Teachers([create_model("mienet_test", num_classes=3)], temperature=1.0)
+    faces = torch.randint(0, 256, (300, 1, 48, 48), dtype=torch.uint8)
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        return teachers(normalize_tensor(x.float(), preprocessing))
+
+    def asked(views: int, seed: int = 0) -> torch.Tensor:
+        config = make_config({"teachers": "x", "distill_views": views, "seed": seed})
+        return average_answers(teachers, faces, config, preprocessing)
+
+    torch.testing.assert_close(asked(1), plain(faces))
+    torch.testing.assert_close(asked(2), (plain(faces) + plain(faces.flip(3))) / 2)
+    torch.testing.assert_close(asked(6), asked(6), rtol=0, atol=0)
+    assert not torch.equal(asked(6), asked(6, seed=1))
+    torch.testing.assert_close(asked(6).sum(dim=1), torch.ones(300))
+    done: list[int] = []
+    once = make_config({"teachers": "x", "distill_views": 1})
+    average_answers(teachers, faces, once, preprocessing, done.append)
+    assert done == [256, 44]
+
+
+def test_a_student_learns_what_was_asked_before_the_first_epoch(
+    trained: Path, tmp_path: Path
+) -> None:
+    """As above, with the teacher's answers in the place of the labels."""
+    bars: list[tuple[str, int | None]] = []
+
+    @contextmanager
+    def bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        bars.append((what, total))
+        yield lambda _done: None
+
+    values = {**_swapped(tmp_path, trained), "distill_temperature": 1.0, "distill_views": 3}
+    train(make_config(values), tmp_path / "run", progress=False, bar=bar)
+    assert [what for what, _ in bars] == ["reading faces", "asking teachers"]
+    assert read_model_folder(tmp_path / "run").config.metrics["valid"]["accuracy"] > 0.5
+
+
+def test_unfit_teachers_are_refused(trained: Path, tmp_path: Path) -> None:
+    config = make_config({"model": "mienet_test", "teachers": str(trained)})
+    preprocessing = model_spec("mienet_test").preprocessing
+    assert load_teachers(config, preprocessing) is not None
+    with pytest.raises(ConfigError, match="of the same labels"):
+        load_teachers(config, preprocessing, get_schema("ferplus8"))
+    larger = make_config({"model": "mienet_test", "teachers": str(trained), "size": 64})
+    with pytest.raises(ConfigError, match="must see the same faces"):
+        load_teachers(larger, trained_spec(larger).preprocessing)
+    with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
+        load_teachers(make_config({"teachers": "nowhere"}), preprocessing)
+    assert load_teachers(make_config({}), preprocessing) is None
+    with pytest.raises(ConfigError, match="distill_weight"):
+        make_config({"distill_weight": 1.5})
+    with pytest.raises(ConfigError, match="name them"):
+        make_config({"distill_views": 4})

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("timm")
+
+from safetensors.torch import save_file
+
+from mien.data import Manifest
+from mien.data.faces import load_faces
+from mien.data.readers.pixels import PixelImages
+from mien.errors import ConfigError, ModelError
+from mien.hub import bundled_models, read_model_folder
+from mien.labels import get_schema
+from mien.models import create_model, model_spec
+from mien.preprocess import Preprocessing
+from mien.training.config import TrainConfig
+from mien.training.data.augment import normalize_tensor
+from mien.training.network import build_network, input_of, model_options, parse_args, trained_spec
+from mien.training.weights import find_weights, load_weights, read_tensors
+
+
+def _save(network: torch.nn.Module, path: Path) -> Path:
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
+    return path
+
+
+def test_weights_of_the_same_network_are_all_taken(tmp_path: Path) -> None:
+    source = create_model("mienet_test", num_classes=3)
+    path = _save(source, tmp_path / "w.safetensors")
+    network = create_model("mienet_test", num_classes=3)
+    assert load_weights(network, path, model="mienet_test") == []
+    for name, value in source.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+
+
+def test_another_number_of_classes_leaves_the_head_new(tmp_path: Path) -> None:
+    source = create_model("mienet_test", num_classes=3)
+    path = _save(source, tmp_path / "w.safetensors")
+    network = create_model("mienet_test", num_classes=5)
+    head = network.head.weight.clone()
+    fresh = load_weights(network, path, model="mienet_test")
+    assert fresh == ["head.weight", "head.bias"]
+    assert torch.equal(network.head.weight, head)
+    assert torch.equal(network.stem[0].weight, source.stem[0].weight)
+
+
+def test_weights_of_another_network_name_the_first_tensors(tmp_path: Path) -> None:
+    path = _save(create_model("mienet_s", num_classes=3), tmp_path / "w.safetensors")
+    network = create_model("mienet_test", num_classes=3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(ModelError, match=r"stem\.0\.weight is \(32, 1, 3, 3\), not \(8, 1, 3, 3\)"):
+        load_weights(network, path, model="mienet_test")
+    assert all(torch.equal(network.state_dict()[n], v) for n, v in before.items())
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_pickles_are_not_opened(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "w.safetensors"
+    ran = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (ran,)
+
+    if how == "torch":
+        torch.save({"trap": Trap()}, path)
+    else:
+        path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ModelError, match="pickle"):
+        read_tensors(path)
+    assert not ran.exists()
+
+
+def test_a_model_folder_and_a_bundled_name_stand_for_their_weights() -> None:
+    (name,) = bundled_models()
+    folder = read_model_folder(name)
+    path = find_weights(name, folder.config.architecture)
+    assert path == find_weights(str(folder.path), folder.config.architecture)
+    network = create_model(folder.config.architecture, num_classes=len(folder.config.schema.labels))
+    assert load_weights(network, path, model=folder.config.architecture) == []
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"\x10" * 64)
+    with pytest.raises(ModelError, match="no readable safetensors"):
+        read_tensors(tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match="no such file"):
+        find_weights(str(tmp_path / "no.safetensors"), "mienet_s")
+    with pytest.raises(ModelError, match="model folder that holds"):
+        find_weights(str(tmp_path), "mienet_s")
+    with pytest.raises(ConfigError, match="networks of timm's"):
+        find_weights("hub", "mienet_s")
+
+
+def test_the_hub_out_of_reach_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def refuse(*_: object, **__: object) -> str:
+        raise huggingface_hub.errors.OfflineModeIsEnabled("offline")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(ModelError, match=r"offline\?.*hf download timm/.*--weights"):
+        find_weights("hub", "timm:mobilenetv2_100")
+
+
+def test_a_real_backbone_loads_whole_and_answers_as_timms(shared: Path) -> None:
+    import timm
+    from safetensors.torch import load_file
+
+    path = shared / "weights" / "mobilenetv2_100_imagenet.safetensors"
+    config = TrainConfig(
+        model="timm:mobilenetv2_100", model_args="pad_type=same", size=64, weights=str(path)
+    )
+    network = build_network(config, trained_spec(config), 8).eval()
+    reference = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same").eval()
+    reference.load_state_dict(load_file(path))
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(network.forward_features(x), reference.forward_features(x))
+        pooled = reference(x)
+        assert torch.allclose(network(x), network.head(pooled), atol=1e-5)
+    other = TrainConfig(model="timm:resnet18", size=64, weights=str(path))
+    with pytest.raises(ModelError, match=r"does not hold the weights of timm:resnet18: backbone\."):
+        build_network(other, trained_spec(other), 8)
+    gray = TrainConfig(model="timm:mobilenetv2_100", size=64, color="gray", weights=str(path))
+    with pytest.raises(ModelError, match="color"):
+        build_network(gray, trained_spec(gray), 8)
+
+
+def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
+    import timm
+
+    name = "vit_tiny_patch16_224"
+    source = timm.create_model(name, num_classes=0)
+    path = _save(source, tmp_path / "vit.safetensors")
+    config = TrainConfig(model=f"timm:{name}", size=96, weights=str(path), model_args="depth=2")
+    with pytest.raises(ModelError, match=r"blocks\.\d+\.\S+ is not of it"):
+        build_network(config, trained_spec(config), 4)
+    config = replace(config, model_args="")
+    network = build_network(config, trained_spec(config), 4)
+    assert network.backbone.pos_embed.shape == (1, 1 + 36, 192)
+    same = timm.create_model(name, num_classes=0, img_size=96)
+    from timm.layers import resample_abs_pos_embed
+
+    expected = resample_abs_pos_embed(source.pos_embed, [6, 6], [14, 14])
+    assert torch.allclose(network.backbone.pos_embed, expected)
+    assert same.pos_embed.shape == expected.shape
+
+
+def test_gray_faces_fill_three_channels_with_the_backbones_mean_and_std() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
+    p = input_of(model_spec("timm:mobilenetv2_100").preprocessing, size=32)
+    one = Manifest(
+        source="made", schema=get_schema("hes3"), images=PixelImages(["a"], pixels),
+        targets=np.eye(3, dtype=np.float32)[:1], class_ids=np.array([0]),
+        splits=np.array(["train"]), groups=None, leaked=np.array([False]),
+    )  # fmt: skip
+    faces = load_faces(one, p)
+    x = normalize_tensor(torch.from_numpy(faces).permute(0, 3, 1, 2).float(), p)[0]
+    for channel, (mean, std) in enumerate(
+        zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
+    ):
+        by_hand = (torch.from_numpy(pixels[0]).float() / 255 - mean) / std
+        assert torch.allclose(x[channel], by_hand, atol=1e-5)
+
+
+def test_input_takes_another_size_and_color() -> None:
+    gray = Preprocessing(size=48)
+    assert input_of(gray, size=64, color="rgb") == Preprocessing(size=64, color="rgb")
+    assert input_of(gray) == gray
+    fixed = Preprocessing(size=48, normalization="fixed", mean=(0.5,), std=(0.2,))
+    assert input_of(fixed, color="rgb").mean == (0.5, 0.5, 0.5)
+    assert trained_spec(TrainConfig(size=40, color="rgb")).preprocessing.channels == 3
+
+
+def test_model_args_are_read_and_refused() -> None:
+    assert parse_args("a=1, b=0.5,c=same ,d=true") == {"a": 1, "b": 0.5, "c": "same", "d": True}
+    with pytest.raises(ConfigError, match="no key=value"):
+        parse_args("pad_type")
+    with pytest.raises(ConfigError, match="follows from the data"):
+        model_options(TrainConfig(model_args="num_classes=3"))
+    config = TrainConfig(model="mienet_test", model_args="colour=red")
+    with pytest.raises(ConfigError, match="cannot be built"):
+        build_network(config, trained_spec(config), 3)
+
+
+def test_a_size_that_a_network_cannot_take_is_refused() -> None:
+    config = TrainConfig(model="timm:inception_v3", size=32)
+    with pytest.raises(ConfigError, match="takes no faces of 32x32 rgb"):
+        build_network(config, trained_spec(config), 3)
+
+
+def test_a_quick_start_is_refused_where_the_network_cannot_take_it() -> None:
+    config = TrainConfig(model="timm:inception_v3", first_size=32)
+    with pytest.raises(
+        ConfigError, match=r"takes no faces of 32x32 rgb: (.|\n)* Give another first_size"
+    ):
+        build_network(config, trained_spec(config), 3)
+    larger = TrainConfig(model="mienet_test", first_size=64)
+    with pytest.raises(ConfigError, match="must not be above the size"):
+        build_network(larger, trained_spec(larger), 3)
+    with pytest.raises(ConfigError, match="at least 8"):
+        TrainConfig(first_size=4)
