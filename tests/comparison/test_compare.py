@@ -17,8 +17,8 @@ from mien.comparison import compare_runs, read_costs
 from mien.comparison.output import plot_cost, write_comparison
 from mien.data import read_manifest
 from mien.errors import ConfigError
-from mien.evaluation.plot_style import LIGHT
 from mien.hub import ONNX, read_model_folder, write_config
+from mien.reporting.theme import LIGHT
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from mien.cli import main
 from mien.data import Manifest, read_manifest
 from mien.evaluation import Evaluation, evaluate
 from mien.evaluation import plots as p
-from mien.evaluation.html import page, table
 from mien.evaluation.page import write_report
-from mien.evaluation.plot_style import DARK, LIGHT, to_png
 from mien.evaluation.robustness import robustness
 from mien.images import decode
+from mien.reporting.html import page, table
+from mien.reporting.theme import DARK, LIGHT, to_png
 
 DIAGRAMS = {
     "confusion", "confusion-counts", "classes", "roc", "precision-recall", "reliability",

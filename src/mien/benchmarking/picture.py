@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from mien.atomic import replacing
 from mien.benchmarking.machine import machine_line
 from mien.benchmarking.measuring import STAGES
-from mien.evaluation.html import diagram, page, paragraph, table
-from mien.evaluation.plot_style import CLASS_COLORS, LIGHT, label_axes, new_figure, to_png
+from mien.reporting.html import diagram, page, paragraph, table
+from mien.reporting.theme import CLASS_COLORS, LIGHT, label_axes, new_figure, to_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mien.benchmarking.report import BenchmarkReport
-    from mien.evaluation.plot_style import Theme
+    from mien.reporting.theme import Theme
 
 
 def check_drawing() -> None:
@@ -73,7 +73,7 @@ def html_page(report: BenchmarkReport) -> str:
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
-    from mien.evaluation.plot_style import DARK
+    from mien.reporting.theme import DARK
 
     light, dark = (to_png(plot_stages(report, theme)) for theme in (LIGHT, DARK))
     pieces = []

@@ -158,8 +158,8 @@ def _record(
     from mien.atomic import naming_unwritable
     from mien.data.registry import parse_spec
     from mien.evaluation import record_evaluation
-    from mien.evaluation.plot_style import LIGHT
     from mien.evaluation.plots import plot_reliability
+    from mien.reporting.theme import LIGHT
 
     picture = None
     if evaluation.labels == recognizer.config.schema.labels:

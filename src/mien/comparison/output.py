@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mien.atomic import replacing, write_text
 from mien.comparison.runs import HEADER
 from mien.errors import ConfigError
-from mien.evaluation.html import diagram, page, paragraph, table
-from mien.evaluation.plot_style import CLASS_COLORS, DARK, LIGHT, label_axes, new_figure, to_png
+from mien.reporting.html import diagram, page, paragraph, table
+from mien.reporting.theme import CLASS_COLORS, DARK, LIGHT, label_axes, new_figure, to_png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mien.comparison.runs import RunComparison
-    from mien.evaluation.plot_style import Theme
+    from mien.reporting.theme import Theme
 
 FORMS = (".html", ".json", ".md")
 #: Marks of the runs; the next shape where the colours begin again.

@@ -10,10 +10,10 @@ import numpy as np
 from mien.data.faces import load_faces
 from mien.errors import MissingExtraError, ModelError
 from mien.evaluation.comparison import compare
-from mien.evaluation.html import data_uri, paragraph, section, table
 from mien.evaluation.sections import percent
 from mien.evaluation.words import pick_faces
 from mien.images import encode
+from mien.reporting.html import data_uri, paragraph, section, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.evaluation.groups import sentence
-from mien.evaluation.html import paragraph, section, table
 from mien.evaluation.sections import percent
+from mien.reporting.html import paragraph, section, table
 
 if TYPE_CHECKING:
     from mien.evaluation.groups import GroupReport

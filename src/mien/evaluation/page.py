@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mien.atomic import replacing, write_text
 from mien.errors import ConfigError, MissingExtraError
 from mien.evaluation.comparison import compare
-from mien.evaluation.html import page, paragraph
 from mien.evaluation.words import biggest_confusions, rater_agreement
 from mien.metrics import confusion_matrix
+from mien.reporting.html import page, paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

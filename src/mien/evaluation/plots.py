@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien import metrics
-from mien.evaluation.plot_style import CLASS_COLORS, add_legend, label_axes, new_figure
+from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-    from mien.evaluation.plot_style import Theme
     from mien.evaluation.report import Evaluation
     from mien.evaluation.robustness import RobustnessRow
+    from mien.reporting.theme import Theme
 
 
 def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) -> Figure:

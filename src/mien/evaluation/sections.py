@@ -6,19 +6,20 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from mien import metrics
-from mien.evaluation import plot_style, plots
-from mien.evaluation.html import cards, diagram, paragraph, section, table
+from mien.evaluation import plots
 from mien.evaluation.words import biggest_confusions
+from mien.reporting import theme as style
+from mien.reporting.html import cards, diagram, paragraph, section, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
-    from mien.evaluation.plot_style import Theme
     from mien.evaluation.report import Evaluation
     from mien.evaluation.robustness import RobustnessRow
     from mien.evaluation.words import Raters
+    from mien.reporting.theme import Theme
 
 
 def percent(share: float, interval: Sequence[float] | None = None) -> str:
@@ -53,9 +54,9 @@ class Pictures:
 
     def draw(self, name: str, title: str, plot: Callable[[Theme], Figure], note: str = "") -> str:
         """Returns a diagram's HTML."""
-        light = plot_style.to_png(plot(plot_style.LIGHT))
+        light = style.to_png(plot(style.LIGHT))
         self.files[f"{self._prefix}{name}.png"] = light
-        return diagram(title, light, plot_style.to_png(plot(plot_style.DARK)), note)
+        return diagram(title, light, style.to_png(plot(style.DARK)), note)
 
 
 def headline(evaluation: Evaluation) -> str:

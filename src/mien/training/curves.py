@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from mien.atomic import replacing
-from mien.evaluation.plot_style import LIGHT, add_legend, label_axes, new_figure, to_png
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure, to_png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

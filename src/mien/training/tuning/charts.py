@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.evaluation.plot_style import LIGHT, add_legend, label_axes, new_figure
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -199,7 +199,7 @@ def _report(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> 
     write_text(output / "trials.csv", trials_csv(trial_rows(study)))
     result = read_result(study, recipe, metric=metric, output=output)
     write_text(output / "best.yaml", best_recipe_text(result))
-    from mien.evaluation.plot_style import to_png
+    from mien.reporting.theme import to_png
 
     with replacing(output / "history.png") as temporary:
         temporary.write_bytes(to_png(plot_history(result)))

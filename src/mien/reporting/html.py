@@ -6,12 +6,12 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from mien.evaluation.plot_style import DARK, LIGHT
+from mien.reporting.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mien.evaluation.plot_style import Theme
+    from mien.reporting.theme import Theme
 
 
 def _variables(theme: Theme) -> str:

@@ -1,0 +1,1 @@
+"""Reports: one look for pages and diagrams, whatever they tell (extra ``eval``)."""
