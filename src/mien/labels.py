@@ -207,6 +207,25 @@ def get_schema(name: str) -> LabelSchema:
         raise ConfigError(f"no label schema {name!r}." + suggest(name, SCHEMAS)) from None
 
 
+def as_schema(labels: str | LabelSchema | None) -> LabelSchema | None:
+    """Returns the schema that a ``labels`` argument names; None stays None.
+
+    Raises:
+        ConfigError: If it is no known name and no schema.
+
+    >>> as_schema("hes3").labels
+    ('angry', 'happy', 'sad')
+    """
+    if labels is None or isinstance(labels, LabelSchema):
+        return labels
+    if isinstance(labels, str):
+        return get_schema(labels)
+    raise ConfigError(
+        f"labels must be the name of a schema or a LabelSchema; got {labels!r}",
+        hint="For labels of your own: LabelSchema('mine', ('happy', 'sad')).",
+    )
+
+
 def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float64]:
     """Returns where each source label goes, as shares of the target labels.
 

@@ -19,7 +19,7 @@ from mien.detectors import DEFAULT_DETECTOR, get_detector
 from mien.errors import ConfigError
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
 from mien.images import ImageLimits, decode
-from mien.labels import LabelSchema, get_schema, map_probs
+from mien.labels import LabelSchema, as_schema, map_probs
 from mien.pipeline import Pipeline, Prepared
 from mien.preprocess import crop_faces, recolor, whole_box
 from mien.results import ErrorResult, ImageResult
@@ -380,12 +380,7 @@ def _answer(pipeline: Pipeline, waiting: list[Prepared]) -> list[Prediction]:
 
 def _answer_schema(labels: str | LabelSchema | None, config: ModelConfig) -> LabelSchema:
     """Returns the schema to answer in; one that the model's labels do not map to is refused."""
-    if labels is not None and not isinstance(labels, (str, LabelSchema)):
-        raise ConfigError(
-            f"labels must be the name of a schema or a LabelSchema; got {labels!r}",
-            hint="For labels of your own: LabelSchema('mine', ('happy', 'sad')).",
-        )
-    schema = get_schema(labels) if isinstance(labels, str) else labels or config.schema
+    schema = as_schema(labels) or config.schema
     map_probs(np.full((1, len(config.schema)), 1.0), config.schema, schema)
     return schema
 

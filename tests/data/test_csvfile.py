@@ -40,7 +40,7 @@ ROWS = "a.png,happy,train,s1\nb.png,sad,train,s2\nc.png,sad,Validation,s3\nd.png
     ids=["plain", "bom-crlf", "semicolon", "tab-aliases", "empty-lines", "quoted"],
 )  # fmt: skip
 def test_one_table_in_many_spellings(table, text):
-    manifest = table(text, schema=FER7)
+    manifest = table(text, labels=FER7)
     assert keys(manifest) == ["a.png", "b.png", "c.png", "d.png"]
     assert [FER7.labels[k] for k in manifest.class_ids] == [
         "happiness",
@@ -97,7 +97,7 @@ def test_votes_become_shares(table):
 )
 def test_schema_of_vote_columns(table, header, schema, expected):
     cells = ",".join("1" for _ in header.split(","))
-    manifest = table(f"file_name,{header}\na.png,{cells}\nb.png,{cells}\n", schema=schema)
+    manifest = table(f"file_name,{header}\na.png,{cells}\nb.png,{cells}\n", labels=schema)
     assert manifest.schema.name == expected
 
 
@@ -138,7 +138,7 @@ def test_wrong_tables_name_the_place(table, text, message):
     if message is None:
         message = "happy, joy, sad are one label"
     with pytest.raises(DataError, match=message):
-        table(text, schema=FER7)
+        table(text, labels=FER7)
 
 
 def test_an_unknown_label_among_own_labels_needs_a_schema(table):

@@ -187,11 +187,11 @@ def test_one_table_is_enough(archive):
 )
 def test_options_that_cannot_be(archive, options, schema, message):
     with pytest.raises(ConfigError, match=message):
-        read_manifest(f"ferplus:{archive}{options}", schema=schema)
+        read_manifest(f"ferplus:{archive}{options}", labels=schema)
 
 
 def test_schema_of_the_data_may_be_named(archive):
-    assert len(read_manifest(f"ferplus:{archive}", schema=FERPLUS8)) == 7
+    assert len(read_manifest(f"ferplus:{archive}", labels=FERPLUS8)) == 7
 
 
 def test_damaged_tables_are_named(archive):

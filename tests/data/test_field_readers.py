@@ -273,5 +273,5 @@ def test_hes(tmp_path):
     held = set(inner.groups[inner.splits == "valid"].tolist())
     assert held
     assert not held & set(inner.groups[inner.splits == "train"].tolist())
-    with pytest.raises(ConfigError, match="leave the schema out"):
-        read_manifest(f"hes:{tmp_path}", schema=FER7)
+    with pytest.raises(ConfigError, match="leave the labels out"):
+        read_manifest(f"hes:{tmp_path}", labels=FER7)

@@ -83,7 +83,7 @@ def test_folders_that_are_one_label_are_joined(tmp_path):
 def test_a_folder_that_is_no_label_is_named(tmp_path):
     make(tmp_path, "train/hapiness/1.png", "train/sad/1.png")
     with pytest.raises(DataError, match=r"'hapiness' is not a label of schema 'fer7'.*'happiness'"):
-        read_manifest(f"folder:{tmp_path}", schema=FER7)
+        read_manifest(f"folder:{tmp_path}", labels=FER7)
 
 
 def test_what_is_no_picture_is_passed_over(tmp_path):

@@ -58,7 +58,7 @@ def test_text_labels(tmp_path, labels):
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
 def test_binary_column(tmp_path, kind):
     path = write(tmp_path / "x.parquet", image=pa.array([b"a", b"b"], kind), label=["sad", "joy"])
-    manifest = read_manifest(str(path), schema=FER7, valid_share=0)
+    manifest = read_manifest(str(path), labels=FER7, valid_share=0)
     assert contents(manifest) == ["a", "b"]
     assert keys(manifest) == ["x.parquet#0", "x.parquet#1"]
 
@@ -172,7 +172,7 @@ def test_copies_across_splits_leave_train(tmp_path):
 
 def test_a_selection_travels_to_workers(tmp_path):
     path = write(tmp_path / "x.parquet", image=pictures("a", "b", "c"), label=["sad", "joy", "sad"])
-    manifest = read_manifest(str(path), schema=FER7, valid_share=0).select([2, 0])
+    manifest = read_manifest(str(path), labels=FER7, valid_share=0).select([2, 0])
     copy = pickle.loads(pickle.dumps(manifest))
     assert contents(copy) == ["c", "a"]
     assert copy.fingerprint() == manifest.fingerprint()
@@ -201,7 +201,7 @@ def test_wrong_tables_say_why(tmp_path, columns, names, message):
 
 def test_class_ids_follow_the_schema_asked_for(tmp_path):
     path = write(tmp_path / "x.parquet", image=pictures("a", "b"), label=[6, 0])
-    manifest = read_manifest(f"parquet:{path}", schema=FER7, valid_share=0)
+    manifest = read_manifest(f"parquet:{path}", labels=FER7, valid_share=0)
     assert manifest.class_ids.tolist() == [6, 0]
 
 

@@ -99,7 +99,7 @@ def test_register_reader_adds_a_kind(place):
         del READERS["mine"]
     (request,) = asked
     assert (str(request.path), request.options) == ("plain", {"speed": "3"})
-    assert (request.valid_share, request.seed, request.schema) == (0.25, 7, None)
+    assert (request.valid_share, request.seed, request.labels) == (0.25, 7, None)
 
 
 @pytest.mark.parametrize("kind", ["x", "Upper", "a b", ""])

@@ -92,7 +92,7 @@ def test_labels_are_judged_by_the_models_features(tmp_path, draw):
         def __exit__(self, *_):
             return None
 
-    inspection = inspect_data(f"folder:{tmp_path}", InspectConfig(labels=True), bars=Bar)
+    inspection = inspect_data(f"folder:{tmp_path}", InspectConfig(suspects=True), bars=Bar)
     found = kinds(inspection, "suspicious_label")
     assert set(wrong) <= set(found)
     assert len(found) <= 8

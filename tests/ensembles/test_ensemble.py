@@ -44,7 +44,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
                 pixels = np.asarray(draw_face(drawn, 100 * number + index, 64)).astype(float)
                 tinted = np.stack([pixels, 0.8 * pixels, 0.5 * pixels + 40], axis=2)
                 Image.fromarray(tinted.astype(np.uint8)).save(folder / f"{index}.png")
-    return read_manifest(f"folder:{root}", schema=HES3)
+    return read_manifest(f"folder:{root}", labels=HES3)
 
 
 def _member(folder: Path, p: Preprocessing, seed: int, temperature: float = 1.0) -> Path:

@@ -130,7 +130,7 @@ def test_impossible_recipes_are_refused(values: dict[str, object], words: str) -
         ({"loss": "math:"}, "module:attribute"),
         ({"weights": "no.safetensors"}, "no such file"),
         ({"model": "timm:resnet_34"}, "Did you mean 'resnet34"),
-        ({"model": "mienet_test", "schema": "fer77"}, "Did you mean 'fer7'"),
+        ({"model": "mienet_test", "labels": "fer77"}, "Did you mean 'fer7'"),
     ],
 )
 def test_what_a_recipe_names_is_looked_up_before_anything_is_written(
@@ -146,7 +146,7 @@ def test_a_label_outside_of_the_schema_is_refused(faces: Path, tmp_path: Path) -
     data = write_folder(tmp_path / "f" / "faces", 4)
     (data / "train" / "sadness").rename(data / "train" / "boredom")
     with pytest.raises(DataError, match="boredom"):
-        train(make_config(_values(data, schema="fer7")), tmp_path / "run", progress=False)
+        train(make_config(_values(data, labels="fer7")), tmp_path / "run", progress=False)
 
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:

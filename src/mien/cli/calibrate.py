@@ -36,7 +36,7 @@ def command(
     if not 0 < coverage < 1:
         raise ConfigError(f"--coverage lies between 0 and 1; got {coverage:g}.")
     recognizer = EmotionRecognizer(model, detector="none")
-    manifest = read_manifest(data, schema=recognizer.config.schema)
+    manifest = read_manifest(data, labels=recognizer.config.schema)
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     if as_json:

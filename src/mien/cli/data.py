@@ -44,7 +44,7 @@ class To(StrEnum):
 Data = Annotated[
     str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
 ]
-Schema = Annotated[str | None, typer.Option("--schema", help="Read it as hes3, fer7 or ferplus8.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="Read it as hes3, fer7 or ferplus8.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
 Workers = Annotated[int, typer.Option("-j", "--workers", help="Threads that decode.", min=1)]
@@ -68,16 +68,16 @@ def inspect(
         str | None,
         typer.Option("--faces", help="Detector that looks for pictures without a face (slow)."),
     ] = None,
-    labels: Annotated[
-        bool, typer.Option("--labels", help="Look for suspicious labels (takes minutes).")
+    suspects: Annotated[
+        bool, typer.Option("--suspects", help="List labels that are probably wrong (minutes).")
     ] = False,
     model: Annotated[
         str | None, typer.Option("-m", "--model", help="Model whose features assess the labels.")
     ] = None,
     near: Near = 0.95,
-    schema: Schema = None,
+    labels: Labels = None,
     workers: Workers = 2,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds of --labels.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds of --suspects.")] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +90,6 @@ def inspect(
     from mien.data.inspection.page import render
     from mien.data.inspection.run import InspectConfig
     from mien.data.writers.places import check_free
-    from mien.labels import get_schema
 
     if output is not None:
         if output.suffix.lower() not in {".html", ".htm"}:
@@ -100,9 +99,9 @@ def inspect(
     inspection = inspect_data(
         data,
         InspectConfig(
-            near=near, faces=faces, labels=labels, model=model, workers=workers, seed=seed
+            near=near, faces=faces, suspects=suspects, model=model, workers=workers, seed=seed
         ),
-        schema=get_schema(schema) if schema else None,
+        labels=labels,
         bars=_bars(quiet=quiet),
     )
     found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
@@ -132,7 +131,7 @@ def card(
         str | None, typer.Option("--name", help="What to call the dataset; else its last folder.")
     ] = None,
     near: Near = 0.95,
-    schema: Schema = None,
+    labels: Labels = None,
     workers: Workers = 2,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -143,7 +142,6 @@ def card(
     from mien.data.inspection import inspect_data
     from mien.data.inspection.run import InspectConfig
     from mien.data.writers.places import check_free
-    from mien.labels import get_schema
 
     if output.suffix.lower() != ".md":
         raise ConfigError(f"-o {output}: a card is Markdown; name it README.md.")
@@ -151,7 +149,7 @@ def card(
     inspection = inspect_data(
         data,
         InspectConfig(near=near, workers=workers),
-        schema=get_schema(schema) if schema else None,
+        labels=labels,
         bars=_bars(quiet=quiet),
     )
     write_text(output, dataset_card(inspection, name=name, license=license))
@@ -172,7 +170,7 @@ def split(
     copy: Annotated[
         bool, typer.Option("--copy", help="Copy the pictures; else they are named or kept.")
     ] = False,
-    schema: Schema = None,
+    labels: Labels = None,
     workers: Workers = 2,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -182,7 +180,6 @@ def split(
     from mien.data.resplit import parse_shares, resplit
     from mien.data.writers.files import write_csv
     from mien.data.writers.places import check_apart, check_free
-    from mien.labels import get_schema
 
     wanted = parse_shares(shares)
     if output.suffix.lower() not in {".csv", ".parquet"}:
@@ -194,7 +191,7 @@ def split(
         seed=seed,
         near=near,
         workers=workers,
-        schema=get_schema(schema) if schema else None,
+        labels=labels,
         bars=_bars(quiet=quiet),
     )
     manifest = done.manifest
@@ -227,20 +224,19 @@ def convert(
             "--copy", help="csv: copy the pictures, even where the table could name them."
         ),
     ] = False,
-    schema: Schema = None,
+    labels: Labels = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a dataset as a folder by class, a CSV table or Parquet; pixels stay as they are."""
     from mien.data.writers.convert import convert_data
-    from mien.labels import get_schema
 
     manifest, left_out = convert_data(
         data,
         output,
         to.value,
         copy=copy,
-        schema=get_schema(schema) if schema else None,
+        labels=labels,
         overwrite=overwrite,
         bars=_bars(quiet=quiet),
     )
@@ -268,7 +264,7 @@ def shard(
     ] = 0,
     color: Annotated[str, typer.Option("--color", help="With --size: gray or rgb.")] = "gray",
     seed: Annotated[int, typer.Option("--seed", help="Seed of splits and of the order.")] = 0,
-    schema: Schema = None,
+    labels: Labels = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -278,12 +274,11 @@ def shard(
     from mien.data.registry import parse_spec
     from mien.data.writers.places import check_apart, check_free
     from mien.data.writers.shards import write_shards
-    from mien.labels import get_schema
     from mien.preprocess import Preprocessing
 
     pixels = Preprocessing(size=size, color=color) if size else None
     check_free(output, overwrite=overwrite)
-    manifest = read_manifest(data, schema=get_schema(schema) if schema else None, seed=seed)
+    manifest = read_manifest(data, labels=labels, seed=seed)
     check_apart(output, [parse_spec(data)[1], *source_folders(manifest.images)])
     with _bars(quiet=quiet)("write shards", len(manifest)) as advance:
         count = write_shards(

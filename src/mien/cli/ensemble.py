@@ -43,7 +43,7 @@ def command(
     from mien.ensembles import build_ensemble
     from mien.hub import read_model_folder
 
-    manifest = read_manifest(data, schema=read_model_folder(runs[0]).config.schema)
+    manifest = read_manifest(data, labels=read_model_folder(runs[0]).config.schema)
     with progress_bar("ensemble", None, quiet=quiet) as advance:
         result = build_ensemble(
             list(runs), manifest, output, method=method, split=split, folds=folds, seed=seed,

@@ -8,6 +8,7 @@ from mien.data import readers  # noqa: F401 - they register
 from mien.data.manifest import SPLITS, ImageStore, Manifest
 from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader
 from mien.errors import ConfigError
+from mien.labels import as_schema
 
 if TYPE_CHECKING:
     from mien.labels import LabelSchema
@@ -25,7 +26,7 @@ __all__ = [
 def read_manifest(
     spec: str,
     *,
-    schema: LabelSchema | None = None,
+    labels: str | LabelSchema | None = None,
     valid_share: float = 0.1,
     seed: int = 0,
 ) -> Manifest:
@@ -34,7 +35,7 @@ def read_manifest(
     Args:
         spec: ``KIND:PATH[,key=value...]``, for example ``ferplus:data/ferplus,mode=majority``;
             or the bare path of a folder, a ``.csv`` or a ``.parquet`` file.
-        schema: Labels to read it with; None takes them from the data.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         valid_share: Share of the pictures to put into valid where the data has no splits.
         seed: Seed of that split; the same seed gives the same split.
 
@@ -44,17 +45,18 @@ def read_manifest(
         MissingExtraError: If the reader needs pyarrow and it is not installed.
 
     >>> from pathlib import Path
-    >>> from mien.labels import get_schema
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as root:
     ...     for name in ("happy/1.png", "happy/2.png", "sad/1.png", "sad/2.png"):
     ...         Path(root, name).parent.mkdir(exist_ok=True)
     ...         _ = Path(root, name).write_bytes(name.encode())
-    ...     manifest = read_manifest(root, schema=get_schema("hes3"), valid_share=0.5)
+    ...     manifest = read_manifest(root, labels="hes3", valid_share=0.5)
     >>> manifest.counts()["valid"]
     {'angry': 0, 'happy': 1, 'sad': 1}
     """
     if not 0.0 <= valid_share < 1.0:
         raise ConfigError(f"valid_share must lie in 0 <= share < 1, got {valid_share}.")
     kind, path, options = parse_spec(spec)
-    return READERS[kind].read(ReadRequest(spec, path, options, schema, valid_share, seed))
+    return READERS[kind].read(
+        ReadRequest(spec, path, options, as_schema(labels), valid_share, seed)
+    )

@@ -31,7 +31,7 @@ class ReadRequest:
         spec: The whole spec, for messages and ``Manifest.source``.
         path: The path in it.
         options: The ``key=value`` pairs in it; keys are known to the reader.
-        schema: Labels wanted, or None to take them from the data.
+        labels: Schema of the labels wanted, or None to take them from the data.
         valid_share: Share of the pictures to put into valid where the data has no splits.
         seed: Seed of that split.
     """
@@ -39,7 +39,7 @@ class ReadRequest:
     spec: str
     path: Path
     options: Mapping[str, str] = field(default_factory=dict)
-    schema: LabelSchema | None = None
+    labels: LabelSchema | None = None
     valid_share: float = 0.1
     seed: int = 0
 

@@ -72,7 +72,7 @@ def resplit(
     seed: int = 0,
     near: float = 0.95,
     workers: int = 2,
-    schema: LabelSchema | None = None,
+    labels: str | LabelSchema | None = None,
     bars: Bars,
 ) -> Resplit:
     """Deals a dataset out to splits, whatever splits it had.
@@ -86,14 +86,14 @@ def resplit(
         seed: Seed of the order in which groups are dealt.
         near: Least correlation of near copies.
         workers: Threads that decode.
-        schema: Labels to read it with; None takes them from the data.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         bars: Makes a progress bar of a title and a number of steps.
 
     Raises:
         ConfigError: If an argument is impossible.
         DataError: If the dataset cannot be read.
     """
-    manifest, _ = open_for_inspection(spec, schema=schema)
+    manifest, _ = open_for_inspection(spec, labels=labels)
     with bars("read pictures", len(manifest)) as advance:
         scan = scan_pictures(
             manifest.images, manifest.class_ids, len(manifest.schema), workers=workers,

@@ -134,7 +134,7 @@ def build_ensemble(
         raise ConfigError(
             (
                 f"has the labels {' '.join(part.schema.labels)}, the members "
-                f"{' '.join(labels)}: read it with schema=members' schema"
+                f"{' '.join(labels)}: read it with labels=members' schema"
             ),
             subject=manifest.source,
         )

@@ -25,7 +25,7 @@ class TrainConfig:
     data: str = option(
         "", "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH, shards:DIR)."
     )
-    schema: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
+    labels: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
     model: str = option(
         "mienet_s", "Network, a name from 'mien models --architectures', or timm:NAME."
     )

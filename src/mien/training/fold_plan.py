@@ -20,7 +20,6 @@ from mien.data.inspection.scan import scan_pictures
 from mien.data.split import stratified_group_split
 from mien.ensembles.folds import grouped_folds
 from mien.errors import ConfigError
-from mien.labels import get_schema
 from mien.training.directory import FREE
 
 if TYPE_CHECKING:
@@ -84,8 +83,9 @@ def plan_folds(
         ConfigError: If there are fewer than two folds.
         DataError: If the dataset cannot be read, or has fewer groups than folds.
     """
-    schema = get_schema(config.schema) if config.schema else None
-    whole = read_manifest(config.data, schema=schema, valid_share=0.0, seed=config.seed)
+    whole = read_manifest(
+        config.data, labels=config.labels or None, valid_share=0.0, seed=config.seed
+    )
     kept = whole.select(whole.splits != "test")
     bar, count = bars or silent, len(kept)
     with bar("read pictures", count) as advance:

@@ -15,7 +15,7 @@ from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.data.readers.sharded import find_shards
 from mien.errors import ConfigError, DataError
-from mien.labels import get_schema
+from mien.labels import as_schema
 from mien.training.callbacks import naming_full_disk
 from mien.training.curves import draw_curves
 from mien.training.data.faces import FaceTensors, count_steps, make_loader
@@ -81,8 +81,7 @@ def check_parts(config: TrainConfig) -> None:
         ModelError: If the starting weights or a teacher cannot be had.
         MissingExtraError: If the tracker is not installed.
     """
-    if config.schema:
-        get_schema(config.schema)
+    as_schema(config.labels or None)
     ExpressionLoss(config)
     make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}], config)
     load_callbacks(config.callbacks)
@@ -107,9 +106,8 @@ def load_data(
         ConfigError: If the recipe wants of shards what they cannot give.
         DataError: If a split is missing, or the training faces show fewer than two classes.
     """
-    schema = get_schema(config.schema) if config.schema else None
     if manifest is None:
-        manifest = read_manifest(config.data, seed=config.seed, schema=schema)
+        manifest = read_manifest(config.data, seed=config.seed, labels=config.labels or None)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
         train = train.select(list(range(min(config.limit, len(train)))))

@@ -36,8 +36,8 @@ class InspectConfig:
         near: Least correlation, 0..1, of two small gray pictures that count as near copies.
         max_bits: Bits of 64 that their perceptual hashes may differ in.
         faces: Name of a detector that looks for pictures without a face; None: do not look.
-        labels: Look for suspicious labels; takes minutes on tens of thousands of faces.
-        model: Model whose features the labels are judged by; None: the bundled one.
+        suspects: List labels that are probably wrong; takes minutes on tens of thousands of faces.
+        model: Model whose features the labels are checked with; None: the bundled one.
         workers: Threads that decode.
         seed: Seed of the folds.
     """
@@ -45,7 +45,7 @@ class InspectConfig:
     near: float = 0.95
     max_bits: int = 12
     faces: str | None = None
-    labels: bool = False
+    suspects: bool = False
     model: str | None = None
     workers: int = 2
     seed: int = 0
@@ -55,7 +55,7 @@ def inspect_data(
     spec: str,
     config: InspectConfig | None = None,
     *,
-    schema: LabelSchema | None = None,
+    labels: str | LabelSchema | None = None,
     bars: Bars | None = None,
 ) -> Inspection:
     """Looks through a dataset; a file that cannot be read is a finding, not an end.
@@ -63,7 +63,7 @@ def inspect_data(
     Args:
         spec: The dataset, ``KIND:PATH[,key=value...]``.
         config: What to look for.
-        schema: Labels to read it with; None takes them from the data.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         bars: Makes a progress bar of a title and a number of steps.
 
     Raises:
@@ -74,7 +74,7 @@ def inspect_data(
     config = config or InspectConfig()
     started = time.perf_counter()
     bar = bars or silent
-    manifest, request = open_for_inspection(spec, schema=schema)
+    manifest, request = open_for_inspection(spec, labels=labels)
     with bar("read pictures", len(manifest)) as advance:
         scan = scan_pictures(
             manifest.images,
@@ -107,7 +107,7 @@ def inspect_data(
         found.append(Finding("reader", "note", title, (), manifest.warnings))
     settings = {
         "near": config.near, "max_bits": config.max_bits, "faces": config.faces,
-        "labels": config.labels, "model": config.model,
+        "suspects": config.suspects, "model": config.model,
     }  # fmt: skip
     seconds = time.perf_counter() - started
     return Inspection(manifest, scan, tuple(found), spellings, settings, seconds)
@@ -128,7 +128,7 @@ def _slow(
             found += faceless(
                 manifest, readable, detector, workers=config.workers, progress=advance
             )
-    if config.labels and readable.any():
+    if config.suspects and readable.any():
         from mien.data.inspection.suspects import face_features, picked, suspicious_labels
 
         at = np.flatnonzero(readable)

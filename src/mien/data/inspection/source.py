@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mien.data.naming import SPLIT_NAMES
 from mien.data.readers.csvtable import read_table
 from mien.data.registry import READERS, ReadRequest, parse_spec
+from mien.labels import as_schema
 
 if TYPE_CHECKING:
     from mien.data.manifest import Manifest
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def open_for_inspection(
-    spec: str, *, schema: LabelSchema | None = None
+    spec: str, *, labels: str | LabelSchema | None = None
 ) -> tuple[Manifest, ReadRequest]:
     """Reads a dataset with everything in it: copies are not removed and no split is made up.
 
     Args:
         spec: ``KIND:PATH[,key=value...]``; ``dedupe=false`` is added where the reader knows it.
-        schema: Labels to read it with; None takes them from the data.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
 
     Raises:
         ConfigError: If the kind or an option is unknown or impossible.
@@ -32,7 +33,7 @@ def open_for_inspection(
     kind, path, options = parse_spec(spec)
     if "dedupe" in READERS[kind].options:
         options = {"dedupe": "false", **options}
-    request = ReadRequest(spec, path, options, schema, valid_share=0.0)
+    request = ReadRequest(spec, path, options, as_schema(labels), valid_share=0.0)
     manifest = READERS[kind].read(request)
     # Copies and shared groups are told of as findings, with pictures.
     said = tuple(

@@ -56,7 +56,7 @@ def read_affectnet(request: ReadRequest) -> Manifest:
         ConfigError: If an option is wrong, or other labels are asked for.
     """
     schema = FERPLUS8 if request.choice("classes", "8", "7") == "8" else FER7
-    if request.schema is not None and request.schema != schema:
+    if request.labels is not None and request.labels != schema:
         raise ConfigError(
             f"has the labels of {schema.name!r}; classes=7 gives 'fer7'", subject=request.spec
         )

@@ -42,9 +42,9 @@ def read_ckplus(request: ReadRequest) -> Manifest:
         DataError: If folders are missing, or a label file is not of this form.
         ConfigError: If an option is wrong, or other labels are asked for.
     """
-    if request.schema is not None and request.schema != FERPLUS8:
+    if request.labels is not None and request.labels != FERPLUS8:
         raise ConfigError(
-            "has the labels of 'ferplus8'; leave the schema out", subject=request.spec
+            "has the labels of 'ferplus8'; leave the labels out", subject=request.spec
         )
     frames = request.options.get("frames", "1")
     if not frames.isdecimal() or int(frames) < 1:

@@ -42,11 +42,11 @@ def read_csv(request: ReadRequest) -> Manifest:
     warnings: list[str] = []
     label_at = table.find("label")
     if label_at is None:
-        schema, votes = _votes(table, request.schema)
+        schema, votes = _votes(table, request.labels)
         table, votes = _without_empty(table, votes, warnings)
         targets = votes / votes.sum(axis=1, keepdims=True)
         class_ids = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
-    elif (whole := _whole_votes(table, request.schema)) is not None:
+    elif (whole := _whole_votes(table, request.labels)) is not None:
         schema, votes = _votes(table, whole)
         table, votes = _without_empty(table, votes, warnings)
         targets = votes / votes.sum(axis=1, keepdims=True)
@@ -56,7 +56,7 @@ def read_csv(request: ReadRequest) -> Manifest:
         )
     else:
         labels = table.column(label_at)
-        schema = request.schema or choose_schema(set(labels) - {""}, str(request.path))
+        schema = request.labels or choose_schema(set(labels) - {""}, str(request.path))
         ids = [class_id(schema, label, table.where(row)) for row, label in enumerate(labels)]
         class_ids = np.array(ids, dtype=np.int64)
         targets = one_hot(class_ids, schema)

@@ -46,11 +46,11 @@ def read_fer2013(request: ReadRequest) -> Manifest:
     """
     votes_file = request.options.get("votes")
     schema = FERPLUS8 if votes_file else FER7
-    if request.schema is not None and request.schema != schema:
+    if request.labels is not None and request.labels != schema:
         raise ConfigError(
-            f"has the labels of {schema.name!r}, but {request.schema.name!r} is asked for",
+            f"has the labels of {schema.name!r}, but {request.labels.name!r} is asked for",
             subject=request.spec,
-            hint="Leave the schema out; votes=FILE gives 'ferplus8'.",
+            hint="Leave the labels out; votes=FILE gives 'ferplus8'.",
         )
     if "mode" in request.options and not votes_file:
         raise ConfigError(

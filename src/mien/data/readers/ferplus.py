@@ -144,11 +144,11 @@ def _check_request(request: ReadRequest, schema: LabelSchema, *, fer2013: bool) 
             subject=f"{request.spec}:",
             hint="Leave one of the two out.",
         )
-    if request.schema is not None and request.schema != schema:
+    if request.labels is not None and request.labels != schema:
         raise ConfigError(
-            f"has the labels of {schema.name!r}, but {request.schema.name!r} is asked for",
+            f"has the labels of {schema.name!r}, but {request.labels.name!r} is asked for",
             subject=request.spec,
-            hint="Leave the schema out; labels=fer2013 gives 'fer7'.",
+            hint="Leave the labels out; labels=fer2013 gives 'fer7'.",
         )
 
 

@@ -37,7 +37,7 @@ class _ClassFolder:
 def read_folder(request: ReadRequest) -> Manifest:
     """Reads ``folder:PATH``: ``{train,valid,test}/<label>/*``, or ``<label>/*`` to be split.
 
-    Labels are those of the schema asked for; else of the smallest known schema that has all the
+    Labels are those of the labels asked for; else of the smallest known schema that has all the
     names; else the sorted names over all splits. A folder within a folder, as archives make them,
     is stepped into. Made copies (``2801.jpg_rotation_1.jpg``) share a group with their source. A
     ``metadata.csv`` beside the folders, with ``file_name`` and ``subject_id``, says the groups.
@@ -45,7 +45,7 @@ def read_folder(request: ReadRequest) -> Manifest:
     Options: ``dedupe=true`` removes from train what also stands in valid or test.
 
     Raises:
-        DataError: If there are no pictures, or a folder is no label of the schema asked for.
+        DataError: If there are no pictures, or a folder is no label of the labels asked for.
     """
     root = _real_root(request.path)
     warnings: list[str] = []
@@ -68,7 +68,7 @@ def read_folder(request: ReadRequest) -> Manifest:
                 ),
                 subject=f"{request.spec}:",
             )
-    schema = request.schema or choose_schema({folder.path.name for folder in folders}, str(root))
+    schema = request.labels or choose_schema({folder.path.name for folder in folders}, str(root))
     ids = [class_id(schema, folder.path.name, str(folder.path)) for folder in folders]
     sizes = [len(folder.files) for folder in folders]
     class_ids = np.repeat(np.array(ids, dtype=np.int64), sizes)

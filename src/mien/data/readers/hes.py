@@ -33,6 +33,6 @@ def read_hes(request: ReadRequest) -> Manifest:
         DataError: If there are no pictures, or a folder is none of the three labels.
         ConfigError: If other labels are asked for.
     """
-    if request.schema is not None and request.schema != HES3:
-        raise ConfigError("has the labels of 'hes3'; leave the schema out", subject=request.spec)
-    return read_folder(dataclasses.replace(request, schema=HES3))
+    if request.labels is not None and request.labels != HES3:
+        raise ConfigError("has the labels of 'hes3'; leave the labels out", subject=request.spec)
+    return read_folder(dataclasses.replace(request, labels=HES3))

@@ -52,7 +52,7 @@ def read_parquet(request: ReadRequest) -> Manifest:
     """Reads ``parquet:PATH``: a file, or a folder of files, with columns ``image`` and ``label``.
 
     ``image`` is a struct of ``bytes`` and ``path``, or binary; ``label`` is text, or class ids
-    named by Hugging Face's ClassLabel or by the schema asked for. ``split`` and ``subject_id``
+    named by Hugging Face's ClassLabel or by the labels asked for. ``split`` and ``subject_id``
     may be there; else splits are taken from file names (``train-00000-of-00001.parquet``) or
     from their folder. Rows without a label are left out, unless a column ``votes`` holds shares.
 
@@ -68,7 +68,7 @@ def read_parquet(request: ReadRequest) -> Manifest:
     labels = [label for part in parts for label in part.labels]
     if not any(labels):
         raise DataError("no row has a label", subject=f"{request.spec}:")
-    schema = request.schema or _schema(parts, labels, str(request.path))
+    schema = request.labels or _schema(parts, labels, str(request.path))
     ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels) - {""})}
     ids[""] = -1
     class_ids = np.array([ids[label] for label in labels], dtype=np.int64)
@@ -118,7 +118,7 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
     has_votes = VOTES in schema.names
     table = read_columns(file, [image, label, *roles, *([VOTES] if has_votes else [])])
     names = class_names(schema, label)
-    texts = label_texts(table[label], names, request.schema, f"{file}, column {label!r}")
+    texts = label_texts(table[label], names, request.labels, f"{file}, column {label!r}")
     if has_votes:
         # A face without a majority has votes all the same.
         texts = [text or "" for text in texts]

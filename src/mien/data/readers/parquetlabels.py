@@ -86,7 +86,7 @@ def label_texts(
         raise DataError(
             "holds class ids without names: the table has no ClassLabel of Hugging Face's",
             subject=where,
-            hint="Ask for a schema whose order they follow, or store names.",
+            hint="Pass the labels whose order they follow (--labels), or store names.",
         )
     outside = sorted({k for k in given if k is not None and not -1 <= k < len(known)})
     if outside:

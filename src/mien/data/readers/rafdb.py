@@ -39,8 +39,8 @@ def read_rafdb(request: ReadRequest) -> Manifest:
         DataError: If the list or pictures are missing, or a line is not of this form.
         ConfigError: If an option is wrong, or other labels are asked for.
     """
-    if request.schema is not None and request.schema != FER7:
-        raise ConfigError("has the labels of 'fer7'; leave the schema out", subject=request.spec)
+    if request.labels is not None and request.labels != FER7:
+        raise ConfigError("has the labels of 'fer7'; leave the labels out", subject=request.spec)
     aligned = request.choice("images", "aligned", "original") == "aligned"
     base, listed = _find_list(request.path)
     names, ids, splits = [], [], []

@@ -224,7 +224,7 @@ def read_shards(request: ReadRequest) -> Manifest:
     index = read_index(request.path)
     columns = [_labels_of(shard) for shard in index.shards]
     stored = np.concatenate([column[0] for column in columns])
-    schema = request.schema or index.schema
+    schema = request.labels or index.schema
     where = str(request.path)
     ids = {k: class_id(schema, index.schema.labels[k], where) for k in np.unique(stored) if k >= 0}
     class_ids = np.array([ids.get(k, -1) for k in stored.tolist()], np.int64)

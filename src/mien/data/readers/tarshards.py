@@ -105,7 +105,7 @@ def read_wds(request: ReadRequest) -> Manifest:
     """Reads ``wds:PATH``: a tar, a folder of tars, or ``PATH/{000..009}.tar``.
 
     Files of one key (the name up to its first dot) are a sample: a picture, and its label in
-    ``cls`` (a name, or a number in the order of the schema asked for) or in ``json`` (``label``,
+    ``cls`` (a name, or a number in the order of the labels asked for) or in ``json`` (``label``,
     and perhaps ``split`` and ``subject_id``). Else the names of the tars tell the splits
     (``train-000.tar``). Samples without a label are left out.
 
@@ -123,7 +123,7 @@ def read_wds(request: ReadRequest) -> Manifest:
             "no sample has a picture and a label (cls or json)", subject=f"{request.spec}:"
         )
     labels = [str(sample.facts["label"]) for sample in samples]
-    schema = request.schema or choose_schema(labels, str(request.path))
+    schema = request.labels or choose_schema(labels, str(request.path))
     ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels))}
     class_ids = np.array([ids[label] for label in labels], np.int64)
     splits, groups = _column(samples, "split", request), _column(samples, "subject_id", request)
@@ -186,13 +186,13 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
 
 
 def _name(number: int, file: Path, request: ReadRequest) -> str:
-    if request.schema is None or not 0 <= number < len(request.schema):
+    if request.labels is None or not 0 <= number < len(request.labels):
         raise DataError(
             f"label {number} has no name",
             subject=f"{file}:",
-            hint="Ask for the schema whose order the numbers follow, or store names.",
+            hint="Pass the labels whose order the numbers follow (--labels), or store names.",
         )
-    return request.schema.labels[number]
+    return request.labels.labels[number]
 
 
 def _samples(file: Path) -> list[_Sample]:

@@ -26,7 +26,7 @@ def convert_data(
     to: str,
     *,
     copy: bool = False,
-    schema: LabelSchema | None = None,
+    labels: str | LabelSchema | None = None,
     overwrite: bool = False,
     bars: Bars,
 ) -> tuple[Manifest, int]:
@@ -39,7 +39,7 @@ def convert_data(
         output: Where to; it appears whole or not at all.
         to: ``"folder"``, ``"csv"`` or ``"parquet"``.
         copy: With ``csv``, copy pictures that the table could name where they lie.
-        schema: Labels to read it with; None takes them from the data.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         overwrite: Replace what is there.
         bars: Makes a progress bar of a title and a number of steps.
 
@@ -57,7 +57,7 @@ def convert_data(
     if to in endings and output.suffix.lower() != endings[to]:
         raise ConfigError(f"-o {output}: name it with the ending {endings[to]}.")
     check_free(output, overwrite=overwrite)
-    manifest, request = open_for_inspection(spec, schema=schema)
+    manifest, request = open_for_inspection(spec, labels=labels)
     files = are_files(manifest.images)
     targets = [output, output.with_suffix("")] if to == "csv" and (copy or not files) else [output]
     for target in targets:
