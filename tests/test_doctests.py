@@ -8,7 +8,7 @@ import pytest
 
 import mien
 
-EXTRAS = {"train", "models", "export", "serve", "demo", "video", "scale", "__main__"}
+EXTRAS = {"training", "models", "exporting", "serve", "demo", "video", "jobs", "__main__"}
 NEED_TORCH = {"mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients"}
 NAMES = sorted(
     module.name

@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien import drawing
 from mien.errors import InputError
 from mien.labels import FER7, FERPLUS8, HES3
-from mien.results import FaceEmotion, ImageResult
+from mien.results import FaceEmotion, ImageResult, drawing
 from mien.results.drawing import PALETTE, color_of, contrasting, draw_faces
 
 

@@ -16,7 +16,8 @@ def test_every_error_is_of_one_tree() -> None:
         if getattr(kind, "__module__", "") == errors.__name__ and isinstance(kind, type)
     ]
     assert {kind.__name__ for kind in kinds} == {
-        "MienError", "InputError", "ModelError", "DataError", "ConfigError", "MissingExtraError",
+        "MienError", "InputError", "DetectorError", "ModelError", "DataError", "ConfigError",
+        "MissingExtraError",
     }  # fmt: skip
     assert all(issubclass(kind, MienError) for kind in kinds)
 
@@ -24,6 +25,18 @@ def test_every_error_is_of_one_tree() -> None:
 def test_siblings_do_not_catch_each_other() -> None:
     kinds = MienError.__subclasses__()
     assert not any(issubclass(a, b) for a in kinds for b in kinds if a is not b)
+
+
+def test_impossible_arguments_are_value_errors() -> None:
+    assert issubclass(ConfigError, ValueError)
+    assert not any(issubclass(kind, ValueError) for kind in (errors.InputError, errors.DataError))
+
+
+def test_sentence_is_made_of_subject_reason_and_hint() -> None:
+    error = errors.InputError("is empty", subject="a.jpg", hint="Fetch it again.")
+    assert (error.subject, error.reason, error.hint) == ("a.jpg", "is empty", "Fetch it again.")
+    assert str(error) == "a.jpg is empty. Fetch it again."
+    assert str(error.about("b.jpg", hint="")) == "b.jpg is empty."
 
 
 def test_missing_extra_is_an_import_error_that_names_the_command() -> None:
@@ -38,8 +51,10 @@ def test_missing_extra_is_an_import_error_that_names_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [MissingExtraError("training", "train", "torch"), ConfigError("no such flag")]
-)
+    "error",
+    [MissingExtraError("training", "train", "torch"), ConfigError("no such flag"),
+     ConfigError("is unknown", subject="--epohs", hint="Did you mean --epochs?")],
+)  # fmt: skip
 def test_error_survives_a_process_border(error: MienError) -> None:
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(twin) is type(error)

@@ -57,6 +57,7 @@ def test_config_round_trip(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"format": 99}, "pip install -U mien"),
+        ({"format": 1}, "An earlier version of mien wrote it: train or fetch"),
         ({"temperature": 0}, "temperature"),
         ({"schema": {"labels": ["one"]}}, "at least two"),
         ({"schema": None}, "cannot be used"),
@@ -159,7 +160,7 @@ def test_missing_weights_are_named(copy: Path) -> None:
 
 
 def test_graph_that_does_not_fit_the_config_is_refused(copy: Path) -> None:
-    _change(copy, schema=HES3.to_dict(), uncertainty=None)
+    _change(copy, schema=HES3.to_dict(), conformal=None)
     with pytest.raises(ModelError, match="logits"):
         open_backend(read_model_folder(copy))
 
@@ -168,8 +169,8 @@ def test_thresholds_for_other_labels_are_refused(copy: Path) -> None:
     _change(copy, schema=HES3.to_dict())
     with pytest.raises(ModelError, match="8 thresholds for 3 labels"):
         read_model_folder(copy)
-    _change(copy, uncertainty={"coverage": 2})
-    with pytest.raises(ModelError, match="uncertainty"):
+    _change(copy, conformal={"coverage": 2})
+    with pytest.raises(ModelError, match="conformal"):
         read_model_folder(copy)
 
 

@@ -1,4 +1,4 @@
-"""mien.images.decode: every kind of source, every mode, every way of being unreadable."""
+"""mien.images: every kind of source, every mode, every way of being unreadable."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import mien.images.decode
 import numpy as np
 import pytest
 from PIL import Image
 
 import mien.images.files
 import mien.images.guard
+import mien.images.reading
 import mien.images.source
 from mien.errors import ConfigError, InputError
 from mien.images import ImageLimits, decode, encode, list_images, open_image, save_image
@@ -41,7 +41,7 @@ PNG = file_of(Image.fromarray(SCENE))
 
 
 @pytest.mark.parametrize(
-    "module", [mien.images.decode, mien.images.files, mien.images.guard, mien.images.source]
+    "module", [mien.images.reading, mien.images.files, mien.images.guard, mien.images.source]
 )
 def test_docstring_examples_run(module: object) -> None:
     result = doctest.testmod(module, extraglobs={"Path": Path, "np": np})
@@ -527,7 +527,7 @@ def test_decode_gives_the_same_in_many_threads() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, mien.images.decode; "
+        "import sys, mien.images.reading; "
         "print(*(m for m in ('cv2', 'onnxruntime', 'torch', 'rich') if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

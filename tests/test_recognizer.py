@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import mien
-import mien.recognizer as recognizer_module
 from mien import ConfigError, EmotionRecognizer, ErrorResult, ImageResult, InputError
 from mien.cli.sources import SAMPLE
 from mien.detectors import Detections, Framing
@@ -53,7 +52,7 @@ def test_sample_photo_shows_one_happy_face(recognizer: EmotionRecognizer) -> Non
     x1, y1, x2, y2 = result.faces[0].box_xyxy
     assert x1 < 224 < x2
     assert y1 < 115 < y2
-    assert set(result.timings_ms) == {"decode", "detect", "crop", "run"}
+    assert set(result.timings_ms) == {"decode", "detect", "crop", "inference"}
 
 
 def test_every_form_of_a_picture_gives_the_same_answer(recognizer: EmotionRecognizer) -> None:
@@ -205,7 +204,7 @@ def test_large_photo_reads_like_the_same_pixels_whole(
 ) -> None:
     data = _large_photo(2700)
     quick = recognizer.predict(data)
-    monkeypatch.setattr(recognizer_module, "_min_side", lambda _detector: None)
+    monkeypatch.setattr(recognizer.pipeline.detector, "working_side", None)
     whole = recognizer.predict(data)
     assert (quick.width, quick.height) == (whole.width, whole.height) == (2700, 2700)
     assert len(quick.faces) == len(whole.faces) == 1
@@ -226,13 +225,14 @@ def test_kept_picture_is_whole_and_the_answer_the_same(recognizer: EmotionRecogn
 
 
 class Middle:
-    """Finds one face of a given share of the picture in its middle; says at what side it looks."""
+    """Finds one face of a given share of the picture in its middle; keeps what it was given."""
 
     name = "middle"
     framing = Framing()
+    working_side: int | None = 200
 
     def __init__(self, share: float) -> None:
-        self.share, self.seen, self.config = share, [], types.SimpleNamespace(max_side=100)
+        self.share, self.seen = share, []
 
     def detect(
         self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
@@ -253,9 +253,17 @@ def test_small_face_is_cut_from_the_whole_picture(share: float, whole: bool) -> 
     assert detector.seen == [((200, 200), 10.0)]
     face = recognizer.predict(data).faces[0]
     assert face.box_xyxy == pytest.approx([400 - 400 * share] * 2 + [400 + 400 * share] * 2)
-    full = EmotionRecognizer(detector=Middle(share)).prepare(decode(data)).crops
-    assert crops is not None
-    assert full is not None
+    full = EmotionRecognizer(detector=Middle(share)).pipeline.prepare(decode(data)).crops
     assert crops.shape == full.shape
     assert (crops == full).all() == whole
     assert np.abs(crops.astype(int) - full.astype(int)).mean() < 3
+
+
+def test_detector_with_an_unrelated_config_gets_every_pixel() -> None:
+    class Other(Middle):
+        working_side = None
+        config = types.SimpleNamespace(max_side=100)
+
+    detector = Other(0.5)
+    EmotionRecognizer(detector=detector, min_face=40).predict(_large_photo(800))
+    assert detector.seen == [((800, 800), 40)]

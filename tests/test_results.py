@@ -93,7 +93,8 @@ def test_impossible_image_is_refused(changes: dict[str, object], words: str) -> 
     [
         ("{", "JSON"),
         ("[]", "mapping"),
-        ('{"schema_version": 2}', "schema_version 1"),
+        ('{"schema_version": 1}', "schema_version 2.*read the picture again"),
+        ('{"schema_version": 3}', "schema_version 2.*pip install -U mien"),
         ('{"source": "a", "error": "b"}', "missing kind"),
         ('{"source": "a", "error": "b", "kind": "c", "knid": 1}', "Did you mean 'kind'"),
     ],

@@ -67,10 +67,9 @@ class LabelSchema:
         for names in given:
             if isinstance(names, str):
                 raise ConfigError(
-                    (
-                        f"schema {self.name!r}: expected a list of names, got the text {names!r}, which "
-                        "would count letter by letter"
-                    ),
+                    f"expected a list of names, got the text {names!r}, which would count letter "
+                    "by letter",
+                    subject=f"schema {self.name!r}:",
                     hint=f"Type: [{names!r}].",
                 )
         labels = tuple(self.labels)

@@ -8,7 +8,6 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -27,6 +26,7 @@ from mien.results import ErrorResult, ImageResult
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -73,7 +73,7 @@ class EmotionRecognizer:
     (1, 1.0)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name; they are the options of every way in
         self,
         model: str | Path | None = None,
         *,

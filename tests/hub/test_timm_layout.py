@@ -105,7 +105,7 @@ def test_layout_that_answers_otherwise_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _backbone(tmp_path / "model")
-    from mien.exporting import timm_layout
+    from mien.hub import timm_layout
 
     def spoiled(config: ModelConfig, network: torch.nn.Module) -> object:
         values, state = timm_layout._as_mien_face(config, network)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-
 from mien.detectors.framing import Framing
 from mien.errors import ConfigError, DetectorError, InputError, MienError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from mien.detectors.detections import Detections
@@ -84,7 +83,7 @@ class _Adapted(Detector):
 
     def __init__(self, inner: object) -> None:
         self.inner = inner
-        for name in ("name", "framing", "min_score", "whole_image"):
+        for name in ("name", "framing", "min_score", "working_side", "whole_image"):
             setattr(self, name, getattr(inner, name, getattr(Detector, name)))
         if not hasattr(inner, "name"):
             self.name = type(inner).__name__

@@ -176,10 +176,11 @@ def _sets(config: ModelConfig) -> str:
     pairs = zip(config.schema.labels, fitted.thresholds, strict=True)
     smallest = ", ".join(f"{label} {value:.3f}" for label, value in pairs)
     return (
-        f"\n\nThe prediction set of a face holds each label of at least this probability: {smallest}. "
-        f"Fitted on {fitted.faces:,} faces, it holds the true label of {fitted.coverage:.0%} of the "
-        f"faces of each label that has at least {MIN_FACES} of them; rarer labels take the threshold "
-        "of all faces, and the set holds them less often. An answer counts as uncertain where the "
+        "\n\nThe prediction set of a face holds each label of at least this probability: "
+        f"{smallest}. Fitted on {fitted.faces:,} faces, it holds the true label of "
+        f"{fitted.coverage:.0%} of the faces of each label that has at least {MIN_FACES} of them; "
+        "rarer labels take the threshold of all faces, and the set holds them less often. "
+        "An answer counts as uncertain where the "
         f"set is not exactly the answer, the face is below {quality.min_side:g} pixels, or it is "
         "darker, flatter or more blurred than all but 0.5 % of those faces. The promise is for "
         "faces of their kind."

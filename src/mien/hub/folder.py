@@ -149,10 +149,15 @@ class ModelConfig:
         block = value.get("mien")
         if not isinstance(block, dict):
             raise ConfigError("config.json has no 'mien' block: it was not written by mien.")
-        if block.get("format") != FORMAT:
+        if (version := block.get("format")) != FORMAT:
             raise ConfigError(
-                f"the 'mien' block has format {block.get('format')!r}, but this version reads "
-                f"{FORMAT}: type pip install -U mien."
+                f"has format {version!r} in its 'mien' block, but this version reads {FORMAT}",
+                subject=CONFIG,
+                hint=(
+                    "An earlier version of mien wrote it: train or fetch the model again."
+                    if version == 1
+                    else "Type: pip install -U mien"
+                ),
             )
         conformal, quality = block.get("conformal"), block.get("quality")
         try:
@@ -173,6 +178,8 @@ class ModelConfig:
                 metrics=dict(block.get("metrics") or {}),
                 files={str(k): dict(v) for k, v in dict(block.get("files") or {}).items()},
             )
+        except ConfigError:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"config.json is damaged: {error!r}.") from error
 

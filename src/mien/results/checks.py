@@ -93,19 +93,24 @@ def arguments(cls: Any, value: object) -> dict[str, Any]:
         ConfigError: If a key is unknown or missing, or the version is another.
     """
     name = cls.__name__
-    given = dict(mapping(name, value))
+    fields_given = dict(mapping(name, value))
     version = cls._version
-    if version is not None and given.pop("schema_version", version) != version:
+    if version is not None and (given := fields_given.pop("schema_version", version)) != version:
         raise ConfigError(
-            f"this version reads schema_version {version}: type pip install -U mien",
+            f"this version of mien reads schema_version {version}, not {given!r}",
             subject=f"{name}:",
+            hint=(
+                "An earlier version of mien wrote it: read the picture again."
+                if given == 1
+                else "Type: pip install -U mien"
+            ),
         )
     known = [f.name for f in fields(cls)]
-    for key in given:
+    for key in fields_given:
         if key not in known:
             raise ConfigError(f"{name}: unknown key {key!r}." + suggest(str(key), known))
     needed = [f.name for f in fields(cls) if f.default is MISSING]
-    missing = [key for key in needed if key not in given]
+    missing = [key for key in needed if key not in fields_given]
     if missing:
         raise ConfigError(f"missing {', '.join(missing)}", subject=f"{name}:")
-    return given
+    return fields_given
