@@ -35,7 +35,7 @@ from mien.detectors import DEFAULT_DETECTOR, get_detector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STAGES = ("decode", "detect", "crop", "run")
+STAGES = ("decode", "detect", "crop", "inference")
 #: Pictures after which the memory is read.
 MARKS = (200, 1000, 2000)
 
@@ -113,7 +113,7 @@ def _one(recognizer: EmotionRecognizer, path: Path, stages: dict[str, list[float
     crops = prepared.crops
     if crops is not None and len(crops):
         recognizer.pipeline.logits(crops)
-    times = {**prepared.timings_ms, "run": 1e3 * (time.perf_counter() - start)}
+    times = {**prepared.timings_ms, "inference": 1e3 * (time.perf_counter() - start)}
     for name, values in stages.items():
         values.append(times[name])
     return 0 if crops is None else len(crops)

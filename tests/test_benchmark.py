@@ -72,7 +72,7 @@ def test_stages_add_up_to_the_whole(report: BenchmarkReport) -> None:
     stages = figures.photo_ms
     assert set(stages) == {"total", *measuring.STAGES}
     assert all(spread.n == 4 and spread.least > 0 for spread in stages.values())
-    inside = sum(stages[name].least for name in ("decode", "detect", "crop", "run"))
+    inside = sum(stages[name].least for name in ("decode", "detect", "crop", "inference"))
     assert inside <= stages["total"].most
     assert report.photos == [{"name": "astronaut.jpg", "width": 512, "height": 512, "faces": 1}]
 

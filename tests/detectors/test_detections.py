@@ -34,7 +34,7 @@ def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("clean_registry")
 @pytest.mark.parametrize(
-    "name", ["detections", "framing", "nms", "registry", "whole", "haar", "yunet", "download"]
+    "name", ["detections", "framing", "boxes", "registry", "whole", "haar", "yunet", "download"]
 )
 def test_docstring_examples_run(name: str) -> None:
     module = importlib.import_module(f"mien.detectors.{name}")
@@ -204,9 +204,8 @@ def test_nms_agrees_with_opencv() -> None:
 # Registry
 
 
-class Fixed:
+class Fixed(Detector):
     name = "fixed"
-    framing = Framing()
 
     def detect(
         self, image_rgb: np.ndarray, *, min_face: float = 20, max_faces: int | None = None
@@ -248,8 +247,8 @@ def test_register_detector_refuses_a_bad_name(name: str) -> None:
         ("mien:high", "mien:SCORE"),
         ("mien:1.5", "between 0 and 1"),
         ("yunet:", "needs the path"),
-        (None, "has name, framing and detect"),
-        (object(), "has name, framing and detect"),
+        (None, "an object with a method detect"),
+        (object(), "an object with a method detect"),
     ],
 )
 def test_get_detector_refuses(spec: object, message: str) -> None:
@@ -265,8 +264,19 @@ def test_get_detector_refuses_impossible_threads(threads: object) -> None:
 
 def test_get_detector_returns_a_detector_as_it_is() -> None:
     detector = Fixed()
-    assert isinstance(detector, Detector)
     assert get_detector(detector) is detector
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_registered_class_with_detect_alone_gets_the_defaults() -> None:
+    class Plain:
+        detect = Fixed.detect
+
+    register_detector("plain")(lambda _argument, _threads: Plain())
+    for detector in (get_detector(Plain()), get_detector("plain")):
+        assert (detector.name, detector.min_score, detector.working_side) == ("Plain", 0, None)
+        assert detector.framing == Framing()
+        assert len(detector.single_threaded().detect(np.zeros((40, 40, 3), np.uint8))) == 1
 
 
 # The whole picture
@@ -274,12 +284,12 @@ def test_get_detector_returns_a_detector_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "square"),
-    [((48, 48), [0, 0, 48, 48]), ((48, 40), [-4, 0, 44, 48]), ((10, 30), [0, -10, 30, 20])],
+    [((48, 48), [0, 0, 48, 48]), ((48, 40), [0, 4, 40, 44]), ((10, 30), [10, 0, 20, 10])],
 )
-def test_none_takes_the_picture_whole(shape: tuple[int, int], square: list[float]) -> None:
+def test_none_takes_the_largest_centred_square(shape: tuple[int, int], square: list[float]) -> None:
     detector = get_detector("none")
     found = detector.detect(np.zeros((*shape, 3), np.uint8))
-    assert found.boxes_xyxy.tolist() == [[0, 0, shape[1], shape[0]]]
+    assert found.boxes_xyxy.tolist() == [square]
     assert found.scores.tolist() == [1]
     assert crop_box(found.boxes_xyxy[0], detector.framing).tolist() == square
 

@@ -153,9 +153,9 @@ def test_yunet_says_what_is_wrong_with_a_file(shared: Path, tmp_path: Path) -> N
     (tmp_path / "text.onnx").write_text("hello")
     other = shared / "weights" / "ultraface_rfb_640.onnx"
     for path, message in (
-        (tmp_path / "none.onnx", "there is no file .*check the path after 'yunet:'"),
-        (tmp_path, "there is no file"),
-        (tmp_path / "text.onnx", "is no ONNX network"),
+        (tmp_path / "none.onnx", "is not a file.*Check the path after 'yunet:'"),
+        (tmp_path, "is not a file"),
+        (tmp_path / "text.onnx", "cannot be opened by ONNX Runtime: it is text"),
         (other, "is not a YuNet: it lacks the outputs bbox_16"),
     ):
         with pytest.raises(ModelError, match=message):

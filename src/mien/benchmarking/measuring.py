@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
 
 #: In the order in which a photo goes through them.
-STAGES = ("decode", "detect", "crop", "run", "draw")
+STAGES = ("decode", "detect", "crop", "inference", "draw")
 
 
 def times_in_turns(
@@ -48,7 +48,7 @@ def measure_photos(
 
     Returns:
         For each recognizer the milliseconds a photo: ``total`` from path to result, by the clock
-        around it; the stages ``decode``, ``detect``, ``crop`` and ``run`` inside; and ``draw``,
+        around it; the stages ``decode``, ``detect``, ``crop`` and ``inference`` inside; and ``draw``,
         the result drawn onto the photo, which ``total`` does not hold.
 
     Raises:

@@ -79,7 +79,7 @@ def get_detector(spec: str | object, *, threads: int = 0) -> Detector:
     name, colon, argument = spec.partition(":")
     if name not in _FACTORIES:
         raise ConfigError(f"no face detector {name!r}." + suggest(name, _FACTORIES))
-    return _FACTORIES[name](argument if colon else None, threads)
+    return as_detector(_FACTORIES[name](argument if colon else None, threads))
 
 
 def _no_argument(name: str, argument: str | None) -> None:

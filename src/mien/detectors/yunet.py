@@ -150,7 +150,7 @@ class YuNetDetector(Detector):
 def _open(path: Path, threads: int) -> Session:
     if not path.is_file():
         raise ModelError(
-            "does not exist", subject=f"file {str(path)!r}", hint="Check the path after 'yunet:'."
+            "is not a file", subject=repr(str(path)), hint="Check the path after 'yunet:'."
         )
     session = Session(path, threads=threads, spin=True)
     missing = set(_OUTPUTS) - {node.name for node in session.outputs}
