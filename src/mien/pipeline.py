@@ -191,22 +191,31 @@ class Pipeline:
         step = self.batch_size
         return [crops[start : start + step] for start in range(0, len(crops), step)]
 
+    def calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Turns logits (N, K) into calibrated probabilities (N, K) of the model's own labels."""
+        return softmax(logits, temperature=self.config.temperature)
+
+    def answer(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Maps probabilities (N, K) of the model's labels to (N, L) of :attr:`schema`."""
+        return map_probs(own, self.config.schema, self.schema)
+
     def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`schema`."""
-        calibrated = softmax(logits, temperature=self.config.temperature)
-        return map_probs(calibrated, self.config.schema, self.schema)
+        return self.answer(self.calibrated(logits))
 
     def assess(
         self,
-        logits: NDArray[np.float32],
+        own: NDArray[np.float64],
+        probs: NDArray[np.float64],
         crops: NDArray[np.uint8],
         boxes_xyxy: NDArray[np.floating],
     ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
         """Returns each face's prediction set in the labels of the answer, and its quality flags.
 
         Args:
-            logits: (M, K), the network's.
-            crops: uint8 (M, S, S, C), what it saw.
+            own: (M, K), see :meth:`calibrated`.
+            probs: (M, L), see :meth:`answer`.
+            crops: uint8 (M, S, S, C), what the network saw.
             boxes_xyxy: (M, 4), in pixels.
 
         Returns:
@@ -214,15 +223,14 @@ class Pipeline:
             :data:`mien.quality.QUALITY_FLAGS`.
         """
         conformal, quality = self.config.conformal, self.config.quality
-        n = len(logits)
+        n = len(own)
         sets: list[tuple[str, ...] | None] = [None] * n
         ambiguous = np.zeros(n, bool)
         if conformal is not None and n:
-            own = conformal.prediction_sets(softmax(logits, temperature=self.config.temperature))
-            held = own
+            held = conformal.prediction_sets(own)
             if self.schema != self.config.schema:
-                held = (own @ mapping_matrix(self.config.schema, self.schema)) > 0
-            top = self.probs(logits).argmax(axis=1)
+                held = (held @ mapping_matrix(self.config.schema, self.schema)) > 0
+            top = probs.argmax(axis=1)
             ambiguous = ~((held.sum(axis=1) == 1) & held[np.arange(n), top])
             labels = np.array(self.schema.labels)
             sets = [tuple(map(str, labels[row])) for row in held]
@@ -235,23 +243,37 @@ class Pipeline:
 
     def faces(
         self,
-        logits: NDArray[np.float32],
+        own: NDArray[np.float64],
+        probs: NDArray[np.float64],
         crops: NDArray[np.uint8],
-        detections: Detections,
+        boxes_xyxy: NDArray[np.floating],
+        scores: Sequence[float] | NDArray[np.floating],
+        *,
+        landmarks: NDArray[np.float32] | None = None,
+        track_ids: Sequence[int] | None = None,
     ) -> tuple[FaceEmotion, ...]:
-        """Puts logits (M, K) and detections together: M faces with probabilities and flags."""
-        probs = self.probs(logits) if len(logits) else np.zeros((0, len(self.schema)))
-        sets, flags = self.assess(logits, crops, detections.boxes_xyxy)
-        points = detections.landmarks
+        """Puts M probabilities and M boxes together: faces with prediction sets and flags.
+
+        Args:
+            own: (M, K), see :meth:`calibrated`.
+            probs: (M, L), see :meth:`answer`.
+            crops: uint8 (M, S, S, C), what the network saw.
+            boxes_xyxy: (M, 4), in pixels.
+            scores: (M,), detection scores.
+            landmarks: (M, P, 2), in pixels.
+            track_ids: (M,), numbers of the people of a clip.
+        """
+        sets, flags = self.assess(own, probs, crops, boxes_xyxy)
         return tuple(
             FaceEmotion.from_probs(
                 self.schema.labels,
                 probs[index],
-                box_xyxy=detections.boxes_xyxy[index],
-                detection_score=detections.scores[index],
-                landmarks=None if points is None else points[index],
+                box_xyxy=boxes_xyxy[index],
+                detection_score=scores[index],
+                landmarks=None if landmarks is None else landmarks[index],
                 prediction_set=sets[index],
                 quality_flags=flags[index],
+                track_id=None if track_ids is None else track_ids[index],
             )
             for index in range(len(probs))
         )
@@ -264,11 +286,16 @@ class Pipeline:
         """
         if prepared.error is not None:
             raise prepared.error
+        own, found = self.calibrated(logits), prepared.detections
+        boxes, scores = found.boxes_xyxy, found.scores
+        faces = self.faces(
+            own, self.answer(own), prepared.crops, boxes, scores, landmarks=found.landmarks
+        )
         return ImageResult(
             source=prepared.source,
             width=prepared.size[0],
             height=prepared.size[1],
-            faces=self.faces(logits, prepared.crops, prepared.detections),
+            faces=faces,
             model=self.config.name,
             detector=self.detector.name,
             timings_ms=prepared.timings_ms,

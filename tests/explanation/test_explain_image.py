@@ -12,6 +12,7 @@ from mien.backends import Outputs
 from mien.cli.sources import SAMPLE
 from mien.explanation import METHODS, explain_crops, explain_image, read_image, register_method
 from mien.images import decode
+from mien.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +122,21 @@ def test_methods_are_registered_once() -> None:
 def test_occlusion_finds_the_place_that_matters() -> None:
     recognizer = EmotionRecognizer(detector="none")
 
-    # A model that looks at the brightness of the lower right quarter alone.
-    def logits(crops: np.ndarray) -> np.ndarray:
-        out = np.zeros((len(crops), 8), np.float32)
-        out[:, 1] = crops[:, 24:, 24:].mean(axis=(1, 2, 3)) / 20
-        return out
+    class Brightness(Pipeline):
+        """A model that uses the brightness of the lower right quarter alone."""
 
-    recognizer.pipeline.logits = logits  # type: ignore[method-assign]
+        def logits(self, crops: np.ndarray) -> np.ndarray:
+            out = np.zeros((len(crops), 8), np.float32)
+            out[:, 1] = crops[:, 24:, 24:].mean(axis=(1, 2, 3)) / 20
+            return out
+
+    recognizer.pipeline = pipeline = Brightness(**vars(recognizer.pipeline))
     crop = np.zeros((1, 48, 48, 1), np.uint8)
     crop[:, 24:, 24:] = 250
     from mien.explanation.methods import FaceBatch
     from mien.explanation.occlusion import occlusion
 
-    heat = occlusion(recognizer, FaceBatch(crop, logits(crop), None), np.array([1]))[0]
+    heat = occlusion(recognizer, FaceBatch(crop, pipeline.logits(crop), None), np.array([1]))[0]
     assert heat[30:, 30:].min() > 0
     assert heat[:12, :12].max() == 0
 

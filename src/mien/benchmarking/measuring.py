@@ -47,9 +47,9 @@ def measure_photos(
         config: How often.
 
     Returns:
-        For each recognizer the milliseconds a photo: ``total`` from path to result, by the clock
-        around it; the stages ``decode``, ``detect``, ``crop`` and ``inference`` inside; and ``draw``,
-        the result drawn onto the photo, which ``total`` does not hold.
+        For each recognizer the milliseconds per photo: ``total`` from path to result, by the clock
+        around it; the stages ``decode``, ``detect``, ``crop`` and ``inference`` inside; and
+        ``draw``, the result drawn onto the photo, which ``total`` does not hold.
 
     Raises:
         InputError: If a photo cannot be read.

@@ -68,11 +68,9 @@ def _read(folder: ModelFolder) -> Classifier:
             names = set(tensors.keys())
             if f"{name}.weight" not in names:
                 raise ModelError(
-                    (
-                        f"has no weights of a last linear layer {name!r}: set pretrained_cfg.classifier "
-                        "in config.json to its name"
-                    ),
+                    f"has no weights of a last linear layer {name!r}",
                     subject=file,
+                    hint="Set pretrained_cfg.classifier in config.json to its name.",
                 )
             weight = tensors.get_tensor(f"{name}.weight")
             bias = tensors.get_tensor(f"{name}.bias") if f"{name}.bias" in names else None

@@ -128,7 +128,8 @@ def feature_sheet(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> N
     """Draws what a layer makes of one face, uint8 (S, S, C): a grey tile for each channel.
 
     Raises:
-        ConfigError, ModelError, MissingExtraError: See :func:`mien.explanation.layers.feature_maps`.
+        ConfigError, ModelError, MissingExtraError: See
+            :func:`mien.explanation.layers.feature_maps`.
     """
     from mien.explanation.layers import feature_maps
 

@@ -148,15 +148,14 @@ def classify(recognizer: EmotionRecognizer, items: Sequence[Prepared]) -> list[R
     filled = [item.crops for item in items if len(item)]
     if not filled:
         return [Reading(np.zeros((0, len(recognizer.labels))), ())] * len(items)
-    logits = pipeline.logits(np.concatenate(filled))
+    own = pipeline.calibrated(pipeline.logits(np.concatenate(filled)))
     cuts = np.cumsum([len(item) for item in items])[:-1]
-    return [
-        Reading(
-            pipeline.probs(part),
-            pipeline.assess(part, item.crops, item.detections.boxes_xyxy)[1],
-        )
-        for item, part in zip(items, np.split(logits, cuts), strict=True)
-    ]
+    readings = []
+    for item, part in zip(items, np.split(own, cuts), strict=True):
+        probs = pipeline.answer(part)
+        flags = pipeline.assess(part, probs, item.crops, item.detections.boxes_xyxy)[1]
+        readings.append(Reading(probs, flags))
+    return readings
 
 
 def count(table: Any) -> dict[str, int]:
