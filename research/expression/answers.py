@@ -19,7 +19,7 @@ def collect_answers(
     sources: dict[str, SourceFaces],
     *,
     seconds: float,
-    most_views: int = 8,
+    max_views: int = 8,
     batch_size: int = 1024,
 ) -> dict[str, dict[str, Tensor]]:
     """Asks each teacher about each face under the source's own prior.
@@ -28,7 +28,7 @@ def collect_answers(
         teachers: Name -> (network, side of its input); logits without prior.
         sources: The faces; every pass sees each of them once, framed a little differently.
         seconds: No further pass begins after this time; the first is always whole.
-        most_views: Passes at most.
+        max_views: Passes at most.
         batch_size: Faces asked about together.
 
     Returns:
@@ -45,7 +45,7 @@ def collect_answers(
     done, last = 0, 0.0
     for network, _ in teachers.values():
         network.eval()
-    while done < most_views and (done == 0 or time.monotonic() - begin + last <= seconds):
+    while done < max_views and (done == 0 or time.monotonic() - begin + last <= seconds):
         started = time.monotonic()
         for name, faces in sources.items():
             for index in torch.arange(len(faces), device=material.device).split(batch_size):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 COLUMNS = 32
 PRIOR_FLOOR = 0.01
@@ -103,7 +106,7 @@ def log_prior(targets: Tensor, weights: Tensor, floor: float = PRIOR_FLOOR) -> T
 
 
 def load_bank(
-    folder: Path, device: torch.device, *, class_power: float, most: int | None = None
+    folder: Path, device: torch.device, *, class_power: float, max_faces: int | None = None
 ) -> dict[str, dict[str, SourceFaces]]:
     """Reads what :mod:`research.expression.pack` wrote: split -> source -> faces.
 
@@ -111,7 +114,7 @@ def load_bank(
         folder: Of the sheets.
         device: Where the faces go.
         class_power: See :func:`class_weights`.
-        most: Read no more faces than this of each source and split; None: all.
+        max_faces: Read no more faces than this of each source and split; None: all.
     """
     about = json.loads((folder / "faces.json").read_text())
     table = np.load(folder / "faces.npz")
@@ -119,8 +122,8 @@ def load_bank(
     for source in about["sources"]:
         for split in ("train", "valid"):
             paths = sorted(folder.glob(f"{source['name']}_{split}_*.avif"))
-            if most is not None:
-                paths = paths[: -(-most // about["per_sheet"])]
+            if max_faces is not None:
+                paths = paths[: -(-max_faces // about["per_sheet"])]
             if paths:
                 jobs.append((source["name"], split, source, paths))
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -131,7 +134,7 @@ def load_bank(
     bank: dict[str, dict[str, SourceFaces]] = {"train": {}, "valid": {}}
     for (name, split, source, _), parts in zip(jobs, decoded, strict=True):
         key = f"{name}_{split}"
-        n = min(len(table[f"{key}_targets"]), sum(map(len, parts)), most or 1 << 40)
+        n = min(len(table[f"{key}_targets"]), sum(map(len, parts)), max_faces or 1 << 40)
         images = torch.from_numpy(np.concatenate(parts)[:n].copy()).unsqueeze(1).to(device)
         targets = torch.from_numpy(table[f"{key}_targets"][:n].astype(np.float32) / 65535)
         weights = torch.ones(n)

@@ -23,7 +23,7 @@ class Mixture:
 
     Args:
         shares: Source -> share of a batch.
-        label_weights: Source -> weight of the labels beside the teachers' answers.
+        label_weights: Source -> weight of the labels next to the teachers' answers.
         smoothing: Source -> share of the target given to the classes alike.
         mixup: Share of faces that are blended with another one.
         mixup_alpha: Of the Beta distribution of the blending weight.

@@ -14,21 +14,23 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from research.expression.networks import SIDES, build, load_weights
 from research.expression.sources import LABELS
 
-from mien.data.ferplus import VOTE_COLUMNS, majority_class, vote_targets
-from mien.evaluate.robustness import conditions
-from mien.faces import DEFAULT_DETECTOR, get_detector
-from mien.faces.framing import crop_box
+from mien.data.readers.ferplus import VOTE_COLUMNS, majority_class, vote_targets
+from mien.detectors import DEFAULT_DETECTOR, get_detector
+from mien.detectors.framing import crop_box
+from mien.evaluation.robustness import conditions
 from mien.preprocess import Preprocessing, crop_faces, normalize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STRENGTHS = (0.0, 0.15, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 1.0)
 #: FER+ accuracy below which no strength is chosen.
@@ -232,7 +234,7 @@ def _hard_recall(row: dict[str, Any], names: tuple[str, ...]) -> float:
 
 
 def robustness(reader: Reader, part: Scored, bias: NDArray[np.float64]) -> dict[str, float]:
-    """Scores 800 faces under mien's grid: condition and severity -> accuracy, and the grid's mean."""
+    """Scores 800 faces under mien's grid: accuracy by condition and severity, and the mean."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(part.class_ids))[:800])
     images = [part.images[k] for k in chosen]
     result: dict[str, float] = {}

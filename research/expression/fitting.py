@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 #: The average spans this share of the steps so far.
 EMA_SPAN = 0.03
@@ -174,7 +174,7 @@ def fit(
 
 
 def choose_layout(network: nn.Module, side: int, batch_size: int) -> torch.memory_format:
-    """Returns the quicker memory layout on a GPU, by a few steps of each; on a CPU channels last."""
+    """Returns the quicker memory layout on a GPU, by a few steps; on a CPU channels last."""
     if next(network.parameters()).device.type != "cuda":
         return torch.channels_last
     seconds = time_layouts(network, side, batch_size)

@@ -12,11 +12,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from research.expression.sources import LABELS, SOURCES, read_source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 COLUMNS = 32
 VALID_QUALITY = 80
@@ -25,7 +28,7 @@ SEED = 0
 
 
 def encode_sheet(images: NDArray[np.uint8], quality: int) -> bytes:
-    """Tiles uint8 (N, S, S) into one gray AVIF, 32 faces a row."""
+    """Tiles uint8 (N, S, S) into one gray AVIF, 32 faces per row."""
     n, side = images.shape[:2]
     rows = -(-n // COLUMNS)
     tiles = np.full((rows * COLUMNS, side, side), 128, np.uint8)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEACHER_SHARES = {"ferplus": 0.46, "affect": 0.38, "cfee": 0.08, "contempt": 0.06, "moodme": 0.02}
 STUDENT_SHARES = {
@@ -58,11 +60,11 @@ class Recipe:
         class_power: A class's share among the drawn faces of a source is its own to this power.
         teacher_shares: Source -> share of a teacher's batch.
         student_shares: Source -> share of a student's batch.
-        label_weights: Source -> weight of labels beside answers.
+        label_weights: Source -> weight of labels next to answers.
         smoothing: Source -> label smoothing.
         mixup: Share of faces that are blended.
         checkpoints: Whether to write the state, so that a run can be resumed.
-        most_faces: Read no more faces of each source than this, for trials; 0: all.
+        max_faces: Read no more faces of each source than this, for trials; 0: all.
         every_s: Seconds between two evaluations and writings.
         seed: Of everything.
     """
@@ -81,7 +83,7 @@ class Recipe:
     smoothing: dict[str, float] = field(default_factory=lambda: {"affect": 0.08})
     mixup: float = 0.4
     checkpoints: bool = True
-    most_faces: int = 0
+    max_faces: int = 0
     every_s: float = 30.0
     seed: int = 0
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from research.expression.bank import SourceFaces
 from research.expression.tones import Tones, change_tones
 from research.expression.views import VIEW, Geometry, draw_view, plain_view, resize, standardize
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from research.expression.bank import SourceFaces
 
 #: Strengths of FER+'s natural prior at which everything is scored.
 STRENGTHS = (0.0, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -31,7 +33,7 @@ class ValidationSet:
 
 
 def validation_sets(
-    bank: dict[str, dict[str, SourceFaces]], sides: tuple[int, ...], *, most: int | None = None
+    bank: dict[str, dict[str, SourceFaces]], sides: tuple[int, ...], *, max_faces: int | None = None
 ) -> dict[str, ValidationSet]:
     """Builds all sets once; what is drawn by chance has a seed of its own.
 
@@ -46,7 +48,7 @@ def validation_sets(
     still = Geometry(rotate=0, zoom=(1, 1), wide=0, shift=0, stretch=0, cut=0, fill=0, mirror=0)
     moved = Geometry(rotate=12, zoom=(0.75, 1.3), wide=0, shift=0.1, cut=0, fill=0)
     for name, faces in bank["valid"].items():
-        index = torch.nonzero(faces.class_ids >= 0)[:, 0][:most]
+        index = torch.nonzero(faces.class_ids >= 0)[:, 0][:max_faces]
         class_ids = faces.class_ids[index]
         views = {side: _bytes(plain_view(faces, index, side=side)) for side in sides}
         sets[name] = ValidationSet(views, class_ids)

@@ -3,7 +3,7 @@
 A :class:`Source` says how its stored pictures relate to the framing of FER2013's faces, so that
 every face can be brought to one frame. The numbers are medians of YuNet on 250 faces of each. The
 eyes of FER2013 are 0.353 of the frame apart and lie at 0.381 of its height; ``affect`` and
-``contempt`` are brought to that. The loose squares of ``cfee``, ``moodme`` and ``portraits`` are cut
+``contempt`` are brought to that. The loose squares of ``cfee``, ``moodme``, ``portraits`` are cut
 as mien's detectors frame them, where the eyes are about 0.38 apart.
 """
 
@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from PIL import Image
 
-from mien.data.ferplus import VOTE_COLUMNS, majority_class, vote_targets
-from mien.faces.framing import Framing, crop_box
+from mien.data.readers.ferplus import VOTE_COLUMNS, majority_class, vote_targets
+from mien.detectors.framing import Framing, crop_box
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 #: Weak labels: many of the faces called contempt are neutral or smile a little.
@@ -155,7 +158,7 @@ def read_portraits(path: Path, source: Source) -> Faces:
     return _unlabelled(images, np.arange(len(images)))
 
 
-def read_photos(path: Path, source: Source, *, seed: int = 0, most: int = 6000) -> Faces:
+def read_photos(path: Path, source: Source, *, seed: int = 0, max_faces: int = 6000) -> Faces:
     """Cuts faces of photographs out of their human boxes, framed as the detector would."""
     table = pq.read_table(path)
     crops, rows = [], []
@@ -175,7 +178,7 @@ def read_photos(path: Path, source: Source, *, seed: int = 0, most: int = 6000) 
             box = crop_box(boxes[face], DETECTOR_FRAMING, margin=CANVAS)
             crops.append(_cut(gray, box, source.side))
             rows.append(100 * row + face)
-    order = np.sort(np.random.default_rng(seed).permutation(len(crops))[:most])
+    order = np.sort(np.random.default_rng(seed).permutation(len(crops))[:max_faces])
     return _unlabelled(np.stack(crops)[order], np.array(rows)[order])
 
 
@@ -193,7 +196,7 @@ def _unlabelled(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Faces:
 
 
 def read_source(data: Path, source: Source) -> Faces:
-    """Reads one source from the folder that holds ``ferplus``, ``faces``, ``scenes``, ``photos``."""
+    """Reads one source from the folder of ``ferplus``, ``faces``, ``scenes``, ``photos``."""
     if source.name == "ferplus":
         return read_ferplus(data, source)
     if source.name == "portraits":

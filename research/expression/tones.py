@@ -80,10 +80,10 @@ def relight(x: Tensor, tones: Tones) -> Tensor:
     waves = torch.randint(1, 4, (n, 1, 1, 1), device=device) * math.pi
     curved = x + _draw(n, -0.9, 0.9, device) * torch.sin(waves * x) / waves
     x = torch.where(_chance(n, tones.curve, device), curved, x)
-    most = tones.retone
-    x = x.clamp(1e-4, 1).pow(torch.exp(_draw(n, -most, most, device)))
+    limit = tones.retone
+    x = x.clamp(1e-4, 1).pow(torch.exp(_draw(n, -limit, limit, device)))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    gain, lift = 1 + _draw(n, -most, most, device), 1 + _draw(n, -most, most, device)
+    gain, lift = 1 + _draw(n, -limit, limit, device), 1 + _draw(n, -limit, limit, device)
     x = (x - mean) * gain + mean * lift
     harsh = _chance(n, tones.harsh, device)
     flat = _chance(n, 0.5, device)

@@ -24,7 +24,7 @@ from research.expression.scoring import score, summary, validation_sets
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-#: Teachers whose weights are kept beside their answers.
+#: Teachers whose weights are kept next to their answers.
 KEPT_TEACHERS = ("teacher_lite2",)
 
 
@@ -43,12 +43,14 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         self.log: dict[str, Any] = {"device": str(device), "phases": {}, "evaluations": []}
         torch.manual_seed(recipe.seed)
-        most = recipe.most_faces or None
-        self.bank = load_bank(Path(recipe.faces), device, class_power=recipe.class_power, most=most)
+        limit = recipe.max_faces or None
+        self.bank = load_bank(
+            Path(recipe.faces), device, class_power=recipe.class_power, max_faces=limit
+        )
         self.prior = natural_prior(self.bank)
         self.finished: dict[str, tuple[nn.Module, int]] = {}
         sides = tuple(sorted({SIDES[phase.network] for phase in recipe.phases.values()} | {48}))
-        self.sets = validation_sets(self.bank, sides, most=most)
+        self.sets = validation_sets(self.bank, sides, max_faces=limit)
         self.log["counts"] = {
             split: {name: len(faces) for name, faces in part.items()}
             for split, part in self.bank.items()
@@ -236,7 +238,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--out")
     parser.add_argument("--faces")
-    parser.add_argument("--most-faces", type=int)
+    parser.add_argument("--max-faces", type=int)
     parser.add_argument("--every-s", type=float)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = vars(parser.parse_args())
