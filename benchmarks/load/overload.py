@@ -19,9 +19,8 @@ import time
 from pathlib import Path
 
 from PIL import Image
-from service import running
+from service import SAMPLE, running
 
-SAMPLE = Path(__file__).parents[1] / "src/mien/assets/sample/astronaut.jpg"
 DEADLINE_S = 5.0
 
 

@@ -1,6 +1,7 @@
 """Random bodies under all kinds of content types: never a 5xx, never a hang, memory flat.
 
-Usage: ``python benchmarks/load/random_bodies.py --count 10000``; exit code 1 if a promise is broken.
+Usage: ``python benchmarks/load/random_bodies.py --count 10000``.
+Exit code 1 if a promise is broken.
 """
 
 from __future__ import annotations

@@ -15,10 +15,9 @@ import tempfile
 from pathlib import Path
 
 from report import read_history, write_report
-from service import running
+from service import SAMPLE, running
 
 HERE = Path(__file__).parent
-SAMPLE = HERE.parent / "src/mien/assets/sample/astronaut.jpg"
 
 
 def main() -> int:

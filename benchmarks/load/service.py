@@ -18,6 +18,8 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SAMPLE = Path(__file__).parents[2] / "src/mien/assets/sample/astronaut.jpg"
+
 
 class Service:
     """A running server.

@@ -70,7 +70,7 @@ def kill_three_times(arguments: Sequence[object], output: Path, total: int) -> N
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve drawn faces in two folders, one file that is no picture, one that is empty."""
-    root = tmp_path_factory.mktemp("scale") / "faces"
+    root = tmp_path_factory.mktemp("jobs") / "faces"
     for index in range(12):
         folder = root / ("a" if index % 2 else "b")
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty-eight photos of one person, in sizes of their own: slow enough to be killed."""
-    root = tmp_path_factory.mktemp("scale") / "photos"
+    root = tmp_path_factory.mktemp("jobs") / "photos"
     root.mkdir()
     with Image.open(SAMPLE) as sample:
         for index in range(48):
@@ -99,7 +99,7 @@ def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The rows of a job over ``photos`` that nothing stopped."""
     from mien.jobs import ScaleConfig, predict_files
 
-    output = tmp_path_factory.mktemp("scale") / "whole.parquet"
+    output = tmp_path_factory.mktemp("jobs") / "whole.parquet"
     summary = predict_files([photos], output, config=ScaleConfig(workers=1, part_size=2))
     assert (summary.pictures, summary.failed, summary.parts) == (48, 0, 24)
     return read(output)

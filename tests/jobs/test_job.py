@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scale.conftest import parts, read
 
+from jobs.conftest import parts, read
 from mien import EmotionRecognizer
 from mien.cli import main
 from mien.errors import ConfigError, InputError, MienError

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from scale.conftest import CLI, QUIET, kill_three_times, parts, read, run
+
+from jobs.conftest import CLI, QUIET, kill_three_times, parts, read, run
 
 
 def test_killed_three_times_it_ends_with_the_same_rows(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scale.conftest import CLI, QUIET, Nodes, kill_three_times, parts, read, run
 
+from jobs.conftest import CLI, QUIET, Nodes, kill_three_times, parts, read, run
 from mien.hub import ASSETS, DEFAULT_MODEL
 from mien.jobs.table import read_notes
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scale.conftest import Store, read, run
 
+from jobs.conftest import Store, read, run
 from mien.errors import ConfigError
 from mien.jobs import ScaleConfig, predict_files
 from mien.jobs.inputs import check_sources

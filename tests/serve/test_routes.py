@@ -69,7 +69,7 @@ def test_predict_is_the_library(
     assert result.faces == expected.faces
     assert (result.source, result.width, result.height) == ("a.jpg", 512, 512)
     assert (result.model, result.detector) == (expected.model, "haar")
-    assert set(result.timings_ms) == {"decode", "detect", "crop", "run"}
+    assert set(result.timings_ms) == {"decode", "detect", "crop", "inference"}
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 

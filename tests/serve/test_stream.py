@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_latest_frame_wins_under_pressure(server: Server, photo: bytes) -> None:
     assert len(answers) < 30
     assert answers[-1]["frame"] == 30  # the newest is never lost
     assert answers[-1]["dropped"] == 30 - len(answers)
+
+
+def test_stream_outlives_the_time_for_headers(server: Server) -> None:
+    with connect(_url(server), proxy=None) as stream:
+        time.sleep(1.3)  # headers may take 1 s here
+        stream.send(FRAME)
+        assert json.loads(stream.recv(10))["result"]["faces"]
 
 
 def test_bad_frame_is_an_answer_and_the_stream_goes_on(server: Server) -> None:

@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const { scripts, calls } = JSON.parse(readFileSync(0, "utf8"));
 const load = (name) => import(pathToFileURL(`${scripts}/${name}.js`));
-const [boxes, cells, crops, quality_flags, resample, results] = await Promise.all(
-  ["boxes", "cells", "crops", "quality_flags", "resample", "results"].map(load),
+const [boxes, cells, crops, quality, resample, results] = await Promise.all(
+  ["boxes", "cells", "crops", "quality", "resample", "results"].map(load),
 );
 
 const raster = ({ data, ...size }) => ({ ...size, data: Uint8Array.from(data) });
@@ -21,9 +21,10 @@ const known = {
   takeVote: boxes.takeVote,
   cropBox: boxes.cropBox,
   softmax: results.softmax,
-  assess: (...given) => quality_flags.assess(...given.slice(0, -1), raster(given.at(-1))),
-  faceQuality: (one) => quality_flags.faceQuality(raster(one)),
-  warning: quality_flags.warning,
+  toFace: results.toFace,
+  assess: (...given) => quality.assess(...given.slice(0, -1), raster(given.at(-1))),
+  faceQuality: (one) => quality.faceQuality(raster(one)),
+  warning: quality.warning,
 };
 
 const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);

@@ -169,7 +169,7 @@ def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
                 raise InputError(
                     f"cannot be read, the store does not answer: {_reason(error)}",
                     subject=address,
-                    hint="What is finished stays: check the network, and type the command with --resume.",
+                    hint="Check the network and add --resume: what is finished stays.",
                 ) from error
             time.sleep(_PAUSE_S * number)
     raise AssertionError  # pragma: no cover - the loop returns or raises

@@ -43,8 +43,8 @@ def schema(labels: Sequence[str], *, located: bool = False) -> Any:
     ``path``; ``width``, ``height``, pixels of the upright picture, null where it cannot be read;
     ``face``, 1 for the first, null where there is none; ``x1 y1 x2 y2``, the box in pixels;
     ``detection_score``; ``emotion`` and ``confidence``; ``p_LABEL``, the probabilities;
-    ``quality_flags``, words of :data:`mien.quality.QUALITY_FLAGS` with spaces between, empty where nothing
-    speaks against the answer; ``error``, null where all went well.
+    ``quality_flags``, words of :data:`mien.quality.QUALITY_FLAGS` with spaces between, empty where
+    nothing speaks against the answer; ``error``, null where all went well.
 
     Args:
         labels: The L labels of the answers.

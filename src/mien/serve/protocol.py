@@ -35,6 +35,9 @@ class LimitedProtocol(_Base):  # type: ignore[misc]
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; the clock runs while nothing is being answered."""
         super().data_received(data)
+        if self.transport.get_protocol() is not self:  # it is a WebSocket now
+            self._stop()
+            return
         cycle = getattr(self, "cycle", None)
         if cycle is not None and not cycle.response_complete:
             self._stop()

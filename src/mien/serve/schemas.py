@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
+from mien.results import ErrorResult, FaceEmotion, ImageResult
 from mien.serve.problems import PROBLEM_JSON
 
 
-class Face(BaseModel):
-    """One face; see mien.results.FaceEmotion."""
-
-    box_xyxy: tuple[float, float, float, float]
-    detection_score: float
-    landmarks: list[tuple[float, float]] | None
-    emotion: str
-    confidence: float
-    probs: dict[str, float]
-    track_id: int | None
-    prediction_set: list[str] | None
-    quality_flags: list[str]
+def _schema_of(result: Any, **nested: Any) -> Any:
+    """Returns the schema of ``result.to_dict()``; names and types are those of its class."""
+    kind = type(result)
+    types = {"schema_version": int, **get_type_hints(kind, localns={"Mapping": Mapping}), **nested}
+    for name, value in vars(kind).items():
+        if isinstance(value, property):
+            types[name] = get_type_hints(value.fget)["return"]
+    known: Any = {name: (types[name], ...) for name in result.to_dict()}
+    about = f"{(kind.__doc__ or '').splitlines()[0]} See mien.{kind.__name__}."
+    return create_model(kind.__name__, __doc__=about, **known)
 
 
-class Picture(BaseModel):
-    """One picture that was read; see mien.results.ImageResult."""
-
-    schema_version: int
-    source: str
-    width: int
-    height: int
-    faces: list[Face]
-    model: str
-    detector: str
-    timings_ms: dict[str, float]
+_FACE = FaceEmotion.from_probs(["a"], [1.0], box_xyxy=(0, 0, 1, 1), detection_score=1)
+Face: Any = _schema_of(_FACE)
+Picture: Any = _schema_of(ImageResult("a", 1, 1, (), "m", "d", {}), faces=list[Face])
+Unread: Any = _schema_of(ErrorResult("a", "b", "c"))
 
 
-class Unread(BaseModel):
-    """One picture, among several, that could not be read; see mien.results.ErrorResult."""
-
-    schema_version: int
-    source: str
-    error: str
-    kind: str
-
-
-class Answer(BaseModel):
-    """One result for each picture, in their order."""
-
-    request_id: str
-    results: list[Picture | Unread]
-    maps: list[str | None] | None = None
+Answer = create_model(
+    "Answer",
+    __doc__="One result for each picture, in their order.",
+    request_id=str,
+    results=list[Picture | Unread],
+    maps=(list[str | None] | None, None),
+)
 
 
 class ModelEntry(BaseModel):

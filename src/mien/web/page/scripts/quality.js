@@ -3,40 +3,45 @@
 import { longerSide } from "./boxes.js";
 
 /**
- * @param words The part "quality_flags" of mien.json: each word and how it is said.
- * @param model The block "mien" of config.json.
+ * @param words The part "quality_flags" of mien.json: each flag and its words for people.
+ * @param model The block "mien" of config.json; its parts conformal and quality may be missing.
  * @param labels Of the model.
  * @param probs By label.
  * @param box Of the face, in pixels of the picture.
  * @param crop The raster that the model saw.
- * @returns { plausible, flags }: the labels of the prediction set, or null; quality flags.
+ * @returns { prediction_set, quality_flags }; prediction_set is null without conformal thresholds.
  */
-export function assess(words, limits, labels, probs, box, crop) {
-  if (!limits) return { plausible: null, quality_flags: [] };
-  const plausible = labels.filter((_, index) => probs[index] >= limits.thresholds[index]);
-  const { light, contrast, sharpness } = faceQuality(crop);
-  const found = [
-    plausible.length !== 1,
-    longerSide(box) < limits.min_side,
-    light < limits.min_light,
-    contrast < limits.min_contrast,
-    sharpness < limits.min_sharpness,
-  ];
-  return { plausible, quality_flags: Object.keys(words).filter((_, index) => found[index]) };
+export function assess(words, { conformal, quality }, labels, probs, box, crop) {
+  let prediction_set = null;
+  let ambiguous = false;
+  if (conformal) {
+    prediction_set = labels.filter((_, index) => probs[index] >= conformal.thresholds[index]);
+    const emotion = labels[probs.indexOf(Math.max(...probs))];
+    ambiguous = prediction_set.length !== 1 || prediction_set[0] !== emotion;
+  }
+  const found = [ambiguous, false, false, false, false];
+  if (quality) {
+    const { light, contrast, sharpness } = faceQuality(crop);
+    found[1] = longerSide(box) < quality.min_side;
+    found[2] = light < quality.min_light;
+    found[3] = contrast < quality.min_contrast;
+    found[4] = sharpness < quality.min_sharpness;
+  }
+  return { prediction_set, quality_flags: Object.keys(words).filter((_, index) => found[index]) };
 }
 
-/** Says what speaks against an answer, for people; an empty text where nothing does. */
-export function warning(words, { emotion, prediction_set: plausible, quality_flags }) {
-  const said = quality_flags.map((word) => {
-    if (word !== "ambiguous") return words[word];
-    const others = (plausible ?? []).filter((label) => label !== emotion);
-    if (others.length === 0) return "no label is clear";
-    return `also plausible ${others.length === 1 ? "is" : "are"} ${others.join(", ")}`;
+/** Returns why an answer is uncertain, for people; an empty text where it is not. */
+export function warning(words, { emotion, prediction_set, quality_flags }) {
+  const reasons = quality_flags.map((flag) => {
+    if (flag !== "ambiguous") return words[flag];
+    const others = (prediction_set ?? []).filter((label) => label !== emotion);
+    if (others.length === 0) return "no clear label";
+    return `${others.join(", ")} ${others.length === 1 ? "is" : "are"} also plausible`;
   });
-  return said.length ? `Uncertain: ${said.join("; ")}.` : "";
+  return reasons.length ? `Uncertain: ${reasons.join("; ")}.` : "";
 }
 
-/** Measures light, contrast and sharpness of a crop; see mien.uncertainty.face_quality. */
+/** Measures light, contrast and sharpness of a crop; see mien.quality.face_quality. */
 export function faceQuality({ data, width, height, channels }) {
   const gray = new Float64Array(width * height);
   for (let at = 0; at < gray.length; at++) {

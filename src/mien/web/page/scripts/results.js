@@ -1,6 +1,6 @@
 /** Probabilities, and the answer in the form that the Python library, command and service give. */
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** Turns logits into probabilities; temperature is the model's own. */
 export function softmax(logits, temperature) {
@@ -12,7 +12,7 @@ export function softmax(logits, temperature) {
 }
 
 /** Joins a detected face, the probabilities of its labels, and what speaks against them. */
-export function toFace({ box, score, points }, labels, probs, { plausible, quality_flags }) {
+export function toFace({ box, score, points }, labels, probs, { prediction_set, quality_flags }) {
   const confidence = Math.max(...probs);
   return {
     box_xyxy: box,
@@ -21,9 +21,10 @@ export function toFace({ box, score, points }, labels, probs, { plausible, quali
     emotion: labels[probs.indexOf(confidence)],
     confidence,
     probs: Object.fromEntries(labels.map((label, index) => [label, probs[index]])),
-    track_id: null,
-    prediction_set: plausible,
+    prediction_set,
     quality_flags,
+    uncertain: prediction_set?.length !== 1 || quality_flags.length > 0,
+    track_id: null,
   };
 }
 
@@ -37,5 +38,6 @@ export function toResult(source, { width, height }, faces, { model, detector, ti
     model,
     detector,
     timings_ms: timings,
+    warnings: [],
   };
 }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "loadtest" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / "load" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -45,6 +45,11 @@ def test_report_draws_the_history(tmp_path: Path) -> None:
     assert "&lt;steady&gt;" in text
     # The highest point of the latency chart is p99 of 80 ms: it reaches 1/1.1 of the height.
     assert f"{240 - 24 - (240 - 24 - 30) / 1.1:.1f}" in text
+
+
+def test_default_photo_is_there() -> None:
+    pytest.importorskip("psutil")
+    assert _load("service").SAMPLE.is_file()
 
 
 def test_dashboard_asks_for_metrics_that_exist() -> None:
