@@ -506,6 +506,18 @@ def test_decode_is_silent_where_pillow_warns() -> None:
     assert caught == []
 
 
+def test_filter_does_not_stay_where_others_swap_theirs_meanwhile() -> None:
+    """Another thread may copy the filters while one decodes, and put the old ones back later."""
+    before = list(warnings.filters)
+    for decoding_ends_first in (True, False):
+        quiet, others = mien.images.guard.silent_pillow(), warnings.catch_warnings()
+        quiet.__enter__()
+        others.__enter__()
+        for manager in (quiet, others) if decoding_ends_first else (others, quiet):
+            manager.__exit__(None, None, None)
+        assert list(warnings.filters) == before
+
+
 def test_decode_leaves_the_warning_filters_as_they_were() -> None:
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:

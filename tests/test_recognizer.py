@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import multiprocessing
+import pickle
+import re
+import shutil
 import threading
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,10 @@ from PIL import Image
 import mien
 from mien import ConfigError, EmotionRecognizer, ErrorResult, ImageResult, InputError
 from mien.cli.sources import SAMPLE
+from mien.data import read_manifest
+from mien.data.faces import load_faces
 from mien.detectors import Detections, Framing
+from mien.hub import read_model_folder, write_config
 from mien.images import decode, encode
 
 
@@ -179,8 +187,6 @@ def test_real_photos_read_as_a_person_would(recognizer: EmotionRecognizer, share
 def test_engines_agree_from_the_same_files(shared: Path) -> None:
     """The golden set: photos through detection, and ready faces, in torch and in ONNX Runtime."""
     pytest.importorskip("torch")
-    from mien.data import read_manifest
-
     onnx, torch = (EmotionRecognizer(backend=name) for name in ("onnx", "torch"))
     photos = [SAMPLE, *(shared / "data" / "media" / f"{n}_face.jpg" for n in ("single", "multi"))]
     for photo in photos:
@@ -267,3 +273,160 @@ def test_detector_with_an_unrelated_config_gets_every_pixel() -> None:
     detector = Other(0.5)
     EmotionRecognizer(detector=detector, min_face=40).predict(_large_photo(800))
     assert detector.seen == [((800, 800), 40)]
+
+
+def test_variant_keeps_what_it_is_not_told_to_change() -> None:
+    recognizer = EmotionRecognizer(detector=Corners(), min_face=33, max_faces=2)
+    other = recognizer.variant(labels="hes3")
+    assert (other.pipeline.min_face, other.pipeline.max_faces) == (33, 2)
+    assert other.pipeline.detector is recognizer.pipeline.detector
+    assert len(other.predict(np.zeros((20, 90, 3), np.uint8)).faces) == 2
+    changed = other.variant(min_face=10, max_faces=5)
+    assert (changed.pipeline.min_face, changed.pipeline.max_faces) == (10, 5)
+    assert changed.labels == other.labels
+
+
+@pytest.fixture(scope="module")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with a margin around the squares that a detector gives."""
+    folder = tmp_path_factory.mktemp("models") / "wide"
+    shutil.copytree(read_model_folder().path, folder)
+    write_config(folder, replace(read_model_folder().config, crop_margin=1.3))
+    return folder
+
+
+@pytest.mark.parametrize("size", [(48, 48), (60, 41), (37, 90)])
+def test_picture_that_is_a_face_is_cut_alike_on_every_path(
+    wide_model: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    image_rgb = np.random.default_rng(3).integers(0, 256, (*size, 3), np.uint8)
+    (tmp_path / "happiness").mkdir()
+    Image.fromarray(image_rgb).save(tmp_path / "happiness" / "a.png")
+    manifest = read_manifest(f"folder:{tmp_path}", labels=mien.FERPLUS8)
+    for model in (None, wide_model):
+        ready = EmotionRecognizer(model, detector="none")
+        trained_on = load_faces(manifest, ready.config.preprocessing)
+        assert (ready.pipeline.prepare(image_rgb).crops == trained_on).all()
+        expected = ready.pipeline.probs(ready.pipeline.logits(trained_on))[0]
+        for probs in (
+            ready.predict_faces([image_rgb])[0],
+            EmotionRecognizer(model).predict_faces([image_rgb])[0],
+            list(ready(image_rgb).faces[0].probs.values()),
+        ):
+            assert list(probs) == pytest.approx(expected.tolist(), abs=1e-7)
+
+
+class Broken:
+    """A detector that fails in one of the ways that detectors do."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def detect(self, image_rgb: np.ndarray, **_: object) -> object:
+        if image_rgb.shape[0] != 50:
+            return Detections.empty()
+        if self.how == "nan":
+            return Detections([[np.nan, 0, 9, 9]], [0.5])
+        if self.how == "nothing":
+            return None
+        if self.how == "outside":
+            return Detections([[900, 900, 950, 950]], [0.5])
+        raise RuntimeError("out of luck")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("nan", "Broken.*not finite"),
+        ("raises", "Broken.*RuntimeError.*out of luck"),
+        ("nothing", "Broken.*NoneType.*Detections"),
+        ("outside", "Broken.*outside the picture"),
+    ],
+)
+def test_failing_detector_is_one_error_among_many(how: str, words: str) -> None:
+    recognizer = EmotionRecognizer(detector=Broken(how))
+    good, bad = np.zeros((40, 40, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)
+    results = recognizer([good, bad, good])
+    assert [type(result) for result in results] == [ImageResult, ErrorResult, ImageResult]
+    assert results[1].kind == "DetectorError"
+    assert re.search(words, results[1].error)
+    assert [type(r) for r in recognizer.predict_many(iter([bad, good]))] == [
+        ErrorResult,
+        ImageResult,
+    ]
+    with pytest.raises(mien.DetectorError, match=words):
+        recognizer(bad)
+    with pytest.raises(mien.DetectorError, match=words):
+        recognizer.features(bad)
+
+
+def test_features_are_a_row_per_face(recognizer: EmotionRecognizer) -> None:
+    one = recognizer.features(SAMPLE)
+    assert (one.dtype, one.shape) == (np.float32, (1, recognizer.config.num_features))
+    corners = EmotionRecognizer(detector=Corners(), batch_size=2)
+    many = corners.features(np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8))
+    assert many.shape == (5, recognizer.config.num_features)
+    assert len({row.tobytes() for row in many}) == 5
+    none = corners.features(np.zeros((20, 9, 3), np.uint8))
+    assert (none.dtype, none.shape) == (np.float32, (0, recognizer.config.num_features))
+
+
+def test_one_is_a_result_and_many_are_a_list(ready: EmotionRecognizer) -> None:
+    assert isinstance(ready(SAMPLE), ImageResult)
+    for many in ([SAMPLE, "missing.jpg"], (SAMPLE, "missing.jpg"), iter([SAMPLE, "missing.jpg"])):
+        assert [type(result) for result in ready(many)] == [ImageResult, ErrorResult]
+    assert ready([]) == []
+
+
+@pytest.mark.parametrize("name", sorted({"none", "mien", "mien:fine", "mien:verify", "haar"}))
+def test_recognizer_survives_pickling(name: str) -> None:
+    if name == "haar":
+        pytest.importorskip("cv2")
+    recognizer = EmotionRecognizer(detector=name, labels="fer7", max_faces=3)
+    recognizer.predict(SAMPLE)
+    twin = pickle.loads(pickle.dumps(recognizer))
+    assert twin.labels == recognizer.labels
+    assert twin.predict(SAMPLE).faces == recognizer.predict(SAMPLE).faces
+
+
+def test_torch_recognizer_survives_pickling() -> None:
+    pytest.importorskip("torch")
+    recognizer = EmotionRecognizer(detector="none", backend="torch")
+    twin = pickle.loads(pickle.dumps(recognizer))
+    assert twin.predict(SAMPLE).faces == recognizer.predict(SAMPLE).faces
+
+
+@pytest.mark.slow
+def test_recognizer_works_in_other_processes(ready: EmotionRecognizer) -> None:
+    expected = ready.predict(SAMPLE)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (answer,) = pool.map(ready, [str(SAMPLE)])
+    assert answer.faces == expected.faces
+    assert (answer.draw() == expected.draw()).all()
+
+
+@pytest.mark.slow
+def test_recognizer_works_in_workers_of_joblib_and_torch(ready: EmotionRecognizer) -> None:
+    joblib, data = pytest.importorskip("joblib"), pytest.importorskip("torch.utils.data")
+    expected = ready.predict(SAMPLE).faces
+    (answer,) = joblib.Parallel(n_jobs=2)([joblib.delayed(ready)(SAMPLE)])
+    assert answer.faces == expected
+    loader = data.DataLoader(
+        [str(SAMPLE)] * 2,
+        batch_size=None,
+        collate_fn=ready,
+        num_workers=1,
+        multiprocessing_context="spawn",
+    )
+    assert [result.faces for result in loader] == [expected, expected]
+
+
+def test_flags_never_contradict_the_answer(shared: Path) -> None:
+    recognizer = EmotionRecognizer(detector="none")
+    part = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").split("valid")
+    faces = [part.images.read(index) for index in range(0, len(part), 10)]
+    for result in recognizer(faces):
+        face = result.faces[0]
+        certain = face.prediction_set == (face.emotion,) and not face.quality_flags
+        assert face.uncertain == (not certain)
+        assert (face.prediction_set == (face.emotion,)) != ("ambiguous" in face.quality_flags)

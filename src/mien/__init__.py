@@ -7,13 +7,13 @@ nothing.
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.errors import (
         ConfigError,
         DataError,
+        DetectorError,
         InputError,
         MienError,
         MissingExtraError,
@@ -25,13 +25,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# ONNX Runtime can report its use to its maker and keeps a file for that in the temporary folder;
-# what reads faces does neither. Set the variable to 0 beforehand to have it otherwise.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
 #: Public name -> the module that defines it.
 _HOMES = {
     "ConfigError": "mien.errors",
+    "DetectorError": "mien.errors",
     "DataError": "mien.errors",
     "EmotionRecognizer": "mien.recognizer",
     "ErrorResult": "mien.results.records",
@@ -53,6 +50,7 @@ __all__ = [
     "HES3",
     "ConfigError",
     "DataError",
+    "DetectorError",
     "EmotionRecognizer",
     "ErrorResult",
     "FaceEmotion",

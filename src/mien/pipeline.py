@@ -18,6 +18,7 @@ from mien.detectors.framing import crop_box
 from mien.detectors.protocol import MIN_FACE, run_detector
 from mien.errors import DetectorError, InputError
 from mien.images import ImageLimits, open_image
+from mien.images.reading import Origin
 from mien.labels import map_probs, mapping_matrix
 from mien.metrics import softmax
 from mien.preprocess import crop_faces, normalize
@@ -50,7 +51,7 @@ class Prepared:
         timings_ms: What each stage took.
         warnings: What the answer leaves out, in sentences.
         error: Why it could not be read; the other fields are empty then.
-        origin: The source itself, for results that are drawn later.
+        origin: Decodes it again, for results that are drawn later.
     """
 
     source: str
@@ -62,7 +63,7 @@ class Prepared:
     timings_ms: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: MienError | None = None
-    origin: object = None
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -105,14 +106,16 @@ class Pipeline:
         Returns:
             The crops; of a picture that cannot be read or searched, the error.
         """
-        prepared = Prepared(describe_source(source), origin=source)
+        is_bgr = bgr and isinstance(source, np.ndarray)
+        prepared = Prepared(describe_source(source))
+        prepared.origin = Origin(source, limits=self.limits, bgr=is_bgr)
         clock = Clock(prepared.timings_ms)
         try:
             picture = open_image(
                 source,
                 min_side=self.detector.working_side,
                 limits=self.limits,
-                bgr=bgr and isinstance(source, np.ndarray),
+                bgr=is_bgr,
             )
             clock.lap("decode")
             detections = self._detect(picture)
@@ -131,7 +134,9 @@ class Pipeline:
 
     def squares(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
         """Returns the squares that are cut out for boxes (N, 4): float64 (N, 4), in pixels."""
-        boxes = np.reshape(boxes_xyxy, (-1, 4))
+        boxes = np.reshape(boxes_xyxy, (-1, 4)).astype(np.float64)
+        if self.detector.whole_image:
+            return boxes  # cut as for training, where nothing is added around a face
         return crop_box(boxes, self.detector.framing, margin=self.config.crop_margin)
 
     def _detect(self, picture: OpenedImage) -> Detections:
@@ -291,7 +296,7 @@ class Pipeline:
         faces = self.faces(
             own, self.answer(own), prepared.crops, boxes, scores, landmarks=found.landmarks
         )
-        return ImageResult(
+        result = ImageResult(
             source=prepared.source,
             width=prepared.size[0],
             height=prepared.size[1],
@@ -300,7 +305,8 @@ class Pipeline:
             detector=self.detector.name,
             timings_ms=prepared.timings_ms,
             warnings=prepared.warnings,
-        ).with_origin(prepared.origin)
+        )
+        return result if prepared.origin is None else result.with_origin(prepared.origin)
 
     def run(self, items: Sequence[Prepared]) -> list[ImageResult | ErrorResult]:
         """Runs the network once over the faces of several pictures; see :meth:`join`."""

@@ -11,6 +11,7 @@ from mien.adoption.reading import GraphFacts, read_facts
 from mien.adoption.rewriting import rewrite
 from mien.adoption.settings import AdoptSettings, resolve_preprocessing, schema_of
 from mien.atomic import replacing, write_text
+from mien.backends.session import import_onnxruntime
 from mien.errors import ConfigError, ModelError
 from mien.exporting.graph import import_onnx
 from mien.hub import CARD, CONFIG, ONNX, ModelConfig, ModelFolder, write_config
@@ -137,8 +138,7 @@ def adopt(
 
 def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Runs the graph on three faces of noise: (3, K)."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     p = preprocessing
     faces = np.random.default_rng(0).integers(0, 256, (3, p.size, p.size, p.channels), np.uint8)
     options = onnxruntime.SessionOptions()

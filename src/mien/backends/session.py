@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(\d+))?")
 _HINT = "Fetch or export it again."
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 def check_device(device: str) -> str:
@@ -45,8 +49,7 @@ def execution_providers(device: str = "auto") -> list[Any]:
     """
     found = _DEVICE.fullmatch(check_device(device))
     number = int((found and found.group(1)) or 0)
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device.startswith("cuda") and not has_cuda:
         raise ConfigError(
@@ -57,6 +60,21 @@ def execution_providers(device: str = "auto") -> list[Any]:
     if device == "cpu" or not has_cuda:
         return ["CPUExecutionProvider"]
     return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
+
+
+def import_onnxruntime() -> Any:
+    """Imports ONNX Runtime without its telemetry, and leaves the environment as it was.
+
+    ONNX Runtime reports its use to its maker and keeps a record in the home folder, unless this
+    variable stands in the environment while it is loaded; set it to 0 to allow that.
+    """
+    if "onnxruntime" in sys.modules or _TELEMETRY in os.environ:
+        return importlib.import_module("onnxruntime")
+    os.environ[_TELEMETRY] = "1"
+    try:
+        return importlib.import_module("onnxruntime")
+    finally:
+        os.environ.pop(_TELEMETRY, None)
 
 
 class Session:
@@ -130,8 +148,7 @@ def _open_onnx(path: Path, threads: int, device: str, sha256: str, *, spin: bool
             hint="Install mien again, or fetch the file again.",
         )
     providers = execution_providers(device)
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

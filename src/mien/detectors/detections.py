@@ -72,6 +72,20 @@ class Detections:
         """Returns the detections of a picture without a face."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
+    @classmethod
+    def from_supervision(cls, detections: Any) -> Detections:
+        """Takes the boxes of a ``supervision.Detections``, for a detector that gives those.
+
+        Its ``confidence`` becomes the scores; without one they are 1.
+
+        Raises:
+            ConfigError: If a box is empty or not finite.
+        """
+        scores = detections.confidence
+        if scores is None:
+            scores = np.ones(len(detections), np.float32)
+        return cls(detections.xyxy, scores)
+
     def keep(self, *, min_face: float = 0.0, max_faces: int | None = None) -> Detections:
         """Drops small faces, then all but the largest.
 

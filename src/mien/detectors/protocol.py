@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from mien.detectors.detections import Detections
 from mien.detectors.framing import Framing
 from mien.errors import ConfigError, DetectorError, InputError, MienError
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.detectors.detections import Detections
 
 #: Faces whose box is smaller than this, in pixels, tell little about an expression.
 MIN_FACE = 20.0
@@ -124,13 +124,24 @@ def run_detector(
         InputError: If ``image_rgb`` is not uint8 (H, W, 3).
         DetectorError: If the detector fails, or its answer is impossible (NaN, an empty box).
     """
+    subject = f"detector {detector.name!r}"
     try:
-        return detector.detect(image_rgb, min_face=min_face, max_faces=max_faces)
+        found = detector.detect(image_rgb, min_face=min_face, max_faces=max_faces)
     except InputError:
         raise
     except MienError as error:
-        raise DetectorError(f"failed: {error}", subject=f"detector {detector.name!r}") from error
+        raise DetectorError(f"failed: {error}", subject=subject) from error
     except Exception as error:
         raise DetectorError(
-            f"failed with {type(error).__name__}: {error}", subject=f"detector {detector.name!r}"
+            f"failed with {type(error).__name__}: {error}", subject=subject
         ) from error
+    if not isinstance(found, Detections):
+        raise DetectorError(
+            f"returned {type(found).__name__}", subject=subject, hint="Return Detections."
+        )
+    boxes, (height, width) = found.boxes_xyxy, image_rgb.shape[:2]
+    if ((boxes[:, 2:] <= 0) | (boxes[:, :2] >= (width, height))).any():
+        raise DetectorError(
+            f"returned a face outside the picture of {width}x{height} pixels", subject=subject
+        )
+    return found

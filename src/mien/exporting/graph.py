@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.backends.session import import_onnxruntime
 from mien.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def float_graph(path: Path) -> Any:
         ModelError: If the file is damaged or ONNX Runtime refuses it.
         MissingExtraError: If onnx is not installed.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     read_graph(path)
     onnx = import_onnx()
     options = onnxruntime.SessionOptions()

@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -54,6 +54,7 @@ def refusals(name: str, data: bytes = b"") -> Iterator[None]:
 _QUIET_LOCK = threading.Lock()
 _QUIET_MODULES = r"PIL(\.|$)"
 _quiet_depth = 0
+_quiet_filters: list[Any] = []
 
 
 @contextlib.contextmanager
@@ -62,28 +63,25 @@ def silent_pillow() -> Iterator[None]:
 
     ``warnings.catch_warnings`` swaps the process-wide list of filters and puts the old one back,
     which loses other threads' changes when two of them overlap. Here one filter, for Pillow's
-    modules only, is added by the first thread in and taken out by the last one out.
+    modules only, is added by the first thread in and taken out by the last one out: of the list
+    that is in force then, and of the one it was added to, which may be put back later.
     """
-    global _quiet_depth  # noqa: PLW0603 - a counter shared by threads, guarded by its lock
+    global _quiet_depth, _quiet_filters  # noqa: PLW0603 - shared by threads, guarded by the lock
     with _QUIET_LOCK:
         _quiet_depth += 1
         if _quiet_depth == 1:
             warnings.filterwarnings("ignore", module=_QUIET_MODULES)
+            _quiet_filters = cast("list[Any]", warnings.filters)
     try:
         yield
     finally:
         with _QUIET_LOCK:
             _quiet_depth -= 1
             if _quiet_depth == 0:
-                _drop_filter()
-
-
-def _drop_filter() -> None:
-    ours = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)
-    filters = warnings.filters
-    if isinstance(filters, list):
-        with contextlib.suppress(ValueError):  # another thread restored an older list
-            filters.remove(ours)
+                ours = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)
+                for filters in (_quiet_filters, cast("list[Any]", warnings.filters)):
+                    with contextlib.suppress(ValueError):  # it is not in both
+                        filters.remove(ours)
 
 
 _BUT = ", but its header is damaged or cut short"

@@ -12,13 +12,15 @@ Writing and listing (:func:`encode`, :func:`save_image`, :func:`list_images`) ar
 from __future__ import annotations
 
 import io
+import os
+import weakref
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, InputError
 from mien.images.files import IMAGE_SUFFIXES, encode, list_images, save_image
 from mien.images.guard import refusals, silent_pillow
 from mien.images.pixels import array_to_rgb, is_on_its_side, pil_to_rgb
@@ -26,7 +28,7 @@ from mien.images.reduced import OpenedImage, shrink
 from mien.images.source import ImageLimits, describe, read_bytes
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -145,6 +147,48 @@ def open_image(
         if is_on_its_side(im):
             width, height = height, width
     return OpenedImage(image_rgb, width, height, partial(_decode_file, data, name, limits))
+
+
+class Origin:
+    """Where a picture came from: enough to decode it again, never its pixels.
+
+    Called, it decodes the picture as :func:`decode` does. A path and the bytes of a file are kept;
+    an array or PIL image only while somebody else holds it; else the path that its name gives.
+
+    >>> array = np.zeros((2, 3), np.uint8)
+    >>> origin = Origin(array)
+    >>> origin().shape
+    (2, 3, 3)
+    """
+
+    def __init__(
+        self, source: object, *, limits: ImageLimits = _DEFAULT_LIMITS, bgr: bool = False
+    ) -> None:
+        self._options: dict[str, Any] = {"limits": limits, "bgr": bgr}
+        self._name = getattr(source, "filename", None) or getattr(source, "name", None)
+        if isinstance(source, (str, os.PathLike, bytes)):
+            self._get: Callable[[], Any] = lambda: source
+        else:
+            try:
+                self._get = weakref.ref(source)
+            except TypeError:
+                self._get = lambda: None
+
+    def __call__(self) -> NDArray[np.uint8]:
+        """Decodes the picture.
+
+        Raises:
+            InputError: If it is gone, or cannot be read.
+        """
+        source = self._get()
+        if source is None or hasattr(source, "read"):
+            source = self._name if isinstance(self._name, str) else None
+        if source is None:
+            raise InputError(
+                "the picture that was read is not held in memory any more",
+                hint="Pass it, as in result.draw(image_rgb).",
+            )
+        return decode(source, **self._options)
 
 
 def _decode_file(data: bytes, name: str, limits: ImageLimits) -> NDArray[np.uint8]:

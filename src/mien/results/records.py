@@ -41,10 +41,14 @@ from mien.results.checks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from typing import Self
 
     import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 SCHEMA_VERSION = 2
@@ -62,6 +66,11 @@ def csv_header(labels: Sequence[str]) -> list[str]:
     probs = [f"p_{label}" for label in labels]
     head = ["source", "width", "height", "face", *box, "emotion", "confidence"]
     return [*head, *probs, "track_id", "quality_flags", "model", "detector", "error"]
+
+
+def _brief(face: FaceEmotion) -> str:
+    number = "" if face.track_id is None else f"#{face.track_id} "
+    return f"{number}{face.emotion} {face.confidence:.0%}{' (uncertain)' * face.uncertain}"
 
 
 class _Record:
@@ -104,7 +113,7 @@ class _Record:
         return cls.from_dict(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FaceEmotion(_Record):
     """One face and what its expression reads as.
 
@@ -198,6 +207,10 @@ class FaceEmotion(_Record):
         """True unless the prediction set is exactly the emotion and no quality flag is set."""
         return self.prediction_set != (self.emotion,) or bool(self.quality_flags)
 
+    def __repr__(self) -> str:
+        x1, y1, x2, y2 = (round(value) for value in self.box_xyxy)
+        return f"<FaceEmotion {_brief(self)} at ({x1}, {y1}, {x2}, {y2})>"
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types, ``uncertain`` among them."""
         value = super().to_dict()
@@ -255,7 +268,7 @@ class FaceEmotion(_Record):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageResult(_Record):
     """One picture and its faces; ``faces`` is empty where there are none.
 
@@ -285,6 +298,7 @@ class ImageResult(_Record):
     detector: str
     timings_ms: Mapping[str, float] = field(hash=False)
     warnings: tuple[str, ...] = ()
+    _origin: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
         for name in ("source", "model", "detector"):
@@ -300,15 +314,32 @@ class ImageResult(_Record):
         width, height = (whole(name, getattr(self, name), 1) for name in ("width", "height"))
         warnings = tuple(text("warnings", value) for value in items("warnings", self.warnings))
         store(self, faces=faces, timings_ms=timings, width=width, height=height)
-        store(self, warnings=warnings, _origin=None)
+        store(self, warnings=warnings)
 
-    def with_origin(self, origin: object) -> Self:
-        """Remembers the picture that was read, for :meth:`show` and :meth:`save`; returns itself.
+    def __repr__(self) -> str:
+        shown = [_brief(face) for face in self.faces[:4]] + ["…"] * (len(self.faces) > 4)
+        count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
+        listed = f": {', '.join(shown)}" if shown else ""
+        return f"<ImageResult {self.source!r} {self.width}x{self.height}, {count}{listed}>"
 
-        It is neither compared nor written to JSON.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_origin": None}
+
+    def with_origin(self, origin: Callable[[], NDArray[np.uint8]]) -> Self:
+        """Remembers how to decode the picture again, for drawing; returns itself.
+
+        It is neither compared nor written to JSON, nor pickled.
         """
         store(self, _origin=origin)
         return self
+
+    def _picture(self, image_rgb: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        if image_rgb is not None:
+            return image_rgb
+        from mien.images.reading import Origin
+
+        origin: Callable[[], NDArray[np.uint8]] = self._origin or Origin(self.source)
+        return origin()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -353,15 +384,91 @@ class ImageResult(_Record):
             for number, face in enumerate(self.faces, 1)
         ] or [base]  # fmt: skip
 
-    def draw(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns an annotated copy of the picture, uint8 (H, W, 3).
+    def draw(self, image_rgb: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Returns the picture with boxes and labels.
+
+        The result remembers where the picture came from, and reads it again: from its path or
+        bytes; an array or PIL image only while somebody else holds it.
+
+        Args:
+            image_rgb: uint8 (H, W, 3), to draw on a copy of; None: the picture that was read.
+
+        Returns:
+            A new uint8 (H, W, 3).
 
         Raises:
-            InputError: If the picture is not uint8 (H, W, 3) of this result's size.
+            InputError: If the picture is gone, or is not uint8 (H, W, 3) of this result's size.
         """
         from mien.results.drawing import draw_faces
 
-        return draw_faces(image_rgb, self)
+        return draw_faces(self._picture(image_rgb), self)
+
+    def show(self, image_rgb: NDArray[np.uint8] | None = None) -> None:
+        """Shows the annotated picture: in a notebook, else in the system's viewer.
+
+        Raises:
+            InputError: See :meth:`draw`.
+        """
+        from mien.results.display import show_image
+
+        show_image(self.draw(image_rgb), self.source)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        image_rgb: NDArray[np.uint8] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes the annotated picture; see :func:`mien.images.save_image`.
+
+        Raises:
+            InputError: See :meth:`draw`.
+            ConfigError: If the suffix is no picture's, or the file exists and ``overwrite`` is off.
+        """
+        from mien.images import save_image
+
+        return save_image(path, self.draw(image_rgb), overwrite=overwrite)
+
+    def plot(self, image_rgb: NDArray[np.uint8] | None = None) -> Figure:
+        """Returns a matplotlib figure: the annotated picture, and each face's probabilities.
+
+        Raises:
+            InputError: See :meth:`draw`.
+            MissingExtraError: If matplotlib is not installed.
+        """
+        from mien.results.display import plot_result
+
+        return plot_result(self, self.draw(image_rgb))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Returns a pandas table with a row per face; see :func:`mien.results.to_frame`.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        from mien.results.frames import to_frame
+
+        return to_frame([self])[: len(self.faces)]
+
+    def to_supervision(self) -> Any:
+        """Returns ``supervision.Detections`` of the faces.
+
+        ``class_id`` is the emotion's number among the labels, ``confidence`` its probability,
+        ``tracker_id`` the person's number in a clip; ``data`` holds ``class_name``,
+        ``detection_score`` and ``uncertain``.
+
+        Raises:
+            MissingExtraError: If supervision is not installed.
+        """
+        from mien.results.supervision import to_supervision
+
+        return to_supervision(self)
+
+    def _repr_html_(self) -> str:
+        from mien.results.display import to_html
+
+        return to_html(self)
 
 
 @dataclass(frozen=True)
