@@ -26,7 +26,7 @@ from mien.models import model_spec
 from mien.training.config import TrainConfig, load_recipe
 from mien.training.data.faces import make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
-from mien.training.distributed.processes import ALONE
+from mien.training.distributed.processes import SINGLE
 from mien.training.run import TrainingData, _make_module, _quiet_lightning, load_data
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
@@ -37,7 +37,7 @@ def epoch(config: TrainConfig, data: TrainingData) -> float:
     module = _make_module(config, model_spec(config.model), data)
     faces = data.train_faces
     if isinstance(faces, StreamedFaces):
-        loader = StreamLoader(faces, config, ALONE)
+        loader = StreamLoader(faces, config, SINGLE)
     else:
         loader = make_loader(faces, config.batch_size, seed=config.seed)
     optimizer = module.configure_optimizers()[0][0]

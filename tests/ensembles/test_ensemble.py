@@ -216,6 +216,6 @@ def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:
     with pytest.raises(ConfigError, match="one of the members"):
         build_ensemble([one, one], faces, one)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    (tmp_path / "mine" / "thesis.txt").write_text("my own words")
     with pytest.raises(ConfigError, match="not overwritten"):
         build_ensemble([one, one], faces, tmp_path / "mine", overwrite=True)

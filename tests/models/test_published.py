@@ -1,4 +1,4 @@
-"""Our networks beside those of torchvision and timm, in the published layout."""
+"""Our networks next to those of torchvision and timm, in the published layout."""
 
 from __future__ import annotations
 

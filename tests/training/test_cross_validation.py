@@ -112,18 +112,18 @@ def test_every_face_is_scored_once_by_the_network_that_did_not_know_it(
     from mien.data.faces import load_faces
 
     plan = plan_folds(_recipe(table), folds=2)
-    together = result.together
-    assert len(set(together.keys)) == len(together.keys) == (PEOPLE - 1) * EACH + 1
-    assert sum(len(part.keys) for part in result.folds) == len(together.keys)
-    assert np.allclose(together.probs.sum(axis=1), 1)
-    where = {key: index for index, key in enumerate(together.keys)}
+    pooled = result.pooled
+    assert len(set(pooled.keys)) == len(pooled.keys) == (PEOPLE - 1) * EACH + 1
+    assert sum(len(part.keys) for part in result.folds) == len(pooled.keys)
+    assert np.allclose(pooled.probs.sum(axis=1), 1)
+    where = {key: index for index, key in enumerate(pooled.keys)}
     for fold in range(2):
         held = plan.held_out(fold)
         recognizer = EmotionRecognizer(result.output / f"fold_{fold + 1}", detector="none")
         faces = load_faces(held, recognizer.config.preprocessing)
         expected = np.array([list(found.values()) for found in _probs(recognizer, faces)])
         rows = [where[held.images.key(index)] for index in range(len(held))]
-        assert np.allclose(together.probs[rows], expected, atol=1e-5)
+        assert np.allclose(pooled.probs[rows], expected, atol=1e-5)
 
 
 def _probs(recognizer: Any, faces: np.ndarray) -> list[dict[str, float]]:
@@ -143,8 +143,8 @@ def test_numbers_by_hand_and_as_scikit_learn_has_them(result: CrossValidation) -
     whole = plain["out_of_fold"]
     assert whole["n"] == sum(n)
     assert whole["accuracy"] == pytest.approx((first * n[0] + second * n[1]) / sum(n))
-    together = result.together
-    f1 = f1_score(together.class_ids, together.predicted, average="macro")
+    pooled = result.pooled
+    f1 = f1_score(pooled.class_ids, pooled.predicted, average="macro")
     assert whole["macro_f1"] == pytest.approx(f1)
     low, high = whole["macro_f1_ci"]
     assert low <= whole["macro_f1"] <= high
@@ -190,4 +190,4 @@ def test_a_killed_one_resumes_to_the_same_scores(
     kept = (output / "fold_1" / "held_out.npz").stat().st_mtime_ns
     again = cross_validate(recipe, output, folds=2, resume=True, progress=False)
     assert (output / "fold_1" / "held_out.npz").stat().st_mtime_ns == kept
-    assert np.allclose(again.together.probs, result.together.probs, atol=1e-4)
+    assert np.allclose(again.pooled.probs, result.pooled.probs, atol=1e-4)

@@ -21,7 +21,7 @@ from mien.hub import read_model_folder
 from mien.training.config import make_config
 from mien.training.data.faces import EpochOrder
 from mien.training.distributed.launch import node_rank
-from mien.training.distributed.processes import ALONE, Place, check_place, find_place
+from mien.training.distributed.processes import SINGLE, DistInfo, check_dist_info, read_dist_info
 from mien.training.run import train
 
 PROBE = """
@@ -69,7 +69,9 @@ def test_processes_share_each_batch_of_one(world: int, weights: torch.Tensor | N
     alone.set_epoch(2)
     parts = []
     for rank in range(world):
-        order = EpochOrder(103, 24, seed=1, weights=weights, place=Place(rank, world, rank, world))
+        order = EpochOrder(
+            103, 24, seed=1, weights=weights, dist=DistInfo(rank, world, rank, world)
+        )
         order.set_epoch(2)
         parts.append(list(order))
         assert len(parts[-1]) == len(order) == len(alone)
@@ -78,7 +80,7 @@ def test_processes_share_each_batch_of_one(world: int, weights: torch.Tensor | N
 
 
 def test_processes_score_each_face_once() -> None:
-    orders = [EpochOrder(257, 128, shuffle=False, place=Place(r, 2, r, 2)) for r in (0, 1)]
+    orders = [EpochOrder(257, 128, shuffle=False, dist=DistInfo(r, 2, r, 2)) for r in (0, 1)]
     batches = [list(order) for order in orders]
     assert [len(part) for part in batches] == [3, 3]
     assert batches[1][2] == []  # as many steps in each process, though nothing is left
@@ -86,37 +88,37 @@ def test_processes_score_each_face_once() -> None:
     assert seen == Counter(range(257))
 
 
-def test_place_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_place() == ALONE
+def test_rank_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_dist_info() == SINGLE
     for name, value in {
         "TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "6", "LOCAL_RANK": "1",
         "LOCAL_WORLD_SIZE": "2",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    place = find_place()
-    assert place == Place(5, 6, 1, 2)
-    assert not place.is_first
+    dist = read_dist_info()
+    assert dist == DistInfo(5, 6, 1, 2)
+    assert not dist.is_rank_zero
 
 
 @pytest.mark.parametrize(
-    ("values", "place", "match"),
+    ("values", "dist", "match"),
     [
-        ({"devices": 3}, ALONE, "give 126"),
-        ({"devices": 2, "batch_size": 2}, ALONE, "give 4"),
-        ({"devices": 2, "device": "mps"}, ALONE, "mps"),
-        ({"devices": 3}, Place(0, 2, 0, 2), "torchrun started 2"),
-        ({"batch_size": 9}, Place(0, 2, 0, 2), "give 8"),
+        ({"devices": 3}, SINGLE, "give 126"),
+        ({"devices": 2, "batch_size": 2}, SINGLE, "give 4"),
+        ({"devices": 2, "device": "mps"}, SINGLE, "mps"),
+        ({"devices": 3}, DistInfo(0, 2, 0, 2), "torchrun started 2"),
+        ({"batch_size": 9}, DistInfo(0, 2, 0, 2), "give 8"),
     ],
 )
-def test_unfit_recipe_is_refused(values: dict[str, object], place: Place, match: str) -> None:
+def test_unfit_recipe_is_refused(values: dict[str, object], dist: DistInfo, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        check_place(make_config({"device": "cpu", **values}), place)
+        check_dist_info(make_config({"device": "cpu", **values}), dist)
 
 
 def test_missing_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="this machine has 1"):
-        check_place(make_config({"devices": 2, "device": "cuda"}), ALONE)
+        check_dist_info(make_config({"devices": 2, "device": "cuda"}), SINGLE)
 
 
 def test_several_machines_need_to_know_their_number(monkeypatch: pytest.MonkeyPatch) -> None:

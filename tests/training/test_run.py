@@ -124,10 +124,10 @@ def test_used_directory_is_not_overwritten(tmp_path: Path, trained: Path) -> Non
     with pytest.raises(ConfigError, match="--resume"):
         train(make_config(values), trained)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    (tmp_path / "mine" / "thesis.txt").write_text("my own words")
     with pytest.raises(ConfigError, match="not overwritten"):
         train(make_config(values), tmp_path / "mine", overwrite=True)
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "my own words"
 
 
 def test_resume_with_other_values_is_refused(trained: Path, tmp_path: Path) -> None:

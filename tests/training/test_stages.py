@@ -15,10 +15,10 @@ def _thaw(**values: object) -> UnfreezeSchedule:
     return UnfreezeSchedule(create_model("mienet_test", num_classes=3), config)
 
 
-def _training(thaw: UnfreezeSchedule) -> list[bool]:
+def _training(schedule: UnfreezeSchedule) -> list[bool]:
     """Whether each stage has gradients, earliest first."""
-    wanted = dict(thaw.network.named_parameters())
-    return [all(wanted[name].requires_grad for name in stage) for stage in thaw.stages]
+    wanted = dict(schedule.network.named_parameters())
+    return [all(wanted[name].requires_grad for name in stage) for stage in schedule.stages]
 
 
 def test_stages_hold_every_parameter_once() -> None:
@@ -54,11 +54,11 @@ def test_parameters_outside_of_layers_are_the_first_stage() -> None:
     ],
 )
 def test_stages_are_freed_from_the_head_on(values: dict[str, object], free: dict[int, int]) -> None:
-    thaw = _thaw(**values)
+    schedule = _thaw(**values)
     for epoch, count in free.items():
-        assert thaw.free_stages(epoch) == count
-        thaw.apply(epoch)
-        assert _training(thaw) == [False] * (5 - count) + [True] * count
+        assert schedule.free_stages(epoch) == count
+        schedule.apply(epoch)
+        assert _training(schedule) == [False] * (5 - count) + [True] * count
 
 
 def test_frozen_batch_norms_keep_their_statistics() -> None:
@@ -66,15 +66,15 @@ def test_frozen_batch_norms_keep_their_statistics() -> None:
     for values, stays in (
         ({"freeze": "features"}, True), ({"freeze_bn": True}, True), ({}, False),
     ):  # fmt: skip
-        thaw = _thaw(**values)
-        thaw.apply(0)
-        before = thaw.network.stem[1].running_mean.clone()  # type: ignore[index,union-attr]
-        thaw.network(x).sum().backward()
-        after = thaw.network.stem[1].running_mean  # type: ignore[index,union-attr]
+        schedule = _thaw(**values)
+        schedule.apply(0)
+        before = schedule.network.stem[1].running_mean.clone()  # type: ignore[index,union-attr]
+        schedule.network(x).sum().backward()
+        after = schedule.network.stem[1].running_mean  # type: ignore[index,union-attr]
         assert torch.equal(before, after) is stays, values
-    thaw = _thaw(freeze_bn=True)
-    thaw.apply(0)
-    trains = {n: p.requires_grad for n, p in thaw.network.named_parameters()}
+    schedule = _thaw(freeze_bn=True)
+    schedule.apply(0)
+    trains = {n: p.requires_grad for n, p in schedule.network.named_parameters()}
     assert not trains["stem.1.weight"]
     assert trains["stem.0.weight"]
 

@@ -23,7 +23,7 @@ from mien.training.data.stream import (
     plan_batches,
     shuffled,
 )
-from mien.training.distributed.processes import ALONE, Place
+from mien.training.distributed.processes import SINGLE, DistInfo
 from mien.training.run import load_data, train
 
 INPUT = Preprocessing(size=48, color="gray")
@@ -56,8 +56,8 @@ def test_parts_of_all_readers_are_the_epoch(size: int, world: int, workers: int)
     sizes = np.zeros((world, steps), int)
     for rank in range(world):
         for worker in range(workers):
-            place = Place(rank, world, rank, world)
-            first, own = plan_batches(size, 8, place, workers=workers, worker=worker)
+            dist = DistInfo(rank, world, rank, world)
+            first, own = plan_batches(size, 8, dist, workers=workers, worker=worker)
             seen.update(range(first, first + sum(own)))
             sizes[rank, worker::workers] = own
     whole, rest = divmod(size, 8)
@@ -93,7 +93,7 @@ def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
     streamed, config = _stream(shards, batch_size=4)  # 39 faces: nine batches of 4, one of 3
     orders = []
     for epoch in (0, 1, 1):
-        stream = EpochStream(streamed, config, ALONE)
+        stream = EpochStream(streamed, config, SINGLE)
         stream.set_epoch(epoch)
         batches = list(stream)
         orders.append([f.permute(1, 2, 0).numpy().tobytes() for b in batches for f in b[0]])
@@ -101,7 +101,7 @@ def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
     assert orders[0] != orders[1] == orders[2]
     both = Counter()
     for rank in (0, 1):
-        for batch in EpochStream(streamed, config, Place(rank, 2, rank, 2)):
+        for batch in EpochStream(streamed, config, DistInfo(rank, 2, rank, 2)):
             both.update(f.permute(1, 2, 0).numpy().tobytes() for f in batch[0])
     assert both == expected
 
@@ -116,7 +116,7 @@ def test_labels_go_with_their_faces(faces: Manifest, shards: Path) -> None:
         )
     )
     streamed, config = _stream(shards, workers=2)
-    loader = StreamLoader(streamed, config, ALONE)
+    loader = StreamLoader(streamed, config, SINGLE)
     for epoch in (0, 1):
         loader.sampler.set_epoch(epoch)
         batches = list(loader)

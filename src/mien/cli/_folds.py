@@ -43,7 +43,7 @@ def _print_table(result: CrossValidation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{len(result.folds)} folds, {len(result.together.keys)} faces")
+    table = Table(title=f"{len(result.folds)} folds, {len(result.pooled.keys)} faces")
     for column in ("", "faces", "accuracy", "95 % interval", "macro-F1", "ECE", "NLL"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for index, evaluation in enumerate(result.folds):

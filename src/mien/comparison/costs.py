@@ -30,7 +30,7 @@ class RunCosts:
 
     Args:
         parameters: Trainable values of the network; of an ensemble their sum.
-        macs: Multiply-accumulates a face.
+        macs: Multiply-accumulates per face.
         bytes: Size of the network file.
         epochs: Epochs trained.
         minutes: Minutes of training, validation left out.
@@ -103,7 +103,7 @@ def measure_latency(
         rounds: Turns after those to warm up.
 
     Returns:
-        For each model the median milliseconds a face with one face and with 32 at once.
+        For each model the median milliseconds per face with one face and with 32 at once.
     """
     rng = np.random.default_rng(0)
     runs = {}

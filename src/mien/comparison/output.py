@@ -63,7 +63,7 @@ def plot_cost(comparison: RunComparison, theme: Theme) -> Figure:
     axes.xaxis.set_minor_formatter("")
     axes.margins(x=0.15)
     label_axes(
-        axes, theme, "milliseconds a face (log)" if timed else "megabytes (log)", "accuracy, %"
+        axes, theme, "milliseconds per face (log)" if timed else "megabytes (log)", "accuracy, %"
     )
     axes.legend(
         frameon=False, fontsize=8.5, labelcolor=theme.ink, loc="center left",

@@ -97,7 +97,7 @@ class RunComparison:
     def note(self) -> str:
         """What the columns mean, in sentences."""
         return (
-            f"n = {self.rows[0].scores['n']} faces of {self.split}. ms: milliseconds a face in "
+            f"n = {self.rows[0].scores['n']} faces of {self.split}. ms: milliseconds per face in "
             "ONNX Runtime with one face and with 32 at once, measured in turns in one process; "
             "compare them within this table only. p to next: McNemar's exact test against the row "
             "below, not corrected for the number of rows."

@@ -208,7 +208,7 @@ def _config(
 ) -> ModelConfig:
     configs = [folder.config for folder in folders]
 
-    def joined(values: list[str]) -> str:
+    def unique(values: list[str]) -> str:
         return " + ".join(dict.fromkeys(values))
 
     licenses = dict.fromkeys(config.license for config in configs)
@@ -225,7 +225,7 @@ def _config(
         architecture="ensemble", tag=tag or configs[0].tag, schema=configs[0].schema,
         preprocessing=shared, crop_margin=configs[0].crop_margin,
         model_args={"method": mixture.method, "members": members},
-        temperature=mixture.temperature, data=joined([config.data for config in configs]),
+        temperature=mixture.temperature, data=unique([config.data for config in configs]),
         license=next(iter(licenses)) if len(licenses) == 1 else "other",
     )  # fmt: skip
 
@@ -276,7 +276,7 @@ def _check_file(
 
 
 def _note_fitting(folder: ModelFolder, result: EnsembleResult, split: str, folds: int) -> None:
-    """Says in the evaluation file what was fitted on which faces, members beside it."""
+    """Says in the evaluation file what was fitted on which faces, and the members."""
     path = folder.path / "eval" / f"{split}.json"
     report = json.loads(path.read_text(encoding="utf-8"))
     note = (

@@ -127,7 +127,7 @@ def fit_weights(
 
     Args:
         true_probs: (N, M), above 0: what each member gives the true class.
-        tolerance: Largest g, in nats a face.
+        tolerance: Largest g, in nats per face.
         steps: Most steps.
 
     >>> fit_weights(np.array([[0.9, 0.1], [0.8, 0.3]])).round(3).tolist()

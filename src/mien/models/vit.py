@@ -80,7 +80,7 @@ class VisionTransformer(nn.Module):
     """Patches, class token, position embeddings, encoder, one linear layer.
 
     The feature map is what the attention of the last block sees of the patches, as explanations
-    of transformers take it. The class token travels beside it, so that the logits do not follow
+    of transformers take it. The class token travels separately, so that the logits do not follow
     from the map alone: ``forward_tapped`` stands where other networks have ``forward_head``.
 
     Args:

@@ -43,7 +43,7 @@ class TrainConfig:
         default=False, help_text="Keep the batch norms of the starting weights."
     )
     epochs: int = option(40, "Passes over the training faces.")
-    batch_size: int = option(128, "Faces a step, over all devices together.")
+    batch_size: int = option(128, "Faces per step, over all devices.")
     optimizer: str = option(
         "sgd", "sgd (Nesterov), momentum, rmsprop, adam, adamw, or timm:NAME (timm:lion)."
     )
@@ -60,7 +60,7 @@ class TrainConfig:
     loss: str = option(
         "cross_entropy", "cross_entropy, focal, kl, class_balanced, or module:callable."
     )
-    teachers: str = option("", "Model folders to learn from beside the labels: DIR,DIR.")
+    teachers: str = option("", "Model folders to learn from, in addition to the labels: DIR,DIR.")
     distill_weight: float = option(0.7, "Share of the loss that is the teachers'.")
     distill_temperature: float = option(2.0, "How much the answers of teachers are softened.")
     distill_views: int = option(

@@ -42,12 +42,12 @@ class CrossValidation:
 
     Args:
         folds: The evaluation of each fold's faces.
-        together: All faces, each scored by the network that did not know it.
+        pooled: All faces, each scored by the network that did not know it.
         output: The folder.
     """
 
     folds: tuple[Evaluation, ...]
-    together: Evaluation
+    pooled: Evaluation
     output: Path
 
     def spread(self) -> dict[str, tuple[float, float]]:
@@ -61,7 +61,7 @@ class CrossValidation:
 
     def scores(self) -> dict[str, Any]:
         """Returns the scores of all faces together; ``macro_f1_ci`` is a bootstrap interval."""
-        all_faces, K = self.together, len(self.together.labels)
+        all_faces, K = self.pooled, len(self.pooled.labels)
         interval = metrics.bootstrap_interval(
             lambda true, predicted: metrics.macro_f1(true, predicted, K),
             all_faces.class_ids,
@@ -77,7 +77,7 @@ class CrossValidation:
             "mean": {name: mean for name, (mean, _) in spread},
             "standard_deviation": {name: deviation for name, (_, deviation) in spread},
             "folds": [evaluation.scores() for evaluation in self.folds],
-            "per_class": self.together.to_dict()["per_class"],
+            "per_class": self.pooled.to_dict()["per_class"],
         }
 
 
@@ -127,7 +127,7 @@ def cross_validate(
             _train_fold(config, plan, fold, folder, progress=progress)
         evaluations.append(_read_fold(plan, fold, folder))
     result = CrossValidation(tuple(evaluations), _join(plan, evaluations), output)
-    write_text(output / "predictions.csv", result.together.predictions_csv())
+    write_text(output / "predictions.csv", result.pooled.predictions_csv())
     text = json.dumps(result.to_dict(), indent=2) + "\n"
     write_text(output / "cross_validation.json", text)
     return result

@@ -1,4 +1,4 @@
-"""Learning from trained networks beside the labels: knowledge distillation."""
+"""Knowledge distillation: learning from trained networks in addition to the labels."""
 
 from __future__ import annotations
 

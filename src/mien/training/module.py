@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from mien.training.data.augment import augment, normalize_tensor
 from mien.training.data.mixing import mix_batch
 from mien.training.distributed.processes import add_up, average_statistics, count_processes
-from mien.training.optim.averaging import follow
+from mien.training.optim.averaging import ema_update
 from mien.training.optim.losses import ExpressionLoss
 from mien.training.optim.optimizers import make_optimizer, make_schedule, parameter_groups, warm_up
 from mien.training.stages import UnfreezeSchedule
@@ -37,9 +37,9 @@ class ExpressionModule(lightning.LightningModule):
         config: The recipe.
         preprocessing: The normalisation of the network's input.
         steps_per_epoch: Batches an epoch, for the schedule.
-        mass: float (K,), faces of each class in training, for what makes up for rare ones.
+        counts: float (K,), faces of each class in training, for what makes up for rare ones.
         faces_per_epoch: Faces in training, where several processes share them.
-        teachers: Networks to learn from beside the targets; they stay out of checkpoints.
+        teachers: Networks to learn from in addition to the targets; they stay out of checkpoints.
 
     Raises:
         ConfigError: If the recipe names a loss or a layer that is not there.
@@ -52,7 +52,7 @@ class ExpressionModule(lightning.LightningModule):
         preprocessing: Preprocessing,
         *,
         steps_per_epoch: int,
-        mass: Tensor | None = None,
+        counts: Tensor | None = None,
         faces_per_epoch: int = 0,
         teachers: Teachers | None = None,
     ) -> None:
@@ -62,12 +62,12 @@ class ExpressionModule(lightning.LightningModule):
         self.preprocessing = preprocessing
         self.steps_per_epoch = steps_per_epoch
         self.faces_per_epoch = faces_per_epoch
-        self.loss = ExpressionLoss(config, mass)
+        self.loss = ExpressionLoss(config, counts)
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
-        self.thaw = UnfreezeSchedule(network, config)
+        self.unfreezing = UnfreezeSchedule(network, config)
         self.average = AveragedModel(
-            network, multi_avg_fn=partial(follow, decay=config.ema_decay), use_buffers=True
+            network, multi_avg_fn=partial(ema_update, decay=config.ema_decay), use_buffers=True
         )
         self.average.requires_grad_(requires_grad=False)
         self._random = torch.Generator()
@@ -90,7 +90,7 @@ class ExpressionModule(lightning.LightningModule):
         Processes that train together change and mix their faces differently. Freezes and frees
         layers too, by the number of the epoch.
         """
-        self.thaw.apply(self.current_epoch)
+        self.unfreezing.apply(self.current_epoch)
         self._random = torch.Generator(device=self.device)
         epoch = self.current_epoch + 1 + self.global_rank * 15_485_863
         self._random.manual_seed(self.config.seed * 1_000_003 + epoch)
@@ -185,6 +185,6 @@ class ExpressionModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Returns the recipe's optimiser and schedule."""
         parameters = dict(self.network.named_parameters())
-        stages = [[parameters[name] for name in stage] for stage in self.thaw.stages]
+        stages = [[parameters[name] for name in stage] for stage in self.unfreezing.stages]
         optimizer = make_optimizer(parameter_groups(stages, self.config), self.config)
         return [optimizer], make_schedule(optimizer, self.config, self.steps_per_epoch)

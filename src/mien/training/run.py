@@ -24,12 +24,12 @@ from mien.training.directory import CHECKPOINTS, prepare_directory
 from mien.training.distillation import average_answers, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
 from mien.training.distributed.processes import (
-    by_first,
-    check_place,
-    find_place,
-    joined,
+    check_dist_info,
+    fail_together,
+    init_distributed,
     naming_lost_process,
-    together,
+    on_rank_zero,
+    read_dist_info,
     uses_gpu,
 )
 from mien.training.distributed.trainer import autocast, make_trainer, training_device
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
     from mien.training.distillation import Teachers
-    from mien.training.distributed.processes import Place
+    from mien.training.distributed.processes import DistInfo
 
     ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
@@ -159,7 +159,7 @@ def train(
         bar: Makes a progress bar for what comes before the epochs, from what it is and how many
             faces there are (None: not known): a context whose value is called with the number
             just done.
-        callbacks: Lightning callbacks beside those of the recipe.
+        callbacks: Lightning callbacks in addition to those of the recipe.
         manifest: The recipe's dataset with splits of its own; None reads it.
 
     Returns:
@@ -182,34 +182,32 @@ def train(
                 "callbacks and manifest cannot follow into other processes: name callbacks in the "
                 "recipe and give the dataset by data, or start with torchrun."
             )
-        check_place(config, find_place())
+        check_dist_info(config, read_dist_info())
         if node_rank(config) == 0:
             prepare_directory(output, config, resume=resume, overwrite=overwrite)
         return launch(train, config, output, resume=True, progress=progress)
-    with joined(config) as place, naming_lost_process(output, place):
-        checkpoint = by_first(
-            place, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
+    with init_distributed(config) as dist, naming_lost_process(output, dist):
+        checkpoint = on_rank_zero(
+            dist, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
         )
         _quiet_lightning()
-        _set_threads(config, place)
-        bar = bar if bar and place.is_first else _no_bar
-        with together(place), bar("reading faces", None) as advance:
+        _set_threads(config, dist)
+        bar = bar if bar and dist.is_rank_zero else _no_bar
+        with fail_together(dist), bar("reading faces", None) as advance:
             data = load_data(config, spec.preprocessing, advance, manifest)
-            if place.world > 1 and len(data.train_faces) < 2 * place.world:
+            if dist.world_size > 1 and len(data.train_faces) < 2 * dist.world_size:
                 raise DataError(
-                    (
-                        f"{len(data.train_faces)} training faces cannot be shared by {place.world} "
-                        "processes: give fewer devices"
-                    ),
+                    f"{len(data.train_faces)} training faces cannot be shared by "
+                    f"{dist.world_size} processes: give fewer devices",
                     subject=f"{config.data}:",
                 )
         module = _make_module(config, spec, data, bar)
         with naming_full_disk(output):
             trainer = make_trainer(
-                config, output, progress=progress, callbacks=callbacks, place=place
+                config, output, progress=progress, callbacks=callbacks, dist=dist
             )
-            _fit(trainer, module, data, checkpoint=checkpoint, place=place)
-            return by_first(place, lambda: _finish(module, spec, data, output))
+            _fit(trainer, module, data, checkpoint=checkpoint, dist=dist)
+            return on_rank_zero(dist, lambda: _finish(module, spec, data, output))
 
 
 @contextmanager
@@ -222,24 +220,24 @@ def _make_module(
 ) -> ExpressionModule:
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
-    mass = class_counts(data.train_faces.targets)
+    counts = class_counts(data.train_faces.targets)
     teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     faces = data.train_faces
     if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
-        _blend(teachers, config, spec.preprocessing, faces, bar)
+        _mix_in_teachers(teachers, config, spec.preprocessing, faces, bar)
         teachers = None
     return ExpressionModule(
         network.to(memory_format=torch.channels_last),
         config,
         spec.preprocessing,
         steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
-        mass=mass,
+        counts=counts,
         faces_per_epoch=len(data.train_faces),
         teachers=teachers,
     )
 
 
-def _blend(
+def _mix_in_teachers(
     teachers: Teachers,
     config: TrainConfig,
     preprocessing: Preprocessing,
@@ -259,19 +257,17 @@ def _fit(
     data: TrainingData,
     *,
     checkpoint: Path | None,
-    place: Place,
+    dist: DistInfo,
 ) -> None:
     config = module.config
     faces = data.train_faces
     loader: Iterable[Any]
     if isinstance(faces, StreamedFaces):
-        loader = StreamLoader(faces, config, place)
+        loader = StreamLoader(faces, config, dist)
     else:
         weights = face_weights(faces.targets) if config.sampler == "weighted" else None
-        loader = make_loader(
-            faces, config.batch_size, seed=config.seed, weights=weights, place=place
-        )
-    valid_loader = make_loader(data.valid_faces, 256, shuffle=False, place=place)
+        loader = make_loader(faces, config.batch_size, seed=config.seed, weights=weights, dist=dist)
+    valid_loader = make_loader(data.valid_faces, 256, shuffle=False, dist=dist)
     try:
         trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
@@ -290,11 +286,11 @@ def _finish(
     return finish_run(module.deployed, module.config, spec, data, output)
 
 
-def _set_threads(config: TrainConfig, place: Place) -> None:
+def _set_threads(config: TrainConfig, dist: DistInfo) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
-    elif place.local_world > 1 and not uses_gpu(config):
-        torch.set_num_threads(max((os.cpu_count() or 1) // place.local_world, 1))
+    elif dist.local_world_size > 1 and not uses_gpu(config):
+        torch.set_num_threads(max((os.cpu_count() or 1) // dist.local_world_size, 1))
 
 
 def _quiet_lightning() -> None:

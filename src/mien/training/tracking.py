@@ -1,4 +1,4 @@
-"""Trackers beside ``metrics.csv``: TensorBoard, Weights & Biases, MLflow, through Lightning."""
+"""Loggers in addition to ``metrics.csv``: TensorBoard, Weights & Biases, MLflow, through Lightning."""
 
 from __future__ import annotations
 

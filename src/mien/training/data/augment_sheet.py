@@ -45,7 +45,7 @@ def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:
 def draw_augmentation(
     config: TrainConfig, *, faces: int = 6, copies: int = 7, side: int = 112
 ) -> NDArray[np.uint8]:
-    """Draws faces of the training split as they are, and beside each what training makes of it.
+    """Draws faces of the training split as they are, with what training makes of each next to it.
 
     Where the recipe mixes faces, two rows more show MixUp and CutMix.
 

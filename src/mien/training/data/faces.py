@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mien.training.distributed.processes import ALONE, Place
+from mien.training.distributed.processes import SINGLE, DistInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ class EpochOrder(Sampler[list[int]]):
         seed: Seed of the order.
         shuffle: Without it the faces come in their own order, all of them.
         weights: (N,), how often each face is drawn, with replacement; None: each once.
-        place: Which part of each batch is this process's.
+        dist: Which part of each batch is this process's.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class EpochOrder(Sampler[list[int]]):
         seed: int = 0,
         shuffle: bool = True,
         weights: Tensor | None = None,
-        place: Place = ALONE,
+        dist: DistInfo = SINGLE,
     ) -> None:
         self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
-        self.weights, self.place = weights, place
+        self.weights, self.dist = weights, dist
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -107,7 +107,7 @@ class EpochOrder(Sampler[list[int]]):
                 )
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             batch = order[start : start + self.batch_size]
-            yield batch[self.place.rank :: self.place.world].tolist()
+            yield batch[self.dist.rank :: self.dist.world_size].tolist()
 
 
 def make_loader(
@@ -117,13 +117,13 @@ def make_loader(
     seed: int = 0,
     shuffle: bool = True,
     weights: Tensor | None = None,
-    place: Place = ALONE,
+    dist: DistInfo = SINGLE,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
     """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
 
-    ``weights`` and ``place`` are those of :class:`EpochOrder`.
+    ``weights`` and ``dist`` are those of :class:`EpochOrder`.
     """
     order = EpochOrder(
-        len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights, place=place
+        len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights, dist=dist
     )
     return DataLoader(data, sampler=order, batch_size=None)

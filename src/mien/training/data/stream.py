@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mien.data import Manifest
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
-    from mien.training.distributed.processes import Place
+    from mien.training.distributed.processes import DistInfo
 
     Batch = tuple[Tensor, Tensor, Tensor]
     T = TypeVar("T")
@@ -110,18 +110,18 @@ def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iter
         if len(held) < size:
             held.append(face)
             continue
-        place = int(random.integers(size))
-        out, held[place] = held[place], face
+        slot = int(random.integers(size))
+        out, held[slot] = held[slot], face
         yield out
         del out  # a face that is handed on is no longer held
     while held:
-        place = int(random.integers(len(held)))
-        held[place], held[-1] = held[-1], held[place]
+        slot = int(random.integers(len(held)))
+        held[slot], held[-1] = held[-1], held[slot]
         yield held.pop()
 
 
 def plan_batches(
-    size: int, batch_size: int, place: Place, *, workers: int, worker: int
+    size: int, batch_size: int, dist: DistInfo, *, workers: int, worker: int
 ) -> tuple[int, list[int]]:
     """Returns which part of an epoch a worker reads.
 
@@ -131,21 +131,21 @@ def plan_batches(
     Args:
         size: N faces.
         batch_size: Faces a step of all processes.
-        place: Of this process.
+        dist: Of this process.
         workers: Readers of this process.
         worker: Number of this one.
 
     Returns:
         Its first face, and the sizes of its batches.
 
-    >>> from mien.training.distributed.processes import ALONE, Place
-    >>> plan_batches(10, 4, ALONE, workers=2, worker=1)
+    >>> from mien.training.distributed.processes import SINGLE, DistInfo
+    >>> plan_batches(10, 4, SINGLE, workers=2, worker=1)
     (6, [4])
-    >>> plan_batches(11, 4, Place(1, 2, 1, 2), workers=1, worker=0)
+    >>> plan_batches(11, 4, DistInfo(1, 2, 1, 2), workers=1, worker=0)
     (5, [2, 2, 2])
     """
-    start, stop = (size * (place.rank + more) // place.world for more in (0, 1))
-    own = batch_size // place.world
+    start, stop = (size * (dist.rank + more) // dist.world_size for more in (0, 1))
+    own = batch_size // dist.world_size
     steps = count_steps(size, batch_size)
     sizes = [min(own, stop - start - step * own) for step in range(steps)]
     before = sum(sum(sizes[other::workers]) for other in range(worker))
@@ -160,11 +160,11 @@ class EpochStream(IterableDataset["Batch | MienError"]):
     Args:
         faces: What is read.
         config: The recipe.
-        place: Of this process.
+        dist: Of this process.
     """
 
-    def __init__(self, faces: StreamedFaces, config: TrainConfig, place: Place) -> None:
-        self.faces, self.config, self.place = faces, config, place
+    def __init__(self, faces: StreamedFaces, config: TrainConfig, dist: DistInfo) -> None:
+        self.faces, self.config, self.dist = faces, config, dist
         # Workers live as long as the training: they see the epoch's number in shared memory.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
@@ -180,9 +180,9 @@ class EpochStream(IterableDataset["Batch | MienError"]):
         epoch = int(self._epoch)
         order = np.random.default_rng([config.seed, epoch]).permutation(len(faces.parts))
         start, sizes = plan_batches(
-            len(faces), config.batch_size, self.place, workers=workers, worker=worker
+            len(faces), config.batch_size, self.dist, workers=workers, worker=worker
         )
-        random = np.random.default_rng([config.seed, epoch, self.place.rank, worker])
+        random = np.random.default_rng([config.seed, epoch, self.dist.rank, worker])
         stream = shuffled(
             faces.read(order, start, start + sum(sizes)),
             max(config.shuffle_buffer // workers, 1),
@@ -201,12 +201,12 @@ class StreamLoader:
     Args:
         faces: What is read.
         config: The recipe: ``batch_size``, ``seed``, ``workers``, ``shuffle_buffer``.
-        place: Of this process.
+        dist: Of this process.
     """
 
-    def __init__(self, faces: StreamedFaces, config: TrainConfig, place: Place) -> None:
+    def __init__(self, faces: StreamedFaces, config: TrainConfig, dist: DistInfo) -> None:
         #: The training loop tells it the epoch, as it does samplers.
-        self.sampler = EpochStream(faces, config, place)
+        self.sampler = EpochStream(faces, config, dist)
         self._steps = count_steps(len(faces), config.batch_size)
         more: dict[str, Any] = {"persistent_workers": True} if config.workers else {}
         self._loader: DataLoader[Any] = DataLoader(

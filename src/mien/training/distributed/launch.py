@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien import errors
 from mien.errors import ConfigError, MienError, ModelError
-from mien.training.distributed.processes import FailedElsewhereError, find_place, how_it_stands
+from mien.training.distributed.processes import FailedElsewhereError, how_it_stands, read_dist_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +28,13 @@ _GRACE = 5.0
 
 def must_launch(config: TrainConfig) -> bool:
     """Tells whether a recipe wants processes that nobody has started yet."""
-    return config.devices * config.num_nodes > 1 and find_place().world == 1
+    return config.devices * config.num_nodes > 1 and read_dist_info().world_size == 1
 
 
 def tells_result(config: TrainConfig) -> bool:
     """Tells whether this is the process, of all on all machines, that tells the result."""
-    place = find_place()
-    return place.is_first if place.world > 1 else node_rank(config) == 0
+    dist = read_dist_info()
+    return dist.is_rank_zero if dist.world_size > 1 else node_rank(config) == 0
 
 
 def node_rank(config: TrainConfig) -> int:

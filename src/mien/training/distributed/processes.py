@@ -36,54 +36,54 @@ class FailedElsewhereError(MienError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a process stands among those that train together.
+class DistInfo:
+    """The rank of a process among those that train together.
 
     Args:
-        rank: Its number, 0 to ``world`` - 1; the first one writes the files.
-        world: How many there are.
+        rank: Its number, 0 to ``world_size`` - 1; rank zero writes the files.
+        world_size: How many there are.
         local_rank: Its number on this machine, and that of its GPU.
-        local_world: How many are on this machine.
+        local_world_size: How many are on this machine.
     """
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     local_rank: int = 0
-    local_world: int = 1
+    local_world_size: int = 1
 
     @property
-    def is_first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether it is the one that writes."""
         return self.rank == 0
 
 
-#: The place of a process that trains alone.
-ALONE = Place()
+#: A process that trains alone.
+SINGLE = DistInfo()
 
 
-def find_place() -> Place:
-    """Returns the place that ``torchrun`` gave this process; alone without it."""
+def read_dist_info() -> DistInfo:
+    """Reads what ``torchrun`` tells this process; ``SINGLE`` without it."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return ALONE
+        return SINGLE
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    return Place(*(int(os.environ[name]) for name in names))
+    return DistInfo(*(int(os.environ[name]) for name in names))
 
 
-def check_place(config: TrainConfig, place: Place) -> None:
+def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
     """Checks that a recipe can be trained in so many processes.
 
     Raises:
         ConfigError: If ``devices`` says otherwise than ``torchrun``, GPUs are missing, or a batch
             cannot be shared out.
     """
-    if place.world > 1 and config.devices not in (1, place.local_world):
+    if dist.world_size > 1 and config.devices not in (1, dist.local_world_size):
         raise ConfigError(
-            f"devices is {config.devices}, but torchrun started {place.local_world} processes on "
-            "this machine: leave devices out."
+            f"devices is {config.devices}, but torchrun started {dist.local_world_size} processes "
+            "on this machine: leave devices out."
         )
-    started = place.world > 1
-    world = place.world if started else config.devices * config.num_nodes
-    local = place.local_world if started else config.devices
+    started = dist.world_size > 1
+    world = dist.world_size if started else config.devices * config.num_nodes
+    local = dist.local_world_size if started else config.devices
     if world == 1:
         return
     if config.device == "mps":
@@ -107,27 +107,27 @@ def uses_gpu(config: TrainConfig) -> bool:
 
 
 @contextmanager
-def joined(config: TrainConfig) -> Iterator[Place]:
-    """Connects this process with the others that ``torchrun`` started, and yields its place.
+def init_distributed(config: TrainConfig) -> Iterator[DistInfo]:
+    """Connects this process with the others that ``torchrun`` started, and yields its rank.
 
     Raises:
-        ConfigError: See :func:`check_place`.
+        ConfigError: See :func:`check_dist_info`.
     """
-    place = find_place()
-    check_place(config, place)
-    if place.world == 1:
-        yield place
+    dist = read_dist_info()
+    check_dist_info(config, dist)
+    if dist.world_size == 1:
+        yield dist
         return
     if uses_gpu(config):
-        torch.cuda.set_device(place.local_rank)
+        torch.cuda.set_device(dist.local_rank)
     distributed.init_process_group("nccl" if uses_gpu(config) else "gloo", timeout=TIMEOUT)
-    yield place
+    yield dist
     # After a failure the others may be gone, and to leave in order would mean to wait for them.
     distributed.destroy_process_group()
 
 
 @contextmanager
-def together(place: Place) -> Iterator[None]:
+def fail_together(dist: DistInfo) -> Iterator[None]:
     """Makes a piece of work fail in all processes when it fails in one.
 
     Raises:
@@ -138,30 +138,30 @@ def together(place: Place) -> Iterator[None]:
     try:
         yield
     except MienError as failure:
-        if place.world == 1:
+        if dist.world_size == 1:
             raise
         error = failure
-    if place.world == 1:
+    if dist.world_size == 1:
         return
-    failed: list[bool] = [False] * place.world
+    failed: list[bool] = [False] * dist.world_size
     distributed.all_gather_object(failed, error is not None)
-    if error is not None and not any(failed[: place.rank]):
+    if error is not None and not any(failed[: dist.rank]):
         raise error
     if any(failed):
         raise FailedElsewhereError(f"process {failed.index(True)} of the training failed.")
 
 
-def by_first(place: Place, work: Callable[[], T]) -> T:
+def on_rank_zero(dist: DistInfo, work: Callable[[], T]) -> T:
     """Lets the first process do something and gives all of them what it returns.
 
     Raises:
         MienError: What the work raises; :class:`FailedElsewhereError` in the other processes.
     """
     result: list[Any] = [None]
-    with together(place):
-        if place.is_first:
+    with fail_together(dist):
+        if dist.is_rank_zero:
             result = [work()]
-    if place.world > 1:
+    if dist.world_size > 1:
         distributed.broadcast_object_list(result, src=0)
     made: T = result[0]
     return made
@@ -199,7 +199,7 @@ def average_statistics(network: nn.Module) -> None:
 
 
 @contextmanager
-def naming_lost_process(output: Path, place: Place) -> Iterator[None]:
+def naming_lost_process(output: Path, dist: DistInfo) -> Iterator[None]:
     """Turns a broken connection into an error that says what is left of the run in ``output``.
 
     Raises:
@@ -208,10 +208,10 @@ def naming_lost_process(output: Path, place: Place) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if place.world == 1 or not any(word in str(error).lower() for word in _LOST):
+        if dist.world_size == 1 or not any(word in str(error).lower() for word in _LOST):
             raise
         raise ModelError(
-            f"another process of the training is gone, so process {place.rank} ends too "
+            f"another process of the training is gone, so process {dist.rank} ends too "
             f"({str(error).splitlines()[0]}). {how_it_stands(output)}"
         ) from error
 

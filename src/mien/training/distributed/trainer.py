@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.strategies import DDPStrategy
 
 from mien.training.callbacks import AtomicCheckpointIO, MetricsFile, StopOnNaN
-from mien.training.distributed.processes import ALONE, Place
+from mien.training.distributed.processes import SINGLE, DistInfo
 from mien.training.plugins import load_callbacks
 from mien.training.tracking import make_logger
 
@@ -56,8 +56,8 @@ def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
     return torch.autocast(training_device(config).type, torch.bfloat16, enabled=fast)
 
 
-def _strategy(config: TrainConfig, place: Place) -> Any:
-    if place.world == 1:
+def _strategy(config: TrainConfig, dist: DistInfo) -> Any:
+    if dist.world_size == 1:
         return "auto"
     # Running statistics are averaged instead, and layers may be frozen for a while.
     return DDPStrategy(
@@ -72,9 +72,9 @@ def make_trainer(
     *,
     progress: bool,
     callbacks: Sequence[Callback] = (),
-    place: Place = ALONE,
+    dist: DistInfo = SINGLE,
 ) -> lightning.Trainer:
-    """Builds the Lightning trainer of a run; ``callbacks`` come beside those of the recipe.
+    """Builds the Lightning trainer of a run; ``callbacks`` are added to those of the recipe.
 
     Of several processes only the first shows progress and writes metrics.
 
@@ -82,9 +82,9 @@ def make_trainer(
         ConfigError: If a callback of the user's own cannot be had.
         MissingExtraError: If the tracker is not installed.
     """
-    bar = progress and sys.stderr.isatty() and place.is_first
+    bar = progress and sys.stderr.isatty() and dist.is_rank_zero
     chosen: list[Callback] = [StopOnNaN()]
-    if place.is_first:
+    if dist.is_rank_zero:
         chosen.append(MetricsFile(output / "metrics.csv", echo=progress and not bar))
     if config.patience:
         chosen.append(
@@ -110,15 +110,15 @@ def make_trainer(
     if bar:
         chosen.append(RichProgressBar(console_kwargs={"stderr": True}))
     chosen += [*load_callbacks(config.callbacks), *callbacks]
-    logger = make_logger(config, output) if place.is_first else None
+    logger = make_logger(config, output) if dist.is_rank_zero else None
     if logger:
         chosen.append(LearningRateMonitor(logging_interval="epoch"))
     accelerator = _accelerator(config)
     return lightning.Trainer(
         accelerator=accelerator,
-        devices=place.local_world,
-        num_nodes=place.world // place.local_world,
-        strategy=_strategy(config, place),
+        devices=dist.local_world_size,
+        num_nodes=dist.world_size // dist.local_world_size,
+        strategy=_strategy(config, dist),
         use_distributed_sampler=False,
         max_epochs=config.epochs,
         precision=_precision(config, accelerator),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def follow(
+def ema_update(
     kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int, *, decay: float
 ) -> None:
     """Moves averages towards new values, in place: the ``multi_avg_fn`` of an ``AveragedModel``.

@@ -31,13 +31,13 @@ def class_counts(targets: Tensor) -> Tensor:
     return targets.double().sum(dim=0)
 
 
-def class_weights(mass: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
+def class_weights(counts: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
     """Returns the weight of each class, so that the mean over the training faces is 1.
 
     Args:
-        mass: (K,), see :func:`class_counts`.
-        kind: ``"inverse"``: one over the mass. ``"effective"``: one over the effective number
-            ``(1 - beta^mass) / (1 - beta)`` of Cui et al. 2019, https://arxiv.org/abs/1901.05555.
+        counts: (K,), see :func:`class_counts`.
+        kind: ``"inverse"``: one over the counts. ``"effective"``: one over the effective number
+            ``(1 - beta^counts) / (1 - beta)`` of Cui et al. 2019, https://arxiv.org/abs/1901.05555.
         beta: Of ``"effective"``; 0 weighs all classes alike, near 1 is ``"inverse"``.
 
     Returns:
@@ -46,10 +46,10 @@ def class_weights(mass: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
     >>> class_weights(torch.tensor([30.0, 10.0]), "inverse").tolist()
     [0.6666666865348816, 2.0]
     """
-    mass = mass.double()
-    number = mass if kind == "inverse" else (1 - beta**mass) / (1 - beta)
-    weights = torch.where(mass > 0, 1 / number.clamp(min=1e-12), 0.0)
-    return (weights * mass.sum() / (weights * mass).sum()).float()
+    counts = counts.double()
+    number = counts if kind == "inverse" else (1 - beta**counts) / (1 - beta)
+    weights = torch.where(counts > 0, 1 / number.clamp(min=1e-12), 0.0)
+    return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
 def face_weights(targets: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class ExpressionLoss(nn.Module):
 
     Args:
         config: The recipe.
-        mass: float (K,), faces of each class in training; None where nothing asks for it.
+        counts: float (K,), faces of each class in training; None where nothing asks for it.
 
     Raises:
         ConfigError: If a loss of the user's own cannot be had.
@@ -94,7 +94,7 @@ class ExpressionLoss(nn.Module):
     weight: Tensor | None
     shift: Tensor | None
 
-    def __init__(self, config: TrainConfig, mass: Tensor | None = None) -> None:
+    def __init__(self, config: TrainConfig, counts: Tensor | None = None) -> None:
         super().__init__()
         self.name, self.gamma = config.loss, config.focal_gamma
         self._own: Callable[..., Any] | None = None
@@ -104,11 +104,11 @@ class ExpressionLoss(nn.Module):
                 self._own = self._own()
         kind = "effective" if config.loss == "class_balanced" else config.class_weight
         weight = shift = None
-        if mass is not None and kind != "none":
-            weight = class_weights(mass, kind, beta=config.class_weight_beta)
-        if mass is not None and config.logit_adjustment:
+        if counts is not None and kind != "none":
+            weight = class_weights(counts, kind, beta=config.class_weight_beta)
+        if counts is not None and config.logit_adjustment:
             # A class without faces counts as if it had one: the logarithm stays finite.
-            share = mass.double().clamp(min=1.0) / mass.double().sum()
+            share = counts.double().clamp(min=1.0) / counts.double().sum()
             shift = (config.logit_adjustment * share.log()).float()
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("shift", shift, persistent=False)

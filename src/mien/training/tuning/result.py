@@ -1,4 +1,4 @@
-"""What a study found: a row a trial, the best recipe, what the search learned of its keys."""
+"""What a study found: a row for each trial, the best recipe, the importance of each key."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TuneResult:
 
     Args:
         study: Its name.
-        metric: What its trials are judged by.
+        metric: What its trials are scored by.
         maximise: Whether more of it is better.
         rows: All trials, by number.
         best: The best complete one.

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from mien.training.tuning.settings import TuneSettings
     from mien.training.tuning.space import Space
 
-#: Seconds between two looks at a study whose last trials others are running.
-_LOOK_S = 1.0
+#: Seconds between two queries of a study whose last trials others are running.
+_POLL_S = 1.0
 
 
 def tune(
@@ -125,7 +125,7 @@ def _check(recipe: TrainConfig, space: Space, settings: TuneSettings) -> int:
             try:
                 config = make_config({**recipe.to_dict(), key: value})
             except ConfigError:
-                continue  # possible only beside other values, see check_space
+                continue  # possible only with other values, see check_space
             trained_spec(config)
             check_parts(config)
     return total
@@ -181,7 +181,7 @@ def _work(
             return
         if finished + sum(trial.state == TrialState.RUNNING for trial in trials) >= total:
             # Others run the last ones; should they die, theirs are to be run again here.
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
             continue
         study.sampler = make_sampler(settings, objective.space, len(trials))
         try:

@@ -9,7 +9,7 @@ from typing import get_type_hints
 from mien.errors import ConfigError, suggest
 from mien.training.optim.options import check_bounds, coerce, option
 
-#: What a trial is judged by, and whether more of it is better.
+#: What a trial is scored by, and whether more of it is better.
 METRICS = {"accuracy": True, "macro_f1": True, "valid_loss": False}
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("none", "median", "hyperband")
@@ -17,7 +17,7 @@ PRUNERS = ("none", "median", "hyperband")
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSettings:
-    """What decides a search beside its recipe and space. Each field's help documents it.
+    """What decides a search, other than its recipe and space. Each field's help documents it.
 
     Raises:
         ConfigError: If a name is unknown or a number impossible.

@@ -201,7 +201,7 @@ def _range(given: dict[str, Any], kind: type, where: str) -> Range:
 def check_space(space: Space, recipe: TrainConfig) -> None:
     """Checks that every end of a range and every choice makes a recipe.
 
-    A value may need others beside it (``freeze_epochs`` needs ``freeze: features``), so that
+    A value may need other ones (``freeze_epochs`` needs ``freeze: features``), so that
     combinations are tried before it is refused.
 
     Raises:

@@ -83,7 +83,7 @@ def open_storage(
         except OperationalError as error:
             raise _unreachable(shown, error, url) from None
         except (IntegrityError, ProgrammingError, StorageInternalError) as error:
-            # Two workers that start in one moment make the same tables: the second looks again.
+            # Two workers that start at the same moment make the same tables: the second retries.
             if attempt + 1 == _OPENINGS:
                 raise _unreachable(shown, error.__cause__ or error, url) from None
             time.sleep(0.2 * (attempt + 1))

@@ -1,4 +1,4 @@
-"""Which worker runs a trial, whether it still lives, and its trial put back if not."""
+"""Which worker runs each trial, whether it is still alive, and requeueing its trial if not."""
 
 from __future__ import annotations
 

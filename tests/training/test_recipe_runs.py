@@ -27,7 +27,7 @@ from mien.training.run import check_parts, train
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("craft") / "faces", 16)
+    return write_folder(tmp_path_factory.mktemp("recipes") / "faces", 16)
 
 
 def _values(data: Path, **more: object) -> dict[str, object]:
@@ -43,11 +43,11 @@ def _rows(run: Path) -> list[dict[str, str]]:
 
 
 def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Path) -> None:
-    """Frozen weights stay bit by bit; the run's own callback looks on after each epoch."""
-    (tmp_path / "looking_on.py").write_text(
+    """Frozen weights stay bit by bit; the run's own callback watches after each epoch."""
+    (tmp_path / "watching.py").write_text(
         "from lightning.pytorch import Callback\n"
         "seen = []\n"
-        "class Look(Callback):\n"
+        "class Watch(Callback):\n"
         "    def on_train_epoch_end(self, trainer, module):\n"
         "        state = module.network.state_dict()\n"
         "        seen.append({k: v.clone() for k, v in state.items()})\n"
@@ -55,14 +55,14 @@ def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Pa
     with contextlib.chdir(tmp_path):
         values = _values(
             faces, weights=str(trained / "model.safetensors"), freeze="features", freeze_epochs=1,
-            unfreeze=2, layer_decay=0.5, callbacks="looking_on:Look", optimizer="adamw", lr=0.002,
+            unfreeze=2, layer_decay=0.5, callbacks="watching:Watch", optimizer="adamw", lr=0.002,
             loss="focal", class_weight="effective", schedule="one_cycle", randaugment=1, cutmix=0.5,
         )  # fmt: skip
         folder = train(make_config(values), tmp_path / "run", progress=False)
-    import looking_on  # type: ignore[import-not-found]
+    import watching  # type: ignore[import-not-found]
 
     start = load_file(trained / "model.safetensors")
-    first, second, third = looking_on.seen
+    first, second, third = watching.seen
     moved = [
         {name for name, value in state.items()
          if not name.endswith("tracked") and not np.array_equal(value.numpy(), start[name])}
