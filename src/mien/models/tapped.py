@@ -1,7 +1,7 @@
 """The last feature map of any network, on its way to the logits.
 
 Most networks compute their logits from the last feature map alone: ``forward_features``, then
-``forward_head``. A Vision Transformer does not, since its class token travels separately from the map. It
+``forward_head``. A Vision Transformer does not, since its class token travels separately. It
 offers ``forward_tapped(x, tap)`` in place of ``forward_head``.
 """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint under a temporary name and renames it, so that a kill leaves the old one."""
+    """Writes a checkpoint under a temporary name and renames it: a kill leaves the old one."""
 
     def save_checkpoint(
         self,

@@ -1,4 +1,4 @@
-"""Loggers in addition to ``metrics.csv``: TensorBoard, Weights & Biases, MLflow, through Lightning."""
+"""Loggers that a recipe names, next to ``metrics.csv``, through Lightning."""
 
 from __future__ import annotations
 
