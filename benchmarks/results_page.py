@@ -19,10 +19,10 @@ from architectures import ORDER, RECIPES
 from mien import EmotionRecognizer, __version__
 from mien.atomic import write_text
 from mien.comparison import RunComparison, RunRow, compare_runs
-from mien.comparison.output import write_picture
 from mien.data import Manifest, read_manifest
 from mien.ensembles import build_ensemble
 from mien.evaluation import Evaluation, compare, evaluate
+from mien.reporting import save_figure
 from mien.training.config import load_recipe
 
 MEMBERS = ("resnet34", "lenet", "mobilenetv2_scratch")
@@ -152,7 +152,7 @@ def main() -> None:
     page = renew(page, "pairs", pair_table(found))
     page = renew(page, "weights", weight_table(found))
     write_text(given.page, page)
-    write_picture(comparison, given.page.parent / "images" / "results.png")
+    save_figure(comparison.plot(), given.page.parent / "images" / "results.png")
     write_text(Path(__file__).with_name("results.json"), json.dumps(numbers(comparison), indent=1))
 
 

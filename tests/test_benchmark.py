@@ -12,10 +12,10 @@ import pytest
 from mien.benchmarking import BenchmarkConfig, BenchmarkReport, Spread, measuring, run_benchmark
 from mien.benchmarking import machine as machine_module
 from mien.benchmarking.processes import first_answer, peak_bytes, run_fresh
-from mien.benchmarking.report import write_report
 from mien.cli import main
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError, InputError, ModelError
+from mien.reporting import write_report
 
 QUICK = BenchmarkConfig(
     batch_sizes=(1, 4), threads=(1,), repeats=4, rounds=3, starts=1, warm_up=1
@@ -166,7 +166,7 @@ def test_report_is_written_in_every_form(report: BenchmarkReport, tmp_path: Path
     assert spread.text() in text
     assert "quartiles in brackets: 4 photos, 3 turns" in text
     assert "data:image/png" in (tmp_path / "r.html").read_text()
-    with pytest.raises(ConfigError, match="none of"):
+    with pytest.raises(ConfigError, match="must end in"):
         write_report(report, tmp_path / "r.txt")
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from mien.atomic import write_text
 from mien.benchmarking.machine import machine_line
-from mien.benchmarking.picture import write_picture
 from mien.benchmarking.report import BenchmarkReport
+from mien.reporting import save_figure
 
 HEAD = """# Benchmarks
 
@@ -53,7 +53,7 @@ def main() -> None:
     (given.output.parent / "images").mkdir(parents=True, exist_ok=True)
     if "mien benchmark" in values:
         report = BenchmarkReport.from_dict(values["mien benchmark"])
-        write_picture(report, given.output.parent / "images" / "benchmarks.png")
+        save_figure(report.plot(), given.output.parent / "images" / "benchmarks.png")
     write_text(given.output, page(values))
     print(f"wrote {given.output}")
 

@@ -14,11 +14,10 @@ pytest.importorskip("matplotlib")
 from faces_made import write_folder
 from mien.cli import main
 from mien.comparison import compare_runs, read_costs
-from mien.comparison.output import plot_cost, write_comparison
 from mien.data import read_manifest
 from mien.errors import ConfigError
 from mien.hub import ONNX, read_model_folder, write_config
-from mien.reporting.theme import LIGHT
+from mien.reporting import write_report
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +78,13 @@ def test_every_form_is_written_whole(runs: tuple[Path, Path, Path], tmp_path: Pa
     good, bad, data = runs
     found = compare_runs([good, bad], read_manifest(f"folder:{data}"), timing=False)
     for ending in ("html", "json", "md"):
-        write_comparison(found, tmp_path / f"r.{ending}")
+        write_report(found, tmp_path / f"r.{ending}")
     assert "data:image/png;base64," in (tmp_path / "r.html").read_text()
     value = json.loads((tmp_path / "r.json").read_text())
     assert [row["run"] for row in value["runs"]] == [row.run for row in found.rows]
     table = (tmp_path / "r.md").read_text().splitlines()[:4]
     assert {line.count("|") for line in table} == {16}
-    labels = plot_cost(found, LIGHT).axes[0].get_legend_handles_labels()[1]
+    labels = found.plot().axes[0].get_legend_handles_labels()[1]
     assert labels == [row.run for row in found.rows]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien import ConfigError, DataError
+from mien import ConfigError, DataError, EmotionRecognizer
 from mien.cli import main
 from mien.data import read_manifest
-from mien.evaluation import Evaluation
+from mien.evaluation import Evaluation, evaluate
 from mien.evaluation.groups import by_group, holm, newcombe_interval, permutation_test, read_groups
 
 
@@ -179,15 +179,18 @@ def test_command_prints_and_reports_groups(
     assert run("--group-table", "x.csv") == 2
 
 
-def test_report_has_a_section_on_groups() -> None:
+def test_report_has_a_section_on_groups(dataset: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from mien.evaluation.group_section import groups_section
+    from mien.evaluation.page import write_report
 
-    rng = np.random.default_rng(0)
-    evaluation = _evaluation(rng.random(90) < 0.8, rng.integers(0, 2, 90))
-    report = by_group(evaluation, np.array(["<b>", "c"] * 45), "kind", permutations=50)
-    text = groups_section(report)
+    recognizer = EmotionRecognizer(detector="none")
+    manifest = read_manifest(f"csv:{dataset / 'faces.csv'}")
+    evaluation = evaluate(recognizer, manifest, split="train")
+    values = np.resize(np.array(["<b>", "c"]), len(evaluation.keys))
+    groups = by_group(evaluation, values, "kind", permutations=50)
+    given = (evaluation, recognizer, manifest)
+    text = write_report(tmp_path / "a.html", *given, groups=groups).read_text("utf-8")
     assert "Groups: kind" in text
-    assert "&lt;b&gt;" in text
-    assert "<b>" not in text
-    assert groups_section(None) == ""
+    assert "<td>&lt;b&gt;</td>" in text
+    assert "<td><b>" not in text
+    assert "Groups:" not in write_report(tmp_path / "b.html", *given).read_text("utf-8")

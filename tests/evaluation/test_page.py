@@ -20,7 +20,7 @@ from mien.evaluation import plots as p
 from mien.evaluation.page import write_report
 from mien.evaluation.robustness import robustness
 from mien.images import decode
-from mien.reporting.html import page, table
+from mien.reporting import render
 from mien.reporting.theme import DARK, LIGHT, to_png
 
 DIAGRAMS = {
@@ -86,7 +86,8 @@ def test_report_never_replaces_unasked(
 
 
 def test_hostile_names_are_escaped() -> None:
-    text = page("<script>x</script>", "a & b", table(["<i>"], [["<img src=x>"]]))
+    tables = [("", ["<i>"], [["<img src=x>"]])]
+    text = render("tables.html", title="<script>x</script>", subtitle="a & b", tables=tables)
     assert "<script>" not in text
     assert "<img" not in text
     assert "a &amp; b" in text

@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_written_is_said(
 
     from faces_made import write_folder
 
-    monkeypatch.setattr("mien.evaluation.report.write_config", refuse)
+    monkeypatch.setattr("mien.evaluation.scores.write_config", refuse)
     monkeypatch.setattr("mien.evaluation.calibration.write_config", refuse)
     model = tmp_path / "model"
     shutil.copytree(trained, model)

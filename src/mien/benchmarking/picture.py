@@ -1,35 +1,21 @@
-"""Where a photo's time goes, drawn; and the report as a page (eval extra)."""
+"""Where a photo's time goes, drawn (extra ``eval``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.atomic import replacing
-from mien.benchmarking.machine import machine_line
 from mien.benchmarking.measuring import STAGES
-from mien.reporting.html import diagram, page, paragraph, table
-from mien.reporting.theme import CLASS_COLORS, LIGHT, label_axes, new_figure, to_png
+from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
     from mien.benchmarking.report import BenchmarkReport
-    from mien.reporting.theme import Theme
-
-
-def check_drawing() -> None:
-    """Makes sure that pictures can be drawn, before anything is measured.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    new_figure(LIGHT)
+    from mien.reporting import Theme
 
 
 def plot_stages(report: BenchmarkReport, theme: Theme) -> Figure:
-    """Draws the stages of a photo, a group of bars a model, with their quartiles.
+    """Draws the stages of a photo, a group of bars for each model, with their quartiles.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -52,36 +38,6 @@ def plot_stages(report: BenchmarkReport, theme: Theme) -> Figure:
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.grid(visible=False, axis="y")
-    label_axes(axes, theme, "milliseconds a photo: median, quartiles as a line", "")
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=theme.ink, loc="lower right")
+    label_axes(axes, theme, "milliseconds per photo: median, quartiles as a line", "")
+    add_legend(axes, theme, loc="lower right")
     return figure
-
-
-def write_picture(report: BenchmarkReport, path: Path) -> None:
-    """Writes the picture of the stages as a PNG file.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(to_png(plot_stages(report, LIGHT)))
-
-
-def html_page(report: BenchmarkReport) -> str:
-    """Returns the report as one self-contained page.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    from mien.reporting.theme import DARK
-
-    light, dark = (to_png(plot_stages(report, theme)) for theme in (LIGHT, DARK))
-    pieces = []
-    for title, header, rows in report.tables():
-        pieces += [paragraph(title.replace("`", "")), table(header, rows)]
-    pieces += [
-        diagram("Where a photo's time goes", light, dark),
-        paragraph(report.note, note=True),
-        paragraph(machine_line(report.machine), note=True),
-    ]
-    return page("mien benchmark", ", ".join(one.model for one in report.models), "\n".join(pieces))

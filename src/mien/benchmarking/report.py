@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mien.atomic import write_text
 from mien.benchmarking.config import BenchmarkConfig
 from mien.benchmarking.machine import machine_line
 from mien.benchmarking.measuring import STAGES
 from mien.benchmarking.spread import Spread
 from mien.errors import ConfigError
+from mien.reporting import LIGHT, draw, markdown_table, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from mien.reporting import Theme
 
 #: Version of the JSON; readers refuse others.
 FORMAT = 1
 KIND = "mien benchmark"
-FORMS = (".md", ".json", ".html")
 _MODEL_HEADER = (
     "model", "detector", "MB", "photo p50, ms", "p95, ms", "p99, ms", "first answer, s",
     "peak memory, MB",
@@ -35,7 +36,7 @@ class ModelFigures:
         model: As it was named.
         detector: What found the faces.
         bytes: Size of the network's file.
-        photo_ms: Milliseconds a photo: ``total`` and each of the stages.
+        photo_ms: Milliseconds per photo: ``total`` and each of the stages.
         throughput: ``threads``, ``batch_size``, ``crops_per_second`` by pair.
         overhead: ``batch_size`` and ``ratio``, the share of the bare session's speed that
             ``predict_faces`` keeps.
@@ -163,42 +164,31 @@ class BenchmarkReport:
         return [
             ("A photo", _MODEL_HEADER, [one.cells() for one in self.models]),
             ("Its stages, ms", ("model", *STAGES), stages),
-            ("Crops a second", ("model", "threads", "batch", "crops/s"), speeds),
-            ("`predict_faces` beside the bare session", ("model", "batch", "share of its speed"),
-             ratios),
+            ("Crops per second", ("model", "threads", "batch", "crops/s"), speeds),
+            ("`predict_faces` and the bare session", ("model", "batch", "share of speed"), ratios),
         ]  # fmt: skip
 
     def markdown(self) -> str:
         """Returns the tables as Markdown, with how they came about below."""
-        parts = [f"{title}\n\n{_table(header, rows)}" for title, header, rows in self.tables()]
-        return "\n\n".join([*parts, self.note, machine_line(self.machine)]) + "\n"
+        tables = [f"{title}\n\n{markdown_table(head, rows)}" for title, head, rows in self.tables()]
+        return "\n\n".join([*tables, self.note, machine_line(self.machine)]) + "\n"
 
+    def plot(self, theme: Theme = LIGHT) -> Figure:
+        """Draws the stages of a photo (extra ``eval``)."""
+        from mien.benchmarking.picture import plot_stages
 
-def write_report(report: BenchmarkReport, path: Path) -> None:
-    """Writes a report in the form that the file's ending names, whole or not at all.
+        return plot_stages(self, theme)
 
-    Raises:
-        ConfigError: If the ending is not ``.md``, ``.json`` or ``.html``.
-        MissingExtraError: If a page needs matplotlib for its picture, and it is not installed.
-    """
-    form = path.suffix.lower()
-    if form == ".md":
-        write_text(path, report.markdown())
-    elif form == ".json":
-        write_text(path, json.dumps(report.to_dict(), indent=2) + "\n")
-    elif form == ".html":
-        from mien.benchmarking.picture import html_page
-
-        write_text(path, html_page(report))
-    else:
-        raise ConfigError(
-            f"ends in none of {' '.join(FORMS)}: give it such an ending", subject=path
+    def html(self) -> str:
+        """Returns the report as one self-contained page (extra ``eval``)."""
+        return render(
+            "tables.html",
+            title="mien benchmark",
+            subtitle=", ".join(one.model for one in self.models),
+            tables=[(title.replace("`", ""), head, rows) for title, head, rows in self.tables()],
+            diagrams=[("Where a photo's time goes", draw(self.plot))],
+            notes=[self.note, machine_line(self.machine)],
         )
-
-
-def _table(header: Sequence[str], rows: list[list[str]]) -> str:
-    marks = ["---", *("---:" for _ in header[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(header), marks, *rows])
 
 
 def _spreads(value: Any) -> Any:

@@ -58,19 +58,14 @@ def command(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Measure latency, throughput, start and memory on this machine, stage by stage."""
-    from mien.benchmarking.report import FORMS, write_report
     from mien.benchmarking.run import run_benchmark, steps
     from mien.cli.progress import progress_bar
     from mien.cli.sources import collect
-    from mien.comparison.output import check_target
+    from mien.reporting import FORMS, check_output, save_figure, write_report
 
-    for target, forms in ((output, FORMS), (picture, (".png",))):
+    for target, endings in ((output, FORMS), (picture, (".png",))):
         if target:
-            check_target(target, forms, overwrite=overwrite)
-    if picture or (output and output.suffix.lower() == ".html"):
-        from mien.benchmarking.picture import check_drawing
-
-        check_drawing()
+            check_output(target, endings, overwrite=overwrite)
     config = _config(
         models=tuple(model or ()), detector=detector, batch_sizes=_numbers(batch_sizes),
         threads=None if threads is None else _numbers(threads), repeats=repeats, rounds=rounds,
@@ -87,9 +82,7 @@ def command(
         write_report(report, output)
         print(f"mien: wrote {output}", file=sys.stderr)
     if picture:
-        from mien.benchmarking.picture import write_picture
-
-        write_picture(report, picture)
+        save_figure(report.plot(), picture)
         print(f"mien: wrote {picture}", file=sys.stderr)
 
 

@@ -23,7 +23,7 @@ def command(
         Path | None, typer.Option("--picture", help="NAME.png: accuracy against cost.")
     ] = None,
     timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Measure milliseconds a face.")
+        bool, typer.Option("--timing/--no-timing", help="Measure milliseconds per face.")
     ] = True,
     threads: Annotated[int, typer.Option("--threads", min=0, help="0: as many as cores.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -35,22 +35,22 @@ def command(
     """Set runs side by side: accuracy with interval, size, speed, and McNemar's test."""
     from mien.cli.progress import progress_bar
     from mien.comparison import compare_runs
-    from mien.comparison.output import FORMS, check_target, write_comparison, write_picture
     from mien.data import read_manifest
+    from mien.reporting import FORMS, check_output, save_figure, write_report
 
-    for target, forms in ((output, FORMS), (picture, (".png",))):
+    for target, endings in ((output, FORMS), (picture, (".png",))):
         if target:
-            check_target(target, forms, overwrite=overwrite)
+            check_output(target, endings, overwrite=overwrite)
     manifest = read_manifest(data)
     with progress_bar("compare", None, quiet=quiet) as advance:
         comparison = compare_runs(
             list(runs), manifest, split=split, timing=timing, threads=threads, progress=advance
         )
     if output:
-        write_comparison(comparison, output)
+        write_report(comparison, output)
         print(f"mien: wrote {output}", file=sys.stderr)
     if picture:
-        write_picture(comparison, picture)
+        save_figure(comparison.plot(), picture)
         print(f"mien: wrote {picture}", file=sys.stderr)
     if as_json:
         print(json.dumps(comparison.to_dict(), indent=2))

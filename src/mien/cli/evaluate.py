@@ -33,7 +33,7 @@ def command(
     ] = None,
     split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "valid",
     format: Annotated[  # noqa: A002 - the flag is --format
-        Format, typer.Option("--format", help="csv: one row a face with its probabilities.")
+        Format, typer.Option("--format", help="csv: one row per face with its probabilities.")
     ] = Format.table,
     output: Annotated[
         Path | None,
@@ -47,10 +47,10 @@ def command(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--compare", help="A second model to set beside the first, on one page."),
+        typer.Option("--compare", help="A second model to compare with the first, on one page."),
     ] = None,
     robust: Annotated[
-        bool, typer.Option("--robustness", help="Score it on spoiled and badly framed faces too.")
+        bool, typer.Option("--robustness", help="Score it on corrupted and badly framed faces too.")
     ] = False,
     record: Annotated[
         bool,
@@ -194,8 +194,6 @@ def _print_groups(report: GroupReport | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mien.evaluation.groups import sentence
-
     console = Console()
     table = Table(title=f"groups by {report.column}")
     columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
@@ -210,7 +208,7 @@ def _print_groups(report: GroupReport | None) -> None:
             f"{low * 100:+.1f} to {high * 100:+.1f}", f"{group.p_holm:.3f}",
         )  # fmt: skip
     console.print(table)
-    console.print(sentence(report))
+    console.print(report.sentence())
 
 
 def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
@@ -274,15 +272,15 @@ def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
 
     from rich.table import Table
 
-    spoiled = Table(title=f"accuracy on spoiled faces, severity 1 to 5 (n = {rows[0]['n']})")
+    corrupted = Table(title=f"accuracy on corrupted faces, severity 1 to 5 (n = {rows[0]['n']})")
     for column in ("corruption", "1", "2", "3", "4", "5", "mean"):
-        spoiled.add_column(column, justify="left" if column == "corruption" else "right")
+        corrupted.add_column(column, justify="left" if column == "corruption" else "right")
     kinds = list(dict.fromkeys(row["condition"] for row in rows if row["severity"]))
     for kind in kinds:
         values = [row["accuracy"] for row in rows if row["condition"] == kind]
-        spoiled.add_row(kind, *(f"{v:.1%}" for v in [*values, fmean(values)]))
+        corrupted.add_row(kind, *(f"{v:.1%}" for v in [*values, fmean(values)]))
     cells = [row["accuracy"] for row in rows if row["severity"]]
-    spoiled.caption = f"mean of all {len(cells)}: {fmean(cells):.1%}"
+    corrupted.caption = f"mean of all {len(cells)}: {fmean(cells):.1%}"
     framing = Table(title="framing and size")
     for column in ("condition", "accuracy", "95 % interval"):
         framing.add_column(column, justify="left" if column == "condition" else "right")
@@ -290,5 +288,5 @@ def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
         if not row["severity"]:
             low, high = row["accuracy_ci"]
             framing.add_row(row["condition"], f"{row['accuracy']:.1%}", f"{low:.1%} to {high:.1%}")
-    console.print(spoiled)
+    console.print(corrupted)
     console.print(framing)

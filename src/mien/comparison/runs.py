@@ -9,12 +9,16 @@ from mien.comparison.costs import RunCosts, measure_latency, read_costs
 from mien.errors import ConfigError
 from mien.evaluation import Comparison, compare, evaluate
 from mien.recognizer import EmotionRecognizer
+from mien.reporting import LIGHT, draw, markdown_table, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from mien.data import Manifest
+    from mien.reporting import Theme
 
 HEADER = (
     "run", "accuracy", "95 % interval", "balanced", "macro-F1", "ECE", "NLL", "parameters", "MACs",
@@ -31,7 +35,7 @@ class RunRow:
         model: ``<architecture>.<tag>``.
         scores: See :meth:`mien.evaluation.Evaluation.scores`.
         costs: Size and training.
-        latency_ms: Milliseconds a face with one face and with 32 at once, or None.
+        latency_ms: Milliseconds per face with one face and with 32 at once, or None.
         against_next: McNemar's test against the next run of the ranking; None for the last.
     """
 
@@ -89,9 +93,25 @@ class RunComparison:
 
     def markdown(self) -> str:
         """Returns a Markdown table and what its columns mean."""
-        lines = [f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}"]
-        lines += [f"| {' | '.join(row.cells())} |" for row in self.rows]
-        return "\n".join([*lines, "", self.note]) + "\n"
+        table = markdown_table(HEADER, [row.cells() for row in self.rows])
+        return f"{table}\n\n{self.note}\n"
+
+    def plot(self, theme: Theme = LIGHT) -> Figure:
+        """Draws accuracy against cost (extra ``eval``)."""
+        from mien.comparison.picture import plot_cost
+
+        return plot_cost(self, theme)
+
+    def html(self) -> str:
+        """Returns the comparison as one self-contained page (extra ``eval``)."""
+        return render(
+            "tables.html",
+            title=f"{len(self.rows)} runs compared",
+            subtitle=f"{self.data}, {self.split}",
+            tables=[("", HEADER, [row.cells() for row in self.rows])],
+            notes=[self.note],
+            diagrams=[("Accuracy against cost", draw(self.plot))],
+        )
 
     @property
     def note(self) -> str:

@@ -1,4 +1,4 @@
-"""A manifest's pictures as one uint8 array in memory."""
+"""The pictures of a manifest as one uint8 array in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.manifest import Manifest
+    from mien.data.manifest import ImageStore, Manifest
     from mien.preprocess import Preprocessing
+
+_CHUNK = 256
+
+
+def read_picture(images: ImageStore, index: int) -> NDArray[np.uint8]:
+    """Decodes one picture of a dataset: uint8 (H, W, 3).
+
+    Raises:
+        DataError: If it cannot be read; its name is the subject.
+    """
+    return _decode(images.read(index), images.key(index))
+
+
+def _decode(data: bytes, key: str) -> NDArray[np.uint8]:
+    try:
+        return decode(data)
+    except InputError as error:
+        raise DataError(error.reason, subject=key, hint=error.hint) from error
 
 
 def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -31,10 +49,7 @@ def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np
     Raises:
         DataError: If it cannot be read.
     """
-    try:
-        image_rgb = decode(data)
-    except InputError as error:
-        raise DataError(error, subject=f"{key}:") from error
+    image_rgb = _decode(data, key)
     height, width = image_rgb.shape[:2]
     face: NDArray[np.uint8] = crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0]
     return face
@@ -47,7 +62,7 @@ def load_faces(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decodes every picture of a manifest as one ready face.
+    """Decodes every picture of a manifest as one cropped face.
 
     Args:
         manifest: N pictures that show one face each.
@@ -56,23 +71,22 @@ def load_faces(
         progress: Called with the number of faces just finished.
 
     Returns:
-        uint8 (N, S, S, C), 2.3 KB a face at 48x48 gray.
+        uint8 (N, S, S, C), 2.3 KB per face at 48x48 gray.
 
     Raises:
         DataError: If a picture cannot be read; it is named.
     """
-    side = preprocessing.size
+    side, images = preprocessing.size, manifest.images
     faces = np.empty((len(manifest), side, side, preprocessing.channels), np.uint8)
 
     def load(start: int) -> int:
-        stop = min(start + 256, len(manifest))
+        stop = min(start + _CHUNK, len(manifest))
         for index in range(start, stop):
-            images = manifest.images
             faces[index] = read_face(images.read(index), images.key(index), preprocessing)
         return stop - start
 
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for done in pool.map(load, range(0, len(manifest), 256)):
+        for done in pool.map(load, range(0, len(manifest), _CHUNK)):
             if progress:
                 progress(done)
     return faces

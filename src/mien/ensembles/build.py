@@ -17,7 +17,7 @@ from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import METHODS, Mixture, fit_mixture
 from mien.errors import ConfigError, DataError, ModelError, suggest
-from mien.evaluation.report import Evaluation, record_evaluation
+from mien.evaluation.scores import Evaluation, record_evaluation
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
 from mien.preprocess import normalize

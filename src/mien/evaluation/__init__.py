@@ -1,8 +1,8 @@
 """Evaluation: a model and labelled faces go in, numbers with intervals come out."""
 
 from mien.evaluation.comparison import Comparison, compare
-from mien.evaluation.report import Evaluation, evaluate, evaluate_logits, record_evaluation
-from mien.evaluation.words import biggest_confusions, pick_faces, rater_agreement
+from mien.evaluation.findings import biggest_confusions, pick_faces, rater_agreement
+from mien.evaluation.scores import Evaluation, evaluate, evaluate_logits, record_evaluation
 
 __all__ = [
     "Comparison",

@@ -1,4 +1,4 @@
-"""Prediction sets of a model: set on labelled faces, and checked on halves that were left out."""
+"""Prediction sets of a model: fitted on labelled faces, and checked on halves held out."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
 
-#: Times that the faces are halved, at random, to check what is promised.
+#: Times that the faces are halved, at random, to check the coverage.
 ROUNDS = 20
 _QUALITIES = ("darkest", "flattest", "most blurred")
 
 
 @dataclass(frozen=True)
 class SetCheck:
-    """What prediction sets do on faces that their thresholds were not set on; all are shares.
+    """Prediction sets of faces that their thresholds were not fitted on; all numbers are shares.
 
     Args:
-        coverage: Of the faces, those whose set holds the true label.
-        single: Whose set is one label.
-        empty: Whose set is empty.
-        accuracy_single: Right answers among the former.
-        accuracy_others: Right answers among all the rest.
-        by_label: Coverage by label; ``None`` where there is no face of it.
-        by_quality: Coverage among the darkest, flattest and most blurred tenth.
+        coverage: Faces whose set holds the true label.
+        single: Faces whose set is one label.
+        empty: Faces whose set is empty.
+        accuracy_single: Right answers among the faces whose set is one label.
+        accuracy_others: Right answers among all other faces; None where there are none.
+        by_label: Coverage by label; None where there is no face of it.
+        by_quality: Coverage among the darkest, the flattest and the most blurred 10 % of the faces.
     """
 
     coverage: float
@@ -76,55 +76,56 @@ def check_sets(
     coverage: float = COVERAGE,
     rounds: int = ROUNDS,
 ) -> SetCheck:
-    """Sets thresholds on a random half of the faces and counts on the other, again and again.
+    """Fits thresholds on a random half of the faces and counts on the other half, many times.
 
     Args:
         probs: (N, K), calibrated.
         class_ids: (N,).
         crops: uint8 (N, S, S, C).
         labels: The K labels.
-        coverage: What the thresholds are set for.
-        rounds: How often.
+        coverage: What the thresholds are fitted for.
+        rounds: Number of halvings.
 
     Returns:
-        Means over all rounds; every face counts as often as it was left out.
+        Means over all rounds; every face counts as often as it was held out.
 
     Raises:
         DataError: If there are fewer than two faces.
     """
     n = len(class_ids)
     if n < 2:
-        raise DataError("labelled faces cannot be halved to check prediction sets", subject=n)
+        raise DataError(
+            f"prediction sets cannot be checked on {n} labelled face(s)", hint="Give at least two."
+        )
     random = np.random.default_rng(0)
     right = probs.argmax(axis=1) == class_ids
-    left = np.zeros(n)
-    held, alone, empty = np.zeros(n), np.zeros(n), np.zeros(n)
+    #: How often each face was held out, covered by its set, alone in it, left without any label.
+    seen, covered, single, empty = np.zeros((4, n))
     for _ in range(rounds):
         order = random.permutation(n)
-        ours, theirs = order[: n // 2], order[n // 2 :]
-        fitted = fit_conformal(probs[ours], class_ids[ours], coverage=coverage)
-        sets = fitted.prediction_sets(probs[theirs])
-        left[theirs] += 1
-        held[theirs] += sets[np.arange(len(theirs)), class_ids[theirs]]
-        alone[theirs] += sets.sum(axis=1) == 1
-        empty[theirs] += sets.sum(axis=1) == 0
+        fitted_on, held_out = order[: n // 2], order[n // 2 :]
+        fitted = fit_conformal(probs[fitted_on], class_ids[fitted_on], coverage=coverage)
+        sets = fitted.prediction_sets(probs[held_out])
+        seen[held_out] += 1
+        covered[held_out] += sets[np.arange(len(held_out)), class_ids[held_out]]
+        single[held_out] += sets.sum(axis=1) == 1
+        empty[held_out] += sets.sum(axis=1) == 0
 
-    def share(values: NDArray[np.float64], faces: NDArray[np.bool_] | None = None) -> float | None:
-        weight = left if faces is None else left * faces
-        part = values if faces is None else values * faces
-        return float(part.sum() / weight.sum()) if weight.sum() else None
+    def share(part: NDArray[Any], whole: NDArray[Any], faces: Any = 1) -> float | None:
+        total = (whole * faces).sum()
+        return float((part * faces).sum() / total) if total else None
 
-    tenths = [values <= np.quantile(values, 0.1) for values in face_quality(crops)]
-    others = left - alone
+    worst = [values <= np.quantile(values, 0.1) for values in face_quality(crops)]
+    others = seen - single
     return SetCheck(
-        coverage=share(held) or 0.0,
-        single=share(alone) or 0.0,
-        empty=share(empty) or 0.0,
-        accuracy_single=float((alone * right).sum() / max(alone.sum(), 1)),
-        accuracy_others=float((others * right).sum() / others.sum()) if others.sum() else None,
-        by_label={name: share(held, class_ids == index) for index, name in enumerate(labels)},
+        coverage=share(covered, seen) or 0.0,
+        single=share(single, seen) or 0.0,
+        empty=share(empty, seen) or 0.0,
+        accuracy_single=share(single * right, single) or 0.0,
+        accuracy_others=share(others * right, others),
+        by_label={name: share(covered, seen, class_ids == k) for k, name in enumerate(labels)},
         by_quality={
-            name: share(held, tenth) for name, tenth in zip(_QUALITIES, tenths, strict=True)
+            name: share(covered, seen, faces) for name, faces in zip(_QUALITIES, worst, strict=True)
         },
     )
 
@@ -137,18 +138,18 @@ def calibrate(
     coverage: float = COVERAGE,
     progress: Callable[[int], None] | None = None,
 ) -> CalibrationResult:
-    """Sets the prediction sets of a model folder on labelled faces and writes them into its config.
+    """Fits the prediction sets of a model folder on labelled faces, and writes them into it.
 
     Args:
         recognizer: The model; its temperature stays as it is.
         manifest: Faces in the labels of the model.
-        split: Which of them; faces that the model was trained on would promise too much.
-        coverage: Share of the faces of each label whose set is to hold it.
+        split: Which of them; on faces that the model was trained on, sets come out too small.
+        coverage: Share of the faces of each label whose set shall hold it.
         progress: Called with the number of faces just read.
 
     Raises:
         ConfigError: If ``coverage`` lies outside of 0 to 1, or the folder cannot be written.
-        DataError: If the labels are others, or there are hardly any faces in the split.
+        DataError: If the labels are not those of the model, or the split has too few faces.
     """
     from mien.data.faces import load_faces
 
@@ -156,8 +157,10 @@ def calibrate(
     part = manifest.split(split).with_labels()
     if part.schema.labels != config.schema.labels:
         raise DataError(
-            f"the model answers {', '.join(config.schema.labels)}; the data has "
-            f"{', '.join(part.schema.labels)}: read it in the model's labels."
+            f"has the labels {', '.join(part.schema.labels)}, but the model has "
+            f"{', '.join(config.schema.labels)}",
+            subject=part.source,
+            hint=f"Read it with the labels of the model: --labels {config.schema.name}",
         )
     crops = load_faces(part, config.preprocessing, progress=progress)
     probs = softmax(recognizer.pipeline.logits(crops), temperature=config.temperature)
@@ -165,10 +168,10 @@ def calibrate(
     check = check_sets(probs, part.class_ids, crops, labels, coverage=coverage)
     conformal = fit_conformal(probs, part.class_ids, coverage=coverage)
     quality = fit_quality(crops)
-    place = recognizer.folder.path
-    with naming_unwritable(place):
-        folder = write_config(place, replace(config, conformal=conformal, quality=quality))
-        write_text(place / CARD, model_card(folder))
+    path = recognizer.folder.path
+    with naming_unwritable(path):
+        folder = write_config(path, replace(config, conformal=conformal, quality=quality))
+        write_text(path / CARD, model_card(folder))
     counts = np.bincount(part.class_ids, minlength=len(labels)).tolist()
     faces = dict(zip(labels, counts, strict=True))
     return CalibrationResult(folder, conformal, quality, faces, check)

@@ -11,7 +11,7 @@ import numpy as np
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mien.evaluation.report import Evaluation
+    from mien.evaluation.scores import Evaluation
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Comparison:
         both: Faces on which both are right.
         first_only: Only the first is.
         second_only: Only the second is.
-        neither: None is.
+        neither: Neither is.
     """
 
     both: int
@@ -55,6 +55,17 @@ class Comparison:
         p: float = min(1.0, 2 * tail / 2**n)
         return p
 
+    def sentence(self, first: str, second: str) -> str:
+        """Returns the result in words, for models of these names."""
+        low, high = self.difference_ci
+        verdict = "a difference beyond chance" if self.p_value < 0.05 else "may well be chance"
+        return (
+            f"A is {first}, B is {second}. Both are right on {self.both} faces and wrong on "
+            f"{self.neither}; only A is right on {self.first_only}, only B on {self.second_only}. "
+            f"B minus A: {self.difference * 100:+.2f} points (95 %: {low * 100:+.2f} to "
+            f"{high * 100:+.2f}), McNemar's exact p = {self.p_value:.2g}: {verdict}."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         return {
@@ -75,7 +86,10 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """
     same = first.keys == second.keys and first.labels == second.labels
     if not same or not np.array_equal(first.class_ids, second.class_ids):
-        raise ConfigError("two models can be compared on the same faces and labels only.")
+        raise ConfigError(
+            "the two models were not evaluated on the same faces and labels",
+            hint="Evaluate both on one split of one dataset, read with the same labels.",
+        )
     one, two = first.predicted == first.class_ids, second.predicted == second.class_ids
     return Comparison(
         both=int((one & two).sum()),

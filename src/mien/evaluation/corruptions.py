@@ -1,4 +1,4 @@
-"""Ways to spoil a face, in five severities.
+"""Corruptions of faces, in five severities.
 
 After the idea of Hendrycks and Dietterich 2019 (https://arxiv.org/abs/1903.12261), with strengths
 chosen for small faces.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,13 +32,13 @@ SEVERITIES: dict[str, tuple[float, ...]] = {
 def corrupt(
     face: NDArray[np.uint8], kind: str, strength: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Spoils one face.
+    """Corrupts one face.
 
     Args:
         face: uint8 (S, S, C).
         kind: A key of :data:`SEVERITIES`.
         strength: See :data:`SEVERITIES`.
-        rng: Draws the noise and the place of the occlusion.
+        rng: Draws the noise and the position of the occlusion.
 
     Returns:
         A new uint8 (S, S, C).
@@ -72,7 +72,7 @@ def corrupt(
         picture.save(buffer, "JPEG", quality=int(strength))
         picture = Image.open(buffer)
     else:
-        raise ConfigError(f"no corruption {kind!r}: it is one of {', '.join(SEVERITIES)}.")
+        raise ConfigError(f"there is no corruption {kind!r}", hint=suggest(kind, SEVERITIES))
     return np.asarray(picture).reshape(face.shape)
 
 

@@ -1,4 +1,4 @@
-"""Is a model equally good for groups of people? Scores by group, gaps, a permutation test."""
+"""Whether a model is equally good for groups of people: scores, gaps, a permutation test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data import Manifest
-    from mien.evaluation.report import Evaluation
+    from mien.evaluation.scores import Evaluation
 
 #: Groups of fewer faces are counted, but not scored: their intervals would say nothing.
 MIN_FACES = 20
@@ -26,7 +26,7 @@ RESAMPLES = 500
 
 @dataclass(frozen=True)
 class GroupScores:
-    """One group of n faces beside all others.
+    """One group of n faces compared with all others.
 
     Args:
         name: Value of the column.
@@ -81,6 +81,17 @@ class GroupReport:
         ranked = sorted(self.groups, key=lambda group: -group.scores["accuracy"])
         best, worst = ranked[0], ranked[-1]
         return best, worst, newcombe_interval(*_hits(best), *_hits(worst))
+
+    def sentence(self) -> str:
+        """Returns the finding in words."""
+        best, worst, (low, high) = self.widest
+        gap, left = best.scores["accuracy"] - worst.scores["accuracy"], sum(self.left_out.values())
+        text = (
+            f"The widest gap is {gap * 100:.1f} points ({low * 100:.1f} to {high * 100:.1f}), "
+            f"between {best.name} and {worst.name}; permutation test over all groups, given the "
+            f"labels: p = {self.p_value:.3f} ({self.permutations} draws)."
+        )
+        return text + f" {left} faces of small groups or without a value are left out." * bool(left)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -161,7 +172,7 @@ def permutation_test(
         ConfigError: If ``permutations`` is below 1.
     """
     if permutations < 1:
-        raise ConfigError(f"permutations must be at least 1; got {permutations}.")
+        raise ConfigError(f"permutations must be at least 1; got {permutations}")
     rng = np.random.default_rng(seed)
     sizes = np.bincount(codes)
     expected, members = np.zeros(len(sizes)), []
@@ -170,7 +181,7 @@ def permutation_test(
         members.append((codes[rows], right[rows]))
         expected += np.bincount(codes[rows], minlength=len(sizes)) * right[rows].mean()
     distance = np.abs(np.bincount(codes[right], minlength=len(sizes)) - expected)
-    extreme, together = np.ones(len(sizes)), 1
+    extreme, overall = np.ones(len(sizes)), 1
     for _ in range(permutations):
         hits = np.zeros(len(sizes))
         for inside, hit in members:
@@ -178,9 +189,9 @@ def permutation_test(
         drawn = np.abs(hits - expected)
         # A hair of room, since the expected hits are rounded sums.
         extreme += drawn >= distance - 1e-9
-        together += int((drawn**2 / sizes).sum() >= (distance**2 / sizes).sum() - 1e-9)
+        overall += int((drawn**2 / sizes).sum() >= (distance**2 / sizes).sum() - 1e-9)
     chances = (extreme / (permutations + 1)).tolist()
-    return together / (permutations + 1), chances, expected
+    return overall / (permutations + 1), chances, expected
 
 
 def by_group(
@@ -210,10 +221,8 @@ def by_group(
     if len(kept) < 2:
         listed = ", ".join(f"{name or 'no value'} ({n})" for name, n in list(found.items())[:8])
         raise DataError(
-            (
-                f"--group-by {column}: a comparison needs two groups of at least {MIN_FACES} "
-                f"labelled faces; there are {listed}"
-            ),
+            f"needs two groups of at least {MIN_FACES} labelled faces; there are {listed}",
+            subject=f"--group-by {column}",
             hint="Take another column or split.",
         )
     inside = np.isin(values, kept)
@@ -243,19 +252,6 @@ def by_group(
         )
     left_out = {name: count for name, count in found.items() if name not in order}
     return GroupReport(column, tuple(groups), left_out, overall, permutations)
-
-
-def sentence(report: GroupReport) -> str:
-    """Returns the finding in words."""
-    best, worst, (low, high) = report.widest
-    gap = best.scores["accuracy"] - worst.scores["accuracy"]
-    left = sum(report.left_out.values())
-    text = (
-        f"The widest gap is {gap * 100:.1f} points ({low * 100:.1f} to {high * 100:.1f}), between "
-        f"{best.name} and {worst.name}; permutation test over all groups, given the labels: "
-        f"p = {report.p_value:.3f} ({report.permutations} draws)."
-    )
-    return text + (f" {left} faces of small groups or without a value are left out." * bool(left))
 
 
 def _hits(group: GroupScores) -> tuple[int, int]:
@@ -305,7 +301,8 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
         return manifest.groups
     if path is None or not path.is_file():
         raise DataError(
-            f"--group-by {column}: {manifest.source} has no table of columns",
+            f"needs a table with that column, and {manifest.source} has none",
+            subject=f"--group-by {column}",
             hint="Give one with --group-table FILE.csv: file_name and your columns.",
         )
     found = read_table(path)
@@ -313,17 +310,17 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
     folded = [name.casefold() for name in found.header]
     if name_at is None or column.casefold() not in folded:
         missing = column if name_at is not None else "file_name"
-        raise DataError(f"{path} has no column {missing!r}." + suggest(missing, found.header))
+        raise DataError(
+            f"has no column {missing!r}", subject=path, hint=suggest(missing, found.header)
+        )
     cells = found.column(folded.index(column.casefold()))
     known = dict(zip(found.column(name_at), cells, strict=True))
     keys = [manifest.images.key(index) for index in range(len(manifest))]
     if not any(key in known for key in keys):
         raise DataError(
-            (
-                f"names none of the pictures: its file_name is {next(iter(known))!r}, but the "
-                f"dataset's is {keys[0]!r}"
-            ),
+            "names none of the pictures of the dataset",
             subject=path,
+            hint=f"Its file_name must be like {keys[0]!r}; it is {next(iter(known))!r}.",
         )
     return np.array([known.get(key, "") for key in keys], dtype=np.str_)
 

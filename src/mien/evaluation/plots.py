@@ -1,7 +1,8 @@
-"""The report's diagrams, as matplotlib figures in a light or a dark dress (eval extra)."""
+"""The diagrams of the evaluation report, as matplotlib figures (extra ``eval``)."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,12 @@ from mien import metrics
 from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
-    from mien.evaluation.report import Evaluation
     from mien.evaluation.robustness import RobustnessRow
+    from mien.evaluation.scores import Evaluation
     from mien.reporting.theme import Theme
 
 
@@ -23,8 +24,7 @@ def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) ->
     """Draws the confusion matrix: counts, or percent of each true class."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
-    K = len(evaluation.labels)
-    counts = metrics.confusion_matrix(evaluation.class_ids, evaluation.predicted, K)
+    K, counts = len(evaluation.labels), evaluation.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(3.4, 1.7 + 0.5 * K), 12.0)
     figure, axes = new_figure(theme, side + 0.4, side)
@@ -54,8 +54,7 @@ def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) ->
 
 def plot_classes(evaluation: Evaluation, theme: Theme) -> Figure:
     """Draws precision, recall and F1 of each class, recall with its 95 % interval."""
-    K = len(evaluation.labels)
-    counts = metrics.confusion_matrix(evaluation.class_ids, evaluation.predicted, K)
+    K, counts = len(evaluation.labels), evaluation.confusion
     scores = metrics.per_class(counts)
     figure, axes = new_figure(theme, 6.4, max(2.6, 0.55 * K + 1.0))
     y = np.arange(K)
@@ -146,7 +145,7 @@ def plot_reliability(evaluation: Evaluation, theme: Theme, bins: int = 15) -> Fi
 
 
 def plot_confidence(evaluation: Evaluation, theme: Theme) -> Figure:
-    """Draws how sure the model is where it is right and where it is wrong."""
+    """Draws the confidence of the model where it is right and where it is wrong."""
     figure, axes = new_figure(theme, 5.6)
     confidence = evaluation.probs.max(axis=1)
     right = evaluation.predicted == evaluation.class_ids
@@ -176,3 +175,15 @@ def plot_corruptions(rows: Sequence[RobustnessRow], theme: Theme) -> Figure:
     label_axes(axes, theme, "severity", "accuracy")
     add_legend(axes, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+#: The diagrams of an evaluation by name.
+PLOTS: dict[str, Callable[[Evaluation, Theme], Figure]] = {
+    "confusion": partial(plot_confusion, normalised=True),
+    "confusion-counts": partial(plot_confusion, normalised=False),
+    "classes": plot_classes,
+    "roc": plot_roc,
+    "precision-recall": plot_precision_recall,
+    "reliability": plot_reliability,
+    "confidence": plot_confidence,
+}

@@ -1,4 +1,4 @@
-"""How much worse a model gets on spoiled faces.
+"""How much worse a model gets on corrupted faces.
 
 Six corruptions in five severities (``mien.evaluation.corruptions``), and the framing errors that
 detectors make. Every draw has a fixed seed: two runs give the same numbers.
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.errors import ConfigError, DataError, InputError
+from mien.data.faces import read_picture
+from mien.errors import ConfigError
 from mien.evaluation.corruptions import SEVERITIES, corrupt
-from mien.images import decode
 from mien.labels import map_probs
 from mien.metrics import softmax, wilson_interval
 from mien.preprocess import crop_faces, whole_box
@@ -41,7 +41,7 @@ FRAMINGS: dict[str, tuple[float, float, float]] = {
 SMALL = "24 px, scaled up"
 CLEAN = "as they are"
 SUBSET = 800
-#: How many conditions there are, the unspoiled faces included.
+#: How many conditions there are, the clean faces included.
 CONDITIONS = sum(map(len, SEVERITIES.values())) + len(FRAMINGS) + 2
 
 
@@ -113,7 +113,7 @@ def _shrunk(image_rgb: NDArray[np.uint8], side: int = 24) -> NDArray[np.uint8]:
 def conditions(
     images_rgb: list[NDArray[np.uint8]], preprocessing: Preprocessing, seed: int
 ) -> Iterator[tuple[str, int, float, NDArray[np.uint8]]]:
-    """Yields (condition, severity, strength, crops (N, S, S, C)), the unspoiled faces first."""
+    """Yields (condition, severity, strength, crops (N, S, S, C)), the clean faces first."""
     clean = framed_crops(images_rgb, preprocessing)
     yield CLEAN, 0, 0.0, clean
     for kind, strengths in SEVERITIES.items():
@@ -144,7 +144,7 @@ def robustness(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[RobustnessRow]:
-    """Scores a model on spoiled copies of a fixed sample of labelled faces.
+    """Scores a model on corrupted copies of a fixed sample of labelled faces.
 
     Args:
         recognizer: The model.
@@ -155,24 +155,19 @@ def robustness(
         progress: Called with 1 after each of the :data:`CONDITIONS`.
 
     Returns:
-        A row for each condition, the unspoiled faces first.
+        A row for each condition, the clean faces first.
 
     Raises:
         DataError: If the split is missing or a picture cannot be read.
         ConfigError: If ``faces`` is below 1, or model and data have no label in common.
     """
     if faces < 1:
-        raise ConfigError(f"robustness needs at least one face; got {faces}.")
+        raise ConfigError(f"robustness needs at least one face; got {faces}")
     part = manifest.split(split).with_labels()
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(part))[:faces])
     part = part.select(chosen)
-    images = []
-    for index in range(len(part)):
-        try:
-            images.append(decode(part.images.read(index)))
-        except InputError as error:
-            raise DataError(error, subject=f"{part.images.key(index)}:") from error
+    images = [read_picture(part.images, index) for index in range(len(part))]
     config, rows = recognizer.config, []
     for name, severity, strength, crops in conditions(images, config.preprocessing, seed):
         probs = softmax(recognizer.pipeline.logits(crops), temperature=config.temperature)

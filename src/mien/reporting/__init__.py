@@ -1,1 +1,31 @@
-"""Reports: one look for pages and diagrams, whatever they tell (extra ``eval``)."""
+"""Reports: one theme for pages and diagrams, and templates for the pages (extra ``eval``)."""
+
+from mien.reporting.pages import (
+    FORMS,
+    Diagram,
+    check_output,
+    check_reporting,
+    draw,
+    render,
+    write_report,
+)
+from mien.reporting.text import between, counted, markdown_table, percent
+from mien.reporting.theme import DARK, LIGHT, Theme, save_figure
+
+__all__ = [
+    "DARK",
+    "FORMS",
+    "LIGHT",
+    "Diagram",
+    "Theme",
+    "between",
+    "check_output",
+    "check_reporting",
+    "counted",
+    "draw",
+    "markdown_table",
+    "percent",
+    "render",
+    "save_figure",
+    "write_report",
+]

@@ -1,4 +1,4 @@
-"""How the report's diagrams look, on light and on dark paper."""
+"""The look of diagrams and pages, on light and on dark paper."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mien.atomic import replacing
 from mien.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -49,19 +52,34 @@ def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[F
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
+    figure, (axes,) = new_panels(theme, 1, width, height)
+    return figure, axes
+
+
+def new_panels(
+    theme: Theme, count: int, width: float, height: float
+) -> tuple[Figure, tuple[Axes, ...]]:
+    """Returns an empty figure with pairs of axes side by side.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("a report's diagrams", "eval", error.name) from error
+        raise MissingExtraError("a diagram", "eval", error.name) from error
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
-    axes = figure.add_subplot(facecolor=theme.paper)
-    axes.tick_params(colors=theme.faint, labelcolor=theme.ink, labelsize=9, length=0, pad=5)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in {"left", "bottom"})
-        spine.set_color(theme.line)
-    axes.grid(visible=True, color=theme.line, linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure, axes
+    panels = tuple(
+        figure.add_subplot(1, count, at + 1, facecolor=theme.paper) for at in range(count)
+    )
+    for axes in panels:
+        axes.tick_params(colors=theme.faint, labelcolor=theme.ink, labelsize=9, length=0, pad=5)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name in {"left", "bottom"})
+            spine.set_color(theme.line)
+        axes.grid(visible=True, color=theme.line, linewidth=0.7)
+        axes.set_axisbelow(True)
+    return figure, panels
 
 
 def to_png(figure: Figure, dpi: int = 144) -> bytes:
@@ -69,6 +87,12 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as a PNG file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(to_png(figure))
 
 
 def label_axes(axes: Axes, theme: Theme, x: str, y: str) -> None:

@@ -17,7 +17,7 @@ from mien import metrics
 from mien.atomic import replacing, write_text
 from mien.errors import ConfigError, DataError
 from mien.evaluation import evaluate
-from mien.evaluation.report import Evaluation
+from mien.evaluation.scores import Evaluation
 from mien.recognizer import EmotionRecognizer
 from mien.training.fold_plan import FoldPlan, plan_folds, write_plan
 from mien.training.run import check_parts, train

@@ -1,21 +1,19 @@
-"""The curves of a run, drawn from its ``metrics.csv``."""
+"""The curves of a run, drawn from its ``metrics.csv`` (extra ``eval``)."""
 
 from __future__ import annotations
 
 import csv
-import io
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from mien.atomic import replacing
-from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure, to_png
+from mien.reporting import LIGHT, save_figure
+from mien.reporting.theme import add_legend, label_axes, new_panels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-_TRAIN, _VALID = ("training", LIGHT.second), ("validation", LIGHT.accent)
+    from matplotlib.figure import Figure
+
+    from mien.reporting import Theme
 
 
 def draw_curves(metrics: Path, output: Path) -> None:
@@ -28,53 +26,43 @@ def draw_curves(metrics: Path, output: Path) -> None:
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
+    save_figure(plot_curves(metrics), output)
+
+
+def plot_curves(metrics: Path, theme: Theme = LIGHT) -> Figure:
+    """Returns the figure of :func:`draw_curves`.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     with metrics.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    columns = {
-        name: [float(row[name]) if row[name] else float("nan") for row in rows]
+    epochs, train_loss, valid_loss, accuracy = (
+        [float(row[name]) if row[name] else float("nan") for row in rows]
         for name in ("epoch", "train_loss", "valid_loss", "valid_accuracy")
-    }
-    epochs = columns["epoch"]
-    losses = _panel(
-        epochs, "loss", [(*_TRAIN, columns["train_loss"]), (*_VALID, columns["valid_loss"])]
     )
-    accuracy = columns["valid_accuracy"]
-    right = _panel(epochs, "validation accuracy", [(*_VALID, accuracy)], mark_best=True)
-    page = Image.new("RGB", (losses.width + right.width, losses.height), LIGHT.paper)
-    page.paste(losses, (0, 0))
-    page.paste(right, (losses.width, 0))
-    with replacing(output) as temporary:
-        page.save(temporary)
-
-
-def _panel(
-    epochs: Sequence[float],
-    what: str,
-    lines: Sequence[tuple[str, str, Sequence[float]]],
-    *,
-    mark_best: bool = False,
-) -> Image.Image:
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = new_figure(LIGHT, 5.2, 3.6)
+    figure, (left, right) = new_panels(theme, 2, 10.4, 3.6)
     dots = "o" if len(epochs) < 3 else ""  # a line through one point shows nothing
-    for name, color, values in lines:
-        axes.plot(epochs, values, color=color, label=name, linewidth=1.8, marker=dots)
-    if mark_best:
-        values = lines[0][2]
-        best = max(range(len(values)), key=lambda index: values[index])
-        axes.plot(
-            epochs[best], values[best], "o",
-            markerfacecolor="none", markeredgecolor=LIGHT.second, markersize=9,
-        )  # fmt: skip
-        axes.text(
-            0.98, 0.05, f"best: {values[best]:.1%} in epoch {epochs[best]:.0f}",
-            transform=axes.transAxes, ha="right", fontsize=9, color=LIGHT.ink,
-        )  # fmt: skip
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    else:
-        add_legend(axes, LIGHT)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(y=0.12)
-    label_axes(axes, LIGHT, "epoch", what)
-    return Image.open(io.BytesIO(to_png(figure))).convert("RGB")
+    for name, color, values in (
+        ("training", theme.second, train_loss), ("validation", theme.accent, valid_loss),
+    ):  # fmt: skip
+        left.plot(epochs, values, color=color, label=name, linewidth=1.8, marker=dots)
+    add_legend(left, theme)
+    right.plot(epochs, accuracy, color=theme.accent, linewidth=1.8, marker=dots)
+    best = max(range(len(accuracy)), key=accuracy.__getitem__)
+    right.plot(
+        epochs[best], accuracy[best], "o",
+        markerfacecolor="none", markeredgecolor=theme.second, markersize=9,
+    )  # fmt: skip
+    right.text(
+        0.98, 0.05, f"best: {accuracy[best]:.1%} in epoch {epochs[best]:.0f}",
+        transform=right.transAxes, ha="right", fontsize=9, color=theme.ink,
+    )  # fmt: skip
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for axes, what in ((left, "loss"), (right, "validation accuracy")):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(y=0.12)
+        label_axes(axes, theme, "epoch", what)
+    return figure

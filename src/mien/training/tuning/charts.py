@@ -1,10 +1,11 @@
-"""Pictures of a study: how it went on, and which keys mattered (eval extra)."""
+"""Diagrams of a study: the values of its trials, and which keys mattered (extra ``eval``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure
+from mien.reporting import LIGHT
+from mien.reporting.theme import add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,9 @@ import optuna
 from optuna import TrialPruned
 from optuna.trial import TrialState
 
-from mien.atomic import replacing, write_text
+from mien.atomic import write_text
 from mien.errors import ConfigError
+from mien.reporting import save_figure
 from mien.training.config import make_config
 from mien.training.distributed.launch import must_launch
 from mien.training.network import trained_spec
@@ -199,11 +200,7 @@ def _report(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> 
     write_text(output / "trials.csv", trials_csv(trial_rows(study)))
     result = read_result(study, recipe, metric=metric, output=output)
     write_text(output / "best.yaml", best_recipe_text(result))
-    from mien.reporting.theme import to_png
-
-    with replacing(output / "history.png") as temporary:
-        temporary.write_bytes(to_png(plot_history(result)))
+    save_figure(plot_history(result), output / "history.png")
     if result.importances:
-        with replacing(output / "importances.png") as temporary:
-            temporary.write_bytes(to_png(plot_importances(result)))
+        save_figure(plot_importances(result), output / "importances.png")
     return result

@@ -37,7 +37,7 @@ def test_confusions_are_ranked_by_their_share_and_put_in_words() -> None:
     assert [c.share for c in found] == [0.3, 0.1, 0.09, 0.01]
     assert str(found[0]) == "fear is called joy in 30 % of cases (3 faces)"
     assert str(found[3]) == "joy is called anger in 1 % of cases (1 face)"
-    assert len(biggest_confusions(counts, ("joy", "fear", "anger"), most=2)) == 2
+    assert len(biggest_confusions(counts, ("joy", "fear", "anger"), limit=2)) == 2
     assert biggest_confusions(np.diag([3, 4]), ("joy", "fear")) == []
     rare = biggest_confusions(np.array([[999, 1], [0, 1]]), ("joy", "fear"))
     assert str(rare[0]) == "joy is called fear in under 1 % of cases (1 face)"

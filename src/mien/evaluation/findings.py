@@ -1,4 +1,4 @@
-"""What an evaluation says, in sentences and in lists of faces."""
+"""What an evaluation found: confusions, the raters' agreement, faces worth a glance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluation.report import Evaluation
+    from mien.evaluation.scores import Evaluation
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Confusion:
     """One class taken for another.
 
     Args:
-        true: What the raters say.
-        predicted: What the model says.
+        true: The raters' label.
+        predicted: The model's label.
         count: Faces.
         share: Of the faces of the true class.
     """
@@ -41,14 +41,14 @@ class Confusion:
 
 
 def biggest_confusions(
-    counts: NDArray[np.int64], labels: tuple[str, ...], *, most: int = 8
+    counts: NDArray[np.int64], labels: tuple[str, ...], *, limit: int = 8
 ) -> list[Confusion]:
     """Returns the pairs of classes that are mixed up most, by their share of the true class.
 
     Args:
         counts: (K, K); rows are true classes, columns predicted ones.
         labels: K names.
-        most: How many to return; pairs that never occur are left out.
+        limit: How many pairs to return; those that never occur are left out.
 
     >>> found = biggest_confusions(np.array([[3, 1], [2, 2]]), ("joy", "fear"))
     >>> str(found[0])
@@ -57,22 +57,21 @@ def biggest_confusions(
     support = counts.sum(axis=1)
     pairs = [
         Confusion(labels[i], labels[j], int(counts[i, j]), float(counts[i, j] / support[i]))
-        for i in range(len(labels))
-        for j in range(len(labels))
-        if i != j and counts[i, j]
+        for i, j in np.argwhere(counts).tolist()
+        if i != j
     ]
-    return sorted(pairs, key=lambda pair: (-pair.share, -pair.count, pair.true))[:most]
+    return sorted(pairs, key=lambda pair: (-pair.share, -pair.count, pair.true))[:limit]
 
 
 @dataclass(frozen=True)
 class Raters:
-    """A model beside the people who labelled the faces.
+    """How far a model and single raters agree with the majority of the raters.
 
     Args:
-        ceiling: Expected share of faces on which one rater, drawn from the votes, says what the
-            majority says: what a person reaches in the model's place.
-        model: Expected share on which one rater says what the model says.
-        accuracy: Share on which the model says what the majority says.
+        ceiling: Expected share of faces on which one rater, drawn from the votes, agrees with the
+            majority: what a person reaches in the model's place.
+        model: Expected share on which one rater agrees with the model.
+        accuracy: Share on which the model agrees with the majority.
         cross_entropy: Of the model against the votes, in nats.
         entropy: Of the votes themselves: no model can do better.
     """
@@ -82,10 +81,6 @@ class Raters:
     accuracy: float
     cross_entropy: float
     entropy: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Returns plain JSON types."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def rater_agreement(evaluation: Evaluation) -> Raters | None:
@@ -115,14 +110,15 @@ def rater_agreement(evaluation: Evaluation) -> Raters | None:
     )
 
 
-def pick_faces(evaluation: Evaluation, which: str, most: int = 24) -> NDArray[np.int64]:
-    """Returns positions of faces worth a look, the most telling first.
+def pick_faces(evaluation: Evaluation, which: str, limit: int = 24) -> NDArray[np.int64]:
+    """Returns positions of the faces that tell most about a model, the most telling first.
 
     Args:
         evaluation: N faces.
-        which: ``"mistakes"``: wrong, surest first. ``"hardest"``: least p(true class) first.
-            ``"easiest"``: the surest right face of each class in turn.
-        most: How many at most.
+        which: ``"mistakes"``: wrong, the most confident first. ``"hardest"``: the lowest
+            probability of the true class first. ``"easiest"``: the most confident right face of
+            each class in turn.
+        limit: How many at most.
 
     Raises:
         ConfigError: If ``which`` is another word.
@@ -130,15 +126,15 @@ def pick_faces(evaluation: Evaluation, which: str, most: int = 24) -> NDArray[np
     confidence, right = evaluation.probs.max(axis=1), evaluation.predicted == evaluation.class_ids
     if which == "mistakes":
         wrong = np.flatnonzero(~right)
-        return wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+        return wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     if which == "hardest":
         truth = evaluation.probs[np.arange(len(right)), evaluation.class_ids]
-        return np.argsort(truth, kind="stable")[:most]
+        return np.argsort(truth, kind="stable")[:limit]
     if which != "easiest":
-        raise ConfigError(f"faces are mistakes, hardest or easiest; got {which!r}.")
+        raise ConfigError(f"which must be mistakes, hardest or easiest; got {which!r}")
     ranked: list[tuple[int, float, int]] = []
     for class_id in range(len(evaluation.labels)):
         inside = np.flatnonzero(right & (evaluation.class_ids == class_id))
         order = inside[np.argsort(-confidence[inside], kind="stable")]
-        ranked += [(rank, -confidence[face], int(face)) for rank, face in enumerate(order[:most])]
-    return np.array([face for _, _, face in sorted(ranked)[:most]], np.int64)
+        ranked += [(rank, -confidence[face], int(face)) for rank, face in enumerate(order[:limit])]
+    return np.array([face for _, _, face in sorted(ranked)[:limit]], np.int64)

@@ -1,4 +1,4 @@
-"""From logits to an :class:`Evaluation`. Needs numpy only; pictures and pages come elsewhere."""
+"""``evaluate``: a model and labelled faces become an :class:`Evaluation`. Needs numpy only."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
-from mien.errors import DataError
+from mien.errors import ConfigError, DataError, suggest
 from mien.hub import CARD, write_config
 from mien.hub.card import model_card
 from mien.labels import SCHEMAS, map_probs
+from mien.reporting.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mien.data import Manifest
     from mien.evaluation.robustness import RobustnessRow
     from mien.hub import ModelConfig, ModelFolder
+    from mien.labels import LabelSchema
     from mien.recognizer import EmotionRecognizer
 
 #: Faces that are decoded and classified at once: bounds memory on datasets of any size.
@@ -59,17 +62,30 @@ class Evaluation:
     probs: NDArray[np.float64]
     leaked: NDArray[np.bool_]
 
+    def __repr__(self) -> str:
+        """Returns one line: the model, the data and the accuracy with its interval."""
+        scores = self.scores()
+        return (
+            f"Evaluation({self.model} on {self.data}, {self.split}: accuracy "
+            f"{percent(scores['accuracy'], scores['accuracy_ci'])}, {scores['n']} faces)"
+        )
+
     @property
     def predicted(self) -> NDArray[np.int64]:
         """int64 (N,), the most probable class of each face."""
         best: NDArray[np.int64] = self.probs.argmax(axis=1)
         return best
 
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """int64 (K, K), faces by true class (rows) and predicted class (columns)."""
+        return metrics.confusion_matrix(self.class_ids, self.predicted, len(self.labels))
+
     def scores(self, mask: NDArray[np.bool_] | None = None) -> dict[str, Any]:
         """Returns the headline numbers of all faces, or of those under a mask (N,).
 
         ``nll`` is the cross-entropy against the targets (the raters' votes where there are any),
-        ``nll_labels`` that against the class; both in nats a face.
+        ``nll_labels`` that against the class; both in nats per face.
         """
         keep = np.ones(len(self.class_ids), bool) if mask is None else mask
         true, probs, predicted = self.class_ids[keep], self.probs[keep], self.predicted[keep]
@@ -87,21 +103,23 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain JSON types."""
-        confusion = metrics.confusion_matrix(self.class_ids, self.predicted, len(self.labels))
+        confusion, clean = self.confusion, ~self.leaked
         by_class = metrics.per_class(confusion)
-        clean = ~self.leaked
+        classes = {}
+        for index, (label, support) in enumerate(
+            zip(self.labels, by_class.support.tolist(), strict=True)
+        ):
+            hits = int(confusion[index, index])
+            classes[label] = {
+                "precision": float(by_class.precision[index]),
+                "recall": float(by_class.recall[index]),
+                "f1": float(by_class.f1[index]),
+                "support": int(support),
+                "recall_ci": list(metrics.wilson_interval(hits, support)) if support else None,
+            }
         return {
             **self.scores(),
-            "per_class": {
-                label: {
-                    "precision": float(by_class.precision[index]),
-                    "recall": float(by_class.recall[index]),
-                    "f1": float(by_class.f1[index]),
-                    "support": int(by_class.support[index]),
-                    "recall_ci": _interval(confusion, index),
-                }
-                for index, label in enumerate(self.labels)
-            },
+            "per_class": classes,
             "confusion": {"labels": list(self.labels), "counts": confusion.tolist()},
             "deduplicated": self.scores(clean) if clean.any() and not clean.all() else None,
             "model": self.model,
@@ -109,8 +127,36 @@ class Evaluation:
             "split": self.split,
         }
 
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Returns the scores of each class as text: a header, and one row per class."""
+        rows = [
+            [label, str(m["support"]), percent(m["recall"], m["recall_ci"]),
+             percent(m["precision"]), f"{m['f1']:.3f}"]
+            for label, m in self.to_dict()["per_class"].items()
+        ]  # fmt: skip
+        return ["class", "faces", "recall (95 %)", "precision", "F1"], rows
+
+    def plot(self, kind: str = "confusion") -> Figure:
+        """Draws a diagram: what the report shows under that name (extra ``eval``).
+
+        Args:
+            kind: ``confusion``, ``confusion-counts``, ``classes``, ``roc``, ``precision-recall``,
+                ``reliability`` or ``confidence``.
+
+        Raises:
+            ConfigError: If the kind is unknown.
+            MissingExtraError: If matplotlib or scikit-learn is not installed.
+        """
+        from mien.evaluation.plots import PLOTS
+        from mien.reporting import LIGHT, check_reporting
+
+        if kind not in PLOTS:
+            raise ConfigError(f"there is no diagram {kind!r}", hint=suggest(kind, PLOTS))
+        check_reporting("a diagram of an evaluation")
+        return PLOTS[kind](self, LIGHT)
+
     def predictions_csv(self) -> str:
-        """Returns one row a face: key, true label, predicted label, probabilities."""
+        """Returns one row per face: key, true label, predicted label, probabilities."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
@@ -126,13 +172,6 @@ class Evaluation:
         return text.getvalue()
 
 
-def _interval(confusion: NDArray[np.int64], index: int) -> list[float] | None:
-    support = int(confusion[index].sum())
-    if not support:
-        return None
-    return list(metrics.wilson_interval(int(confusion[index, index]), support))
-
-
 def evaluate_logits(
     logits: NDArray[np.float32], config: ModelConfig, manifest: Manifest, *, split: str
 ) -> Evaluation:
@@ -146,8 +185,9 @@ def evaluate_logits(
     """
     if len(logits) != len(manifest) or (manifest.class_ids < 0).any():
         raise DataError(
-            f"evaluation needs one row of logits for each of {len(manifest)} labelled faces; got "
-            f"{len(logits)} rows, {int((manifest.class_ids < 0).sum())} faces without a label."
+            f"{len(logits)} rows of logits do not fit {len(manifest)} faces, of which "
+            f"{int((manifest.class_ids < 0).sum())} have no label",
+            hint="Give one row for each face of manifest.with_labels().",
         )
     probs = metrics.softmax(logits, temperature=config.temperature)
     return Evaluation(
@@ -164,28 +204,38 @@ def evaluate_logits(
 
 
 def evaluate(
-    recognizer: EmotionRecognizer,
-    manifest: Manifest,
+    model: EmotionRecognizer | str | Path | None,
+    data: Manifest | str,
     *,
     split: str = "valid",
+    labels: str | LabelSchema | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Runs a model over one split of ready faces (no detection) and scores it.
+    """Runs a model over one split of faces that are cropped already, and scores it.
 
     Faces without a majority label are left out.
 
     Args:
-        recognizer: The model; its own temperature is used.
-        manifest: The dataset.
+        model: A recognizer, of which the temperature is used; a model folder, a name, or None, the
+            bundled model.
+        data: A dataset, or its spec ``KIND:PATH[,key=value...]``.
         split: The split to score.
+        labels: Labels to read a spec with: a schema or its name; None: the data's own.
         progress: Called with the number of faces just finished.
 
     Raises:
         DataError: If the split is missing or has no labelled face, or a picture is unreadable.
-        ConfigError: If model and dataset have no label in common.
+        ConfigError: If model and dataset have no label in common, or an argument is unknown.
+        ModelError: If the model cannot be loaded.
     """
+    from mien.data import read_manifest
     from mien.data.faces import load_faces
+    from mien.recognizer import EmotionRecognizer
 
+    recognizer = (
+        model if isinstance(model, EmotionRecognizer) else EmotionRecognizer(model, detector="none")
+    )
+    manifest = read_manifest(data, labels=labels) if isinstance(data, str) else data
     part = manifest.split(split).with_labels()
     logits = []
     for start in range(0, len(part), CHUNK):
@@ -212,9 +262,9 @@ def record_evaluation(
     Args:
         folder: The model that was evaluated.
         evaluation: Its evaluation.
-        data: Name of the dataset, to stand in place of its path.
-        robustness: Rows of spoiled faces, to stand in the report and in the card.
-        picture: Draws how calibrated the model is to the path that it is given, a PNG.
+        data: Name of the dataset, written instead of its path.
+        robustness: Rows of corrupted faces, for the report and the card.
+        picture: Draws the reliability of the model as a PNG to the path that it is given.
     """
     name, own = evaluation.split, folder.config.schema.labels
     if evaluation.labels != own:
@@ -228,7 +278,7 @@ def record_evaluation(
     if picture:
         with replacing(folder.path / "eval" / f"{name}.png") as temporary:
             picture(temporary)
-    else:  # that of an earlier evaluation would tell of other numbers
+    else:  # The picture of an earlier evaluation would show other numbers.
         (folder.path / "eval" / f"{name}.png").unlink(missing_ok=True)
     scores = {**evaluation.scores(), "data": data}
     config = replace(folder.config, metrics={**folder.config.metrics, name: scores})

@@ -1,0 +1,154 @@
+"""Pages from templates: one file with everything inside, no script, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mien.atomic import write_text
+from mien.errors import ConfigError, MissingExtraError
+from mien.images import encode
+from mien.reporting.text import between, percent
+from mien.reporting.theme import DARK, LIGHT, to_png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from jinja2 import Environment
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from mien.reporting.theme import Theme
+
+FORMS = (".html", ".json", ".md")
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A diagram as PNG files, for readers in light and in dark mode."""
+
+    light: bytes
+    dark: bytes
+
+
+def draw(plot: Callable[[Theme], Figure]) -> Diagram:
+    """Draws a diagram in both themes."""
+    return Diagram(to_png(plot(LIGHT)), to_png(plot(DARK)))
+
+
+def check_reporting(what: str) -> None:
+    """Makes sure that pages and diagrams can be made, before anything is computed.
+
+    Raises:
+        MissingExtraError: If a library of the ``eval`` extra is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib as mpl  # noqa: F401
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(what, "eval", error.name) from error
+
+
+def render(template: str, *, title: str, subtitle: str = "", **values: Any) -> str:
+    """Fills a template of ``mien/reporting/templates``; every value is escaped.
+
+    Args:
+        template: Name of the file, for example ``"tables.html"``.
+        title: Title and heading of the page.
+        subtitle: The line below.
+        values: What else the template shows.
+
+    Raises:
+        MissingExtraError: If jinja2 is not installed.
+
+    >>> page = render("tables.html", title="<t>", tables=[("", ["a"], [["<b>"]])])
+    >>> page[:15], page.count("&lt;b&gt;")
+    ('<!doctype html>', 1)
+    """
+    return _environment().get_template(template).render(title=title, subtitle=subtitle, **values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from mien import __version__
+
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingExtraError("a report's page", "eval", error.name) from error
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"between": between, "jpeg": jpeg_uri, "percent": percent, "png": _png}
+    environment.globals |= {"light": LIGHT, "dark": DARK, "version": __version__}
+    return environment
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _png(data: bytes) -> str:
+    return _uri(data, "png")
+
+
+def jpeg_uri(image_rgb: NDArray[np.uint8], quality: int = 86) -> str:
+    """Returns a picture (H, W, 3) as an address that holds it as JPEG."""
+    return _uri(encode(image_rgb, suffix=".jpg", quality=quality), "jpeg")
+
+
+class Report(Protocol):
+    """What can be written as Markdown, JSON and HTML."""
+
+    def markdown(self) -> str:
+        """Returns the report as Markdown."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        ...
+
+    def html(self) -> str:
+        """Returns the report as a page."""
+        ...
+
+
+def check_output(
+    path: Path, endings: tuple[str, ...] = FORMS, *, overwrite: bool, option: str = "-o"
+) -> None:
+    """Makes sure that a report or a picture can be written, before anything is computed.
+
+    Raises:
+        ConfigError: If its ending is not one of ``endings``, or the file exists already.
+        MissingExtraError: If it needs the ``eval`` extra and that is not installed.
+    """
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"must end in {' or '.join(endings)}", subject=f"{option} {path}")
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            "exists already", subject=path, hint=f"Add --overwrite, or give another {option}."
+        )
+    if path.suffix.lower() in {".html", ".png"}:
+        check_reporting(f"{option} {path}")
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Writes a report in the form that the file's ending names, whole or not at all.
+
+    Raises:
+        ConfigError: If the ending is not ``.html``, ``.json`` or ``.md``.
+        MissingExtraError: If a page needs the ``eval`` extra and it is not installed.
+    """
+    check_output(path, overwrite=True)
+    form = path.suffix.lower()
+    if form == ".json":
+        write_text(path, json.dumps(report.to_dict(), indent=2) + "\n")
+    else:
+        write_text(path, report.markdown() if form == ".md" else report.html())
