@@ -130,6 +130,7 @@ class Pipeline:
             return prepared
         prepared.size = (picture.width, picture.height)
         prepared.detections, prepared.squares_xyxy = detections, squares
+        prepared.warnings = detections.warnings
         return prepared
 
     def squares(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -154,7 +155,8 @@ class Pipeline:
             max_faces=self.max_faces,
         )
         landmarks = None if found.landmarks is None else found.landmarks * factor
-        return Detections(found.boxes_xyxy * np.tile(factor, 2), found.scores, landmarks)
+        boxes = found.boxes_xyxy * np.tile(factor, 2)
+        return Detections(boxes, found.scores, landmarks, found.warnings)
 
     def _crop(
         self,

@@ -28,6 +28,7 @@ class Detections:
         scores: float32 (N,), how sure the detector is that this is a face, 0..1.
         landmarks: float32 (N, 5, 2), points (x, y) in pixels in the order of
             ``LANDMARK_NAMES``, or ``None`` where the detector has none.
+        warnings: What the search left out, in sentences.
 
     Raises:
         ConfigError: If shapes do not agree, a value is not finite, a box is empty, or a score is
@@ -43,6 +44,7 @@ class Detections:
     boxes_xyxy: NDArray[np.float32]
     scores: NDArray[np.float32]
     landmarks: NDArray[np.float32] | None = None
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         boxes = _floats("boxes_xyxy", self.boxes_xyxy, (-1, 4))
@@ -100,7 +102,7 @@ class Detections:
         sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]).max(axis=1, initial=0.0)
         kept = np.flatnonzero(sides >= min_face)[:max_faces]
         points = None if self.landmarks is None else self.landmarks[kept]
-        return Detections(self.boxes_xyxy[kept], self.scores[kept], points)
+        return Detections(self.boxes_xyxy[kept], self.scores[kept], points, self.warnings)
 
 
 def _floats(name: str, values: object, shape: tuple[int, ...]) -> NDArray[np.float32]:

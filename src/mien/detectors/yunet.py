@@ -8,18 +8,19 @@ cells, logarithm of the size in cells), ``kps`` (10: five points, offsets in cel
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from PIL import Image
 
 from mien.backends.session import Session
-from mien.detectors.boxes import nms
 from mien.detectors.detections import Detections, check_image, check_search
 from mien.detectors.download import fetch
 from mien.detectors.framing import Framing
 from mien.detectors.protocol import MIN_FACE, Detector
+from mien.detectors.scales import ScaleRules, search_warnings
+from mien.detectors.search import Candidates, PyramidSearch
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ _BYTES = 232_589
 
 _STRIDES = (8, 16, 32)
 _OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in _STRIDES)
-#: Pictures are shrunk to this longer side; it is also the fixed input of the 2023mar build.
-_MAX_SIDE = 640
+#: Up to this longer side a photo is searched in one piece; the 2023mar build insists on it.
+_WHOLE = 640
+_RULES = ScaleRules(max_zoom=1.0, coarse_side=_WHOLE, step=0.4)
 _MIN_SCORE = 0.7
 _IOU = 0.3
-_MAX_CANDIDATES = 1000
 _MAX_LOG_SIZE = 8.0
 
 
@@ -61,8 +62,10 @@ def fetch_yunet() -> Path:
 class YuNetDetector(Detector):
     """Finds faces of any pose, with five landmarks each.
 
+    A photo is searched at its own size, as by :class:`mien.detectors.mien.MienDetector`.
+
     Args:
-        path: ONNX file of OpenCV Zoo's YuNet, 2023mar or newer.
+        path: ONNX file of a YuNet: OpenCV Zoo's, 2023mar or newer, or its authors' larger one.
         threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
         min_score: Lowest score to report, 0..1.
 
@@ -87,24 +90,23 @@ class YuNetDetector(Detector):
         threads: int = 0,
         min_score: float = _MIN_SCORE,
     ) -> None:
-        self._session = _open(Path(path), threads)
         self.min_score = min_score
-        node = self._session.inputs[0]
-        self._input = node.name
-        height, width = node.shape[2:]
-        #: Height and width that the network insists on, if it does.
-        self._fixed = (height, width) if isinstance(height, int) else None
+        self._network = network = _Network(_open(Path(path), threads))
+        rules = _RULES if network.fixed is None else replace(_RULES, tile=min(network.fixed))
+        self._search = PyramidSearch(network, rules, iou=_IOU)
+        self.working_side = rules.working_side
 
     @property
     def fingerprint(self) -> str:
         """The file's name and size, and the threshold."""
-        path = self._session.path
+        path = self._network.session.path
         return f"yunet {path.name} {path.stat().st_size} {self.min_score:g}"
 
     def single_threaded(self) -> Self:
         """Returns the same detector with one thread per call."""
         other = copy.copy(self)
-        other._session = self._session.single_threaded
+        other._network = _Network(self._network.session.single_threaded)
+        other._search = replace(self._search, network=other._network)
         return other
 
     def with_min_score(self, min_score: float) -> Self:
@@ -127,24 +129,28 @@ class YuNetDetector(Detector):
         """
         height, width = check_image(image_rgb)
         check_search(min_face, max_faces)
-        fixed_h, fixed_w = self._fixed or (_MAX_SIDE, _MAX_SIDE)
-        scale = min(1.0, fixed_h / height, fixed_w / width)
-        small = image_rgb
-        if scale < 1.0:
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            picture = Image.fromarray(image_rgb)
-            small = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        canvas = _to_input(small, self._fixed)
-        outputs = self._session.run(list(_OUTPUTS), {self._input: canvas})
+        found = self._search.propose(image_rgb, self.min_score)
+        warnings = search_warnings(width, height, self._search.rules, min_face)
+        return Detections(*found, warnings).keep(min_face=min_face, max_faces=max_faces)
+
+
+@dataclass(frozen=True)
+class _Network:
+    """YuNet as a network that finds candidates in one input."""
+
+    session: Session
+
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """Height and width that the network insists on, if it does."""
+        height, width = self.session.inputs[0].shape[2:]
+        return (height, width) if isinstance(height, int) else None
+
+    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
+        canvas = _to_input(pixels, self.fixed)
+        outputs = self.session.run(list(_OUTPUTS), {self.session.inputs[0].name: canvas})
         grids = dict(zip(_OUTPUTS, outputs, strict=True))
-        boxes, scores, points = decode_outputs(
-            grids, canvas.shape[3], min_score=self.min_score, iou_threshold=_IOU
-        )
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = ((centres >= 0) & (centres <= (small.shape[1], small.shape[0]))).all(axis=1)
-        back = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-        found = Detections(boxes[inside] * np.tile(back, 2), scores[inside], points[inside] * back)
-        return found.keep(min_face=min_face, max_faces=max_faces)
+        return decode_outputs(grids, canvas.shape[3], min_score=min_score)
 
 
 def _open(path: Path, threads: int) -> Session:
@@ -173,19 +179,15 @@ def _to_input(image_rgb: NDArray[np.uint8], fixed: tuple[int, int] | None) -> ND
 
 
 def decode_outputs(
-    grids: dict[str, NDArray[np.float32]], width: int, *, min_score: float, iou_threshold: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Turns the network's outputs into faces.
+    grids: dict[str, NDArray[np.float32]], width: int, *, min_score: float
+) -> Candidates:
+    """Turns the network's outputs into candidates, in pixels of the network's input.
 
     Args:
         grids: By name, ``cls_8`` (1, cells, 1), ``bbox_8`` (1, cells, 4), ``kps_8`` (1, cells,
             10) and so on; cells in rows from the top left.
         width: Of the network's input, in pixels.
         min_score: Lowest ``sqrt(cls * obj)`` to keep.
-        iou_threshold: Overlap above which the less sure box goes.
-
-    Returns:
-        boxes_xyxy (N, 4), scores (N,), landmarks (N, 5, 2), in pixels of the network's input.
     """
     parts = []
     for stride in _STRIDES:
@@ -198,9 +200,6 @@ def decode_outputs(
         half = np.exp(np.clip(bbox[:, 2:], None, _MAX_LOG_SIZE)) * (stride / 2)
         points = grids[f"kps_{stride}"][0, cells].reshape(-1, 5, 2) + corner[:, None]
         parts.append((np.hstack([centre - half, centre + half]), score[cells], points * stride))
-    boxes, scores, landmarks = (
-        np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True)
+    return Candidates(
+        *(np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True))
     )
-    best = np.argsort(-scores, kind="stable")[:_MAX_CANDIDATES]
-    kept = best[nms(boxes[best], scores[best], iou_threshold=iou_threshold)]
-    return boxes[kept], scores[kept], landmarks[kept]

@@ -1,0 +1,136 @@
+"""Searches a photo at several sizes, in tiles where it is large, and joins what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from mien.detectors.boxes import nms
+from mien.detectors.scales import plan_scales, tiles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.detectors.scales import Scale, ScaleRules
+
+#: Most boxes of one photo that go on, the most confident.
+MAX_CANDIDATES = 3000
+
+
+class Candidates(NamedTuple):
+    """Boxes that may hold a face.
+
+    Args:
+        boxes_xyxy: float32 (N, 4), in pixels.
+        scores: float32 (N,), probabilities or their logits.
+        landmarks: float32 (N, 5, 2), in pixels.
+    """
+
+    boxes_xyxy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Candidates:
+        """Returns some of them, by index or mask."""
+        return Candidates(*(values[chosen] for values in self))
+
+    def centred_in(self, width: int, height: int) -> NDArray[np.bool_]:
+        """Which ones (N,) have their centre in a photo of this size."""
+        x, y = ((self.boxes_xyxy[:, :2] + self.boxes_xyxy[:, 2:]) / 2).T
+        inside: NDArray[np.bool_] = (x > 0) & (x < width) & (y > 0) & (y < height)
+        return inside
+
+    def move(
+        self, factor: NDArray[np.float32] | float, shift: NDArray[np.float32] | float = 0.0
+    ) -> Candidates:
+        """Returns them at ``factor`` (2,) times their place, plus ``shift`` (2,)."""
+        boxes = self.boxes_xyxy.reshape(-1, 2, 2) * factor + shift
+        points = self.landmarks * factor + shift
+        return Candidates(
+            boxes.reshape(-1, 4).astype(np.float32), self.scores, points.astype(np.float32)
+        )
+
+    def suppress(self, iou: float) -> Candidates:
+        """Returns those that overlap no more confident one, the most confident first."""
+        return self.take(nms(self.boxes_xyxy, self.scores, iou_threshold=iou))
+
+    @classmethod
+    def join(cls, parts: list[Candidates]) -> Candidates:
+        """Returns those of several parts."""
+        return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+class Network(Protocol):
+    """Finds candidates in one input, in pixels of it."""
+
+    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
+        """Takes uint8 (H, W, 3) of at most ``ScaleRules.tile`` pixels a side."""
+        ...
+
+
+@dataclass(frozen=True)
+class PyramidSearch:
+    """A network, and at which sizes it searches a photo of any size.
+
+    Args:
+        network: Finds candidates in one input.
+        rules: How a photo becomes inputs of the network.
+        iou: Overlap above which the less confident box goes.
+    """
+
+    network: Network
+    rules: ScaleRules
+    iou: float = 0.4
+
+    def propose(self, image_rgb: NDArray[np.uint8], min_score: float) -> Candidates:
+        """Returns what may be faces, the most confident first, in pixels of the photo.
+
+        Args:
+            image_rgb: uint8 (H, W, 3).
+            min_score: Lowest score, as the network gives them.
+        """
+        height, width = image_rgb.shape[:2]
+        scales = plan_scales(width, height, self.rules)
+        found = Candidates.join([self._search(image_rgb, scale, min_score) for scale in scales])
+        found = found.take(found.centred_in(width, height))
+        best = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
+        return found.take(best).suppress(self.iou)
+
+    def _search(self, image_rgb: NDArray[np.uint8], scale: Scale, min_score: float) -> Candidates:
+        """Searches the photo at one size."""
+        height, width = image_rgb.shape[:2]
+        pixels, size = image_rgb, (scale.width, scale.height)
+        if size != (width, height):
+            picture = Image.fromarray(image_rgb)
+            pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        parts = []
+        for top, bottom in tiles(scale.height, self.rules):
+            for left, right in tiles(scale.width, self.rules):
+                found = self.network(pixels[top:bottom, left:right], min_score)
+                found = found.take(self._own(found.boxes_xyxy, (left, top, right, bottom), scale))
+                parts.append(found.move(1.0, np.array([left, top], np.float32)))
+        factor = np.array([width / scale.width, height / scale.height], np.float32)
+        return Candidates.join(parts).move(factor)
+
+    def _own(
+        self, boxes: NDArray[np.float32], tile: tuple[int, int, int, int], scale: Scale
+    ) -> NDArray[np.bool_]:
+        """Which boxes a tile reports: of a size that the scale reports, not cut by the tile."""
+        side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
+        kept: NDArray[np.bool_] = (side >= scale.min_face) & (side < scale.max_face)
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        left, top, right, bottom = tile
+        # A face whose centre lies beyond the middle of an overlap, or nearly, is another tile's.
+        margin = 0.4 * self.rules.overlap
+        low = np.array([margin if left else -np.inf, margin if top else -np.inf], np.float32)
+        high = np.array(
+            [
+                right - left - margin if right < scale.width else np.inf,
+                bottom - top - margin if bottom < scale.height else np.inf,
+            ],
+            np.float32,
+        )
+        return kept & ((centre >= low) & (centre <= high)).all(axis=1)
