@@ -11,7 +11,7 @@ HEAVY = (
     "cv2", "torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib",
     "pandas",
 )  # fmt: skip
-EXTRAS = ("train", "models", "export", "serve", "demo", "video", "scale", "__main__")
+EXTRAS = ("train", "models", "export", "serve", "demo", "video", "jobs", "__main__")
 
 for name in HEAVY:
     if importlib.util.find_spec(name) is not None:

@@ -97,10 +97,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The rows of a job over ``photos`` that nothing stopped."""
-    from mien.jobs import ScaleConfig, predict_files
+    from mien.jobs import JobConfig, predict_files
 
     output = tmp_path_factory.mktemp("jobs") / "whole.parquet"
-    summary = predict_files([photos], output, config=ScaleConfig(workers=1, part_size=2))
+    summary = predict_files([photos], output, config=JobConfig(workers=1, part_size=2))
     assert (summary.pictures, summary.failed, summary.parts) == (48, 0, 24)
     return read(output)
 

@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from jobs.conftest import parts, read
 from mien import EmotionRecognizer
 from mien.cli import main
 from mien.errors import ConfigError, InputError, MienError
 from mien.images import list_images
-from mien.jobs import JobSummary, ScaleConfig, open_job, predict_files
+from mien.jobs import JobConfig, JobSummary, open_job, predict_files
 from mien.jobs.table import schema
 
-CONFIG = ScaleConfig(workers=1, part_size=4, detector="none", batch_size=3)
+CONFIG = JobConfig(workers=1, part_size=4, detector="none", batch_size=3)
+
+
+SAID = ("prediction_set", "quality_flags", "uncertain")
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in SAID}
 
 
 def _run(*arguments: object) -> int:
@@ -34,7 +44,7 @@ def test_rows_are_what_the_recognizer_says(faces: Path, done: Path) -> None:
     table = read(done)
     recognizer = EmotionRecognizer(detector="none")
     assert table.schema.remove_metadata() == schema(recognizer.labels)
-    rows = {row["path"]: row for row in table.to_pylist()}
+    rows = {row["source"]: row for row in table.to_pylist()}
     expected = {str(path): path for path in list_images(faces)}
     assert rows.keys() == expected.keys()
     assert len(rows) == len(table) == 14
@@ -47,21 +57,21 @@ def test_rows_are_what_the_recognizer_says(faces: Path, done: Path) -> None:
         face = recognizer.predict(path).faces[0]
         assert (row["width"], row["height"], row["face"], row["error"]) == (48, 48, 1, None)
         assert row["emotion"] == face.emotion
-        assert row["quality_flags"] == " ".join(face.quality_flags)
+        assert _said(row) == {name: face.to_dict()[name] for name in SAID}
         # Batches of other sizes round otherwise.
         np.testing.assert_allclose(
             [row[f"p_{label}"] for label in face.probs], list(face.probs.values()), atol=1e-5
         )
         assert row["confidence"] == max(row[f"p_{label}"] for label in face.probs)
         assert [row[name] for name in ("x1", "y1", "x2", "y2")] == [0, 0, 48, 48]
-    assert any(row["quality_flags"] for row in rows.values()), "drawn faces are doubtful"
+    assert any(row["quality_flags"] for row in rows.values()), "drawn faces are uncertain"
 
 
 def test_faces_are_numbered_and_pictures_without_one_have_a_row(
     shared: Path, tmp_path: Path
 ) -> None:
     media = shared / "data" / "media"
-    config = ScaleConfig(workers=1)
+    config = JobConfig(workers=1)
     names = ["multi_face.jpg", "free-mountain-vector-01.jpg"]
     summary = predict_files([media / name for name in names], tmp_path / "out", config=config)
     rows = read(tmp_path / "out").to_pylist()
@@ -69,7 +79,7 @@ def test_faces_are_numbered_and_pictures_without_one_have_a_row(
     assert (summary.pictures, summary.faces, summary.failed) == (2, 5, 0)
     result = EmotionRecognizer().predict(media / names[0])
     for row, face in zip(rows, result.faces, strict=False):
-        assert row["quality_flags"] == " ".join(face.quality_flags)
+        assert _said(row) == {name: face.to_dict()[name] for name in SAID}
         np.testing.assert_allclose([row[k] for k in ("x1", "y1", "x2", "y2")], face.box_xyxy)
         assert row["emotion"] == face.emotion
     assert rows[-1]["width"] > 0
@@ -104,7 +114,7 @@ def test_finished_job_is_refused_and_resuming_it_changes_nothing(
 def test_other_settings_are_refused_on_resume(
     faces: Path, done: Path, change: dict[str, object], named: str
 ) -> None:
-    config = ScaleConfig(**{**CONFIG.to_dict(), **change})
+    config = JobConfig(**{**CONFIG.to_dict(), **change})
     with pytest.raises(ConfigError, match=f"begun with another {named}"):
         predict_files([faces], done, config=config, resume=True)
     with pytest.raises(ConfigError, match="begun with another sources"):
@@ -186,7 +196,7 @@ def test_list_keeps_its_order_and_every_line(
     summary = predict_files([listed], tmp_path / "out", config=CONFIG)
     names = ["b/02.png", "a/01.png", "b/02.png", "a/gone.png"]
     rows = read(tmp_path / "out").to_pylist()
-    assert [row["path"] for row in rows] == [str(faces / name) for name in names]
+    assert [row["source"] for row in rows] == [str(faces / name) for name in names]
     assert "there is no file" in rows[-1]["error"]
     assert summary.failed == 1
     listed.write_text("b/02.png\n")
@@ -199,7 +209,7 @@ def test_input_that_is_none_is_refused(tmp_path: Path) -> None:
     for words, message in (
         ([tmp_path / "empty"], "no pictures in the input"),
         ([tmp_path / "gone"], "no file or folder"),
-        ([], "no pictures: name"),
+        ([], "no pictures. Name"),
     ):
         with pytest.raises(InputError, match=message):
             predict_files(words, tmp_path / "out", config=CONFIG)
@@ -242,7 +252,7 @@ def test_flags_have_the_defaults_of_the_config() -> None:
     from mien.cli.predict import command
 
     flags = {name: value.default for name, value in inspect.signature(command).parameters.items()}
-    config = ScaleConfig()
+    config = JobConfig()
     for name in ("address", "stages", "part_size", "workers", "batch_size", "min_face", "backend"):
         assert flags[name] == getattr(config, name)
 
@@ -252,4 +262,30 @@ def test_flags_have_the_defaults_of_the_config() -> None:
 )
 def test_impossible_settings_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        ScaleConfig(**values)  # type: ignore[arg-type]
+        JobConfig(**values)  # type: ignore[arg-type]
+
+
+def test_split_stages_give_the_rows_of_a_fused_task(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.jobs import stages
+    from mien.jobs.work import Part, answer_part
+
+    recognizer = CONFIG.open_recognizer()
+    monkeypatch.setattr(stages, "worker_recognizer", lambda *_: recognizer)
+    part = Part("job", 0, tuple(map(str, [*list_images(faces), faces / "gone.png"])))
+    read = stages._read(stages._block(part), readers=2)
+    prepared = stages._Preparer(CONFIG, [], "")(read)
+    rows = stages._Classifier(CONFIG, [], "")(prepared)
+    [(number, table)] = stages._Collector({0: len(part.paths)}).add(rows)
+    answer = stages.finish(part, table, recognizer, worker="")
+    assert number == 0
+    assert (answer.notes["pictures"], answer.notes["failed"]) == (15, 3)
+    expected = parquet.read_table(io.BytesIO(answer_part(recognizer, part, readers=2).data))
+    found = parquet.read_table(io.BytesIO(answer.data))
+    for name in expected.column_names:
+        one, other = found[name].to_pylist(), expected[name].to_pylist()
+        if name.startswith("p_") or name == "confidence":
+            np.testing.assert_allclose(*(np.array(c, float) for c in (one, other)), atol=1e-5)
+        else:
+            assert one == other, name

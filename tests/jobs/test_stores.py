@@ -6,7 +6,7 @@ import pytest
 
 from jobs.conftest import Store, read, run
 from mien.errors import ConfigError
-from mien.jobs import ScaleConfig, predict_files
+from mien.jobs import JobConfig, predict_files
 from mien.jobs.inputs import check_sources
 from mien.jobs.stores import open_store
 
@@ -17,7 +17,7 @@ FLAGS = ("--detector", "none", "-j", 1, "--part-size", 4)
 def local(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[object, ...]]:
     """What a job over the files says, by name."""
     output = tmp_path_factory.mktemp("local") / "out"
-    config = ScaleConfig(workers=1, part_size=4, detector="none")
+    config = JobConfig(workers=1, part_size=4, detector="none")
     predict_files([faces], output, config=config)
     return _by_name(read(output), str(faces))
 
@@ -25,7 +25,7 @@ def local(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tu
 def _by_name(table: object, root: str) -> dict[str, tuple[object, ...]]:
     rows = table.to_pylist()  # type: ignore[attr-defined]
     return {
-        row["path"].removeprefix(root): (row["width"], row["emotion"], row["confidence"])
+        row["source"].removeprefix(root): (row["width"], row["emotion"], row["confidence"])
         for row in rows
     }
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from mien.backends.protocol import Backend, Outputs
 from mien.errors import ConfigError, suggest
+from mien.hub import ONNX, WEIGHTS
 
 if TYPE_CHECKING:
     from mien.hub import ModelFolder
 
+#: The engines, and the file of a model folder that each runs.
+NETWORK_FILES = {"onnx": ONNX, "torch": WEIGHTS}
+BACKENDS = tuple(NETWORK_FILES)
 
-BACKENDS = ("onnx", "torch")
-
-__all__ = ["BACKENDS", "Backend", "Outputs", "open_backend"]
+__all__ = ["BACKENDS", "NETWORK_FILES", "Backend", "Outputs", "open_backend"]
 
 
 def open_backend(
@@ -34,7 +36,6 @@ def open_backend(
     """
     if name == "onnx":
         from mien.backends.onnx import OnnxBackend
-        from mien.hub import ONNX
 
         return OnnxBackend(folder.file(ONNX), folder.config, threads=threads, device=device)
     if name == "torch":

@@ -14,13 +14,13 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.jobs import ScaleConfig
+    from mien.jobs import JobConfig
 
 
 def predict_job(
     words: Sequence[str],
     output: str | None,
-    config: ScaleConfig,
+    config: JobConfig,
     *,
     form: str,
     resume: bool,

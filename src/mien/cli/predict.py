@@ -124,7 +124,7 @@ def command(
     from mien.cli.progress import progress_bar
     from mien.cli.sources import Outputs, collect
     from mien.cli.writers import make_writer
-    from mien.jobs.config import ScaleConfig, is_results_name
+    from mien.jobs.config import JobConfig, is_results_name
     from mien.recognizer import EmotionRecognizer
 
     words = [*(sources or []), *(source or [])]
@@ -133,7 +133,7 @@ def command(
 
         if webcam is not None:
             raise ConfigError(f"--webcam {webcam} stands alone: leave --engine out.")
-        job = ScaleConfig(
+        job = JobConfig(
             engine=engine or "local", address=address, stages=stages, workers=workers,
             part_size=part_size, model=model, labels=labels, backend=backend,
             batch_size=batch_size, min_face=min_face,

@@ -1,7 +1,7 @@
 """Pictures by the million: jobs that can be killed and go on, on one machine or many.
 
 ``mien predict ... --output results.parquet`` and :func:`predict_files` list the input once, split
-the list into parts and write one Parquet file a part. Needs the ``scale`` extra; importing this
+the list into parts and write one Parquet file per part. Needs the ``jobs`` extra; importing this
 package does not.
 """
 
@@ -11,17 +11,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mien.jobs.config import ScaleConfig
+    from mien.jobs.config import JobConfig
     from mien.jobs.run import JobSummary, open_job, predict_files
 
 _HOMES = {
     "JobSummary": "mien.jobs.run",
-    "ScaleConfig": "mien.jobs.config",
+    "JobConfig": "mien.jobs.config",
     "open_job": "mien.jobs.run",
     "predict_files": "mien.jobs.run",
 }
 
-__all__ = ["JobSummary", "ScaleConfig", "open_job", "predict_files"]
+__all__ = ["JobConfig", "JobSummary", "open_job", "predict_files"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import shutil
 import socket
 import tempfile
@@ -21,82 +20,89 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.backends import NETWORK_FILES
 from mien.errors import ConfigError, MienError, MissingExtraError
-from mien.hub import ASSETS, CONFIG, ONNX, WEIGHTS
+from mien.hub import ASSETS, CONFIG, ONNX
 from mien.jobs.work import answer_part
+from mien.scoped import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mien.hub import ModelFolder
-    from mien.jobs.config import ScaleConfig
+    from mien.jobs.config import JobConfig
     from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
 #: Parts that are handed out for each CPU, and how often a part's machine may die.
 _AHEAD, _RETRIES = 2, 8
-#: Seconds between two looks at how large the cluster is.
-_LOOK_S = 10.0
-#: Seconds for a cluster's port to answer.
-_KNOCK_S = 10.0
+#: Seconds after which the size of the cluster is asked again, and for its port to answer.
+_RESIZE_S, _PORT_S = 10.0, 10.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    # Of a Ray that is started here: its own helpers would go before the workers at each start.
+    # Otherwise Ray's own helpers would have a higher priority than the workers at each start.
     "RAY_worker_niceness": "0",
 }
 
 
 @contextmanager
-def connected(config: ScaleConfig) -> Iterator[Any]:
+def connected(config: JobConfig) -> Iterator[Any]:
     """Yields ``ray``, connected to the cluster of ``config.address`` or to one made here.
 
-    A connection that the caller made already is used, and left as it is. Ray reports nothing to
-    its makers and opens no dashboard.
+    A connection of the caller is used, and stays. Ray reports nothing to its makers and opens no
+    dashboard.
 
     Raises:
         MissingExtraError: If Ray is not installed.
         MienError: If the cluster cannot be reached, or Ray does not start.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("--engine ray", "scale", "ray") from error
-    if ray.is_initialized():
-        yield ray
-        return
+    with environment(_QUIET, keep=True):
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError("--engine ray", "jobs", "ray") from error
+        if ray.is_initialized():
+            yield ray
+            return
+        try:
+            _start(ray, config)
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _start(ray: Any, config: JobConfig) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
         options |= {
             "num_cpus": config.processes, "include_dashboard": False,
             "object_store_memory": config.object_store_mb * 1_000_000,
         }  # fmt: skip
-    where = config.address or "local"
     try:
-        _knock(config.address)
-        ray.init(where, **options)
+        _check_port(config.address)
+        ray.init(config.address or "local", **options)
     except Exception as error:  # Ray's own are of many kinds, bare Exception among them
-        ray.shutdown()
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        reason = _first_line(error)[:300]
         if config.address is None:
             raise MienError(
-                f"Ray does not start on this machine: {reason} Is it busy, or short of memory? "
-                "Try again, or type --engine local."
+                f"Ray does not start on this machine: {reason}",
+                hint="Is it busy, or short of memory? Try again, or type --engine local.",
             ) from error
         raise MienError(
-            f"the Ray cluster {where} cannot be reached: {reason} See that it runs (ray status), "
-            "and give --address auto on one of its machines, HOST:PORT, or ray://HOST:10001."
+            f"cannot be reached: {reason}",
+            subject=f"the Ray cluster {config.address}",
+            hint="See that it runs (ray status), and give --address auto on one of its machines, "
+            "HOST:PORT, or ray://HOST:10001.",
         ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
 
 
-def _knock(address: str | None) -> None:
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_port(address: str | None) -> None:
     """Tries a cluster's port: where nobody answers, Ray would end this whole process.
 
     Raises:
@@ -106,21 +112,18 @@ def _knock(address: str | None) -> None:
     if address is None or address == "auto":
         return
     host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
-    socket.create_connection((host or port, int(port)), timeout=_KNOCK_S).close()
+    socket.create_connection((host or port, int(port)), timeout=_PORT_S).close()
 
 
 def run_ray(
-    config: ScaleConfig, left: Callable[[], Iterator[Part]], *, recognizer: EmotionRecognizer
+    config: JobConfig, left: Callable[[], Iterator[Part]], *, recognizer: EmotionRecognizer
 ) -> Iterator[Answer]:
-    """Answers the parts that are left on a Ray cluster.
+    """Answers the parts that are left on a Ray cluster, in any order.
 
     Args:
         config: The job's settings.
-        left: Returns the parts that are not done; split stages ask again after a loss.
+        left: Returns the parts that are not done; split stages call it again after a loss.
         recognizer: The caller's, whose model the workers get.
-
-    Yields:
-        The parts in the order in which they are done.
 
     Raises:
         MissingExtraError: If Ray is not installed.
@@ -134,14 +137,13 @@ def run_ray(
 
                 yield from run_stages(ray, config, left, carried, recognizer=recognizer)
             else:
-                yield from _joined(ray, config, left(), carried)
+                yield from _fused(ray, config, left(), carried)
         except ray.exceptions.RayTaskError as error:
             raise _reason(error) from None
         except ray.exceptions.RayError as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
             raise MienError(
-                f"the Ray cluster lost a part more than {_RETRIES} times, or its head: {first} "
-                "What is finished stays: type the command with --resume."
+                f"the Ray cluster lost its head, or a part {_RETRIES} times: {_first_line(error)}",
+                hint="What is finished stays: add --resume.",
             ) from error
 
 
@@ -153,15 +155,14 @@ def _reason(error: Any) -> MienError:
     return cause or MienError(f"a worker failed: {(str(error).splitlines() or [''])[-1]}")
 
 
-def _joined(
-    ray: Any, config: ScaleConfig, parts: Iterator[Part], carried: list[Any]
+def _fused(
+    ray: Any, config: JobConfig, parts: Iterator[Part], carried: list[Any]
 ) -> Iterator[Answer]:
     task = ray.remote(_answer).options(
         num_cpus=1, max_retries=_RETRIES, scheduling_strategy="SPREAD"
     )
     pending: set[Any] = set()
-    slots, looked = cpus(ray, config), time.monotonic()
-    more = True
+    slots, since, more = cpus(ray, config), time.monotonic(), True
     while more or pending:
         while more and len(pending) < _AHEAD * slots:
             part = next(parts, None)
@@ -170,21 +171,21 @@ def _joined(
                 pending.add(task.remote(config, part, carried, __version__))
         if not pending:
             return
-        done, _ = ray.wait(list(pending), num_returns=1, timeout=_LOOK_S)
+        done, _ = ray.wait(list(pending), num_returns=1, timeout=_RESIZE_S)
         for ref in done:
             pending.discard(ref)
             yield ray.get(ref)
-        if time.monotonic() - looked > _LOOK_S:
-            slots, looked = cpus(ray, config), time.monotonic()
+        if time.monotonic() - since > _RESIZE_S:
+            slots, since = cpus(ray, config), time.monotonic()
 
 
-def cpus(ray: Any, config: ScaleConfig) -> int:
+def cpus(ray: Any, config: JobConfig) -> int:
     """Returns how many CPUs of the cluster a job uses now."""
     there = max(int(ray.cluster_resources().get("CPU", 1)), 1)
     return min(config.workers, there) if config.workers else there
 
 
-def _answer(config: ScaleConfig, part: Part, carried: list[Any], version: str) -> Answer:
+def _answer(config: JobConfig, part: Part, carried: list[Any], version: str) -> Answer:
     import ray
 
     node = ray.get_runtime_context().get_node_id()
@@ -193,23 +194,23 @@ def _answer(config: ScaleConfig, part: Part, carried: list[Any], version: str) -
 
 
 def pack_model(folder: ModelFolder, backend: str) -> dict[str, bytes]:
-    """Returns the files of a model folder that a worker needs; none of a bundled model's.
+    """Returns the files of a model folder that a worker needs; none of a bundled model.
 
-    Keys are file names; under ``""`` stands the name of the network.
+    Keys are file names; the key ``""`` holds the name of the network.
 
     Raises:
         ModelError: If a file is missing or damaged.
     """
     if folder.path.parent == ASSETS:
         return {}
-    network = folder.file(WEIGHTS if backend == "torch" else ONNX).name
+    network = folder.file(NETWORK_FILES[backend]).name
     also = folder.config.files.get(network, {}).get("with", ())
     names = [CONFIG, network, *map(str, also)]
-    named = network if network not in {WEIGHTS, ONNX} else ""
+    named = folder.network if folder.network != ONNX else ""
     return {"": named.encode(), **{name: (folder.path / name).read_bytes() for name in names}}
 
 
-def worker_recognizer(config: ScaleConfig, carried: list[Any], version: str) -> EmotionRecognizer:
+def worker_recognizer(config: JobConfig, carried: list[Any], version: str) -> EmotionRecognizer:
     """Returns the recognizer of this process, loaded for its first task.
 
     Raises:
@@ -217,14 +218,14 @@ def worker_recognizer(config: ScaleConfig, carried: list[Any], version: str) -> 
     """
     if version != __version__:
         raise ConfigError(
-            f"the job runs with mien {version}, but a machine of the cluster has {__version__}: "
-            f'type pip install "mien[scale]=={version}" there.'
+            f"the job runs with mien {version}, but a machine of the cluster has {__version__}",
+            hint=f'Type there: pip install "mien[jobs]=={version}"',
         )
     return _loaded(config, carried[0])
 
 
 @lru_cache(maxsize=1)
-def _loaded(config: ScaleConfig, files: Any) -> EmotionRecognizer:
+def _loaded(config: JobConfig, files: Any) -> EmotionRecognizer:
     import ray
 
     content = ray.get(files)

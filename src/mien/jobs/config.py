@@ -28,13 +28,13 @@ def _option(default: Any, help_text: str, low: int | None = None, high: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaleConfig:
+class JobConfig:
     """Everything that decides how a job runs. Each field's help is its documentation.
 
     Raises:
         ConfigError: If a value is unknown, out of range, or does not go with another.
 
-    >>> ScaleConfig(engine="local").part_size
+    >>> JobConfig(engine="local").part_size
     250
     """
 
@@ -44,17 +44,17 @@ class ScaleConfig:
     )
     stages: str = _option(
         "fused",
-        "joined: each task reads, decodes, detects and classifies a part; split: Ray Data runs "
-        "these as stages of their own.",
+        "fused: each task reads, decodes, detects and classifies a part; split: Ray Data runs "
+        "these as separate stages.",
     )
     workers: int = _option(0, "Processes, or CPUs that Ray may use; 0: all cores.", 0, 100_000)
-    part_size: int = _option(250, "Pictures a part: what a killed job repeats at most.", 1)
+    part_size: int = _option(250, "Pictures per part: what a killed job repeats at most.", 1)
     model: str | None = _option(None, "Model folder or bundled name.")
     detector: str = _option(DEFAULT_DETECTOR, "Face detector; none: pictures are faces already.")
-    labels: str | None = _option(None, "Schema to answer in.")
+    labels: str | None = _option(None, "Labels to answer in: a schema.")
     backend: str = _option("onnx", "onnx or torch.")
-    batch_size: int = _option(64, "Faces a network run.", 1, 100_000)
-    min_face: int | None = _option(None, "Smallest face to look for, pixels.", 1)
+    batch_size: int = _option(64, "Faces per network run.", 1, 100_000)
+    min_face: int | None = _option(None, "Smallest face to find, pixels.", 1)
     readers: int = _option(8, "Pictures that a worker fetches from a store at once.", 1, 1024)
     object_store_mb: int = _option(
         512, "Memory for what Ray's processes share on this machine, megabytes (10^6).", 80

@@ -1,4 +1,4 @@
-"""What a person names as a job's input, as one stream of paths that is never held whole."""
+"""The input of a job as one stream of paths that is never held whole."""
 
 from __future__ import annotations
 
@@ -28,19 +28,23 @@ def check_sources(words: Sequence[str]) -> list[str]:
         InputError: If there are none, or one does not exist.
     """
     if not words:
-        raise InputError("no pictures: name a folder, an address such as s3://BUCKET/PREFIX, or a "
-                         "file list.txt with a path a line.")  # fmt: skip
+        raise InputError(
+            "no pictures",
+            hint="Name a folder, an address such as s3://BUCKET/PREFIX, or a list.txt of paths.",
+        )
     found = []
     for word in words:
         if word == "-":
-            raise ConfigError("a job reads its list again when it is resumed: write it to a file "
-                              "list.txt, and name that instead of -.")  # fmt: skip
+            raise ConfigError(
+                "a list on stdin (-) is gone when the job is resumed",
+                hint="Write it to a file list.txt and name that.",
+            )
         if is_address(word):
             found.append(check_address(word))
             continue
         if is_video_name(word):
             raise ConfigError(
-                "is a clip, and a job is for photos: leave --engine out", subject=word
+                "is a clip, and a job is for photos", subject=word, hint="Leave --engine out."
             )
         path = Path(word).expanduser().absolute()
         if not path.exists() and not any(mark in word for mark in "*?["):
@@ -50,14 +54,11 @@ def check_sources(words: Sequence[str]) -> list[str]:
 
 
 def list_sources(words: Sequence[str]) -> Iterator[str]:
-    """Lists the pictures that words name, in an order that is the same every time.
+    """Yields the absolute paths and addresses of pictures, in the same order every time.
 
-    Folders are walked as :func:`mien.images.list_images` does it, names with a dot in front left
-    out, but one folder's names at a time: memory does not grow with the number of pictures.
-    A list's lines are taken as they stand; relative ones count from the current folder.
-
-    Yields:
-        Absolute paths and addresses.
+    Folders are walked as by :func:`mien.images.list_images`, without names that start with a dot,
+    but one folder at a time: memory does not grow with the number of pictures. Lines of a list
+    are taken as they stand; relative ones count from the current folder.
 
     Raises:
         InputError: If a source cannot be listed.
@@ -110,7 +111,7 @@ def _folder(folder: str) -> Iterator[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    asked: set[str] = set()
+    checked: set[str] = set()
     try:
         with path.open(encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
@@ -120,17 +121,17 @@ def _lines(path: Path) -> Iterator[str]:
                 if not is_address(word):
                     yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
                     continue
-                place = "/".join(word.split("/")[:3])
-                if place not in asked:
-                    # Once a store: a wrong key is one error here, or a million rows later.
-                    asked.add(place)
-                    _ask(check_address(word))
+                bucket = "/".join(word.split("/")[:3])
+                if bucket not in checked:
+                    # Once per store: a wrong key is one error here, or a million rows later.
+                    checked.add(bucket)
+                    _check_access(check_address(word))
                 yield word
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
-def _ask(address: str) -> None:
+def _check_access(address: str) -> None:
     system, path = open_store(address)
     with store_answers(address, "be read"):
         system.exists(path.rpartition("/")[0])

@@ -1,7 +1,7 @@
-"""A job on disk: what it was asked, the list of its pictures, and which parts are done.
+"""A job on disk: its settings, the list of its pictures, and which parts are done.
 
 Below the output lie ``part-000000.parquet`` and so on, and in ``_mien`` the list of all pictures
-(a row group a part), ``job.json`` and at the end ``summary.json``. Readers of Parquet folders
+(a row group per part), ``job.json`` and at the end ``summary.json``. Readers of Parquet folders
 leave out names that start with an underscore. ``job.json`` is written after the list, each part
 only when it is whole; a part is done if its file is there, whole and of this job. Nothing else
 decides what is left to do, so whatever kills a job, it goes on without losing or repeating a
@@ -28,7 +28,7 @@ from mien.jobs.work import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mien.jobs.outputs import Place
+    from mien.jobs.outputs import OutputStore
     from mien.jobs.work import Answer
 
 FOLDER = "_mien"
@@ -49,22 +49,22 @@ def part_name(number: int) -> str:
 
 
 class Job:
-    """A job that was begun, and what is left of it.
+    """A job, and what is left of it.
 
     Args:
-        place: Where it writes.
-        output: The place's name, for messages.
+        store: Where it writes.
+        output: Its name, for messages.
     """
 
-    def __init__(self, place: Place, output: str) -> None:
-        self.place, self.output = place, output
+    def __init__(self, store: OutputStore, output: str) -> None:
+        self.store, self.output = store, output
         self.id = ""
         self.done: dict[int, Mapping[str, Any]] = {}
         self._stack = ExitStack()
         self._file: Any = None
 
     def close(self) -> None:
-        """Lets others write to the place."""
+        """Lets others write there."""
         self._stack.close()
 
     def begin(
@@ -76,94 +76,96 @@ class Job:
         resume: bool,
         overwrite: bool,
     ) -> None:
-        """Begins the job, or finds out how far it is.
+        """Begins the job, or finds out how far it is; see :func:`mien.jobs.predict_files`.
 
         Args:
             identity: What the answers depend on; a job goes on only with the same.
             paths: The pictures; read only where a job begins.
-            part_size: Pictures a part.
+            part_size: Pictures per part.
             resume: Go on with a job that was begun.
             overwrite: Drop the job that lies there.
 
         Raises:
             ConfigError: If something lies there that may not be replaced or gone on with.
             InputError: If there are no pictures.
-            MienError: If the place cannot be written.
+            MienError: If it cannot be written.
         """
         if resume and overwrite:
             raise ConfigError("--resume goes on and --overwrite starts again: give one of them.")
-        there = self._look(resume=resume, overwrite=overwrite)
-        self.place.lock()
-        self._stack.callback(self.place.release)
+        there = self._found(resume=resume, overwrite=overwrite)
+        self.store.lock()
+        self._stack.callback(self.store.release)
         identity = json.loads(json.dumps(identity))
         if there is not None and overwrite:
             self._wipe()
             there = None
-        for name in self.place.names():
+        for name in self.store.names():
             if _LEFT.fullmatch(name):
-                self.place.remove(name)
+                self.store.remove(name)
         if there is None:
             self._start(identity, paths, part_size)
         else:
             self._compare(there, identity)
-            self.id = str(there["id"])
+            self.id = there["id"]
         self._open_list()
         self._check_parts()
 
-    def _look(self, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    def _found(self, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
         """Returns the job that lies there, or None where nothing does."""
-        names = self.place.names()
+        names = self.store.names()
         foreign = [name for name in names if name != FOLDER and not _LEFT.fullmatch(name)]
-        content = self.place.read(JOB) if FOLDER in names else None
+        content = self.store.read(JOB) if FOLDER in names else None
         if content is None:
             if foreign:
                 raise ConfigError(
-                    f"holds {foreign[0]} and is no job of mien's: give another --output",
+                    f"holds {foreign[0]} and is no job of mien's",
                     subject=self.output,
+                    hint="Give another --output.",
                 )
             return None
         if not resume and not overwrite:
             raise ConfigError(
-                (
-                    "exists already: type --resume to go on with it, --overwrite to start again, "
-                    "or give another --output"
-                ),
+                "exists already",
                 subject=self.output,
+                hint="Add --resume to go on with it or --overwrite to start again, or give another "
+                "--output.",
             )
         try:
             job = json.loads(content)
-            _ = job["id"], job["identity"].items(), job["parts"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {"id": str(job["id"]), "identity": dict(job["identity"])}
+        except (ValueError, KeyError, TypeError) as error:
             if overwrite:
                 return {}
-            raise ConfigError(
-                f"{self.output}/{JOB} is damaged: type --overwrite to start again."
-            ) from error
-        return dict(job)
+            raise self._damaged(JOB) from error
+
+    def _damaged(self, name: str) -> ConfigError:
+        return ConfigError(
+            "is damaged", subject=f"{self.output}/{name}", hint="Add --overwrite to start again."
+        )
 
     def _wipe(self) -> None:
         # The job's own file goes last: what is left by then is still a job that can be dropped.
-        for name in self.place.names():
+        for name in self.store.names():
             if _PART.fullmatch(name):
-                self.place.remove(name)
+                self.store.remove(name)
         for name in (SUMMARY, FILES, JOB):
-            self.place.remove(name)
+            self.store.remove(name)
 
     def _start(self, identity: Mapping[str, Any], paths: Iterable[str], part_size: int) -> None:
         with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
             file = Path(folder) / "files.parquet"
-            # The place is tried before a long listing begins.
-            self.place.write(SUMMARY, b"{}\n")
+            # Writing is tried before a long listing begins.
+            self.store.write(SUMMARY, b"{}\n")
             try:
                 parts, pictures = _write_list(file, paths, part_size)
             finally:
-                self.place.remove(SUMMARY)
+                self.store.remove(SUMMARY)
             if not pictures:
                 raise InputError("there are no pictures in the input: nothing to do.")
-            self.place.upload(file, FILES)
+            self.store.upload(file, FILES)
         self.id = secrets.token_hex(8)
         job = {"id": self.id, "parts": parts, "pictures": pictures, "identity": identity}
-        self.place.write(JOB, json.dumps(job, indent=2).encode() + b"\n")
+        self.store.write(JOB, json.dumps(job, indent=2).encode() + b"\n")
 
     def _compare(self, there: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         before = there["identity"]
@@ -171,11 +173,9 @@ class Job:
         if other:
             was = ", ".join(f"{key} {_short(before.get(key))}" for key in other)
             raise ConfigError(
-                (
-                    f"was begun with another {' and '.join(other)} (it was: {was}): resume it with "
-                    "the same, or give another --output"
-                ),
+                f"was begun with another {' and '.join(other)} (it was: {was})",
                 subject=self.output,
+                hint="Resume it with the same, or give another --output.",
             )
 
     def _open_list(self) -> None:
@@ -184,23 +184,21 @@ class Job:
 
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mien-job-"))
         try:
-            self._file = parquet.ParquetFile(self.place.copy(FILES, Path(folder)))
+            self._file = parquet.ParquetFile(self.store.copy(FILES, Path(folder)))
         except OSError as error:
-            raise ConfigError(
-                f"{self.output}/{FILES} is damaged: type --overwrite to start again."
-            ) from error
+            raise self._damaged(FILES) from error
         self._stack.callback(self._file.close)
         self.parts: int = self._file.metadata.num_row_groups
         self.pictures: int = self._file.metadata.num_rows
 
     def _check_parts(self) -> None:
         """Finds the parts that are done; a file that is broken or another's is dropped."""
-        found = [m for name in self.place.names() if (m := _PART.fullmatch(name))]
+        found = [m for name in self.store.names() if (m := _PART.fullmatch(name))]
 
         def check(match: re.Match[str]) -> tuple[int, Mapping[str, Any]] | None:
             number = int(match[1])
             try:
-                with self.place.open(match[0]) as file:
+                with self.store.open(match[0]) as file:
                     notes = read_notes(file)
                 if (notes["job"], notes["part"]) == (self.id, number) and notes[
                     "pictures"
@@ -208,7 +206,7 @@ class Job:
                     return number, notes
             except (OSError, ValueError, KeyError, IndexError):
                 pass
-            self.place.remove(match[0])
+            self.store.remove(match[0])
             return None
 
         with ThreadPoolExecutor(_CHECKERS) as pool:
@@ -223,21 +221,17 @@ class Job:
                 yield Part(self.id, number, paths)
 
     def save(self, answer: Answer) -> None:
-        """Writes a part that is done.
-
-        Raises:
-            MienError: If the place cannot be written.
-        """
-        self.place.write(part_name(answer.number), answer.data)
+        """Writes a part that is done."""
+        self.store.write(part_name(answer.number), answer.data)
         self.done[answer.number] = answer.notes
 
     def counts(self) -> dict[str, int]:
-        """Returns the pictures, faces and failed pictures of the parts that are done."""
+        """Counts the pictures, faces and failed pictures of the parts that are done."""
         return {key: sum(int(notes[key]) for notes in self.done.values()) for key in _COUNTS}
 
 
 def _write_list(file: Path, paths: Iterable[str], part_size: int) -> tuple[int, int]:
-    """Writes the pictures, a row group a part; returns the parts and the pictures."""
+    """Writes the pictures, a row group per part; returns the parts and the pictures."""
     pa = import_arrow()
     from pyarrow import parquet
 

@@ -18,7 +18,7 @@ from mien.jobs.work import answer_part
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mien.jobs.config import ScaleConfig
+    from mien.jobs.config import JobConfig
     from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
@@ -28,17 +28,9 @@ _worker: tuple[EmotionRecognizer, int]
 
 
 def run_local(
-    config: ScaleConfig, parts: Iterator[Part], *, recognizer: EmotionRecognizer
+    config: JobConfig, parts: Iterator[Part], *, recognizer: EmotionRecognizer
 ) -> Iterator[Answer]:
-    """Answers parts in processes; one process works right here.
-
-    Args:
-        config: The job's settings.
-        parts: What is left to do; taken only as fast as it is done.
-        recognizer: The caller's, used where there is one worker.
-
-    Yields:
-        The parts in the order in which they are done.
+    """Answers parts in processes, in any order; a single worker is this process itself.
 
     Raises:
         InputError: If a store does not answer any more.
@@ -63,16 +55,16 @@ def run_local(
                 yield future.result()
     except BrokenProcessPool as error:
         raise MienError(
-            "a worker process was killed, most often by the system for want of memory. What is "
-            "finished stays: type the command with --resume and fewer --workers."
+            "a worker process was killed, most often by the system for want of memory",
+            hint="What is finished stays: add --resume and fewer --workers.",
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _open(config: ScaleConfig) -> None:
-    """Loads the model, once a process."""
-    # The job itself answers Ctrl-C, and lets what is under way come to its end.
+def _open(config: JobConfig) -> None:
+    """Loads the model, once per process."""
+    # The job itself handles Ctrl-C, and lets what is under way come to its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _worker  # noqa: PLW0603 - what a pool's process keeps has no other place
     threading.Thread(target=_leave_with_parent, daemon=True).start()

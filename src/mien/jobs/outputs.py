@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Place(Protocol):
-    """What a job needs of the place it writes to. Names may hold one slash."""
+class OutputStore(Protocol):
+    """What a job needs of the folder or store it writes to. Names may hold one slash."""
 
     def names(self) -> list[str]:
         """Returns what lies at the top, in order; empty where there is nothing."""
@@ -62,21 +61,21 @@ class Place(Protocol):
         ...
 
 
-def open_place(output: str) -> Place:
-    """Returns the place that a path or an address names.
+def open_output_store(output: str) -> OutputStore:
+    """Returns the store that a path or an address names.
 
     Raises:
         ConfigError: If it is a file, or of a store that cannot be opened.
     """
     if is_address(output):
-        return StorePlace(output)
+        return _ObjectStore(output)
     path = Path(output).expanduser()
     if path.exists() and not path.is_dir():
         raise ConfigError(
             "is a file; a job writes a folder of Parquet files: give another --output",
             subject=output,
         )
-    return FolderPlace(path)
+    return _FolderStore(path)
 
 
 @contextmanager
@@ -87,33 +86,30 @@ def _writing(folder: Path) -> Iterator[None]:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         advice = "free some space" if full else "see that the folder can be written"
         raise MienError(
-            f"{folder} cannot be written: {error.strerror or error}. What is finished stays in it; "
-            f"{advice} and type the command with --resume."
+            f"cannot be written: {error.strerror or error}",
+            subject=folder,
+            hint=f"What is finished stays in it: {advice}, and add --resume.",
         ) from error
 
 
-class FolderPlace:
-    """A folder of this machine, or of a disk that it shares."""
+class _FolderStore:
+    """A folder of this machine, or of a disk that it shares. A lock goes with the process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock: int | None = None
 
     def names(self) -> list[str]:
-        """See :class:`Place`."""
         return sorted(os.listdir(self._folder)) if self._folder.is_dir() else []  # noqa: PTH208
 
     def read(self, name: str) -> bytes | None:
-        """See :class:`Place`."""
         path = self._folder / name
         return path.read_bytes() if path.is_file() else None
 
     def open(self, name: str) -> BinaryIO:
-        """See :class:`Place`."""
         return (self._folder / name).open("rb")
 
     def write(self, name: str, data: bytes) -> None:
-        """See :class:`Place`; the bytes are on the disk before the name is."""
         path = self._folder / name
         with _writing(self._folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +119,6 @@ class FolderPlace:
                 os.fsync(file.fileno())
 
     def upload(self, source: Path, name: str) -> None:
-        """See :class:`Place`."""
         path = self._folder / name
         with _writing(self._folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,16 +126,13 @@ class FolderPlace:
                 shutil.move(source, temporary)
 
     def copy(self, name: str, folder: Path) -> Path:  # noqa: ARG002
-        """See :class:`Place`."""
         return self._folder / name
 
     def remove(self, name: str) -> None:
-        """See :class:`Place`."""
         with _writing(self._folder):
             (self._folder / name).unlink(missing_ok=True)
 
     def lock(self) -> None:
-        """See :class:`Place`. The lock goes with the process, however that ends."""
         with _writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._folder, os.O_RDONLY) if os.name == "posix" else None
@@ -161,13 +153,12 @@ class FolderPlace:
             self.release()  # a disk that knows no locks
 
     def release(self) -> None:
-        """See :class:`Place`."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
-class StorePlace:
+class _ObjectStore:
     """A prefix of an object store: an object appears when its upload is complete."""
 
     def __init__(self, address: str) -> None:
@@ -178,7 +169,6 @@ class StorePlace:
         return f"{self._path}/{name}"
 
     def names(self) -> list[str]:
-        """See :class:`Place`."""
         with store_answers(self._address, "be listed"):
             try:
                 entries = self._system.ls(self._path, detail=False)
@@ -188,7 +178,6 @@ class StorePlace:
         return sorted(name for name in names if name != self._path.rpartition("/")[2])
 
     def read(self, name: str) -> bytes | None:
-        """See :class:`Place`."""
         with store_answers(f"{self._address}/{name}", "be read"):
             try:
                 return bytes(self._system.cat_file(self._at(name)))
@@ -196,36 +185,30 @@ class StorePlace:
                 return None
 
     def open(self, name: str) -> BinaryIO:
-        """See :class:`Place`."""
         file: Any = self._system.open(self._at(name), "rb", cache_type="readahead")
         return file  # type: ignore[no-any-return]
 
     def write(self, name: str, data: bytes) -> None:
-        """See :class:`Place`."""
         with store_answers(f"{self._address}/{name}", "be written"):
             self._system.pipe_file(self._at(name), data)
 
     def upload(self, source: Path, name: str) -> None:
-        """See :class:`Place`."""
         with store_answers(f"{self._address}/{name}", "be written"):
             self._system.put_file(str(source), self._at(name))
 
     def copy(self, name: str, folder: Path) -> Path:
-        """See :class:`Place`."""
-        handle, path = tempfile.mkstemp(suffix=".parquet", dir=folder)
-        os.close(handle)
+        path = folder / Path(name).name
         with store_answers(f"{self._address}/{name}", "be read"):
-            self._system.get_file(self._at(name), path)
-        return Path(path)
+            self._system.get_file(self._at(name), str(path))
+        return path
 
     def remove(self, name: str) -> None:
-        """See :class:`Place`."""
         with store_answers(f"{self._address}/{name}", "be removed"):
             if self._system.exists(self._at(name)):
                 self._system.rm_file(self._at(name))
 
     def lock(self) -> None:
-        """See :class:`Place`. A store keeps no locks: parts are the same whoever writes them."""
+        pass  # a store keeps no locks: parts are the same whoever writes them
 
     def release(self) -> None:
-        """See :class:`Place`."""
+        pass

@@ -8,17 +8,17 @@ import os
 import time
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.backends import NETWORK_FILES
 from mien.errors import MienError
-from mien.hub import ONNX, WEIGHTS, sha256
-from mien.jobs.config import ScaleConfig
+from mien.hub import sha256
+from mien.jobs.config import JobConfig
 from mien.jobs.inputs import check_sources, list_sources
 from mien.jobs.job import SUMMARY, Job
 from mien.jobs.local import run_local
-from mien.jobs.outputs import open_place
+from mien.jobs.outputs import open_output_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -32,14 +32,14 @@ class JobSummary:
     """What a finished job holds.
 
     Args:
-        output: Where.
+        output: Folder or address of the results.
         pictures: Pictures in the input; each has a row at least.
         faces: Faces in all of them.
         failed: Pictures that could not be read; their rows say why.
         parts: Parquet files.
         resumed: Pictures that earlier runs of the job had done.
         seconds: How long this run took.
-        pictures_per_s: Pictures of this run, a second.
+        pictures_per_s: Pictures of this run per second.
     """
 
     output: str
@@ -66,24 +66,13 @@ class JobSummary:
 class OpenJob:
     """A job that is begun or resumed, ready to run; made by :func:`open_job`."""
 
-    def __init__(self, job: Job, config: ScaleConfig, recognizer: EmotionRecognizer) -> None:
+    def __init__(self, job: Job, config: JobConfig, recognizer: EmotionRecognizer) -> None:
         self._job, self._config, self._recognizer = job, config, recognizer
         self.pictures: int = job.pictures
         self.done: int = job.counts()["pictures"]
 
     def run(self, progress: Callable[[int], None] | None = None) -> JobSummary:
-        """Does what is left and writes the summary.
-
-        Args:
-            progress: Called with the number of pictures just done.
-
-        Returns:
-            What the job holds.
-
-        Raises:
-            InputError: If a store does not answer any more.
-            MienError: If a worker is killed, or the results cannot be written.
-        """
+        """Does what is left and writes the summary; see :func:`predict_files`."""
         job, start = self._job, time.perf_counter()
         with closing(self._answers()) as answers:
             for answer in answers:
@@ -94,15 +83,16 @@ class OpenJob:
         counts = job.counts()
         if len(job.done) != job.parts or counts["pictures"] != job.pictures:
             raise MienError(
-                f"{job.output}: {job.parts - len(job.done)} of {job.parts} parts are missing: "
-                "type the command with --resume."
+                f"misses {job.parts - len(job.done)} of {job.parts} parts",
+                subject=job.output,
+                hint="Add --resume.",
             )
         summary = JobSummary(
             output=job.output, **counts, parts=job.parts, resumed=self.done,
             seconds=round(seconds, 3),
             pictures_per_s=round((job.pictures - self.done) / max(seconds, 1e-9), 3),
         )  # fmt: skip
-        job.place.write(SUMMARY, json.dumps(summary.to_dict(), indent=2).encode() + b"\n")
+        job.store.write(SUMMARY, json.dumps(summary.to_dict(), indent=2).encode() + b"\n")
         return summary
 
     def _answers(self) -> Generator[Answer, None, None]:
@@ -122,25 +112,20 @@ def open_job(
     sources: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
-    config: ScaleConfig | None = None,
+    config: JobConfig | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[OpenJob]:
-    """Begins a job or finds out how far it is, and yields it; see :func:`predict_files`.
+    """Begins a job or finds out how far it is, and yields it.
 
-    Raises:
-        ConfigError: If the output exists and may not be touched, or its job is another one.
-        InputError: If the input cannot be listed or is empty.
-        ModelError: If the model or detector cannot be loaded.
-        MissingExtraError: If a library is not installed.
-        MienError: If the output cannot be written.
+    Arguments and errors are those of :func:`predict_files`.
     """
-    config = config or ScaleConfig()
+    config = config or JobConfig()
     words = [os.fspath(word) for word in sources]
-    place = open_place(os.fspath(output))
+    store = open_output_store(os.fspath(output))
     named = check_sources(words)
     recognizer = config.open_recognizer()
-    job = Job(place, os.fspath(output))
+    job = Job(store, os.fspath(output))
     with closing(job):
         job.begin(
             identity_of(named, recognizer, config), list_sources(words),
@@ -153,7 +138,7 @@ def predict_files(
     sources: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
-    config: ScaleConfig | None = None,
+    config: JobConfig | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -161,8 +146,8 @@ def predict_files(
     """Reads all pictures of folders, lists or stores into a folder of Parquet files.
 
     Args:
-        sources: Folders, pictures, patterns, list files (a path or address a line), or addresses
-            such as ``s3://bucket/prefix``.
+        sources: Folders, pictures, patterns, addresses such as ``s3://bucket/prefix``, or list
+            files with one path or address per line.
         output: A folder or an address; it is made.
         config: Engine, model and sizes; None: the defaults.
         resume: Go on with the job that lies in ``output``; begin it where there is none.
@@ -182,7 +167,7 @@ def predict_files(
     >>> import tempfile
     >>> from mien.hub import ASSETS
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     config = ScaleConfig(workers=1)
+    ...     config = JobConfig(workers=1)
     ...     summary = predict_files([ASSETS / "sample"], folder + "/out.parquet", config=config)
     >>> summary.pictures, summary.faces
     (1, 1)
@@ -192,31 +177,20 @@ def predict_files(
 
 
 def identity_of(
-    sources: Sequence[str], recognizer: EmotionRecognizer, config: ScaleConfig
+    sources: Sequence[str], recognizer: EmotionRecognizer, config: JobConfig
 ) -> dict[str, Any]:
-    """Returns what the answers depend on: the sources, the networks, every setting that counts.
-
-    Args:
-        sources: As :func:`mien.jobs.inputs.check_sources` returns them.
-        recognizer: Model and detector.
-        config: The job's settings.
-    """
+    """Returns what the answers depend on: the sources, the networks, every setting that counts."""
     folder = recognizer.folder
-    network = folder.file(WEIGHTS if config.backend == "torch" else ONNX)
+    network = folder.file(NETWORK_FILES[config.backend])
     meaning = hashlib.sha256(json.dumps(folder.config.to_dict(), sort_keys=True).encode())
-    file = config.detector.partition(":")[2]
-    detector = sha256(Path(file)) if file and Path(file).is_file() else ""
     return {
         "mien": __version__, "sources": list(sources),
         "model": [folder.config.name, sha256(network), meaning.hexdigest()],
-        "detector": [config.detector, detector], "labels": list(recognizer.labels),
+        "detector": recognizer.pipeline.detector.fingerprint, "labels": list(recognizer.labels),
         "backend": config.backend, "min_face": config.min_face, "part_size": config.part_size,
     }  # fmt: skip
 
 
 def all_failed(summary: JobSummary) -> bool:
-    """Says whether not one picture could be read: then something else is wrong than pictures."""
+    """Whether no picture could be read: then something else than the pictures is wrong."""
     return summary.pictures > 0 and summary.failed == summary.pictures
-
-
-__all__ = ["JobSummary", "OpenJob", "all_failed", "identity_of", "open_job", "predict_files"]

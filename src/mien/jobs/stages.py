@@ -1,4 +1,4 @@
-"""A job in stages of their own: Ray Data reads, prepares and classifies side by side.
+"""A job in separate stages: Ray Data reads, prepares and classifies in parallel.
 
 Worth it where the stages want different machines or hardware: many readers before a distant
 store, CPUs that decode and detect, a few processes with the network. Encoded pictures and crops
@@ -10,27 +10,26 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mien import __version__
-from mien.detectors import Detections
 from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
 from mien.jobs.cluster import cpus, worker_recognizer
 from mien.jobs.stores import Fetched, fetch, is_address
-from mien.jobs.table import PART, POSITION, Rows, classify, count, import_arrow
+from mien.jobs.table import PART, POSITION, Rows, count, import_arrow
 from mien.jobs.work import finish, prepare
-from mien.pipeline import Prepared
+from mien.scoped import log_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from mien.jobs.config import ScaleConfig
+    from mien.jobs.config import JobConfig
     from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
@@ -47,7 +46,7 @@ _WAVES_LOST = 3
 
 def run_stages(
     ray: Any,
-    config: ScaleConfig,
+    config: JobConfig,
     left: Callable[[], Iterator[Part]],
     carried: list[Any],
     *,
@@ -67,21 +66,17 @@ def run_stages(
         lost = 0 if seen == len(wave) else lost + 1
         if lost == _WAVES_LOST:
             raise MienError(
-                f"the stages lost parts {lost} times in a row: type the command with --resume, "
-                "or without --stages split."
+                f"the stages lost parts {lost} times in a row",
+                hint="Add --resume, or leave --stages split out.",
             )
 
 
 def _wave(
-    ray: Any, config: ScaleConfig, wave: list[Part], carried: list[Any],
+    ray: Any, config: JobConfig, wave: list[Part], carried: list[Any],
     recognizer: EmotionRecognizer,
 ) -> Iterator[Answer]:  # fmt: skip
     import ray.data
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     workers = cpus(ray, config)
     given = {"config": config, "carried": carried, "version": __version__}
     rows = (
@@ -102,9 +97,24 @@ def _wave(
     )  # fmt: skip
     parts = {part.number: part for part in wave}
     collected = _Collector({part.number: len(part.paths) for part in wave})
-    for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
-        for number, whole in collected.add(table):
-            yield finish(parts[number], whole, recognizer, worker="stages")
+    with _quiet(ray.data.DataContext.get_current()), log_level(logging.ERROR, "ray.data"):
+        for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for number, whole in collected.add(table):
+                yield finish(parts[number], whole, recognizer, worker="stages")
+
+
+@contextmanager
+def _quiet(context: Any) -> Iterator[None]:
+    """Turns Ray Data's progress bars off until the context ends."""
+    names = ("enable_progress_bars", "print_on_execution_start")
+    before = [getattr(context, name) for name in names]
+    try:
+        for name in names:
+            setattr(context, name, False)
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(context, name, value)
 
 
 class _Collector:
@@ -149,86 +159,59 @@ def _block(part: Part) -> Any:
 
 
 def _read(table: Any, *, readers: int) -> Any:
-    """Adds ``data``, the encoded pictures, and ``error``."""
-    pa = import_arrow()
+    """Puts the encoded picture, or the error, in the place of each path."""
     limits = ImageLimits()
 
-    def get(raw: bytes) -> tuple[bytes | None, str | None]:
-        path = os.fsdecode(raw)
-        try:
-            if not is_address(path):
-                return read_bytes(path, limits=limits)[0], None
+    def get(path: str) -> bytes | InputError:
+        if is_address(path):
             content = fetch(path, max_bytes=limits.max_bytes)
+            return content if isinstance(content, InputError) else content.getvalue()
+        try:
+            return read_bytes(path, limits=limits)[0]
         except InputError as error:
-            if is_address(path):
-                raise
-            return None, str(error)
-        return (None, str(content)) if isinstance(content, InputError) else (content.read(), None)
+            return error
 
+    paths = [os.fsdecode(path) for path in table["path"].to_pylist()]
     with ThreadPoolExecutor(readers) as pool:
-        found = list(pool.map(get, table["path"].to_pylist()))
-    return table.append_column("data", pa.array([data for data, _ in found], pa.large_binary())
-        ).append_column("error", pa.array([error for _, error in found], pa.string()))  # fmt: skip
+        return _packed(table, list(zip(paths, pool.map(get, paths), strict=True)))
+
+
+def _packed(table: Any, items: Sequence[object]) -> Any:
+    """Returns part and position of each row, and an object that the next stage unpacks."""
+    pa = import_arrow()
+    data = pa.array([pickle.dumps(item) for item in items], pa.large_binary())
+    return pa.table({PART: table[PART], POSITION: table[POSITION], "item": data})
+
+
+def _unpacked(table: Any) -> list[Any]:
+    # Written by the stage before, in this job's own processes.
+    return [pickle.loads(data) for data in table["item"].to_pylist()]  # noqa: S301
 
 
 class _Preparer:
     """Decodes, finds faces and crops; loads the detector once."""
 
-    def __init__(self, config: ScaleConfig, carried: list[Any], version: str) -> None:
+    def __init__(self, config: JobConfig, carried: list[Any], version: str) -> None:
         self._recognizer = worker_recognizer(config, carried, version)
 
     def __call__(self, table: Any) -> Any:
-        pa = import_arrow()
-        columns: dict[str, list[Any]] = {
-            name: [] for name in ("size", "boxes", "scores", "crops", "error")
-        }
-        for raw, data, error in zip(
-            *(table[name].to_pylist() for name in ("path", "data", "error")), strict=True
-        ):
-            path = os.fsdecode(raw)
-            content = InputError(error) if data is None else Fetched(data, path)
-            item = prepare(self._recognizer, path, content)
-            columns["error"].append(None if item.error is None else str(item.error))
-            columns["size"].append(item.size)
-            found = item.detections
-            columns["boxes"].append(found.boxes_xyxy.tobytes())
-            columns["scores"].append(found.scores.tobytes())
-            columns["crops"].append(item.crops.tobytes())
-        types = {"size": pa.list_(pa.int32()), "error": pa.string()}
-        made = {
-            name: pa.array(values, types.get(name, pa.large_binary()))
-            for name, values in columns.items()
-        }
-        kept = {name: table[name] for name in (PART, POSITION, "path")}
-        return pa.table(kept | made)
+        items = []
+        for path, content in _unpacked(table):
+            data = content if isinstance(content, InputError) else Fetched(content, path)
+            items.append(prepare(self._recognizer, path, data))
+        return _packed(table, items)
 
 
 class _Classifier:
     """Runs the network; loads it once."""
 
-    def __init__(self, config: ScaleConfig, carried: list[Any], version: str) -> None:
+    def __init__(self, config: JobConfig, carried: list[Any], version: str) -> None:
         self._recognizer = worker_recognizer(config, carried, version)
 
     def __call__(self, table: Any) -> Any:
         rows = Rows(self._recognizer.labels, located=True)
-        entries = table.to_pylist()
-        items = [self._item(entry) for entry in entries]
-        answers = classify(self._recognizer, items)
-        for entry, item, answer in zip(entries, items, answers, strict=True):
-            rows.add(item, answer, (entry[PART], entry[POSITION]))
+        results = self._recognizer.pipeline.run(_unpacked(table))
+        where = zip(table[PART].to_pylist(), table[POSITION].to_pylist(), strict=True)
+        for result, place in zip(results, where, strict=True):
+            rows.add(result, place)
         return rows.table()
-
-    def _item(self, entry: dict[str, Any]) -> Prepared:
-        path = os.fsdecode(entry["path"])
-        if entry["error"] is not None:
-            return Prepared(path, error=InputError(entry["error"]))
-        p = self._recognizer.config.preprocessing
-        boxes = np.frombuffer(entry["boxes"], np.float32).reshape(-1, 4)
-        scores = np.frombuffer(entry["scores"], np.float32)
-        crops = np.frombuffer(entry["crops"], np.uint8)
-        return Prepared(
-            path,
-            size=(entry["size"][0], entry["size"][1]),
-            detections=Detections(boxes, scores),
-            crops=crops.reshape(-1, p.size, p.size, p.channels),
-        )

@@ -28,12 +28,12 @@ PACKAGES = {
     "memory": "fsspec",
 }
 _TRIES, _PAUSE_S = 3, 1.0
-#: Seconds to wait for a connection and for an answer, and how often the library asks itself.
+#: Seconds to wait for a connection and for an answer, and how often the library tries.
 _S3_PATIENCE = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
 
 
 def is_address(word: str) -> bool:
-    """Says whether a word is an address of a store rather than a path.
+    """Whether a word is an address of a store rather than a path.
 
     >>> is_address("s3://bucket/photos"), is_address("photos")
     (True, False)
@@ -45,15 +45,16 @@ def check_address(address: str) -> str:
     """Returns an address that can be opened.
 
     Raises:
-        ConfigError: If it holds a password, or is of a kind that mien does not open. The message
-            does not repeat it.
+        ConfigError: If it holds a password, which the message does not repeat, or is of another
+            kind of store.
     """
     scheme, _, rest = address.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if (at and ":" in user) or "?" in rest:
         raise ConfigError(
-            f"an address {scheme}://... holds a password or a signature, which would end up in "
-            "results and logs: leave it out, and set credentials in the environment."
+            "holds a password or a signature, which would end up in results and logs",
+            subject=f"an address {scheme}://...",
+            hint="Leave it out, and set credentials in the environment.",
         )
     if scheme not in PACKAGES:
         raise ConfigError(f"{address}: {scheme}:// cannot be read." + suggest(scheme, PACKAGES))
@@ -80,7 +81,7 @@ def _file_system(scheme: str) -> Any:
     try:
         import fsspec  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingExtraError("reading object stores", "scale", "fsspec") from error
+        raise MissingExtraError("reading object stores", "jobs", "fsspec") from error
     options: dict[str, Any] = {"use_listings_cache": False} if scheme != "memory" else {}
     if scheme == "s3":
         options["config_kwargs"] = _S3_PATIENCE
@@ -94,21 +95,18 @@ def _file_system(scheme: str) -> Any:
 
 
 def _lost(error: BaseException) -> bool:
-    """Says whether a store did not answer, in contrast to answering no."""
+    """Whether a store did not answer at all, rather than refuse."""
     lost = (ConnectionError, TimeoutError)
     return isinstance(error, lost) or not isinstance(error, OSError) or "Connect" in repr(error)
 
 
 @contextmanager
 def store_answers(address: str, what: str) -> Iterator[None]:
-    """Turns a store's errors into one that names the address.
+    """Turns any error of a store's library into an InputError that names the address.
 
     Args:
-        address: What was asked for.
+        address: What was requested.
         what: What was to be done, as in ``"be listed"``.
-
-    Raises:
-        InputError: In place of whatever the store's library raises.
     """
     try:
         yield
@@ -143,14 +141,10 @@ class Fetched(io.BytesIO):
 
 
 def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
-    """Reads one object of a store, in one request.
-
-    Args:
-        address: The object.
-        max_bytes: One byte more than this is read at most.
+    """Reads one object of a store, ``max_bytes`` and one at most, in one request.
 
     Returns:
-        The object; if the store says that it cannot be had, the error, for the picture's row.
+        The object; if the store refuses it, the error, for the picture's row.
 
     Raises:
         InputError: If the store does not answer any more: no picture's fault, so the job stops.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import InputError
 from mien.jobs.stores import fetch, is_address
-from mien.jobs.table import Rows, classify, count, to_parquet
+from mien.jobs.table import Rows, count, to_parquet
 from mien.pipeline import Prepared
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Answer:
     Args:
         number: The part's number.
         data: The bytes of its Parquet file.
-        notes: What the file says of itself: job, part and counts.
+        notes: The file's metadata: job, part and counts.
     """
 
     number: int
@@ -64,15 +64,9 @@ def finish(part: Part, table: Any, recognizer: EmotionRecognizer, *, worker: str
 def fetch_ahead(
     paths: Sequence[str], *, readers: int, max_bytes: int
 ) -> Iterator[tuple[str, str | Fetched | InputError]]:
-    """Reads the objects of a store some at a time, in order; paths of files pass as they are.
+    """Yields each path with its picture, or why it cannot be read; paths of files as they are.
 
-    Args:
-        paths: Paths and addresses.
-        readers: Objects that are read at once; as many may wait.
-        max_bytes: Most of one object that is read.
-
-    Yields:
-        Each path, and what to prepare or why it cannot be read.
+    Of a store, ``readers`` objects are read at once, and as many may wait.
 
     Raises:
         InputError: If a store does not answer any more.
@@ -107,7 +101,9 @@ def prepare(
     if isinstance(content, InputError):
         return Prepared(path, error=content)
     item = recognizer.pipeline.prepare(content)
-    item.source = path
+    item.source, item.origin = path, None
+    if item.error is not None and content is not path:
+        item.error = item.error.about(repr(path))
     return item
 
 
@@ -116,29 +112,22 @@ def answer_part(
 ) -> Answer:
     """Does everything there is to do for one part, in this thread.
 
-    Args:
-        recognizer: Model and detector.
-        part: The pictures.
-        readers: Objects of a store to read at once.
-        worker: Name of the machine or process, for the notes.
-
     Raises:
         InputError: If a store does not answer any more.
     """
-    rows, waiting, faces = Rows(recognizer.labels), [], 0
-    contents = fetch_ahead(
-        part.paths, readers=readers, max_bytes=recognizer.pipeline.limits.max_bytes
-    )
-    for path, content in contents:
+    pipeline, rows = recognizer.pipeline, Rows(recognizer.labels)
+    waiting: list[Prepared] = []
+
+    def classify() -> None:
+        for result in pipeline.run(waiting):
+            rows.add(result)
+        waiting.clear()
+
+    for path, content in fetch_ahead(
+        part.paths, readers=readers, max_bytes=pipeline.limits.max_bytes
+    ):
         waiting.append(prepare(recognizer, path, content))
-        faces += len(waiting[-1])
-        if faces >= recognizer.pipeline.batch_size or len(waiting) >= _MAX_WAITING:
-            _classify(recognizer, waiting, rows)
-            waiting, faces = [], 0
-    _classify(recognizer, waiting, rows)
+        if sum(map(len, waiting)) >= pipeline.batch_size or len(waiting) >= _MAX_WAITING:
+            classify()
+    classify()
     return finish(part, rows.table(), recognizer, worker=worker)
-
-
-def _classify(recognizer: EmotionRecognizer, items: Sequence[Prepared], rows: Rows) -> None:
-    for item, answer in zip(items, classify(recognizer, items), strict=True):
-        rows.add(item, answer)

@@ -7,9 +7,9 @@ last; the ratio of each engine to the local one; the peak memory of the whole tr
 processes' own share, PSS, where the system tells it); and the CPU time a picture, start included,
 which a busy machine changes less than the rest. The answers must be the same. Usage::
 
-    python benchmarks/scale.py --pictures 50000 --workdir /tmp/scale --json scale.json
-    python benchmarks/scale.py --pictures 50000 --workdir /tmp/scale --engines ray --kills 3
-    python benchmarks/scale.py --costs scale.json --price 0.05
+    python benchmarks/jobs.py --pictures 50000 --workdir /tmp/jobs --json jobs.json
+    python benchmarks/jobs.py --pictures 50000 --workdir /tmp/jobs --engines ray --kills 3
+    python benchmarks/jobs.py --costs jobs.json --price 0.05
 
 ``--kills`` runs the last engine once more, kills its process group that often at random places,
 resumes it, and compares the rows with those of the undisturbed run.
@@ -169,7 +169,7 @@ def compare(arguments: argparse.Namespace) -> dict:
                 run_once(name, pictures, arguments.workdir / f"{name}.parquet", arguments)
             )
             print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
-    columns = ["path", "emotion", "width"]
+    columns = ["source", "emotion", "width"]
     tables = [
         pq.read_table(arguments.workdir / f"{name}.parquet", columns=columns)
         for name in arguments.engines
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["local", "ray"])
     parser.add_argument("--kills", type=int, default=0, help="of one more run")
     parser.add_argument("--seed", type=int, default=0, help="of the places of the kills")
-    parser.add_argument("--workdir", type=Path, default=Path("scale-benchmark"))
+    parser.add_argument("--workdir", type=Path, default=Path("jobs-benchmark"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--costs", type=Path, nargs="+", help="reports to compute costs from")
     parser.add_argument("--price", type=float, default=0.05, help="of a core and hour")
