@@ -73,7 +73,8 @@ class Work:
                     )
                     self._model.batcher.submit(ticket)
             if not count:
-                self._ran(index, items, (), took_s, 0.0)
+                none = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8))
+                self._ran(index, items, none, took_s, 0.0)
         except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
             self._post(self._fail, error)
 
