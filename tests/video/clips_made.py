@@ -12,7 +12,7 @@ from PIL import Image
 
 from faces_made import draw_face
 from mien.cli.sources import SAMPLE
-from mien.detectors import Detections, Framing
+from mien.detectors import Detections, Detector, Framing
 
 TICKS = 90_000
 
@@ -92,7 +92,7 @@ def crossing(count: int, *, size: tuple[int, int] = (320, 180)) -> Iterable[np.n
         yield frame
 
 
-class ColorFaces:
+class ColorFaces(Detector):
     """A detector with known answers: what is red or blue enough is a face."""
 
     name = "colours"

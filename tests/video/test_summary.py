@@ -51,7 +51,7 @@ def test_change_counts_once_it_has_lasted() -> None:
 def test_trend_is_the_slope_of_a_line() -> None:
     times = np.arange(0, 4, 0.1)
     [track] = _summary([_row(time_s, 0.2 + 0.1 * time_s) for time_s in times.tolist()]).tracks()
-    # Valence rises by 0.1 * (0.8 + 0.6) a second.
+    # Valence rises by 0.1 * (0.8 + 0.6) per second.
     assert track.valence_trend == pytest.approx(0.14 * 60, abs=1e-3)
     [short] = _summary([_row(i / 10, 0.5) for i in range(15)]).tracks()
     assert short.valence_trend is None
@@ -67,7 +67,7 @@ def test_labels_of_one_s_own_have_no_valence() -> None:
     assert aliases.tolist() == [-0.6, -0.5, 0.8]
 
 
-def test_subtitles_follow_the_faces() -> None:
+def test_subtitles_name_the_faces_in_sight() -> None:
     rows = [_row(i / 10, 1.0) for i in range(10)]
     rows += [row for i in range(10, 20) for row in (_row(i / 10, 1.0), _row(i / 10, 0.0, 2))]
     rows += [_row(i / 10, 0.0, 2) for i in range(50, 60)]

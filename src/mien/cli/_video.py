@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mien.recognizer import EmotionRecognizer
-    from mien.video import LiveFrame, VideoConfig, VideoSummary
+    from mien.video import VideoFrame, VideoConfig, VideoSummary
 
 
 def predict_clips(
@@ -153,7 +153,7 @@ def _print_tracks(summary: VideoSummary) -> None:
         )
 
 
-def _live_line(frame: LiveFrame) -> str:
+def _live_line(frame: VideoFrame) -> str:
     faces = "  ".join(
         f"#{face.track_id} {face.emotion} {face.confidence:.0%}" for face in frame.result.faces
     )
@@ -161,7 +161,7 @@ def _live_line(frame: LiveFrame) -> str:
     return f"{rate}: {faces or 'no face'}"
 
 
-def _show_live(frames: Iterator[LiveFrame]) -> None:
+def _show_live(frames: Iterator[VideoFrame]) -> None:
     from rich.live import Live
     from rich.text import Text
 

@@ -52,7 +52,7 @@ class LiveReader:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._follower = self._fresh()
+        self._video = self._fresh()
         self._times: deque[float] = deque()
         self._lock = threading.Lock()
 
@@ -72,13 +72,13 @@ class LiveReader:
         with self._lock:
             start = time.monotonic()
             if self._times and start - self._times[-1] > _GAP_S:
-                self._follower = self._fresh()
+                self._video = self._fresh()
                 self._times.clear()
             image_rgb = decode(frame, limits=self.model.recognizer.pipeline.limits)
-            tracked_faces = self._follower.read(image_rgb, start)
+            tracked_faces = self._video.read(image_rgb, start)
             size = (image_rgb.shape[1], image_rgb.shape[0])
             faces = [tracked_face.face for tracked_face in tracked_faces]
-            result = self._follower.result(faces, source="camera", size=size)
+            result = self._video.result(faces, source="camera", size=size)
             now = time.monotonic()
             return LiveAnswer(
                 result, to_jpeg(result.draw(image_rgb), _SHOWN), self._rate(now),

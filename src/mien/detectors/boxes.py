@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression: of boxes on the same face, the surest one stays."""
+"""Boxes: how far they overlap, and which of those on one face stays."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def iou(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Returns intersection over union of boxes (N, 4) and (M, 4): float64 (N, M), 0..1.
+
+    >>> iou(np.array([[0, 0, 2, 1]]), np.array([[1, 0, 3, 1], [5, 5, 6, 6]])).round(2).tolist()
+    [[0.33, 0.0]]
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(high - low, 0.0, None).prod(axis=2)
+    one, other = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second))
+    union = one[:, None] + other[None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
+
+
 def nms(
     boxes_xyxy: NDArray[np.floating[Any]],
     scores: NDArray[np.floating[Any]],
@@ -17,17 +31,17 @@ def nms(
     iou_threshold: float = 0.3,
     inside: float = 1.0,
 ) -> NDArray[np.intp]:
-    """Keeps the boxes that do not overlap a surer one.
+    """Keeps the boxes that do not overlap a more confident one (greedy non-maximum suppression).
 
     Args:
         boxes_xyxy: (N, 4), x1 < x2 and y1 < y2.
-        scores: (N,); of equal ones the first box given counts as the surer.
+        scores: (N,); of equal ones the first box given counts as the more confident.
         iou_threshold: Overlap, intersection over union, above which the less sure box goes.
         inside: Share of the smaller of two boxes that lies in the other above which it goes too;
             1 leaves that rule out.
 
     Returns:
-        Indices of the boxes kept, the surest first.
+        Indices of the boxes kept, the most confident first.
 
     >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30]], float)
     >>> nms(boxes, np.array([0.8, 0.9, 0.7])).tolist()

@@ -1,4 +1,4 @@
-"""What a clip, one of its frames and a place in it are."""
+"""What a clip, one of its frames and a position in it are."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Frame:
     image_rgb: NDArray[np.uint8]
 
     def mark(self) -> Mark:
-        """Returns how to find this place again."""
+        """Returns how to find this frame again."""
         return Mark(self.index, self.pts, zlib.crc32(np.ascontiguousarray(self.image_rgb).data))
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a clip: the last frame that is done, and a checksum of its pixels."""
+    """A position in a clip: the last frame that is done, and a checksum of its pixels."""
 
     index: int
     pts: int
@@ -55,8 +55,8 @@ class Clip:
         path: The file.
         width: Pixels, upright, square.
         height: Pixels, upright, square.
-        fps: Average frames a second.
-        time_base: Seconds a unit of time.
+        fps: Average frames per second.
+        time_base: Seconds per unit of time.
         start_s: Where the file's time begins.
         duration_s: Length in seconds, or None where the file does not say.
         frames: Number of frames, or None where the file does not say.

@@ -45,23 +45,23 @@ class VideoConfig:
     3
     """
 
-    fps: float = _option(0.0, "Frames a second to read; 0: every frame.", 0, 1000)
+    fps: float = _option(0.0, "Frames per second to read; 0: every frame.", 0, 1000)
     detect_every: int = _option(
-        3, "Look for faces in every n-th frame that is read; between, tracks are followed.", 1, 1000
+        3, "Search for faces in every n-th frame that is read; between, tracks move on.", 1, 1000
     )
     smooth_s: float = _option(
-        0.5, "Time constant of the smoothing in seconds; 0: each frame speaks for itself.", 0, 600
+        0.5, "Time constant of the smoothing in seconds; 0: no smoothing.", 0, 600
     )
     gap_s: float = _option(
         1.0, "Longest time out of sight after which a face keeps its number, seconds.", 0, 60
     )
     confirm: int = _option(3, "Detections after which a face becomes a track.", 1, 100)
-    min_face: int | None = _option(None, "Smallest face to look for, pixels.", 1)
-    max_faces: int | None = _option(None, "Most faces to follow; none: all.", 1)
+    min_face: int | None = _option(None, "Smallest face to search for, pixels.", 1)
+    max_faces: int | None = _option(None, "How many faces to track at most; none: all.", 1)
     segment_s: float = _option(
         5.0, "Seconds of the clip between two savings of an unfinished run.", 0.2, 600
     )
-    max_pixels: int = _option(36_000_000, "Most pixels a frame may have.", 1)
+    max_pixels: int = _option(36_000_000, "How many pixels a frame may have at most.", 1)
     annotate: bool = _option(default=True, help_text="Write the clip with boxes and labels.")
     picture: bool = _option(default=True, help_text="Draw the timeline (needs matplotlib).")
     srt: bool = _option(default=False, help_text="Write subtitles.")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mien.atomic import replacing, write_text
+from mien.results import SCHEMA_VERSION
 from mien.video.encoding import join_pieces
 from mien.video.picture import MAX_BANDS, bin_timeline, check_picture, draw_timeline
 from mien.video.subtitles import subtitles
@@ -40,7 +41,7 @@ class VideoSummary:
         source: Name of the clip's file.
         width: Pixels, upright.
         height: Pixels, upright.
-        fps: Average frames a second.
+        fps: Average frames per second.
         duration_s: Length of what could be read.
         complete: The clip did not break off before the length that it states.
         frames: Frames, where an annotated copy was written; else those that were read.
@@ -48,7 +49,7 @@ class VideoSummary:
         model: Name of the model.
         detector: Name of the detector.
         labels: The labels, in order.
-        tracks: One entry a face.
+        tracks: One entry per face.
         config: The settings.
     """
 
@@ -68,8 +69,8 @@ class VideoSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
-        plain = {**asdict(self), "tracks": [track.to_dict() for track in self.tracks]}
-        return {"schema_version": 1, **plain, "labels": list(self.labels)}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"schema_version": SCHEMA_VERSION, **plain}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def finish(
     """Joins the pieces, sums them up, and removes them.
 
     Raises:
-        MissingExtraError: If a picture is asked for and matplotlib is not installed.
+        MissingExtraError: If a picture is wanted and matplotlib is not installed.
     """
     numbers, labels = range(len(state.pieces)), recognizer.labels
     if config.annotate:
@@ -119,7 +120,7 @@ def finish(
         source=clip.path.name, width=clip.width, height=clip.height, fps=round(clip.fps, 4),
         duration_s=round(duration_s, 3),
         complete=clip.duration_s is None or duration_s >= clip.duration_s - _SLACK_S,
-        frames=state.frames[0], frames_read=state.frames[1], model=recognizer.config.name,
+        frames=state.frames, frames_read=state.frames_read, model=recognizer.config.name,
         detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
         config=config.to_dict(),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where a face is and how it moves: a Kalman filter a box, made for uneven frame times."""
+"""Where a face is and how it moves: a Kalman filter per box, made for uneven frame times."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 #: The centre moves on at its speed; the logarithms of width and height stay where they are.
 _MOVES = np.array([1.0, 1.0, 0.0, 0.0])
-#: How fast speed wanders: (sides / s) squared a second for the centre.
+#: How fast speed wanders: (sides / s) squared per second for the centre.
 _CENTRE_WANDER = 4.0
-#: How fast the logarithm of a side wanders: squared, a second.
+#: How fast the logarithm of a side wanders: squared, per second.
 _SIZE_WANDER = 0.1
 #: Standard deviations of a detector's box: centre in sides, sides as a share.
 _CENTRE_NOISE, _SIZE_NOISE = 0.04, 0.06
@@ -24,11 +24,11 @@ _FIRST_SPEED = 2.0
 
 
 class BoxMotion:
-    """Follows one box with a constant-velocity Kalman filter (Kalman, 1960) for each coordinate.
+    """Tracks one box with a constant-velocity Kalman filter (Kalman, 1960) for each coordinate.
 
     The state is centre x, centre y, log width, log height, each with its speed; centres move
     with constant velocity, sizes wander. Noise scales with the face, so that a near and a far
-    face are followed alike. Time may pass in any steps.
+    face are treated alike. Time may pass in any steps.
 
     Args:
         box_xyxy: (4,), pixels.

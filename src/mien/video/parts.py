@@ -44,18 +44,28 @@ class Progress:
     Args:
         pieces: Time of the first frame of each piece, in the clip's units.
         mark: The last frame that is done, or None.
-        frames: Frames that are done, and frames that were read for faces.
+        frames: Frames that are done.
+        frames_read: Those of them that were read for faces.
         end_s: Time of the last frame.
-        follower: State of the tracks.
+        faces: State of the :class:`mien.video.VideoRecognizer`.
         portraits: How good the portrait of each face is.
     """
 
     pieces: list[int] = field(default_factory=list)
     mark: Mark | None = None
-    frames: tuple[int, int] = (0, 0)
+    frames: int = 0
+    frames_read: int = 0
     end_s: float = 0.0
-    follower: Mapping[str, Any] | None = None
+    faces: Mapping[str, Any] | None = None
     portraits: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Progress:
+        """Reads the form of ``asdict`` after JSON."""
+        progress = cls(**state)
+        progress.mark = None if state["mark"] is None else Mark(**state["mark"])
+        progress.portraits = {int(key): value for key, value in state["portraits"].items()}
+        return progress
 
 
 class Parts:
@@ -68,7 +78,7 @@ class Parts:
 
     def __init__(self, output: Path, identity: Mapping[str, Any]) -> None:
         self.folder = output / PARTS
-        self._identity = dict(identity)
+        self._identity = json.loads(json.dumps(identity))
 
     def begin(self, *, overwrite: bool) -> Progress:
         """Returns how far an earlier run came; a fresh start where there was none.
@@ -84,25 +94,16 @@ class Parts:
             return Progress()
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            same = state.pop("identity") == json.loads(json.dumps(self._identity))
-            if same:
-                mark = state["mark"]
-                return Progress(
-                    pieces=state["pieces"], mark=None if mark is None else Mark(**mark),
-                    frames=(state["frames"][0], state["frames"][1]), end_s=state["end_s"],
-                    follower=state["follower"],
-                    portraits={int(key): value for key, value in state["portraits"].items()},
-                )  # fmt: skip
+            if state.pop("identity") == self._identity:
+                return Progress.from_dict(state)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
-                f"is damaged ({error}): type --overwrite to start again", subject=path
+                f"is damaged ({error})", subject=path, hint="Type --overwrite to start again."
             ) from error
         raise ConfigError(
-            (
-                "holds an unfinished run of another clip, model or setting: give another "
-                "folder, or type --overwrite to drop it"
-            ),
+            "holds an unfinished run of another clip, model or setting",
             subject=self.folder.parent,
+            hint="Give another folder, or type --overwrite to drop it.",
         )
 
     def piece(self, number: int) -> Path:
@@ -131,12 +132,7 @@ class Parts:
         for track_id, face in faces.items():
             with replacing(self.portrait(track_id)) as temporary:
                 Image.fromarray(face).save(temporary, format="png")
-        mark = None if progress.mark is None else asdict(progress.mark)
-        state = {
-            "identity": self._identity, "pieces": progress.pieces, "mark": mark,
-            "frames": progress.frames, "end_s": progress.end_s, "follower": progress.follower,
-            "portraits": progress.portraits,
-        }  # fmt: skip
+        state = {"identity": self._identity, **asdict(progress)}
         write_text(self.folder / _STATE, json.dumps(state))
 
     def clear(self) -> None:
@@ -144,18 +140,19 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def identity_of(clip: Clip, recognizer: EmotionRecognizer, config: VideoConfig) -> dict[str, Any]:
+def identity_of(
+    clip: Clip, recognizer: EmotionRecognizer, config: VideoConfig, tracker: str
+) -> dict[str, Any]:
     """Returns what the answers depend on: the clip's bytes, the networks, every setting."""
     size = clip.path.stat().st_size
     with clip.path.open("rb") as stream:
         head = zlib.crc32(stream.read(_ENDS))
         stream.seek(max(size - _ENDS, 0))
         tail = zlib.crc32(stream.read(_ENDS))
-    model, detector = recognizer.config, recognizer.pipeline.detector
+    model, pipeline = recognizer.config, recognizer.pipeline
     return {
         "mien": __version__, "clip": [size, head, tail], "model": model.name,
         "weights": sorted(str(entry.get("sha256", "")) for entry in model.files.values()),
-        "labels": list(recognizer.labels), "backend": recognizer.pipeline.backend.name,
-        "detector": detector.fingerprint,
-        "config": config.to_dict(),
+        "labels": list(recognizer.labels), "backend": pipeline.backend.name,
+        "detector": pipeline.detector.fingerprint, "tracker": tracker, "config": config.to_dict(),
     }  # fmt: skip

@@ -2,15 +2,17 @@
 
 Through PyAV (FFmpeg). Frame rates may vary, phones may have been held sideways, pixels need not
 be square; what is damaged in the middle is skipped. A run that goes on where another one stopped
-jumps to the place, checks that it found the very same picture, and else reads from the start.
+jumps there, checks that it found the very same picture, and else reads from the start.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,16 +21,35 @@ from mien.video.clip import Clip, Frame
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from fractions import Fraction
 
     from numpy.typing import NDArray
 
     from mien.video.clip import Mark
 
+_T = TypeVar("_T")
+
+
+def ahead(items: Generator[_T, None, None], depth: int) -> Generator[_T, None, None]:
+    """Yields the items of a generator that runs in a thread, at most ``depth`` ahead.
+
+    >>> list(ahead((number for number in range(3)), 2))
+    [0, 1, 2]
+    """
+    end: Any = object()
+    with closing(items), ThreadPoolExecutor(1, thread_name_prefix="mien-decode") as thread:
+        waiting = deque(thread.submit(next, items, end) for _ in range(depth))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item
+        finally:
+            thread.shutdown(cancel_futures=True)
+
 
 def import_av() -> Any:
-    """Returns PyAV, silent.
+    """Returns PyAV.
 
     Raises:
         MissingExtraError: If it is not installed.
@@ -37,7 +58,6 @@ def import_av() -> Any:
         import av
     except ImportError as error:
         raise MissingExtraError("reading a video", "video", "av") from error
-    av.logging.set_level(None)
     return av
 
 
@@ -64,29 +84,29 @@ def open_clip(path: str | os.PathLike[str], *, max_pixels: int = 36_000_000) -> 
         MissingExtraError: If PyAV is not installed.
     """
     av = import_av()
-    place = Path(path)
-    if not place.is_file():
-        raise InputError("no such file", subject=f"{place}:")
-    if not place.stat().st_size:
-        raise InputError("is empty: 0 bytes", subject=place)
-    with refusing(place), av.open(str(place)) as container:
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("no such file", subject=f"{file}:")
+    if not file.stat().st_size:
+        raise InputError("is empty: 0 bytes", subject=file)
+    with refusing(file), av.open(str(file)) as container:
         if not container.streams.video:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise InputError(
-                f"has no video, only {kinds}: give a file with pictures", subject=place
+                f"has no video, only {kinds}", subject=file, hint="Give a file with pictures."
             )
         stream = container.streams.video[0]
-        _check_size(place, stream.width, stream.height, max_pixels)
+        _check_size(file, stream.width, stream.height, max_pixels)
         first = next(_decoded(container, stream), None)
         if first is None:
-            raise InputError("has a video stream, but no frame of it can be read", subject=place)
-        _check_size(place, first.width, first.height, max_pixels)
+            raise InputError("has a video stream, but no frame of it can be read", subject=file)
+        _check_size(file, first.width, first.height, max_pixels)
         width, height = _upright_size(first, stream.sample_aspect_ratio)
         start = container.start_time or 0
         length = None if container.duration is None else container.duration / av.time_base
         rate = stream.average_rate or stream.guessed_rate or 25
         return Clip(
-            place, width, height, float(rate), stream.time_base, start / av.time_base, length,
+            file, width, height, float(rate), stream.time_base, start / av.time_base, length,
             stream.frames or None, bool(container.streams.audio),
         )  # fmt: skip
 
@@ -98,12 +118,12 @@ def read_frames(
     shown: bool = True,
     after: Mark | None = None,
     max_pixels: int = 36_000_000,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Yields a clip's frames one after the other.
 
     Args:
         clip: The clip.
-        fps: How many frames a second are wanted: the first of each 1 / fps seconds; 0: all.
+        fps: How many frames per second are wanted: the first of each 1 / fps seconds; 0: all.
         shown: Yield the others too, with ``wanted`` False.
         after: Yield what follows this frame.
         max_pixels: Most pixels a frame may have.
@@ -113,27 +133,25 @@ def read_frames(
     """
     with refusing(clip.path):
         if after is not None:
-            frames = _frames(clip, fps, after, max_pixels, shown=shown, jump=True)
+            frames = _frames(clip, fps, after, max_pixels, shown=shown)
             first = next(frames, None)
             if first is not None and (first.pts, first.mark().crc) == (after.pts, after.crc):
                 yield from frames
                 return
-            for frame in _frames(clip, fps, None, max_pixels, shown=shown, jump=False):
-                if frame.pts > after.pts:
-                    yield frame
-            return
-        yield from _frames(clip, fps, None, max_pixels, shown=shown, jump=False)
+        for frame in _frames(clip, fps, None, max_pixels, shown=shown):
+            if after is None or frame.pts > after.pts:
+                yield frame
 
 
 def _frames(
-    clip: Clip, fps: float, after: Mark | None, max_pixels: int, *, shown: bool, jump: bool
+    clip: Clip, fps: float, after: Mark | None, max_pixels: int, *, shown: bool
 ) -> Iterator[Frame]:
     """Yields the frames of a clip, or those from a mark on, the marked one included."""
     av = import_av()
     with av.open(str(clip.path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        if jump and after is not None:
+        if after is not None:
             container.seek(after.pts, stream=stream, backward=True)
         step = max(round(1 / (clip.fps * clip.time_base)), 1)
         index, last, cell = -1, None, -1
@@ -175,7 +193,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
-            (f"frames of {width}x{height} are too large; at most {max_pixels:,} pixels are read"),
+            f"frames of {width}x{height} are too large; at most {max_pixels:,} pixels are read",
             subject=f"{path}:",
             hint="Scale the clip down first.",
         )

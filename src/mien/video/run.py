@@ -13,15 +13,15 @@ from mien.detectors import crop_box
 from mien.errors import ConfigError, MienError
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
-from mien.video.ahead import ahead
 from mien.video.config import VideoConfig
 from mien.video.encoding import PieceWriter
 from mien.video.finishing import FILES, VideoResult, finish
-from mien.video.following import VideoRecognizer
 from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import check_picture
-from mien.video.reading import import_av, open_clip, read_frames
+from mien.video.reading import ahead, import_av, open_clip, read_frames
+from mien.video.recognizer import VideoRecognizer
 from mien.video.timeline import timeline_row
+from mien.video.tracker import KalmanTracker
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from mien.results import FaceEmotion
     from mien.video.clip import Clip, Frame
-    from mien.video.following import TrackedFace
+    from mien.video.recognizer import TrackedFace
+    from mien.video.tracker import Tracker
 
 #: Frames that wait before and behind the network, at most.
 _AHEAD, _BEHIND = 4, 6
@@ -46,13 +47,14 @@ def read_video(
     *,
     recognizer: EmotionRecognizer | None = None,
     config: VideoConfig | None = None,
+    tracker: Tracker | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> VideoResult:
     """Reads the faces of a clip and writes what it found into a folder.
 
     ``annotated.mp4``, ``timeline.csv`` (and ``timeline.parquet`` where pyarrow is installed),
-    ``timeline.png``, ``summary.json`` and, if asked for, ``subtitles.srt``.
+    ``timeline.png``, ``summary.json`` and, with ``srt``, ``subtitles.srt``.
     A run that was stopped goes on when it is started again with the same arguments, and ends
     with the same files. Memory does not grow with the length of the clip.
 
@@ -61,6 +63,7 @@ def read_video(
         output: The folder; it is made.
         recognizer: Model and detector; None: the default ones.
         config: How to read; None: the defaults.
+        tracker: What numbers the faces; None: a :class:`mien.video.KalmanTracker`.
         overwrite: Replace the results of an earlier run, and start from the beginning.
         progress: Is called with the frames done and the frames in all (None: not known).
 
@@ -70,7 +73,7 @@ def read_video(
     Raises:
         InputError: If the clip cannot be read.
         ConfigError: If the folder holds results, or an unfinished run with other settings.
-        MissingExtraError: If PyAV is not installed, or matplotlib and a picture is asked for.
+        MissingExtraError: If PyAV is not installed, or matplotlib and a picture is wanted.
         MienError: If the results cannot be written, for example because the disk is full.
     """
     config = config or VideoConfig()
@@ -80,11 +83,15 @@ def read_video(
     folder = Path(output)
     _check_folder(folder, overwrite=overwrite)
     recognizer = recognizer or EmotionRecognizer()
-    parts = Parts(folder, identity_of(clip, recognizer, config))
+    name = (tracker or KalmanTracker).name
+    parts = Parts(folder, identity_of(clip, recognizer, config, name))
+    rate = min(config.fps or clip.fps, clip.fps)
+    video = VideoRecognizer(recognizer, config, fps=rate, tracker=tracker)
     with writing(folder):
         state = parts.begin(overwrite=overwrite)
-        run = _Run(clip, recognizer, config, parts, state)
-        run.work(progress)
+        if state.faces is not None:
+            video.restore(state.faces)
+        _Run(clip, video, parts, state).work(progress)
         return finish(folder, clip, parts, state, recognizer=recognizer, config=config)
 
 
@@ -101,21 +108,23 @@ def writing(folder: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         advice = "free some space" if full else "see that the folder can be written"
         raise MienError(
-            f"{folder} cannot be written: {reason}. What is finished stays in it; {advice} and "
-            "type the same command, and it goes on from there."
+            f"cannot be written: {reason}",
+            subject=folder,
+            hint=f"What is finished stays in it; {advice} and type the same command, and it goes "
+            "on from there.",
         ) from error
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise ConfigError("is a file: give a folder for the results of a clip", subject=folder)
+        raise ConfigError("is a file", subject=folder, hint="Give a folder for the results.")
     there = [name for name in FILES if (folder / name).exists()]
     # A run that was stopped while it joined its pieces left some of them; it does so again.
     if there and not overwrite and not (folder / PARTS).is_dir():
         raise ConfigError(
-            "exists already: type --overwrite, or give another folder",
-            subject=f"{folder / there[0]}",
-        )
+            "exists already", subject=folder / there[0],
+            hint="Type --overwrite, or give another folder.",
+        )  # fmt: skip
     if overwrite:
         for name in there:
             (folder / name).unlink()
@@ -124,19 +133,9 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
 class _Run:
     """The work of one call, piece by piece."""
 
-    def __init__(
-        self,
-        clip: Clip,
-        recognizer: EmotionRecognizer,
-        config: VideoConfig,
-        parts: Parts,
-        state: Progress,
-    ) -> None:
-        self._clip, self._config, self._parts, self._state = clip, config, parts, state
-        rate = min(config.fps or clip.fps, clip.fps)
-        self._follower = VideoRecognizer(recognizer, config, fps=rate)
-        if state.follower is not None:
-            self._follower.restore(state.follower)
+    def __init__(self, clip: Clip, video: VideoRecognizer, parts: Parts, state: Progress) -> None:
+        self._clip, self._video, self._parts, self._state = clip, video, parts, state
+        self._config = video.config
         self._rows: list[list[Any]] = []
         self._faces: dict[int, NDArray[np.uint8]] = {}
         self._last: Frame | None = None
@@ -178,13 +177,15 @@ class _Run:
                 raise
 
     def _frame(self, frame: Frame, encoder: ThreadPoolExecutor) -> None:
+        self._state.frames += 1
         if frame.wanted:
-            tracked_faces = self._follower.read(frame.image_rgb, frame.time_s)
+            self._state.frames_read += 1
+            tracked_faces = self._video.read(frame.image_rgb, frame.time_s)
             self._rows += [timeline_row(frame.index, frame.time_s, item) for item in tracked_faces]
             self._portraits(frame, tracked_faces)
             faces = [item.face for item in tracked_faces]
         else:
-            faces = self._follower.between(frame.time_s)
+            faces = self._video.between(frame.time_s)
         if self._config.annotate:
             if self._writer is None:
                 self._writer = PieceWriter(self._parts.piece(len(self._state.pieces)), self._clip)
@@ -194,19 +195,17 @@ class _Run:
         if self._last is None:
             self._first_pts = frame.pts
         self._last = frame
-        done, read = self._state.frames
-        self._state.frames = (done + 1, read + int(frame.wanted))
 
     def _show(self, writer: PieceWriter, frame: Frame, faces: list[FaceEmotion]) -> None:
         image_rgb = frame.image_rgb
         if faces:
             size = (self._clip.width, self._clip.height)
-            result = self._follower.result(faces, source=str(self._clip.path), size=size)
+            result = self._video.result(faces, source=str(self._clip.path), size=size)
             image_rgb = result.draw(image_rgb)
         writer.add(image_rgb, frame.pts)
 
     def _portraits(self, frame: Frame, tracked_faces: list[TrackedFace]) -> None:
-        """Keeps a picture of each face, a clearly better one in place of the last."""
+        """Keeps a picture of each face; a clearly better one replaces the last."""
         height, width = frame.image_rgb.shape[:2]
         for item in tracked_faces:
             x1, y1, x2, y2 = item.face.box_xyxy
@@ -215,7 +214,7 @@ class _Run:
             value = (x2 - x1) * (y2 - y1) * item.face.detection_score * (1.0 if inside else 0.25)
             if not item.detected or value < _BETTER * self._state.portraits.get(number, 0.0):
                 continue
-            framing = self._follower.recognizer.pipeline.detector.framing
+            framing = self._video.recognizer.pipeline.detector.framing
             square = crop_box(item.face.box_xyxy, framing, margin=1.2)
             self._faces[number] = crop_faces(frame.image_rgb, square[None], _PORTRAIT)[0]
             self._state.portraits[number] = value
@@ -232,6 +231,6 @@ class _Run:
             return
         state.pieces.append(self._first_pts)
         state.mark, state.end_s = last.mark(), last.time_s
-        state.follower = self._follower.to_state()
-        self._parts.save(state, self._rows, self._faces, self._follower.recognizer.labels)
+        state.faces = self._video.to_state()
+        self._parts.save(state, self._rows, self._faces, self._video.recognizer.labels)
         self._rows, self._faces, self._last = [], {}, None

@@ -39,7 +39,7 @@ class Smoothed:
     """What is known of one face at one time.
 
     Args:
-        probs: float64 (L,), sum to 1.
+        probs: float64 (L,), the weighted mean.
         std: float64 (L,), standard error of each.
         frames: Effective number of frames behind them, at least 1.
     """
@@ -49,6 +49,7 @@ class Smoothed:
     frames: float
 
 
+@dataclass
 class ProbabilitySmoother:
     """Keeps the running sums of one face; memory does not grow with time.
 
@@ -62,19 +63,18 @@ class ProbabilitySmoother:
     ([0.8, 0.2], True)
     """
 
-    def __init__(self, smooth_s: float) -> None:
-        self._smooth_s = smooth_s
-        self._time_s = 0.0
-        self._weight = self._near = self._pairs = 0.0
-        self._sum: NDArray[np.float64] | None = None
-        self._squares: NDArray[np.float64] | None = None
+    smooth_s: float
+    time_s: float = 0.0
+    _weight: float = 0.0
+    _near: float = 0.0
+    _pairs: float = 0.0
+    _sum: NDArray[np.float64] | float = 0.0
+    _squares: NDArray[np.float64] | float = 0.0
 
     def add(self, time_s: float, probs: NDArray[np.float64]) -> Smoothed:
         """Takes in the probabilities (L,) of a frame at a time after the last one."""
-        if self._sum is None or self._squares is None:
-            self._sum, self._squares = np.zeros(len(probs)), np.zeros(len(probs))
-        dt = max(time_s - self._time_s, 0.0)
-        decay = math.exp(-dt / self._smooth_s) if self._smooth_s > 0 else 0.0
+        dt = max(time_s - self.time_s, 0.0)
+        decay = math.exp(-dt / self.smooth_s) if self.smooth_s > 0 else 0.0
         # Sums over pairs follow from sums over the frames' likeness to the newest one.
         self._near *= decay * math.exp(-dt / CORRELATION_S)
         self._pairs = self._pairs * decay**2 + 2 * self._near + 1.0
@@ -82,33 +82,20 @@ class ProbabilitySmoother:
         self._weight = self._weight * decay + 1.0
         self._sum = self._sum * decay + probs
         self._squares = self._squares * decay + probs**2
-        self._time_s = time_s
-        return self.known()
-
-    def known(self) -> Smoothed:
-        """Returns what the frames so far say; at least one must have been added."""
-        if self._sum is None or self._squares is None:
-            raise RuntimeError("known() before the first add()")  # a bug, never a user's input
+        self.time_s = time_s
         mean = self._sum / self._weight
         r = min(self._pairs / self._weight**2, 1.0)
         frames = 1.0 / r
         spread = np.maximum(self._squares / self._weight - mean**2, 0.0)
         prior = _PRIOR_SHARE * np.clip(mean * (1 - mean), 0.0, None)
         variance = (_PRIOR_FRAMES * prior + frames * spread) / (_PRIOR_FRAMES + frames - 1)
-        return Smoothed(mean / mean.sum(), np.sqrt(variance * r), frames)
+        return Smoothed(mean, np.sqrt(variance * r), frames)
 
     def to_state(self) -> dict[str, Any]:
         """Returns plain JSON types for :meth:`restore`."""
-        return {
-            "time_s": self._time_s, "weight": self._weight, "near": self._near,
-            "pairs": self._pairs,
-            "sum": None if self._sum is None else self._sum.tolist(),
-            "squares": None if self._squares is None else self._squares.tolist(),
-        }  # fmt: skip
+        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from where :meth:`to_state` was called."""
-        self._time_s, self._weight = float(state["time_s"]), float(state["weight"])
-        self._near, self._pairs = float(state["near"]), float(state["pairs"])
-        self._sum = None if state["sum"] is None else np.array(state["sum"])
-        self._squares = None if state["squares"] is None else np.array(state["squares"])
+        for name, value in state.items():
+            setattr(self, name, np.array(value) if isinstance(value, list) else float(value))

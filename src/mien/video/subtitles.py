@@ -1,4 +1,4 @@
-"""Subtitles (SRT): who looks how, as text below the picture."""
+"""Subtitles (SRT): the expression of each face, as text below the picture."""
 
 from __future__ import annotations
 

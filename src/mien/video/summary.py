@@ -1,13 +1,14 @@
-"""What a clip shows as a whole: for each face how long it was seen, and with which looks."""
+"""What a clip shows as a whole: for each face how long it was seen, and with which expressions."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.labels import FERPLUS8
+from mien.quality import QUALITY_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,11 @@ class TrackSummary:
         frames: Frames in which it was read.
         shares: Mean smoothed probability of each label over the time in sight.
         emotion: The label with the largest share.
+        uncertain: Share of the time in sight in which the answer was uncertain, 0..1.
+        quality_flags: Share of that time by quality flag, of those that were set.
         changes: When the expression changed.
         valence: Mean of the probabilities' pleasantness, -1..1; None for labels of one's own.
-        valence_trend: Slope of a straight line through it, a minute; None if seen under 2 s.
+        valence_trend: Slope of a straight line through it, per minute; None if seen under 2 s.
     """
 
     track_id: int
@@ -65,13 +68,11 @@ class TrackSummary:
     frames: int
     shares: dict[str, float]
     emotion: str
+    uncertain: float
+    quality_flags: dict[str, float]
     changes: tuple[Change, ...]
     valence: float | None
     valence_trend: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
-        return {**asdict(self), "changes": [asdict(change) for change in self.changes]}
 
 
 def valences(labels: Sequence[str]) -> NDArray[np.float64] | None:
@@ -95,6 +96,8 @@ class _Tally:
     sums: NDArray[np.float64]
     seen_s: float = 0.0
     frames: int = 0
+    uncertain_s: float = 0.0
+    flags_s: dict[str, float] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     candidate: tuple[str, float] | None = None
     # Of the regression of valence on time: n, sums of t, t^2, v, t v.
@@ -137,27 +140,34 @@ class Summarizer:
         tally.frames += 1
         tally.seen_s += weight
         tally.sums += weight * row.probs
+        tally.uncertain_s += weight * row.uncertain
+        for flag in row.quality_flags:
+            tally.flags_s[flag] = tally.flags_s.get(flag, 0.0) + weight
         if self._values is not None:
             t, v = row.time_s - tally.first_s, float(self._values @ row.probs)
             tally.line += (1.0, t, t * t, v, t * v)
-        _follow(tally, row)
+        _note_change(tally, row)
 
     def tracks(self) -> list[TrackSummary]:
         """Returns the faces so far, by number."""
         return [self._track(number, tally) for number, tally in sorted(self._tallies.items())]
 
     def _track(self, number: int, tally: _Tally) -> TrackSummary:
-        shares = tally.sums / max(tally.seen_s, 1e-9)
+        seen_s = max(tally.seen_s, 1e-9)
+        shares = tally.sums / seen_s
         named = {k: round(float(v), 4) for k, v in zip(self._labels, shares, strict=True)}
         valence = None if self._values is None else round(float(self._values @ shares), 4)
         return TrackSummary(
             number, round(tally.first_s, 3), round(tally.last_s, 3), round(tally.seen_s, 3),
-            tally.frames, named, max(named, key=named.__getitem__), tuple(tally.changes),
-            valence, _slope(tally) if valence is not None else None,
+            tally.frames, named, max(named, key=named.__getitem__),
+            round(tally.uncertain_s / seen_s, 4),
+            {flag: round(tally.flags_s[flag] / seen_s, 4)
+             for flag in QUALITY_FLAGS if flag in tally.flags_s},
+            tuple(tally.changes), valence, _slope(tally) if valence is not None else None,
         )  # fmt: skip
 
 
-def _follow(tally: _Tally, row: TimelineRow) -> None:
+def _note_change(tally: _Tally, row: TimelineRow) -> None:
     """Notes a change once the new expression has lasted."""
     if row.emotion == tally.emotion:
         tally.candidate = None

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.video.following import TrackedFace
+    from mien.video.recognizer import TrackedFace
 
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
-_ANSWER = ("emotion", "confidence", "std", "effective_frames")
+_ANSWER = ("emotion", "confidence", "std", "effective_frames", "uncertain", "quality_flags")
+_WHOLE, _TEXT = {"frame", "track_id", "detected", "uncertain"}, {"emotion", "quality_flags"}
 
 
 def timeline_header(labels: Sequence[str]) -> list[str]:
@@ -40,6 +41,7 @@ def timeline_row(frame: int, time_s: float, tracked_face: TrackedFace) -> list[A
         frame, round(time_s, 6), face.track_id, *(round(value, 2) for value in face.box_xyxy),
         round(face.detection_score, 4), int(tracked_face.detected), face.emotion,
         round(face.confidence, 6), round(tracked_face.std, 6), round(tracked_face.frames, 3),
+        int(face.uncertain), " ".join(face.quality_flags),
         *(round(value, 6) for value in face.probs.values()),
         *(round(float(value), 6) for value in tracked_face.raw),
     ]  # fmt: skip
@@ -54,12 +56,16 @@ class TimelineRow:
         track_id: Number of the face.
         emotion: The label with the highest smoothed probability.
         probs: float64 (L,), smoothed.
+        uncertain: Something speaks against the answer.
+        quality_flags: What, in words of :data:`mien.quality.QUALITY_FLAGS`.
     """
 
     time_s: float
     track_id: int
     emotion: str
     probs: NDArray[np.float64]
+    uncertain: bool = False
+    quality_flags: tuple[str, ...] = ()
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -90,19 +96,19 @@ def read_timeline(path: Path) -> Iterator[TimelineRow]:
         DataError: If it is no timeline.
     """
     with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.reader(stream)
-        header = next(reader, [])
-        if tuple(header[: len(_HEAD)]) != _HEAD:
+        reader = csv.DictReader(stream)
+        names = reader.fieldnames or ()
+        if not {*_HEAD, *_ANSWER} <= set(names):
             raise DataError(
-                f"is no timeline of mien: its columns are {', '.join(header)}", subject=path
+                f"is no timeline of this version of mien: its columns are {', '.join(names)}",
+                subject=path,
             )
-        shares = [index for index, name in enumerate(header) if name.startswith("p_")]
-        time_s, track_id = header.index("time_s"), header.index("track_id")
-        emotion = header.index("emotion")
+        shares = [name for name in names if name.startswith("p_")]
         for row in reader:
             yield TimelineRow(
-                float(row[time_s]), int(row[track_id]), row[emotion],
-                np.array([float(row[index]) for index in shares]),
+                float(row["time_s"]), int(row["track_id"]), row["emotion"],
+                np.array([float(row[name]) for name in shares]), row["uncertain"] == "1",
+                tuple(row["quality_flags"].split()),
             )  # fmt: skip
 
 
@@ -116,9 +122,8 @@ def write_parquet(path: Path, timeline: Path) -> bool:
         return False
     with timeline.open(encoding="utf-8", newline="") as stream:
         header = next(csv.reader(stream), [])
-    whole, words = {"frame", "track_id", "detected"}, {"emotion"}
     kinds = {
-        name: int64() if name in whole else string() if name in words else float64()
+        name: int64() if name in _WHOLE else string() if name in _TEXT else float64()
         for name in header
     }
     options = arrow_csv.ConvertOptions(column_types=kinds)

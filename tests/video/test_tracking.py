@@ -7,12 +7,11 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from mien.errors import ConfigError
-from mien.video.assignment import assign
 from mien.video.config import VideoConfig
 from mien.video.cuts import CutDetector
 from mien.video.motion import BoxMotion
 from mien.video.smoothing import CORRELATION_S, ProbabilitySmoother
-from mien.video.tracking import Tracker
+from mien.video.tracker import KalmanTracker, assign
 
 
 def _boxes(*corners: tuple[float, float], side: float = 40) -> np.ndarray:
@@ -33,13 +32,13 @@ def test_assignment_costs_what_scipy_s_costs() -> None:
         assert sum(cost[i, j] for i, j in pairs) == pytest.approx(cost[rows, columns].sum())
 
 
-def test_assignment_leaves_out_what_is_too_dear_or_impossible() -> None:
+def test_assignment_leaves_out_what_is_too_expensive_or_impossible() -> None:
     cost = np.array([[0.1, np.inf], [np.inf, 0.9]])
     assert assign(cost) == [(0, 0), (1, 1)]
     assert assign(cost, limit=0.5) == [(0, 0)]
     assert assign(np.full((2, 2), np.inf), limit=1.0) == []
     assert assign(np.zeros((0, 3))) == []
-    # The dear pair (0, 1) must not push row 1 off its good column 1.
+    # The expensive pair (0, 1) must not push row 1 off its good column 1.
     assert assign(np.array([[5.0, 9.0], [9.0, 0.1]]), limit=1.0) == [(1, 1)]
 
 
@@ -59,7 +58,9 @@ def test_motion_survives_a_noisy_detector() -> None:
     assert np.abs(motion.box_at(4.0) - _boxes((100, 100))[0]).max() < 4
 
 
-def _walk(tracker: Tracker, steps: int = 40, *, hidden: range = range(0)) -> list[dict[int, str]]:
+def _walk(
+    tracker: KalmanTracker, steps: int = 40, *, hidden: range = range(0)
+) -> list[dict[int, str]]:
     """Two faces walk through each other; in ``hidden`` frames only the first is detected."""
     seen = []
     for step in range(steps):
@@ -69,42 +70,41 @@ def _walk(tracker: Tracker, steps: int = 40, *, hidden: range = range(0)) -> lis
         found = tracker.update(
             _boxes(*(places[name] for name in names)), np.full(len(names), 0.9), step / 25
         )
-        seen.append({track.track_id or 0: names[index] for track, index in found})
+        seen.append({number: names[index] for number, index in found})
     return seen
 
 
 def test_crossing_faces_keep_their_numbers_by_motion_alone() -> None:
-    seen = _walk(Tracker(confirm=1), hidden=range(17, 23))
+    seen = _walk(KalmanTracker(confirm=1), hidden=range(17, 23))
     assert seen[0] == {1: "a", 2: "b"}
     assert seen[-1] == {1: "a", 2: "b"}
     assert sum(len(frame) for frame in seen) == 40 + 34
 
 
 def test_faces_that_touch_and_turn_back_are_told_apart_by_colour() -> None:
-    tracker = Tracker(confirm=1)
-    looks = np.array([[0.8, 0.2, 0.2], [0.2, 0.2, 0.8]], np.float32)
+    tracker = KalmanTracker(confirm=1)
+    colours = np.array([[0.8, 0.2, 0.2], [0.2, 0.2, 0.8]], np.float32)
     found = []
     for step in range(40):
         way = 6.0 * min(step, 39 - step)
         boxes = _boxes((60 + way, 100), (300 - way, 100))
-        found = tracker.update(boxes, np.ones(2), step / 12, looks=looks)
-    assert [(track.track_id, index) for track, index in found] == [(1, 0), (2, 1)]
+        found = tracker.update(boxes, np.ones(2), step / 12, appearance=colours)
+    assert found == [(1, 0), (2, 1)]
     assert tracker.next_id == 3
 
 
 @pytest.mark.parametrize(("gone_s", "number"), [(0.8, 1), (1.4, 2)])
 def test_short_gap_keeps_the_number_a_long_one_does_not(gone_s: float, number: int) -> None:
-    tracker = Tracker(gap_s=1.0, confirm=1)
+    tracker = KalmanTracker(gap_s=1.0, confirm=1)
     for step in range(10):
         tracker.update(_boxes((50, 50)), np.ones(1), step / 10)
     for time_s in np.arange(1.0, 0.95 + gone_s, 0.1):
         assert tracker.update(_boxes(), np.ones(0), float(time_s)) == []
-    [(track, _)] = tracker.update(_boxes((52, 50)), np.ones(1), 0.9 + gone_s)
-    assert track.track_id == number
+    assert tracker.update(_boxes((52, 50)), np.ones(1), 0.9 + gone_s) == [(number, 0)]
 
 
 def test_flicker_never_becomes_a_track() -> None:
-    tracker = Tracker(confirm=3)
+    tracker = KalmanTracker(confirm=3)
     for step in range(30):
         seen = step % 3 != 2  # two detections, then none
         boxes = _boxes((50, 50)) if seen else _boxes()
@@ -113,15 +113,14 @@ def test_flicker_never_becomes_a_track() -> None:
 
 
 def test_unsure_detection_continues_a_track_but_starts_none() -> None:
-    tracker = Tracker(start_score=0.5, confirm=1)
+    tracker = KalmanTracker(start_score=0.5, confirm=1)
     both = _boxes((50, 50), (200, 50))
     assert len(tracker.update(both, np.array([0.9, 0.3]), 0.0)) == 1
-    [(track, index)] = tracker.update(both, np.array([0.3, 0.3]), 0.1)
-    assert (track.track_id, index) == (1, 0)
+    assert tracker.update(both, np.array([0.3, 0.3]), 0.1) == [(1, 0)]
 
 
 def test_unsure_detections_never_confirm_a_track() -> None:
-    tracker = Tracker(start_score=0.5, confirm=3)
+    tracker = KalmanTracker(start_score=0.5, confirm=3)
     for step in range(20):
         score = 0.9 if step % 3 == 0 else 0.4
         assert tracker.update(_boxes((50, 50)), np.array([score]), step / 25) == []
@@ -129,25 +128,20 @@ def test_unsure_detections_never_confirm_a_track() -> None:
 
 
 def test_tracker_goes_on_from_its_state() -> None:
-    whole, first = Tracker(confirm=2), Tracker(confirm=2)
+    whole, first = KalmanTracker(confirm=2), KalmanTracker(confirm=2)
     rng = np.random.default_rng(3)
     frames = [_boxes(*rng.uniform(0, 200, (3, 2))) + rng.normal(0, 2) for _ in range(12)]
-    looks = rng.uniform(0, 1, (12, 3, 6)).astype(np.float32)
+    colours = rng.uniform(0, 1, (12, 3, 6)).astype(np.float32)
 
-    def run(tracker: Tracker, steps: range) -> list[list[tuple[int | None, int]]]:
+    def run(tracker: KalmanTracker, steps: range) -> list[list[tuple[int, int]]]:
         return [
-            [
-                (track.track_id, index)
-                for track, index in tracker.update(
-                    frames[step], np.ones(3), step / 5, looks=looks[step]
-                )
-            ]
+            tracker.update(frames[step], np.ones(3), step / 5, appearance=colours[step])
             for step in steps
         ]
 
     expected = run(whole, range(12))
     start = run(first, range(6))
-    second = Tracker(confirm=2)
+    second = KalmanTracker(confirm=2)
     second.restore(_json(first.to_state()))  # type: ignore[arg-type]
     assert start + run(second, range(6, 12)) == expected
     assert second.to_state() == whole.to_state()
