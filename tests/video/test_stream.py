@@ -26,7 +26,7 @@ class SlowFaces(ColorFaces):
 
 
 class Camera:
-    """Gives a picture every thirtieth of a second whether it is taken or not; each shows its number."""
+    """Gives a picture every thirtieth of a second, taken or not; each shows its number."""
 
     def __init__(self, count: int) -> None:
         self._count, self.number = count, -1

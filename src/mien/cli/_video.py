@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mien.recognizer import EmotionRecognizer
-    from mien.video import VideoFrame, VideoConfig, VideoSummary
+    from mien.video import VideoConfig, VideoFrame, VideoSummary
 
 
 def predict_clips(
