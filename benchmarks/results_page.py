@@ -23,7 +23,7 @@ from mien.data import Manifest, read_manifest
 from mien.ensembles import build_ensemble
 from mien.evaluation import Evaluation, compare, evaluate
 from mien.reporting import save_figure
-from mien.training.config import load_recipe
+from mien.training.config import TrainConfig
 
 MEMBERS = ("resnet34", "lenet", "mobilenetv2_scratch")
 METHODS = ("equal", "weighted")
@@ -130,7 +130,7 @@ def scored(names: list[Path | str], manifest: Manifest, split: str) -> dict[str,
 
 def numbers(comparison: RunComparison) -> dict[str, Any]:
     """Returns what the page shows, with seeds and epochs, as JSON types."""
-    recipes = {name: load_recipe(RECIPES / f"{name}.yaml").to_dict() for name in ORDER}
+    recipes = {name: TrainConfig.load(RECIPES / f"{name}.yaml").to_dict() for name in ORDER}
     return {"mien": __version__, **comparison.to_dict(), "recipes": recipes}
 
 

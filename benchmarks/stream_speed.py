@@ -23,7 +23,7 @@ import numpy as np
 from mien.data import read_manifest
 from mien.data.writers.shards import write_shards
 from mien.models import model_spec
-from mien.training.config import TrainConfig, load_recipe
+from mien.training.config import TrainConfig
 from mien.training.data.faces import make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.distributed.processes import SINGLE
@@ -62,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     _quiet_lightning()
     spec = model_spec("mienet_s")
-    config = load_recipe(
+    config = TrainConfig.load(
         RECIPE, data=arguments.data, workers=arguments.workers, precision="32", mixup=0
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from mien.models import create_model, model_spec
-from mien.training.config import load_recipe
+from mien.training.config import TrainConfig
 from mien.training.data.augment import normalize_tensor
 from mien.training.data.faces import make_loader
 from mien.training.module import ExpressionModule
@@ -57,7 +57,7 @@ def bare(data: TrainingData, batch_size: int, name: str) -> float:
 
 def through_mien(data: TrainingData, spec: str, limit: int) -> float:
     """Faces a second that ``mien train`` writes into its metrics.csv, in a warm epoch."""
-    config = load_recipe(
+    config = TrainConfig.load(
         RECIPE, data=spec, epochs=2, warmup_epochs=0, limit=limit, precision="bf16"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     _quiet_lightning()
-    config = load_recipe(RECIPE, data=arguments.data, limit=arguments.limit)
+    config = TrainConfig.load(RECIPE, data=arguments.data, limit=arguments.limit)
     data = load_data(config, model_spec(config.model).preprocessing)
     bare(data, config.batch_size, config.model)  # warm-up
     sides: dict[str, list[float]] = {"bare": [], "mien": []}

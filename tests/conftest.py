@@ -23,7 +23,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network trained on drawn faces: a run directory that is a model folder."""
     pytest.importorskip("lightning")
     from faces_made import write_folder
-    from mien.training.config import make_config
+    from mien.training.config import TrainConfig
     from mien.training.run import train
 
     root = tmp_path_factory.mktemp("trained")
@@ -33,5 +33,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "batch_size": 16, "lr": 0.05, "ema_decay": 0.95, "precision": "32", "mixup": 0,
         "rotate": 5, "erase": 0, "seed": 3, "tag": "drawn",
     }  # fmt: skip
-    train(make_config(values), root / "run", progress=False)
+    train(TrainConfig.make(values), root / "run", progress=False)
     return root / "run"

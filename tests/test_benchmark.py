@@ -179,7 +179,7 @@ def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     options = ["--batch-sizes", "2", "--threads", "1", "--repeats", "2", "--rounds", "1"]
     target = tmp_path / "b.json"
     with pytest.raises(SystemExit) as stop:
-        main(["benchmark", *options, "--starts", "0", "--json", "-o", str(target)])
+        main(["benchmark", *options, "--starts", "0", "--format", "json", "-o", str(target)])
     assert stop.value.code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(target.read_text())

@@ -212,7 +212,8 @@ def test_a_folder_without_thresholds_has_no_sets_and_calibrate_fits_them(
     assert _main("calibrate", "-m", folder, "-d", f"folder:{data}", "-q") == 0
     assert "12 faces; on halves that were left out" in capsys.readouterr().out
     assert _main(
-        "calibrate", "-m", folder, "-d", f"folder:{data}", "-q", "--coverage", 0.8, "--json"
+        "calibrate", "-m", folder, "-d", f"folder:{data}", "-q", "--coverage", 0.8,
+        "--format", "json",
     ) == 0  # fmt: skip
     told = json.loads(capsys.readouterr().out)
     assert (told["conformal"]["coverage"], told["conformal"]["faces"]) == (0.8, 12)

@@ -168,10 +168,10 @@ def test_closed_pipe_is_not_an_error(photos: Path) -> None:
 
 
 def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("models", "--json") == 0
+    assert _run("models", "--format", "json") == 0
     listing = json.loads(capsys.readouterr().out)
     assert any("default" in row["model"] for row in listing["bundled models"])
-    assert _run("doctor", "--json") == 0
+    assert _run("doctor", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["self_test"]["ok"] is True
     assert report["packages"]["numpy"] == np.__version__
@@ -183,7 +183,7 @@ def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_architectures_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
-    assert _run("models", "--architectures", "--json") == 0
+    assert _run("models", "--architectures", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)["architectures"]
     assert {"mienet_s", "mienet_test"} <= {row["architecture"] for row in rows}
 

@@ -61,7 +61,7 @@ def test_all_labels_give_a_panel_each(tmp_path: Path) -> None:
 
 
 def test_faithfulness_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("sample", "--faithfulness", "--json") == 0
+    assert _run("sample", "--faithfulness", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["maps"]["faces"] == report["chance"]["faces"] == 1
     assert report["maps"]["score"] > report["chance"]["score"]
@@ -81,7 +81,7 @@ def test_inside_of_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str
     pytest.importorskip("torch")
     assert _run("--layers") == 0
     assert "stem.0" in capsys.readouterr().out
-    assert _run("--layers", "--json") == 0
+    assert _run("--layers", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["kind"] == "Conv2d"
     assert _run("--filters", "-o", str(tmp_path)) == 0
     assert decode(tmp_path / "filters.png").shape == (388, 648, 3)

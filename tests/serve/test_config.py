@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ConfigError
-from mien.serve.config import ServeConfig, load_config
+from mien.serve.config import ServeConfig
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
     file = tmp_path / "serve.yaml"
     file.write_text("port: 1\nworkers: 2\nrate: 5\nmodel: {fast: a, good: b}\n")
     environ = {"MIEN_PORT": "2", "MIEN_WORKERS": "3", "OTHER": "x"}
-    config = load_config(file, environ, port=4)
+    config = ServeConfig.load(file, environ, port=4)
     assert (config.port, config.workers, config.rate) == (4, 3, 5.0)
     assert config.models == {"fast": "a", "good": "b"}
 
@@ -24,10 +24,10 @@ def test_later_sources_win(tmp_path: Path) -> None:
 def test_toml_is_read_and_lists_are_lists(tmp_path: Path) -> None:
     file = tmp_path / "serve.toml"
     file.write_text('detector = ["none", "haar"]\nmax_body_mb = 0.5\n')
-    config = load_config(file, {})
+    config = ServeConfig.load(file, {})
     assert config.detector == ("none", "haar")
     assert config.max_body == 500_000
-    assert load_config(None, {"MIEN_DETECTOR": "none, haar"}).detector == ("none", "haar")
+    assert ServeConfig.load(None, {"MIEN_DETECTOR": "none, haar"}).detector == ("none", "haar")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_toml_is_read_and_lists_are_lists(tmp_path: Path) -> None:
         ("max_images: 0", "at least 1"),
         ("log_level: loud", "log_level"),
         ("detector: []", "detector"),
-        ("host: 5", "host must be a text"),
+        ("host: 5", "host must be an address"),
         ("- 1", "flat mapping"),
         ("port: [", "not valid YAML"),
     ],
@@ -49,7 +49,7 @@ def test_impossible_file_is_refused(tmp_path: Path, content: str, words: str) ->
     file = tmp_path / "serve.yaml"
     file.write_text(content)
     with pytest.raises(ConfigError, match=words.replace("[", r"\[")):
-        load_config(file, {})
+        ServeConfig.load(file, {})
 
 
 def test_two_models_of_one_name_are_refused() -> None:

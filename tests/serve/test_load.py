@@ -87,6 +87,6 @@ def test_deployment_is_not_root_and_not_open() -> None:
 
 def test_example_settings_are_read() -> None:
     pytest.importorskip("yaml")
-    from mien.serve.config import load_config
+    from mien.serve.config import ServeConfig
 
-    assert load_config(ROOT / "examples/service/serve.yaml", {}).rate == 20
+    assert ServeConfig.load(ROOT / "examples/service/serve.yaml", {}).rate == 20

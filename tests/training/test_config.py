@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from mien.errors import ConfigError
-from mien.training.config import TrainConfig, load_recipe, make_config
+from mien.training.config import TrainConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
 RESULTS = sorted((FOLDER / "results").glob("*.yaml"))
@@ -24,14 +25,14 @@ def test_there_are_recipes() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_is_valid(path: Path) -> None:
     pytest.importorskip("yaml")
-    assert load_recipe(path).epochs >= 1
+    assert TrainConfig.load(path).epochs >= 1
 
 
 def test_recipes_of_the_results_page_share_one_budget() -> None:
     pytest.importorskip("yaml")
     assert len(RESULTS) >= 13
     budgets = [
-        {key: value for key, value in load_recipe(path).to_dict().items() if key not in OWN}
+        {key: value for key, value in TrainConfig.load(path).to_dict().items() if key not in OWN}
         for path in RESULTS
     ]
     assert all(budget == budgets[0] for budget in budgets)
@@ -58,14 +59,14 @@ def test_recipes_of_the_results_page_share_one_budget() -> None:
 )
 def test_impossible_values_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        make_config(values)
+        TrainConfig.make(values)
 
 
 def test_flags_win_over_the_file_and_none_means_not_given(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     path = tmp_path / "recipe.yaml"
     path.write_text("epochs: 7\nlr: 0.2\nprecision: 32\n")
-    config = load_recipe(path, lr=0.3, epochs=None)
+    config = TrainConfig.load(path, lr=0.3, epochs=None)
     assert (config.epochs, config.lr, config.precision) == (7, 0.3, "32")
 
 
@@ -78,15 +79,15 @@ def test_broken_recipe_is_refused(tmp_path: Path, text: str, words: str) -> None
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=words):
-        load_recipe(path)
+        TrainConfig.load(path)
 
 
 def test_missing_recipe_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_recipe(tmp_path / "no.yaml")
+        TrainConfig.load(tmp_path / "no.yaml")
 
 
 def test_every_field_has_help() -> None:
-    for name, item in TrainConfig.__dataclass_fields__.items():
-        assert item.metadata["help"].endswith("."), name
+    for item in dataclasses.fields(TrainConfig):
+        assert item.metadata["help"].endswith("."), item.name

@@ -21,7 +21,7 @@ from sklearn.metrics import f1_score
 
 from faces_made import LABELS, draw_face
 from mien.errors import ConfigError
-from mien.training.config import TrainConfig, make_config
+from mien.training.config import TrainConfig
 from mien.training.cross_validation import CrossValidation, cross_validate
 from mien.training.fold_plan import plan_folds
 
@@ -56,7 +56,7 @@ def _textured(face: Image.Image, seed: int) -> Image.Image:
 
 
 def _recipe(table: Path, **more: Any) -> TrainConfig:
-    return make_config({
+    return TrainConfig.make({
         "data": f"csv:{table}", "model": "mienet_test", "epochs": 2, "warmup_epochs": 0,
         "batch_size": 16, "ema_decay": 0.5, "threads": 1, "precision": "32", "tag": "drawn", **more,
     })  # fmt: skip

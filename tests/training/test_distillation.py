@@ -16,7 +16,7 @@ from mien.errors import ConfigError, ModelError
 from mien.hub import read_model_folder
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
 from mien.training.data.augment import normalize_tensor
 from mien.training.distillation import Teachers, average_answers, load_teachers
 from mien.training.module import ExpressionModule
@@ -57,7 +57,7 @@ def test_loss_is_the_divergence_and_nought_for_a_perfect_student() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
 def test_a_step_weighs_labels_and_teachers(weight: float) -> None:
-    config = make_config(
+    config = TrainConfig.make(
         {"model": "mienet_test", "teachers": "x", "distill_weight": weight, "flip": 0, "rotate": 0,
          "scale_min": 1, "scale_max": 1, "shift": 0, "light": 0, "blur": 0, "low_resolution": 0,
          "noise": 0, "erase": 0, "mixup": 0, "epochs": 3}
@@ -101,7 +101,7 @@ def test_a_student_believes_its_teacher_where_the_labels_are_wrong(
     trained: Path, tmp_path: Path
 ) -> None:
     """Labels give a third at most."""
-    folder = train(make_config(_swapped(tmp_path, trained)), tmp_path / "run", progress=False)
+    folder = train(TrainConfig.make(_swapped(tmp_path, trained)), tmp_path / "run", progress=False)
     assert f"teachers: {trained}" in (tmp_path / "run" / "args.yaml").read_text()
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert not any("teacher" in name for name in state["state_dict"])
@@ -118,7 +118,7 @@ def test_answers_are_averaged_over_views() -> None:
         return teachers(normalize_tensor(x.float(), preprocessing))
 
     def asked(views: int, seed: int = 0) -> torch.Tensor:
-        config = make_config({"teachers": "x", "distill_views": views, "seed": seed})
+        config = TrainConfig.make({"teachers": "x", "distill_views": views, "seed": seed})
         return average_answers(teachers, faces, config, preprocessing)
 
     torch.testing.assert_close(asked(1), plain(faces))
@@ -127,7 +127,7 @@ def test_answers_are_averaged_over_views() -> None:
     assert not torch.equal(asked(6), asked(6, seed=1))
     torch.testing.assert_close(asked(6).sum(dim=1), torch.ones(300))
     done: list[int] = []
-    once = make_config({"teachers": "x", "distill_views": 1})
+    once = TrainConfig.make({"teachers": "x", "distill_views": 1})
     average_answers(teachers, faces, once, preprocessing, done.append)
     assert done == [256, 44]
 
@@ -144,24 +144,24 @@ def test_a_student_learns_what_was_asked_before_the_first_epoch(
         yield lambda _done: None
 
     values = {**_swapped(tmp_path, trained), "distill_temperature": 1.0, "distill_views": 3}
-    train(make_config(values), tmp_path / "run", progress=False, bar=bar)
+    train(TrainConfig.make(values), tmp_path / "run", progress=False, bar=bar)
     assert [what for what, _ in bars] == ["reading faces", "asking teachers"]
     assert read_model_folder(tmp_path / "run").config.metrics["valid"]["accuracy"] > 0.5
 
 
 def test_unfit_teachers_are_refused(trained: Path, tmp_path: Path) -> None:
-    config = make_config({"model": "mienet_test", "teachers": str(trained)})
+    config = TrainConfig.make({"model": "mienet_test", "teachers": str(trained)})
     preprocessing = model_spec("mienet_test").preprocessing
     assert load_teachers(config, preprocessing) is not None
     with pytest.raises(ConfigError, match="of the same labels"):
         load_teachers(config, preprocessing, get_schema("ferplus8"))
-    larger = make_config({"model": "mienet_test", "teachers": str(trained), "size": 64})
+    larger = TrainConfig.make({"model": "mienet_test", "teachers": str(trained), "size": 64})
     with pytest.raises(ConfigError, match="must see the same faces"):
         load_teachers(larger, trained_spec(larger).preprocessing)
     with pytest.raises(ModelError, match="neither a folder nor a bundled model"):
-        load_teachers(make_config({"teachers": "nowhere"}), preprocessing)
-    assert load_teachers(make_config({}), preprocessing) is None
+        load_teachers(TrainConfig.make({"teachers": "nowhere"}), preprocessing)
+    assert load_teachers(TrainConfig.make({}), preprocessing) is None
     with pytest.raises(ConfigError, match="distill_weight"):
-        make_config({"distill_weight": 1.5})
+        TrainConfig.make({"distill_weight": 1.5})
     with pytest.raises(ConfigError, match="name them"):
-        make_config({"distill_views": 4})
+        TrainConfig.make({"distill_views": 4})

@@ -18,7 +18,7 @@ pytest.importorskip("lightning")
 from faces_made import write_folder
 from mien.errors import ConfigError
 from mien.hub import read_model_folder
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
 from mien.training.data.faces import EpochOrder
 from mien.training.distributed.launch import node_rank
 from mien.training.distributed.processes import SINGLE, DistInfo, check_dist_info, read_dist_info
@@ -112,19 +112,19 @@ def test_rank_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_unfit_recipe_is_refused(values: dict[str, object], dist: DistInfo, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        check_dist_info(make_config({"device": "cpu", **values}), dist)
+        check_dist_info(TrainConfig.make({"device": "cpu", **values}), dist)
 
 
 def test_missing_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="this machine has 1"):
-        check_dist_info(make_config({"devices": 2, "device": "cuda"}), SINGLE)
+        check_dist_info(TrainConfig.make({"devices": 2, "device": "cuda"}), SINGLE)
 
 
 def test_several_machines_need_to_know_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    config = make_config({"num_nodes": 2})
+    config = TrainConfig.make({"num_nodes": 2})
     with pytest.raises(ConfigError, match="NODE_RANK, MASTER_ADDR, MASTER_PORT is not set"):
         node_rank(config)
     for name, value in (("NODE_RANK", "1"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "1")):
@@ -138,7 +138,7 @@ def test_several_machines_need_to_know_their_number(monkeypatch: pytest.MonkeyPa
 def test_callbacks_do_not_follow_into_processes(tmp_path: Path) -> None:
     from lightning.pytorch import Callback
 
-    config = make_config(_values(tmp_path, devices=2))
+    config = TrainConfig.make(_values(tmp_path, devices=2))
     with pytest.raises(ConfigError, match="name callbacks in the recipe"):
         train(config, tmp_path / "run", callbacks=[Callback()])
 
@@ -162,7 +162,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
         **still,
     )  # fmt: skip  (27 faces: two batches of 10, one of 7, which is shared as 4 and 3)
     one, two = tmp_path / "one", tmp_path / "two"
-    train(make_config(values), one, progress=False)
+    train(TrainConfig.make(values), one, progress=False)
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *start, *_flags(two, values, "-q")],

@@ -21,7 +21,7 @@ from mien.backends import open_backend
 from mien.errors import ConfigError, DataError, MienError, ModelError
 from mien.hub import read_model_folder
 from mien.training.callbacks import AtomicCheckpointIO, naming_full_disk
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
 from mien.training.run import check_parts, train
 
 
@@ -58,7 +58,7 @@ def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Pa
             unfreeze=2, layer_decay=0.5, callbacks="watching:Watch", optimizer="adamw", lr=0.002,
             loss="focal", class_weight="effective", schedule="one_cycle", randaugment=1, cutmix=0.5,
         )  # fmt: skip
-        folder = train(make_config(values), tmp_path / "run", progress=False)
+        folder = train(TrainConfig.make(values), tmp_path / "run", progress=False)
     import watching  # type: ignore[import-not-found]
 
     start = load_file(trained / "model.safetensors")
@@ -80,7 +80,7 @@ def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Pa
 
 def test_any_size_and_color_trains_exports_and_agrees(faces: Path, tmp_path: Path) -> None:
     values = _values(faces, epochs=1, size=40, color="rgb", sampler="weighted", schedule="plateau")
-    folder = train(make_config(values), tmp_path / "run", progress=False)
+    folder = train(TrainConfig.make(values), tmp_path / "run", progress=False)
     p = read_model_folder(folder.path).config.preprocessing
     assert (p.size, p.color) == (40, "rgb")
     batch = np.random.default_rng(0).normal(size=(3, 3, 40, 40)).astype(np.float32)
@@ -97,7 +97,7 @@ def test_any_size_and_color_trains_exports_and_agrees(faces: Path, tmp_path: Pat
         ({"schedule": "cosin"}, "Did you mean 'cosine'"),
         ({"class_weight": "inverted"}, "Did you mean 'inverse'"),
         ({"sampler": "weigthed"}, "Did you mean 'weighted'"),
-        ({"tracker": "tensorbord"}, "Did you mean 'tensorboard'"),
+        ({"logger": "tensorbord"}, "Did you mean 'tensorboard'"),
         ({"color": "grey"}, "Did you mean 'gray'"),
         ({"freeze": "feature"}, "Did you mean 'features'"),
         ({"freeze_bn": 1}, "true or false"),
@@ -117,7 +117,7 @@ def test_any_size_and_color_trains_exports_and_agrees(faces: Path, tmp_path: Pat
 )
 def test_impossible_recipes_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        make_config(values)
+        TrainConfig.make(values)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_a_recipe_names_is_looked_up_before_anything_is_written(
     faces: Path, tmp_path: Path, values: dict[str, object], words: str
 ) -> None:
     with pytest.raises(MienError, match=words):
-        train(make_config(_values(faces, **values)), tmp_path / "run", progress=False)
+        train(TrainConfig.make(_values(faces, **values)), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
@@ -146,7 +146,7 @@ def test_a_label_outside_of_the_schema_is_refused(faces: Path, tmp_path: Path) -
     data = write_folder(tmp_path / "f" / "faces", 4)
     (data / "train" / "sadness").rename(data / "train" / "boredom")
     with pytest.raises(DataError, match="boredom"):
-        train(make_config(_values(data, labels="fer7")), tmp_path / "run", progress=False)
+        train(TrainConfig.make(_values(data, labels="fer7")), tmp_path / "run", progress=False)
 
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     for path in (data / "valid").rglob("*.png"):
         path.unlink()
     with pytest.raises(DataError, match="valid"):
-        train(make_config(_values(data)), tmp_path / "run", progress=False)
+        train(TrainConfig.make(_values(data)), tmp_path / "run", progress=False)
 
 
 @contextlib.contextmanager
@@ -183,7 +183,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_run_on_a_full_disk_ends_with_one_error_and_resumes(faces: Path, tmp_path: Path) -> None:
-    config = make_config(_values(faces, epochs=1))
+    config = TrainConfig.make(_values(faces, epochs=1))
     with _largest_file(30_000), pytest.raises(ModelError, match="make room"):
         train(config, tmp_path / "run", progress=False)
     folder = train(config, tmp_path / "run", resume=True, progress=False)
@@ -199,7 +199,7 @@ def test_nan_keeps_the_epochs_before_it(faces: Path, tmp_path: Path) -> None:
         "    loss = torch.nn.functional.cross_entropy(logits, targets)\n"
         "    return loss * (float('nan') if len(calls) > 4 else 1)\n"
     )
-    config = make_config(_values(faces, loss="breaking:late"))
+    config = TrainConfig.make(_values(faces, loss="breaking:late"))
     with contextlib.chdir(tmp_path), pytest.raises(DataError, match="became nan in epoch 2"):
         train(config, tmp_path / "run", progress=False)
     assert len(_rows(tmp_path / "run")) == 1
@@ -209,7 +209,7 @@ def test_nan_keeps_the_epochs_before_it(faces: Path, tmp_path: Path) -> None:
 
 
 def test_parts_of_the_default_recipe_are_there() -> None:
-    check_parts(make_config({}))
+    check_parts(TrainConfig.make({}))
 
 
 def test_every_key_is_a_flag_and_switches_go_both_ways() -> None:
@@ -221,7 +221,8 @@ def test_every_key_is_a_flag_and_switches_go_both_ways() -> None:
     app = typer.Typer(rich_markup_mode=None)
     app.command()(command)
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"})
-    for name in make_config({}).to_dict():
-        assert f"--{name.replace('_', '-')}" in result.output, name
+    for name in TrainConfig.make({}).to_dict():
+        flag = "--import " if name == "imports" else f"--{name.replace('_', '-')}"
+        assert flag in result.output, name
     assert "--freeze-bn" in result.output
     assert "--no-freeze-bn" in result.output

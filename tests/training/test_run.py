@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from faces_made import write_folder
 from mien.errors import ConfigError, DataError, MienError
 from mien.hub import read_model_folder
-from mien.training.config import TrainConfig, make_config
+from mien.training.config import TrainConfig
 from mien.training.data.faces import EpochOrder
 from mien.training.run import train
 
@@ -122,17 +122,17 @@ def test_last_checkpoint_is_of_the_last_epoch_whichever_was_best(trained: Path) 
 def test_used_directory_is_not_overwritten(tmp_path: Path, trained: Path) -> None:
     values = _values(tmp_path)
     with pytest.raises(ConfigError, match="--resume"):
-        train(make_config(values), trained)
+        train(TrainConfig.make(values), trained)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("my own words")
     with pytest.raises(ConfigError, match="not overwritten"):
-        train(make_config(values), tmp_path / "mine", overwrite=True)
+        train(TrainConfig.make(values), tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "my own words"
 
 
 def test_resume_with_other_values_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="other values"):
-        train(make_config(_values(tmp_path, lr=0.5)), trained, resume=True)
+        train(TrainConfig.make(_values(tmp_path, lr=0.5)), trained, resume=True)
 
 
 def test_one_class_is_refused(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
         for path in (data / "train" / label).iterdir():
             path.unlink()
     with pytest.raises(DataError, match="fewer than two classes"):
-        train(make_config(_values(data)), tmp_path / "run")
+        train(TrainConfig.make(_values(data)), tmp_path / "run")
 
 
 def test_exploding_loss_ends_the_run_with_a_clear_error(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "faces", 24)
     values = _values(data, lr=1e30, ema_decay=0, weight_decay=0, warmup_epochs=0)
     with pytest.raises(DataError, match="lower lr"):
-        train(make_config(values), tmp_path / "run", progress=False)
+        train(TrainConfig.make(values), tmp_path / "run", progress=False)
 
 
 @pytest.mark.parametrize("data", ["", "folder:/no/such/folder", "fodler:x"])
@@ -191,7 +191,7 @@ def test_first_epochs_are_trained_at_a_lower_resolution(tmp_path: Path) -> None:
         finally:
             hook.remove()
 
-    config = make_config(_values(faces, epochs=3, first_size=24, first_share=0.4))
+    config = TrainConfig.make(_values(faces, epochs=3, first_size=24, first_share=0.4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ExpressionModule, "training_step", watched)
         folder = train(config, tmp_path / "run", progress=False)

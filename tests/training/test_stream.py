@@ -14,7 +14,7 @@ from mien.data.faces import load_faces
 from mien.data.writers.shards import write_shards
 from mien.errors import ConfigError, DataError
 from mien.preprocess import Preprocessing
-from mien.training.config import TrainConfig, make_config
+from mien.training.config import TrainConfig
 from mien.training.data.faces import count_steps
 from mien.training.data.stream import (
     EpochStream,
@@ -42,7 +42,7 @@ def shards(faces: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _stream(shards: Path, **values: object) -> tuple[StreamedFaces, TrainConfig]:
-    config = make_config({"batch_size": 8, "workers": 0, "shuffle_buffer": 6, **values})
+    config = TrainConfig.make({"batch_size": 8, "workers": 0, "shuffle_buffer": 6, **values})
     manifest = read_manifest(f"shards:{shards}").split("train")
     return StreamedFaces(manifest, INPUT), config
 
@@ -134,7 +134,7 @@ def test_damaged_shard_ends_the_training_and_is_named(faces: Manifest, tmp_path:
     path.write_bytes(data[:300] + bytes(16) + data[316:])
     values = _values(tmp_path / "s")
     with pytest.raises(DataError, match=r"train-00002-of-00004\.parquet is damaged"):
-        train(make_config(values), tmp_path / "run", progress=False)
+        train(TrainConfig.make(values), tmp_path / "run", progress=False)
 
 
 def _values(shards: Path) -> dict[str, object]:
@@ -146,19 +146,19 @@ def _values(shards: Path) -> dict[str, object]:
 
 
 def test_training_on_shards_leaves_a_model_folder(shards: Path, tmp_path: Path) -> None:
-    folder = train(make_config(_values(shards)), tmp_path / "run", progress=False)
+    folder = train(TrainConfig.make(_values(shards)), tmp_path / "run", progress=False)
     assert folder.config.metrics["valid"]["n"] == 12
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 3
 
 
 def test_weighted_sampler_is_refused_for_shards(shards: Path) -> None:
-    config = make_config({**_values(shards), "sampler": "weighted"})
+    config = TrainConfig.make({**_values(shards), "sampler": "weighted"})
     with pytest.raises(ConfigError, match="class_weight"):
         load_data(config, INPUT)
 
 
 def test_teachers_are_not_asked_beforehand_about_shards(shards: Path) -> None:
-    config = make_config({**_values(shards), "teachers": "somewhere", "distill_views": 2})
+    config = TrainConfig.make({**_values(shards), "teachers": "somewhere", "distill_views": 2})
     with pytest.raises(ConfigError, match="distill_views: 0"):
         load_data(config, INPUT)

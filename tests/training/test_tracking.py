@@ -21,7 +21,7 @@ from PIL import Image
 from mien.errors import MissingExtraError
 from mien.training.config import TrainConfig
 from mien.training.curves import draw_curves
-from mien.training.tracking import check_tracker, has_wandb_key
+from mien.training.tracking import find_logger, has_wandb_key
 
 #: A run of two epochs on made numbers, through the trainer that mien train builds.
 _RUN = """
@@ -38,7 +38,7 @@ import numpy as np
 
 output = Path(sys.argv[1]) / "my_run"
 output.mkdir()
-config = TrainConfig(model="mienet_test", tracker=sys.argv[2], epochs=2, warmup_epochs=0,
+config = TrainConfig(model="mienet_test", logger=sys.argv[2], epochs=2, warmup_epochs=0,
                      batch_size=4, device="cpu", precision="32")
 rng = np.random.default_rng(0)
 data = FaceTensors(rng.integers(0, 256, (8, 48, 48, 1), dtype=np.uint8),
@@ -55,11 +55,11 @@ make_trainer(config, output, progress=False).fit(
 _OLD_LOADER = "ignore:The ``noload`` loader strategy is deprecated"
 
 
-def _run(folder: Path, tracker: str, address: str = "") -> Path:
-    if importlib.util.find_spec(tracker) is None:
-        pytest.skip(f"needs {tracker}")
+def _run(folder: Path, logger: str, address: str = "") -> Path:
+    if importlib.util.find_spec(logger) is None:
+        pytest.skip(f"needs {logger}")
     env = {**os.environ, "WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": address}
-    command = [sys.executable, "-c", _RUN, str(folder), tracker]
+    command = [sys.executable, "-c", _RUN, str(folder), logger]
     done = subprocess.run(
         command, env=env, capture_output=True, text=True, timeout=900, check=False
     )
@@ -155,11 +155,11 @@ def test_mlflow_server_gets_recipe_and_metrics(mlflow_server: str, tmp_path: Pat
     assert not (run / "mlflow.db").exists()
 
 
-def test_a_tracker_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_logger_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=r"mien\[track\]"):
-        check_tracker("mlflow")
-    check_tracker(TrainConfig().tracker)
+        find_logger("mlflow")
+    assert TrainConfig().logger == "none"
 
 
 def test_a_key_of_weights_and_biases_is_seen(

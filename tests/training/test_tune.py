@@ -21,11 +21,11 @@ from PIL import Image
 from faces_made import write_folder
 from mien.errors import ConfigError, DataError
 from mien.hub import read_model_folder
-from mien.training.config import TrainConfig, load_recipe, make_config
+from mien.training.config import TrainConfig
 from mien.training.run import train
+from mien.training.tuning.config import TuneConfig
 from mien.training.tuning.reporter import TrialReporter
 from mien.training.tuning.run import tune
-from mien.training.tuning.settings import TuneSettings
 from mien.training.tuning.space import make_space
 from mien.training.tuning.storage import open_storage
 from mien.training.tuning.workers import (
@@ -46,7 +46,7 @@ SPACE = make_space({"lr": {"low": 0.001, "high": 0.1, "log": True}, "flip": [0.0
 
 
 def _recipe(data: Path, **more: Any) -> TrainConfig:
-    return make_config({
+    return TrainConfig.make({
         "data": f"folder:{data}", "model": "mienet_test", "epochs": 2, "warmup_epochs": 0,
         "batch_size": 16, "ema_decay": 0.5, "threads": 1, "precision": "32", "tag": "drawn", **more,
     })  # fmt: skip
@@ -64,13 +64,13 @@ def result(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
     told: list[int] = []
     settings = {"metric": "macro_f1", "sampler": "random", "seed": 4}
     first = tune(
-        _recipe(faces), SPACE, output=output, settings=TuneSettings(trials=3, **settings),
+        _recipe(faces), SPACE, output=output, settings=TuneConfig(trials=3, **settings),
         done=lambda row: told.append(row.number),
     )  # fmt: skip
     weights = output / "trial_0001" / "model.safetensors"
     before = weights.stat().st_mtime_ns
     more = tune(
-        _recipe(faces), SPACE, output=output, settings=TuneSettings(trials=4, **settings),
+        _recipe(faces), SPACE, output=output, settings=TuneConfig(trials=4, **settings),
         resume=True, done=lambda row: told.append(row.number),
     )  # fmt: skip
     assert told == [0, 1, 2, 3]
@@ -84,7 +84,7 @@ def test_each_trial_is_a_run_whose_score_is_its_value(result: TuneResult) -> Non
     for row in result.rows:
         folder = read_model_folder(result.output / row.folder)
         assert row.value == pytest.approx(folder.config.metrics["valid"]["macro_f1"], abs=1e-6)
-        args = load_recipe(folder.path / "args.yaml")
+        args = TrainConfig.load(folder.path / "args.yaml")
         assert {key: getattr(args, key) for key in SPACE} == row.values
         assert 0.001 <= row.values["lr"] <= 0.1
 
@@ -97,7 +97,7 @@ def test_the_best_trial_becomes_a_recipe(result: TuneResult) -> None:
     assert result.best.value == max(row.value or 0 for row in result.rows)
     assert result.ranked()[0].value == result.best.value
     path = result.output / "best.yaml"
-    assert load_recipe(path) == result.recipe
+    assert TrainConfig.load(path) == result.recipe
     assert f"{result.best.value:.4f}" in path.read_text()
     assert result.recipe.lr == result.best.values["lr"]
 
@@ -118,7 +118,7 @@ def test_table_json_and_pictures_say_the_same(result: TuneResult) -> None:
 
 
 def test_a_study_is_neither_overwritten_nor_mixed(result: TuneResult, faces: Path) -> None:
-    settings = TuneSettings(metric="macro_f1", trials=4)
+    settings = TuneConfig(metric="macro_f1", trials=4)
     with pytest.raises(ConfigError, match="--resume"):
         tune(_recipe(faces), SPACE, output=result.output, settings=settings)
     with pytest.raises(ConfigError, match=r"another recipe: epochs \(2 then, 3 now\)"):
@@ -143,11 +143,9 @@ def test_impossible_things_are_refused_before_anything_is_written(
     ]
     for space, settings, said in cases:
         with pytest.raises(ConfigError, match=said):
-            tune(
-                _recipe(faces), make_space(space), output=output, settings=TuneSettings(**settings)
-            )
+            tune(_recipe(faces), make_space(space), output=output, settings=TuneConfig(**settings))
     with pytest.raises(ConfigError, match="--data"):
-        tune(make_config({}), SPACE, output=output, settings=TuneSettings())
+        tune(TrainConfig.make({}), SPACE, output=output, settings=TuneConfig())
     assert not output.exists()
 
 
@@ -155,7 +153,7 @@ def test_failed_trials_are_told_and_the_study_goes_on(faces: Path, tmp_path: Pat
     # A grid visits both; 1e30 ends in a loss that is no number.
     space = make_space({"lr": [0.01, 1e30]})
     recipe = _recipe(faces, epochs=1, ema_decay=0, weight_decay=0)
-    settings = TuneSettings(sampler="grid", trials=9)
+    settings = TuneConfig(sampler="grid", trials=9)
     found = tune(recipe, space, output=tmp_path / "study", settings=settings)
     assert sorted(row.state for row in found.rows) == ["complete", "failed"]
     (failed,) = (row for row in found.rows if row.state == "failed")
@@ -166,9 +164,9 @@ def test_failed_trials_are_told_and_the_study_goes_on(faces: Path, tmp_path: Pat
 
 def test_a_study_of_failures_says_why(tmp_path: Path, faces: Path) -> None:
     recipe = _recipe(faces).to_dict()
-    gone = make_config({**recipe, "data": f"folder:{tmp_path / 'gone'}"})
+    gone = TrainConfig.make({**recipe, "data": f"folder:{tmp_path / 'gone'}"})
     with pytest.raises(DataError, match=r"none of the 2 trials.*2 failed.*there is no"):
-        tune(gone, SPACE, output=tmp_path / "study", settings=TuneSettings(trials=2))
+        tune(gone, SPACE, output=tmp_path / "study", settings=TuneConfig(trials=2))
     rows = list(csv.DictReader((tmp_path / "study" / "trials.csv").read_text().splitlines()))
     assert [row["state"] for row in rows] == ["failed", "failed"]
 
@@ -266,7 +264,7 @@ def test_a_killed_study_resumes_with_the_trial_it_was_in(tmp_path: Path, faces: 
     space.write_text("lr: {low: 0.001, high: 0.1, log: true}\nflip: [0.0, 0.5]\n")
     command = [
         sys.executable, "-m", "mien", "tune", "-c", str(base), "--space", str(space),
-        "-o", str(output), "--trials", "2", "--json",
+        "-o", str(output), "--trials", "2", "--format", "json",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

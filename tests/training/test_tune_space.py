@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from mien.errors import ConfigError
-from mien.training.config import make_config
-from mien.training.tuning.settings import TuneSettings
+from mien.training.config import TrainConfig
+from mien.training.tuning.config import TuneConfig
 from mien.training.tuning.space import Choice, Range, check_space, make_space, read_space
 
 
@@ -55,7 +55,7 @@ def test_spaces_that_do_not_hold_together_are_refused(values: dict[str, Any], sa
 
 
 def test_values_outside_of_the_limits_of_a_recipe_are_refused() -> None:
-    recipe = make_config({"epochs": 5})
+    recipe = TrainConfig.make({"epochs": 5})
     with pytest.raises(ConfigError, match=r"dropout cannot be 1\.5: dropout must be"):
         check_space(make_space({"dropout": {"low": 0.0, "high": 1.5}}), recipe)
     with pytest.raises(ConfigError, match=r"optimizer cannot be 'sdg'.*Did you mean 'sgd'"):
@@ -65,7 +65,7 @@ def test_values_outside_of_the_limits_of_a_recipe_are_refused() -> None:
 
 
 def test_values_that_need_others_beside_them_are_possible() -> None:
-    recipe = make_config({"weights": "hub"})
+    recipe = TrainConfig.make({"weights": "hub"})
     alone = make_space({"freeze_epochs": [0, 3]})
     with pytest.raises(ConfigError, match="freeze_epochs cannot be 3"):
         check_space(alone, recipe)
@@ -96,7 +96,7 @@ def test_points_of_a_grid_by_hand() -> None:
 )
 def test_impossible_settings_are_refused(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        TuneSettings(**values)
+        TuneConfig(**values)
 
 
 def test_the_space_of_the_documents_is_one() -> None:
@@ -104,5 +104,5 @@ def test_the_space_of_the_documents_is_one() -> None:
     block = re.search(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     space = make_space(yaml.safe_load(block[1]))
-    check_space(space, make_config({}))
+    check_space(space, TrainConfig.make({}))
     assert len(space) == 4

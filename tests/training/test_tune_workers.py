@@ -23,9 +23,9 @@ from optuna.trial import TrialState
 
 from faces_made import write_folder
 from mien.errors import ConfigError, MienError, ModelError
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
+from mien.training.tuning.config import TuneConfig
 from mien.training.tuning.run import tune
-from mien.training.tuning.settings import TuneSettings
 from mien.training.tuning.space import make_space
 from mien.training.tuning.storage import hide_password, open_storage
 from mien.training.tuning.workers import count_finished, lost_trials, put_back
@@ -195,11 +195,11 @@ def test_a_database_out_of_reach_is_told_without_its_password(
     if url.startswith("postgresql"):
         pytest.importorskip("psycopg")
     given = url.format(PASSWORD, port=_free_port())
-    recipe = make_config({"data": "folder:faces", "model": "mienet_test"})
+    recipe = TrainConfig.make({"data": "folder:faces", "model": "mienet_test"})
     with pytest.raises(kind, match=said) as refused:
         tune(
             recipe, make_space({"flip": [0.1, 0.2]}), output=tmp_path / "study",
-            settings=TuneSettings(storage=given),
+            settings=TuneConfig(storage=given),
         )  # fmt: skip
     if not given.startswith("sqlite"):
         assert PASSWORD not in str(refused.value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.flags import Format, Print
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def command(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="NAME.png: where a photo's time goes.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
@@ -74,7 +75,7 @@ def command(
     files = [item.path for item in collect(photos or ["sample"])]
     with progress_bar("benchmark", steps(config), quiet=quiet) as advance:
         report = run_benchmark(files, config, progress=advance)
-    if as_json:
+    if format is Format.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         print(report.markdown(), end="")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.flags import Format, Print
+
 if TYPE_CHECKING:
     from mien.evaluation.calibration import CalibrationResult
 
@@ -20,7 +22,7 @@ def command(
     coverage: Annotated[
         float, typer.Option("--coverage", help="Share of faces whose set holds the true label.")
     ] = 0.9,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Set a model's prediction sets on labelled faces, and check what they promise.
@@ -39,7 +41,7 @@ def command(
     manifest = read_manifest(data, labels=recognizer.config.schema)
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
-    if as_json:
+    if format is Format.json:
         value = {
             "conformal": result.conformal.to_dict(),
             "quality": result.quality.to_dict(),

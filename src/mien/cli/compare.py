@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.flags import Format, Print
+
 
 def command(
     runs: Annotated[
@@ -26,7 +28,7 @@ def command(
         bool, typer.Option("--timing/--no-timing", help="Measure milliseconds per face.")
     ] = True,
     threads: Annotated[int, typer.Option("--threads", min=0, help="0: as many as cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
     ] = False,
@@ -52,7 +54,7 @@ def command(
     if picture:
         save_figure(comparison.plot(), picture)
         print(f"mien: wrote {picture}", file=sys.stderr)
-    if as_json:
+    if format is Format.json:
         print(json.dumps(comparison.to_dict(), indent=2))
     else:
         print(comparison.markdown(), end="")

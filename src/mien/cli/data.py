@@ -314,12 +314,12 @@ def augment(
     from mien.atomic import replacing
     from mien.data.writers.places import check_free
     from mien.errors import MissingExtraError
-    from mien.training.config import load_recipe
+    from mien.training.config import TrainConfig
 
     if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise ConfigError(f"-o {output}: the sheet is a picture; name it sheet.png.")
     check_free(output, overwrite=overwrite)
-    recipe = load_recipe(config, data=data, seed=seed)
+    recipe = TrainConfig.load(config, data=data, seed=seed)
     try:
         from mien.training.data.augment_sheet import draw_augmentation
     except ImportError as error:

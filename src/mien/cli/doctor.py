@@ -9,11 +9,12 @@ import platform
 import re
 import sys
 import time
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from mien import __version__
+from mien.cli.flags import Format, Print
 from mien.errors import MienError
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
@@ -62,7 +63,7 @@ def _self_test() -> dict[str, Any]:
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
 ) -> None:
     """Check the installation and say what is missing. Exit code 1: mien cannot answer."""
     test = _self_test()
@@ -80,7 +81,7 @@ def command(
         },
         "self_test": test,
     }
-    if as_json:
+    if format is Format.json:
         print(json.dumps(report, indent=2))
     else:
         _print(report)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.flags import Format, Print
+
 if TYPE_CHECKING:
     from mien.ensembles import EnsembleResult
 
@@ -28,7 +30,7 @@ def command(
     folds: Annotated[int, typer.Option("--folds", help="Folds of the cross-fitting.")] = 5,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the folds.")] = 0,
     tag: Annotated[str, typer.Option("--tag", help="Second half of the model's name.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an ensemble that exists.")
     ] = False,
@@ -49,7 +51,7 @@ def command(
             list(runs), manifest, output, method=method, split=split, folds=folds, seed=seed,
             tag=tag, overwrite=overwrite, progress=advance,
         )  # fmt: skip
-    if as_json:
+    if format is Format.json:
         print(json.dumps(result.to_dict(), indent=2))
     else:
         _print_table(result, split)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.flags import Format, Print
 from mien.errors import ConfigError, InputError, suggest
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def command(
         bool,
         typer.Option("--faithfulness", help="Score the maps by deletion and insertion."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of text.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that exist.")
     ] = False,
@@ -95,7 +96,7 @@ def command(
     _check_method(method)
     given = [*(sources or []), *(source or [])]
     if layers or filters:
-        _network(model, output, layers=layers, filters=filters, as_json=as_json, over=overwrite)
+        _network(model, output, layers=layers, filters=filters, form=format, over=overwrite)
         if not given:
             return
     items = collect(given)
@@ -126,7 +127,7 @@ def command(
                 print(f"mien: {item.path}: {error}", file=sys.stderr)
             advance(1)
     if scores is not None:
-        _print_scores(scores.to_dict(), as_json=as_json)
+        _print_scores(scores.to_dict(), format)
     if failed:
         sys.stdout.flush()
         raise typer.Exit(1)
@@ -181,8 +182,8 @@ def _known_label(recognizer: EmotionRecognizer, label: str | None) -> str | None
     return recognizer.labels[recognizer.pipeline.schema.index(label)]
 
 
-def _print_scores(report: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
+def _print_scores(report: dict[str, Any], form: Format) -> None:
+    if form is Format.json:
         print(json.dumps(report))
         return
     if report["maps"] is None:
@@ -202,7 +203,7 @@ def _network(
     *,
     layers: bool,
     filters: bool,
-    as_json: bool,
+    form: Format,
     over: bool,
 ) -> None:
     """Answers ``--layers`` and ``--filters``, which need no photo."""
@@ -225,7 +226,7 @@ def _network(
         from mien.explanation.layers import list_layers
 
         rows = list_layers(folder)
-        if as_json:
+        if form is Format.json:
             print(json.dumps([row.to_dict() for row in rows]))
             return
         width = max(len(row.name) for row in rows)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.flags import Format, Print
 from mien.errors import MissingExtraError
 
 _DETECTORS = {
@@ -21,11 +22,11 @@ def command(
     architectures: Annotated[
         bool, typer.Option("--architectures", help="List the networks to train (needs train).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
 ) -> None:
     """List models, architectures, detectors and label schemas."""
     listing = _architectures() if architectures else _models()
-    if as_json:
+    if format is Format.json:
         print(json.dumps(listing, indent=2))
         return
     from rich.console import Console

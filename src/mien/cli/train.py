@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.errors import MissingExtraError
-from mien.training.config import TrainConfig, load_recipe
+from mien.cli.flags import Overwrite, Quiet
+from mien.cli.tables import interval, print_table, score_cells
+from mien.config import with_flags
+from mien.errors import ConfigError, MissingExtraError
+from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from mien.hub import ModelFolder
+    from mien.training.cross_validation import CrossValidation
+
+#: Scores in the table of folds, after the accuracy.
+_SHOWN = ("macro_f1", "ece", "nll")
 
 
-def _train(
-    config: Annotated[
-        Path | None, typer.Option("-c", "--config", help="Recipe (YAML); flags win over it.")
-    ] = None,
+@with_flags
+def command(
+    recipe: TrainConfig,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Run directory; becomes a model folder.")
     ] = Path("runs/train"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last finished epoch.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start anew in a run directory that exists.")
-    ] = False,
+    overwrite: Overwrite = False,
     folds: Annotated[
         int, typer.Option("--folds", min=0, help="Cross-validate with so many folds; 0: one run.")
     ] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
-    **values: Any,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model on labelled faces; the run is a model folder.
 
     Stop it whenever you like and go on with --resume.
     """
-    recipe = load_recipe(config, **values)
+    if folds and overwrite:
+        raise ConfigError("--folds overwrites nothing: give another --output, or type --resume.")
     # Threads that wait for work sleep: on few cores spinning costs more than it saves.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -50,25 +52,18 @@ def _train(
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("mien train", "train", error.name) from error
-    from mien.cli._folds import train_folds
     from mien.cli.progress import progress_bar
     from mien.training.distributed.launch import tells_result
     from mien.training.distributed.processes import FailedElsewhereError
     from mien.training.run import train
 
+    bar = partial(progress_bar, quiet=quiet)
     try:
         if folds:
-            train_folds(
-                recipe, output, folds=folds, resume=resume, overwrite=overwrite, quiet=quiet
-            )
+            _train_folds(recipe, output, folds=folds, resume=resume, quiet=quiet)
             return
         folder = train(
-            recipe,
-            output,
-            resume=resume,
-            overwrite=overwrite,
-            progress=not quiet,
-            bar=partial(progress_bar, quiet=quiet),
+            recipe, output, resume=resume, overwrite=overwrite, progress=not quiet, bar=bar
         )
     except KeyboardInterrupt:
         print(f"stopped; go on with: mien train ... -o {output} --resume", file=sys.stderr)
@@ -79,51 +74,47 @@ def _train(
         _report(folder)
 
 
+def _train_folds(
+    recipe: TrainConfig, output: Path, *, folds: int, resume: bool, quiet: bool
+) -> None:
+    """Trains one network per fold and prints how they did, alone and together."""
+    from mien.cli.progress import progress_bar
+    from mien.training.cross_validation import cross_validate
+
+    result = cross_validate(
+        recipe, output, folds=folds, resume=resume, progress=not quiet,
+        bars=partial(progress_bar, quiet=quiet),
+    )  # fmt: skip
+    _print_folds(result)
+    print(f"wrote {output / 'cross_validation.json'} and predictions.csv", file=sys.stderr)
+
+
+def _print_folds(result: CrossValidation) -> None:
+    spread, scores = result.spread(), result.scores()
+    parts = [fold.scores() for fold in result.folds]
+    rows: list[list[str] | None] = [
+        [f"fold {number}", str(part["n"]), *score_cells(part, *_SHOWN)]
+        for number, part in enumerate(parts, 1)
+    ]
+    rows.append(None)
+    for at, name in enumerate(("mean", "deviation")):
+        numbers = [f"{spread[key][at]:.3f}" for key in _SHOWN]
+        rows.append([name, "", f"{spread['accuracy'][at]:.2%}", "", *numbers])
+    rows += [None, ["all faces", str(scores["n"]), *score_cells(scores, *_SHOWN)]]
+    print_table(
+        ("", "faces", "accuracy", "95 % interval", "macro-F1", "ECE", "NLL"),
+        rows,
+        title=f"{len(parts)} folds, {len(result.pooled.keys)} faces",
+    )
+    low, high = scores["macro_f1_ci"]
+    print(f"macro-F1 of all, 95 % interval: {low:.3f} to {high:.3f}")
+
+
 def _report(folder: ModelFolder) -> None:
     valid = folder.config.metrics["valid"]
-    low, high = valid["accuracy_ci"]
     print(
-        f"{folder.path}: accuracy {valid['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
-        f"n = {valid['n']}), macro-F1 {valid['macro_f1']:.3f}, ECE {valid['ece']:.3f}"
+        f"{folder.path}: accuracy {valid['accuracy']:.2%} (95 % interval "
+        f"{interval(valid['accuracy_ci'])}, n = {valid['n']}), macro-F1 {valid['macro_f1']:.3f}, "
+        f"ECE {valid['ece']:.3f}"
     )
     print(f"next: mien predict photo.jpg --model {folder.path}", file=sys.stderr)
-
-
-_SHORT = {"data": "-d", "batch_size": "-b", "workers": "-j"}
-
-
-def _with_recipe_flags() -> Any:
-    """Gives the command a flag for each field of :class:`TrainConfig`, with its help text."""
-    signature = inspect.signature(_train, eval_str=True)
-    hints = get_type_hints(TrainConfig)
-    flags = []
-    for item in fields(TrainConfig):
-        name = item.name.replace("_", "-")
-        names = [f"--{name}/--no-{name}" if hints[item.name] is bool else f"--{name}"]
-        names += [_SHORT[item.name]] if item.name in _SHORT else []
-        default = "" if item.default == "" else f" [default: {item.default}]"
-        option = typer.Option(*names, help=item.metadata["help"] + default, show_default=False)
-        flags.append(
-            inspect.Parameter(
-                item.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[hints[item.name] | None, option],
-            )
-        )
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in signature.parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-
-    def command(**given: Any) -> None:
-        _train(**given)
-
-    command.__doc__ = _train.__doc__
-    command.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*own, *flags)}
-    return command
-
-
-command = _with_recipe_flags()

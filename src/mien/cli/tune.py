@@ -1,8 +1,7 @@
-"""``mien tune``."""
+"""``mien tune``: every field of the settings is a flag."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.flags import Format, OptionalData, Print, Quiet
+from mien.cli.tables import print_json, print_table
+from mien.config import with_flags
 from mien.errors import MissingExtraError
-from mien.training.config import load_recipe
-from mien.training.tuning.settings import TuneSettings
+from mien.training.config import TrainConfig
+from mien.training.tuning.config import TuneConfig
 from mien.training.tuning.space import read_space
 
 if TYPE_CHECKING:
@@ -21,70 +23,28 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
+@with_flags
 def command(
+    settings: TuneConfig,
     space: Annotated[Path, typer.Option("--space", help="Keys and their ranges (YAML).")],
     config: Annotated[
         Path | None, typer.Option("-c", "--config", help="Recipe (YAML) that trials share.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option("-d", "--data", help="Dataset, KIND:PATH; wins over the recipe.")
-    ] = None,
+    data: OptionalData = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of the study and its trials.")
     ] = Path("runs/tune"),
-    trials: Annotated[
-        int, typer.Option("--trials", help="Finished trials in all, earlier ones counted in.")
-    ] = TuneSettings.trials,
-    metric: Annotated[
-        str, typer.Option("--metric", help="accuracy, macro_f1 or valid_loss.")
-    ] = TuneSettings.metric,
-    sampler: Annotated[
-        str, typer.Option("--sampler", help="tpe, random or grid.")
-    ] = TuneSettings.sampler,
-    pruner: Annotated[
-        str, typer.Option("--pruner", help="none, median or hyperband.")
-    ] = TuneSettings.pruner,
-    timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds after which none is begun; 0: no limit.")
-    ] = TuneSettings.timeout,
-    storage: Annotated[
-        str,
-        typer.Option(
-            "--storage",
-            envvar="MIEN_TUNE_STORAGE",
-            show_envvar=True,
-            help="URL of a database that workers share; empty: study.db in the folder.",
-        ),
-    ] = TuneSettings.storage,
-    study: Annotated[
-        str, typer.Option("--study", help="Name of the study; empty: that of the folder.")
-    ] = TuneSettings.study,
-    heartbeat: Annotated[
-        int, typer.Option("--heartbeat", help="Seconds between a worker's signs of life.")
-    ] = TuneSettings.heartbeat,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the search.")] = TuneSettings.seed,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study in the folder.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line a trial.")] = False,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
+    quiet: Quiet = False,
 ) -> None:
     """Search for the best recipe: many trainings over a space of keys.
 
     Start it again with the same --storage on any machine for one more worker.
     """
-    recipe = load_recipe(config, data=data)
-    settings = TuneSettings(
-        trials=trials,
-        metric=metric,
-        sampler=sampler,
-        pruner=pruner,
-        timeout=timeout,
-        storage=storage,
-        study=study,
-        heartbeat=heartbeat,
-        seed=seed,
-    )
+    recipe = TrainConfig.load(config, data=data)
     searched = read_space(space)
     # Threads that wait for work sleep: on few cores spinning costs more than it saves.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -103,10 +63,10 @@ def command(
     except KeyboardInterrupt:
         print(f"stopped; go on with: mien tune ... -o {output} --resume", file=sys.stderr)
         raise
-    if as_json:
-        print(json.dumps(result.to_dict(), indent=2))
+    if format is Format.json:
+        print_json(result.to_dict())
     else:
-        _print_table(result)
+        _print(result)
     print(f"next: mien train -c {output / 'best.yaml'} -o runs/best", file=sys.stderr)
 
 
@@ -121,25 +81,20 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _print_table(result: TuneResult) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    ranked = result.ranked()
+def _print(result: TuneResult) -> None:
     states = [row.state for row in result.rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    table = Table(title=f"study {result.study}: {counts}")
     keys = list(result.best.values)
-    for column in ("trial", result.metric, *keys, "seconds"):
-        table.add_column(column, justify="right")
-    for row in ranked[:_SHOWN]:
-        table.add_row(
-            str(row.number), f"{row.value:.4f}", *(_short(row.values[key]) for key in keys),
-            f"{row.seconds:.0f}",
-        )  # fmt: skip
-    console = Console()
-    console.print(table)
+    rows = [
+        [row.number, f"{row.value:.4f}", *(_short(row.values[key]) for key in keys),
+         f"{row.seconds:.0f}"]
+        for row in result.ranked()[:_SHOWN]
+    ]  # fmt: skip
+    print_table(
+        ("trial", result.metric, *keys, "seconds"), rows, left=0,
+        title=f"study {result.study}: {counts}",
+    )  # fmt: skip
     shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importances.items())
     if shares:
-        console.print(f"what mattered: {shares}")
-    console.print(f"best recipe: {result.output / 'best.yaml'}", soft_wrap=True)
+        print(f"what mattered: {shares}")
+    print(f"best recipe: {result.output / 'best.yaml'}")

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.serve.app import create_app
-    from mien.serve.config import ServeConfig, load_config
+    from mien.serve.config import ServeConfig
 
 _HOMES = {
     "ServeConfig": "mien.serve.config",
     "create_app": "mien.serve.app",
-    "load_config": "mien.serve.config",
 }
 
-__all__ = ["ServeConfig", "create_app", "load_config"]
+__all__ = ["ServeConfig", "create_app"]
 
 
 def __getattr__(name: str) -> object:

@@ -75,6 +75,7 @@ class Models:
                 folder,
                 detector=next(iter(self.detectors.values())),
                 threads=config.threads,
+                device=config.device,
                 batch_size=config.batch_size,
                 limits=limits,
             )

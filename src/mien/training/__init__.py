@@ -1,5 +1,5 @@
 """Training: a recipe and a manifest go in, a run directory comes out."""
 
-from mien.training.config import TrainConfig, load_recipe
+from mien.training.config import TrainConfig
 
-__all__ = ["TrainConfig", "load_recipe"]
+__all__ = ["TrainConfig"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError
-from mien.training.config import make_config, read_yaml
+from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mien.training.config import TrainConfig
-
 ARGS = "args.yaml"
 CHECKPOINTS = "checkpoints"
 #: What may differ when a run is resumed.
-FREE = frozenset({"threads", "device", "devices", "num_nodes", "tag", "license", "tracker"})
+FREE = frozenset(
+    {"threads", "device", "devices", "num_nodes", "tag", "license", "logger", "imports"}
+)
 
 
 def prepare_directory(
@@ -29,11 +29,9 @@ def prepare_directory(
     Raises:
         ConfigError: If the directory is in use, or was started with other values.
     """
-    import yaml
-
     args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
     if resume and args.is_file():
-        started = make_config(read_yaml(args), source=str(args)).to_dict()
+        started = TrainConfig.load(args).to_dict()
         differing = [
             f"{key} ({started[key]} then, {value} now)"
             for key, value in config.to_dict().items()
@@ -65,5 +63,5 @@ def prepare_directory(
     output.mkdir(parents=True, exist_ok=True)
     from mien.atomic import write_text
 
-    write_text(args, yaml.safe_dump(config.to_dict(), sort_keys=False))
+    write_text(args, config.to_yaml())
     return None

@@ -1,56 +1,11 @@
-"""The user's own code, named in a recipe as ``module:name``."""
+"""The user's own callbacks, named in a recipe as ``module:Class``."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from typing import Any
 
-from mien.errors import ConfigError, suggest
-
-
-def load_object(name: str, key: str) -> Any:
-    """Imports what a recipe names.
-
-    Modules are looked for where Python looks, then in the current folder.
-
-    Args:
-        name: ``module:attribute``; both may hold dots.
-        key: The recipe's key, for messages.
-
-    Raises:
-        ConfigError: If there is no such module or attribute, or the module fails.
-
-    >>> load_object("math:sqrt", "loss")(9.0)
-    3.0
-    """
-    module_name, colon, attribute = name.partition(":")
-    if not (colon and module_name and attribute):
-        raise ConfigError(
-            f"{name!r}: name it as module:attribute, as in my_losses:margin", subject=key
-        )
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:  # whatever the module of a stranger raises
-        raise ConfigError(
-            (
-                f"{name!r}: module {module_name!r} cannot be imported: {type(error).__name__}: "
-                f"{error}"
-            ),
-            subject=key,
-            hint=f"It is looked for in {here} too.",
-        ) from error
-    finally:
-        sys.path.remove(here)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            known = [word for word in dir(found) if not word.startswith("_")]
-            raise ConfigError(f"{key} {name!r}: there is no {part!r} in it." + suggest(part, known))
-        found = getattr(found, part)
-    return found
+from mien.errors import ConfigError
+from mien.plugins import load_object
 
 
 def load_callbacks(names: str) -> list[Any]:

@@ -16,6 +16,7 @@ from mien.data.faces import load_faces
 from mien.data.readers.sharded import find_shards
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
+from mien.plugins import import_plugins, load_object
 from mien.training.callbacks import naming_full_disk
 from mien.training.curves import draw_curves
 from mien.training.data.faces import FaceTensors, count_steps, make_loader
@@ -37,9 +38,9 @@ from mien.training.finish import finish_run
 from mien.training.module import ExpressionModule
 from mien.training.network import build_network, model_options, trained_spec
 from mien.training.optim.losses import ExpressionLoss, class_counts, face_weights
-from mien.training.optim.optimizers import make_optimizer
+from mien.training.optim.optimizers import make_optimizer, rate_factor
 from mien.training.plugins import load_callbacks
-from mien.training.tracking import check_tracker
+from mien.training.tracking import find_logger
 from mien.training.weights import find_weights, read_tensors
 
 if TYPE_CHECKING:
@@ -79,14 +80,18 @@ def check_parts(config: TrainConfig) -> None:
     Raises:
         ConfigError: If a loss, optimiser, callback or option of the network is not there.
         ModelError: If the starting weights or a teacher cannot be had.
-        MissingExtraError: If the tracker is not installed.
+        MissingExtraError: If the logger is not installed.
     """
     as_schema(config.labels or None)
     ExpressionLoss(config)
     make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}], config)
     load_callbacks(config.callbacks)
     model_options(config)
-    check_tracker(config.tracker)
+    if config.logger != "none":
+        find_logger(config.logger)
+    if config.augmentation:
+        load_object(config.augmentation, "augmentation")
+    rate_factor(config, 1)
     if config.weights:
         read_tensors(find_weights(config.weights, config.model))
     load_teachers(config, trained_spec(config).preprocessing)
@@ -169,9 +174,10 @@ def train(
         ConfigError: If the recipe or the directory is unfit.
         DataError: If the dataset is, or the loss stops being a number.
         ModelError: If the starting weights are, the disk is full, or a process is lost.
-        MissingExtraError: If the recipe's tracker is not installed.
+        MissingExtraError: If the recipe's logger is not installed.
         KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
     """
+    import_plugins(config.imports)
     spec = trained_spec(config)
     if not config.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")

@@ -1,4 +1,4 @@
-"""Loggers that a recipe names, next to ``metrics.csv``, through Lightning."""
+"""Loggers that a run reports to besides ``metrics.csv``, through Lightning."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import os
 from typing import TYPE_CHECKING
 
 from mien.errors import MissingExtraError
+from mien.plugins import load_object
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lightning.pytorch.loggers import Logger
@@ -21,35 +23,41 @@ PROJECT = "mien"
 
 
 def make_logger(config: TrainConfig, output: Path) -> Logger | None:
-    """Returns the logger of a recipe's tracker, which knows the recipe already.
+    """Returns the logger of a recipe, which knows the recipe already.
 
     TensorBoard writes to ``tensorboard/`` in the run directory. Weights & Biases is offline, with
     its files in the run directory, unless it has a key (WANDB_API_KEY or ``wandb login``).
-    MLflow reports to MLFLOW_TRACKING_URI, or to ``mlflow.db`` in the run directory.
+    MLflow reports to MLFLOW_TRACKING_URI, or to ``mlflow.db`` in the run directory. One of your
+    own, ``module:callable``, is called with the run directory.
 
     Args:
         config: The recipe.
-        output: The run directory, whose name becomes that of the tracked run.
+        output: The run directory, whose name becomes that of the logged run.
 
     Raises:
-        MissingExtraError: If the tracker is not installed.
+        ConfigError: If one of your own is not there.
+        MissingExtraError: If the logger is not installed.
     """
-    if config.tracker == "none":
+    if config.logger == "none":
         return None
-    check_tracker(config.tracker)
-    logger = _MAKERS[config.tracker](output)
+    logger: Logger = find_logger(config.logger)(output)
     logger.log_hyperparams(config.to_dict())
     return logger
 
 
-def check_tracker(name: str) -> None:
-    """Looks whether a tracker is installed.
+def find_logger(name: str) -> Callable[[Path], Logger]:
+    """Returns what makes the logger of a name for a run directory.
 
     Raises:
-        MissingExtraError: If it is not.
+        ConfigError: If one of your own is not there.
+        MissingExtraError: If it is not installed.
     """
-    if name != "none" and importlib.util.find_spec(name) is None:
-        raise MissingExtraError(f"tracker: {name}", "track", name)
+    if ":" in name:
+        made: Callable[[Path], Logger] = load_object(name, "logger")
+        return made
+    if importlib.util.find_spec(name) is None:
+        raise MissingExtraError(f"logger: {name}", "track", name)
+    return _MAKERS[name]
 
 
 def _tensorboard(output: Path) -> Logger:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from mien.errors import ConfigError
+from mien.plugins import load_object
 from mien.training.data.randaugment import rand_augment
 from mien.training.data.transforms import chance, retone, soften, uniform, warp
 
@@ -104,7 +106,23 @@ def augment(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
         faces = add_noise(faces, config, generator)
     if config.erase:
         faces = erase(faces, config, generator)
-    return faces
+    return _own(faces, config, generator) if config.augmentation else faces
+
+
+def _own(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
+    """Applies the user's own augmentation, whose draws from PyTorch's generator repeat too."""
+    change = load_object(config.augmentation, "augmentation")
+    seed = torch.randint(2**31, (1,), generator=generator, device=faces.device)
+    with torch.random.fork_rng(devices=[faces.device] if faces.is_cuda else []):
+        torch.manual_seed(int(seed))
+        changed: Tensor = change(faces)
+    if changed.shape != faces.shape:
+        raise ConfigError(
+            f"{config.augmentation!r} must return faces of shape {tuple(faces.shape)}; "
+            f"got {tuple(changed.shape)}",
+            subject="augmentation",
+        )
+    return changed.to(faces.dtype)
 
 
 def normalize_tensor(faces: Tensor, preprocessing: Preprocessing) -> Tensor:

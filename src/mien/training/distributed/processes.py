@@ -86,8 +86,10 @@ def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
     local = dist.local_world_size if started else config.devices
     if world == 1:
         return
-    if config.device == "mps":
-        raise ConfigError("one process only can train on mps: leave devices and num_nodes out.")
+    if config.device == "mps" or ":" in config.device:
+        raise ConfigError(
+            f"one process only can train on {config.device}: leave devices and num_nodes out."
+        )
     if uses_gpu(config) and torch.cuda.device_count() < local:
         raise ConfigError(
             f"processes need as many GPUs; this machine has {torch.cuda.device_count()}",
@@ -103,7 +105,9 @@ def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
 
 def uses_gpu(config: TrainConfig) -> bool:
     """Tells whether a recipe trains on CUDA here."""
-    return config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    return config.device.startswith("cuda") or (
+        config.device == "auto" and torch.cuda.is_available()
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The Lightning trainer of a run: device, precision, callbacks, tracker."""
+"""The Lightning trainer of a run: device, precision, callbacks, logger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def _accelerator(config: TrainConfig) -> str:
     if config.device != "auto":
-        return "gpu" if config.device == "cuda" else config.device
+        return "gpu" if config.device.startswith("cuda") else config.device
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
@@ -44,8 +44,16 @@ def _precision(config: TrainConfig, accelerator: str) -> Any:
     return {"32": "32-true", "bf16": "bf16-mixed"}[config.precision]
 
 
+def _devices(config: TrainConfig, dist: DistInfo) -> Any:
+    """Returns how many devices, or the number of the one that is named (``cuda:1``)."""
+    _, colon, number = config.device.partition(":")
+    return [int(number)] if colon else dist.local_world_size
+
+
 def training_device(config: TrainConfig) -> torch.device:
     """Where the recipe trains."""
+    if ":" in config.device:
+        return torch.device(config.device)
     kind = _accelerator(config)
     return torch.device("cuda" if kind == "gpu" else kind)
 
@@ -80,7 +88,7 @@ def make_trainer(
 
     Raises:
         ConfigError: If a callback of the user's own cannot be had.
-        MissingExtraError: If the tracker is not installed.
+        MissingExtraError: If the logger is not installed.
     """
     bar = progress and sys.stderr.isatty() and dist.is_rank_zero
     chosen: list[Callback] = [StopOnNaN()]
@@ -116,7 +124,7 @@ def make_trainer(
     accelerator = _accelerator(config)
     return lightning.Trainer(
         accelerator=accelerator,
-        devices=dist.local_world_size,
+        devices=_devices(config, dist),
         num_nodes=dist.world_size // dist.local_world_size,
         strategy=_strategy(config, dist),
         use_distributed_sampler=False,

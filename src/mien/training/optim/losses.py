@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from mien.errors import ConfigError
-from mien.training.plugins import load_object
+from mien.plugins import load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

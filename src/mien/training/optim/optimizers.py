@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mien.errors import ConfigError, suggest
+from mien.plugins import load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,10 +54,10 @@ def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> Optimiz
 
     Args:
         groups: See :func:`parameter_groups`.
-        config: The recipe.
+        config: The recipe; one of your own is called as PyTorch's are, ``(groups, lr=lr)``.
 
     Raises:
-        ConfigError: If timm knows no optimiser of that name.
+        ConfigError: If timm knows no optimiser of that name, or there is no such callable.
     """
     name, lr, momentum = config.optimizer, config.lr, config.momentum
     if name in ("sgd", "momentum"):
@@ -68,6 +69,9 @@ def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> Optimiz
         return torch.optim.Adam(groups, lr=lr)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr)
+    if not name.startswith("timm:"):
+        own: Optimizer = load_object(name, "optimizer")(groups, lr=lr)
+        return own
     optim: Any = importlib.import_module("timm.optim")
 
     wanted, known = name.removeprefix("timm:"), optim.list_optimizers()
@@ -83,11 +87,15 @@ def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], fl
     ``cosine`` falls to zero; ``step`` multiplies by ``decay_factor`` every ``decay_every`` epochs
     after the warm-up, ``exponential`` does the same smoothly; ``one_cycle`` (Smith and Topin 2018,
     https://arxiv.org/abs/1708.07120) rises and falls by half cosines from 1/25 to 1/250,000;
-    ``constant`` and ``plateau`` stay, and the latter is lowered from outside.
+    ``constant`` and ``plateau`` stay, and the latter is lowered from outside. One of your own,
+    ``module:callable``, maps the share of steps done after the warm-up, 0..1, to that of the rate.
+
+    Raises:
+        ConfigError: If one of your own is not there.
     """
+    after = _course(config, steps_per_epoch)
     warmup = config.warmup_epochs * steps_per_epoch
     total = config.epochs * steps_per_epoch
-    span = config.decay_every * steps_per_epoch
 
     def one_cycle(step: int) -> float:
         top = warmup - 1
@@ -102,16 +110,23 @@ def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], fl
             return one_cycle(step)
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        done = step - warmup
-        if config.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * min(done / max(total - warmup, 1), 1)))
-        if config.schedule == "step":
-            return float(config.decay_factor ** int(done // span))
-        if config.schedule == "exponential":
-            return float(config.decay_factor ** (done / span))
-        return 1.0
+        return float(after(step - warmup, min((step - warmup) / max(total - warmup, 1), 1.0)))
 
     return factor
+
+
+def _course(config: TrainConfig, steps_per_epoch: int) -> Callable[[float, float], float]:
+    """Returns the rate after the warm-up, by the steps and the share of steps that are done."""
+    span, decay = config.decay_every * steps_per_epoch, config.decay_factor
+    if ":" in config.schedule:
+        own = load_object(config.schedule, "schedule")
+        return lambda _done, share: float(own(share))
+    courses: dict[str, Callable[[float, float], float]] = {
+        "cosine": lambda _done, share: 0.5 * (1 + math.cos(math.pi * share)),
+        "step": lambda done, _share: float(decay ** int(done // span)),
+        "exponential": lambda done, _share: float(decay ** (done / span)),
+    }
+    return courses.get(config.schedule, lambda _done, _share: 1.0)
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> list[Any]:

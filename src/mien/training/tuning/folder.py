@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from mien.training.config import TrainConfig
-    from mien.training.tuning.settings import TuneSettings
+    from mien.training.tuning.config import TuneConfig
     from mien.training.tuning.space import Space
 
 DATABASE = "study.db"
@@ -60,7 +60,7 @@ def _is_free(output: Path) -> bool:
     return output.is_dir() and all(path.name.startswith(".") for path in output.iterdir())
 
 
-def identity_of(recipe: TrainConfig, space: Space, settings: TuneSettings) -> dict[str, Any]:
+def identity_of(recipe: TrainConfig, space: Space, settings: TuneConfig) -> dict[str, Any]:
     """Returns what must be equal for trials to be compared."""
     fixed = {key: value for key, value in recipe.to_dict().items() if key not in FREE}
     plain = {key: dimension.to_plain() for key, dimension in space.items()}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.training.config import TrainConfig, make_config
+from mien.training.config import TrainConfig
 from mien.training.tuning.workers import ATTEMPTS, lost_trials
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def read_result(study: Study, recipe: TrainConfig, *, metric: str, output: Path)
         maximise=maximise,
         rows=rows,
         best=best,
-        recipe=make_config({**recipe.to_dict(), **best.values}, source="best trial"),
+        recipe=TrainConfig.make({**recipe.to_dict(), **best.values}, source="best trial"),
         importances=_importances(study),
         output=output,
     )
@@ -176,12 +176,10 @@ def _importances(study: Study) -> dict[str, float]:
 
 def best_recipe_text(result: TuneResult) -> str:
     """Returns the best recipe as YAML for ``mien train -c``, with a comment on its score."""
-    import yaml
-
     complete = len(result.ranked())
     head = (
         f"# Trial {result.best.number} of study {json.dumps(result.study)}: {result.metric} "
         f"{result.best.value:.4f} on the valid split,\n# the best of {complete} complete trials, "
         "which flatters it: score it on faces it was not chosen by.\n"
     )
-    return head + yaml.safe_dump(result.recipe.to_dict(), sort_keys=False)
+    return head + result.recipe.to_yaml()

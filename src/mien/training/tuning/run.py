@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from mien.atomic import write_text
 from mien.errors import ConfigError
 from mien.reporting import save_figure
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
 from mien.training.distributed.launch import must_launch
 from mien.training.network import trained_spec
 from mien.training.run import check_parts, train
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
     from optuna import Study, Trial
 
-    from mien.training.config import TrainConfig
+    from mien.training.tuning.config import TuneConfig
     from mien.training.tuning.result import TrialRow, TuneResult
-    from mien.training.tuning.settings import TuneSettings
     from mien.training.tuning.space import Space
 
 #: Seconds between two queries of a study whose last trials others are running.
@@ -53,7 +52,7 @@ def tune(
     space: Space,
     *,
     output: Path,
-    settings: TuneSettings,
+    settings: TuneConfig,
     resume: bool = False,
     done: Callable[[TrialRow], None] | None = None,
 ) -> TuneResult:
@@ -103,7 +102,7 @@ def tune(
             storage.engine.dispose()
 
 
-def _check(recipe: TrainConfig, space: Space, settings: TuneSettings) -> int:
+def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:
     """Checks what can be checked before anything is written; returns the number of trials."""
     if not recipe.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
@@ -124,7 +123,7 @@ def _check(recipe: TrainConfig, space: Space, settings: TuneSettings) -> int:
     for key, dimension in space.items():
         for value in dimension.values if isinstance(dimension, Choice) else ():
             try:
-                config = make_config({**recipe.to_dict(), key: value})
+                config = TrainConfig.make({**recipe.to_dict(), key: value})
             except ConfigError:
                 continue  # possible only with other values, see check_space
             trained_spec(config)
@@ -149,7 +148,7 @@ class _Objective:
         trial.set_user_attr("folder", folder.name)
         try:
             drawn = {key: dimension.draw(key, trial) for key, dimension in self.space.items()}
-            config = make_config({**self.recipe.to_dict(), **drawn}, source=folder.name)
+            config = TrainConfig.make({**self.recipe.to_dict(), **drawn}, source=folder.name)
             reporter = TrialReporter(trial, self.metric)
             train(config, folder, progress=False, callbacks=[reporter])
             value = reporter.value
@@ -167,7 +166,7 @@ class _Objective:
 def _work(
     study: Study,
     objective: _Objective,
-    settings: TuneSettings,
+    settings: TuneConfig,
     *,
     total: int,
     done: Callable[[TrialRow], None] | None,

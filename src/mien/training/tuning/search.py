@@ -13,11 +13,11 @@ from mien.training.tuning.workers import this_worker
 
 if TYPE_CHECKING:
     from mien.training.config import TrainConfig
-    from mien.training.tuning.settings import TuneSettings
+    from mien.training.tuning.config import TuneConfig
     from mien.training.tuning.space import Space
 
 
-def make_pruner(settings: TuneSettings, recipe: TrainConfig) -> optuna.pruners.BasePruner:
+def make_pruner(settings: TuneConfig, recipe: TrainConfig) -> optuna.pruners.BasePruner:
     """Returns the pruner that the settings name."""
     if settings.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
@@ -26,7 +26,7 @@ def make_pruner(settings: TuneSettings, recipe: TrainConfig) -> optuna.pruners.B
     return optuna.pruners.NopPruner()
 
 
-def make_sampler(settings: TuneSettings, space: Space, drawn: int) -> optuna.samplers.BaseSampler:
+def make_sampler(settings: TuneConfig, space: Space, drawn: int) -> optuna.samplers.BaseSampler:
     """Returns the sampler of the next trial.
 
     Its seed moves on with the trials, so that a study gone on with does not draw its first ones

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from mien.errors import ConfigError, suggest
-from mien.training.config import TrainConfig, make_config, read_yaml
-from mien.training.optim.options import coerce
+from mien.config import Kind, check_keys, coerce, kind_of, read_values
+from mien.errors import ConfigError
+from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ def read_space(path: Path) -> dict[str, Range | Choice]:
         ConfigError: If it cannot be read, or see :func:`make_space`.
         MissingExtraError: If PyYAML is not installed.
     """
-    return make_space(read_yaml(path), source=str(path))
+    return make_space(read_values(path), source=str(path))
 
 
 def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str, Range | Choice]:
@@ -133,21 +133,18 @@ def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str,
         raise ConfigError(
             "is empty: give a key of the recipe, as in lr: [0.05, 0.1]", subject=source
         )
-    known = [item.name for item in fields(TrainConfig) if item.name != "data"]
-    hints = get_type_hints(TrainConfig)
+    check_keys(values, [item.name for item in fields(TrainConfig)], source)
     space: dict[str, Range | Choice] = {}
     for key, value in values.items():
         if key == "data":
             raise ConfigError(
                 "trials on different data cannot be compared: drop data", subject=f"{source}:"
             )
-        if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}." + suggest(str(key), known))
         where = f"{source}: {key}"
         if isinstance(value, list):
-            space[key] = _choice(value, key, hints[key], where)
+            space[key] = _choice(value, key, where)
         elif isinstance(value, dict):
-            space[key] = _range(value, hints[key], where)
+            space[key] = _range(value, kind_of(TrainConfig, key), where)
         else:
             raise ConfigError(
                 f"must be a list of values or {{low: ..., high: ...}}; got {value!r}",
@@ -157,9 +154,9 @@ def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str,
     return space
 
 
-def _choice(values: list[Any], key: str, kind: type, where: str) -> Choice:
+def _choice(values: list[Any], key: str, where: str) -> Choice:
     try:
-        coerced = tuple(coerce(key, value, kind) for value in values)
+        coerced = tuple(coerce(key, value, kind_of(TrainConfig, key)) for value in values)
     except ConfigError as error:
         raise ConfigError(error, subject=f"{where}:") from error
     if len(set(coerced)) != len(coerced) or len(coerced) < 2:
@@ -169,17 +166,15 @@ def _choice(values: list[Any], key: str, kind: type, where: str) -> Choice:
     return Choice(coerced)
 
 
-def _range(given: dict[str, Any], kind: type, where: str) -> Range:
-    for name in given:
-        if name not in _RANGE_KEYS:
-            raise ConfigError(f"{where}: unknown word {name!r}." + suggest(str(name), _RANGE_KEYS))
-    if kind not in (int, float):
+def _range(given: dict[str, Any], kind: Kind, where: str) -> Range:
+    check_keys(given, _RANGE_KEYS, where)
+    if kind.base not in (int, float):
         raise ConfigError("is no number: give a list of values", subject=where)
     if not {"low", "high"} <= set(given):
         raise ConfigError(f"a range needs low and high; got {given}", subject=f"{where}:")
     try:
         low, high = (coerce(name, given[name], kind) for name in ("low", "high"))
-        log = coerce("log", given.get("log", False), bool)
+        log = coerce("log", given.get("log", False), Kind(bool))
         step = coerce("step", given["step"], kind) if given.get("step") is not None else None
     except ConfigError as error:
         raise ConfigError(error, subject=f"{where}:") from error
@@ -194,7 +189,7 @@ def _range(given: dict[str, Any], kind: type, where: str) -> Range:
     if step is not None:
         # The last step that fits is the end, as the sampler has it too.
         reached = low + math.floor((high - low) / step + 1e-9) * step
-        high = reached if kind is int else round(reached, 12)
+        high = reached if kind.base is int else round(reached, 12)
     return Range(low, high, log, step)
 
 
@@ -223,7 +218,7 @@ def check_space(space: Space, recipe: TrainConfig) -> None:
 
 def _refusal(recipe: TrainConfig, values: Mapping[str, Any]) -> ConfigError | None:
     try:
-        make_config({**recipe.to_dict(), **values})
+        TrainConfig.make({**recipe.to_dict(), **values})
     except ConfigError as error:
         return error
     return None

@@ -1,0 +1,433 @@
+"""Settings: one dataclass is flags, keys of a file, environment variables and arguments at once.
+
+A setting is written once, with its help and its limits, as a field of a :class:`Config`. From that
+come the flags of the command line (:func:`with_flags`), what a YAML or TOML file may hold
+(:meth:`Config.load`), the checks of every value, and what is saved with a run
+(:meth:`Config.to_yaml`). Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import types
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, get_args
+from typing import get_origin as origin_of
+from typing import get_type_hints as hints_of
+
+from mien.errors import ConfigError, MissingExtraError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    Values = Mapping[str, Any]
+
+_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
+_KINDS: dict[type, dict[str, Kind]] = {}
+
+
+class Limits(NamedTuple):
+    """What a setting may be, and how it is typed.
+
+    Args:
+        low: Lowest number.
+        high: Highest number.
+        below: The number must stay below ``high``.
+        choices: The only values, where there are any.
+        own: How a value outside of ``choices`` is named, where it may be: with a colon.
+        short: Short flag, as in ``-b``.
+        flag: Its flag; "" derives it from the name, None: only in files and Python.
+        repeat: Flag of a list: True: given once per value; False: once, with commas.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    below: bool = False
+    choices: tuple[str, ...] = ()
+    own: str = ""
+    short: str = ""
+    flag: str | None = ""
+    repeat: bool = True
+
+
+def option(default: Any, help_text: str, **limits: Any) -> Any:
+    """Returns a field of a :class:`Config`.
+
+    Args:
+        default: Its default, or a function without arguments that returns it.
+        help_text: Its documentation, which is the help of its flag too.
+        **limits: See :class:`Limits`.
+    """
+    metadata = {"help": help_text, "limits": Limits(**limits)}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+share = functools.partial(option, low=0, high=1)
+below_one = functools.partial(option, low=0, high=1, below=True)
+from_zero = functools.partial(option, low=0)
+from_one = functools.partial(option, low=1)
+above_zero = functools.partial(option, low=1e-12)
+
+
+def one_of(help_text: str, *choices: str, own: str = "", **limits: Any) -> Any:
+    """Returns a field that is one of some texts; the first is the default.
+
+    Args:
+        help_text: The help, to which the choices are added.
+        *choices: The texts.
+        own: How something outside of them is named, with a colon, as in ``"module:callable"``.
+        **limits: See :class:`Limits`.
+    """
+    shown = ", ".join(filter(None, (*choices, own)))
+    return option(choices[0], f"{help_text} ({shown}).", choices=choices, own=own, **limits)
+
+
+def switch(help_text: str, *, default: bool = False, **limits: Any) -> Any:
+    """Returns a field that is true or false."""
+    return option(default, help_text, **limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of all settings: frozen dataclasses whose fields are made by :func:`option`.
+
+    A subclass says in :meth:`check` what depends on several fields.
+
+    Raises:
+        ConfigError: If a value is of the wrong type, out of its limits, or contradicts another.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Bake(Config):
+    ...     minutes: int = option(40, "Time in the oven.", low=1)
+    >>> Bake(minutes="50").to_dict()
+    {'minutes': 50}
+    >>> Bake.make({"minuts": 50})
+    Traceback (most recent call last):
+    ...
+    mien.errors.ConfigError: arguments: unknown key 'minuts'. Did you mean 'minutes'?
+    """
+
+    #: Environment variables count too: this, and a field's name in capitals.
+    env_prefix: ClassVar[str] = ""
+    #: Extra of the package that brings the YAML reader.
+    extra: ClassVar[str] = "train"
+
+    def __post_init__(self) -> None:
+        kinds = _kinds(type(self))
+        for item in fields(self):
+            value = coerce(item.name, getattr(self, item.name), kinds[item.name])
+            _check_limits(item.name, value, item.metadata["limits"])
+            object.__setattr__(self, item.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Refuses values that contradict each other; called once all are of their type."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the resolved values, in the order of the fields."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """Returns the resolved values as :meth:`load` reads them.
+
+        Raises:
+            MissingExtraError: If PyYAML is not installed.
+        """
+        text: str = _yaml(self.extra).safe_dump(self.to_dict(), sort_keys=False)
+        return text
+
+    @classmethod
+    def make(cls, values: Values, *, source: str = "arguments") -> Self:
+        """Builds it from keys and values; ``source`` names them in messages.
+
+        Raises:
+            ConfigError: If a key is unknown (the closest ones are named) or a value impossible.
+        """
+        check_keys(values, (item.name for item in fields(cls)), source)
+        return cls(**values)
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, environ: Values | None = None, **overrides: Any
+    ) -> Self:
+        """Builds it from a file, the environment and arguments; the later wins.
+
+        Args:
+            path: A YAML or TOML (``.toml``) file, or None.
+            environ: Where ``env_prefix`` is looked up; None: the environment of the process.
+            **overrides: Values by field; None means "not given".
+
+        Raises:
+            ConfigError: If the file cannot be read, a key is unknown or a value impossible.
+            MissingExtraError: If the file is YAML and PyYAML is not installed.
+        """
+        made: Self = _load([cls], path, environ, overrides)[0]
+        return made
+
+
+def check_keys(values: Iterable[Any], known: Iterable[str], source: str) -> None:
+    """Checks that every key is known.
+
+    Raises:
+        ConfigError: If one is not; the closest ones are named.
+    """
+    names = list(known)
+    for key in values:
+        if key not in names:
+            raise ConfigError(
+                f"unknown key {key!r}.{suggest(str(key), names)}", subject=f"{source}:"
+            )
+
+
+class Kind(NamedTuple):
+    """The type of a setting: ``str``, ``int``, ``float`` or ``bool``, many of them, or None."""
+
+    base: type
+    several: bool = False
+    optional: bool = False
+
+
+def _kinds(cls: type[Config]) -> dict[str, Kind]:
+    if cls not in _KINDS:
+        hints = hints_of(cls)
+        _KINDS[cls] = {item.name: _kind(hints[item.name]) for item in fields(cls)}
+    return _KINDS[cls]
+
+
+def _kind(hint: Any) -> Kind:
+    optional = origin_of(hint) is types.UnionType
+    if optional:
+        hint = next(part for part in get_args(hint) if part is not types.NoneType)
+    several = origin_of(hint) is tuple
+    return Kind(get_args(hint)[0] if several else hint, several, optional)
+
+
+def kind_of(cls: type[Config], name: str) -> Kind:
+    """Returns the type of a field."""
+    return _kinds(cls)[name]
+
+
+def coerce(name: str, value: Any, kind: Kind) -> Any:
+    """Brings the value of a setting to its type.
+
+    Args:
+        name: The setting, for messages.
+        value: From a file, the environment, the command line or Python.
+        kind: What it must be.
+
+    Raises:
+        ConfigError: If the value is none of that kind.
+
+    >>> coerce("epochs", "3", Kind(int)), coerce("precision", 32, Kind(str))
+    (3, '32')
+    >>> coerce("mean", "1/2, 0.5", Kind(float, several=True))
+    (0.5, 0.5)
+    """
+    if value is None and kind.optional:
+        return None
+    if not kind.several:
+        return _single(name, value, kind.base)
+    if isinstance(value, dict):  # model: {fast: runs/fast}
+        value = [f"{key}={entry}" for key, entry in value.items()]
+    elif isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    elif isinstance(value, (int, float, Path)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"must be a list; got {value!r}", subject=name)
+    return tuple(_single(name, part, kind.base) for part in value)
+
+
+def _single(name: str, value: Any, base: type) -> Any:
+    refused = ConfigError(f"must be {_NAMES[base]}; got {value!r}", subject=name)
+    if base is bool:
+        value = {"true": True, "false": False}.get(value, value) if type(value) is str else value
+        if type(value) is not bool:
+            raise refused
+        return value
+    if type(value) is bool:
+        raise refused
+    if base is str:
+        # YAML reads `precision: 32` as a number.
+        if isinstance(value, (str, int, Path)):
+            return str(value)
+        raise refused
+    try:
+        number = _number(value) if isinstance(value, str) else value
+        whole = float(number) == int(number)
+    except (TypeError, ValueError, ArithmeticError):
+        raise refused from None
+    if base is int and not whole:
+        raise refused
+    return base(number)
+
+
+def _number(text: str) -> int | float | Fraction:
+    """Reads ``12``, ``0.5``, ``1e-3`` or ``1/255``."""
+    if "/" in text:
+        return Fraction(text.strip())
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _check_limits(name: str, value: Any, limits: Limits) -> None:
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, (int, float)) and not isinstance(part, bool):
+            low, high, below = limits[:3]
+            if not low <= part <= high or (below and part == high):
+                floor = "above 0" if 0 < low < 1e-6 else f"at least {low:g}"
+                upper = f"{'below' if below else 'at most'} {high:g}"
+                words = [word for word in (floor, upper) if "inf" not in word]
+                raise ConfigError(f"must be {' and '.join(words)}; got {part!r}", subject=name)
+        elif limits.choices and part is not None and part not in limits.choices:
+            if limits.own and ":" in part:
+                continue
+            known = filter(None, limits.choices)
+            raise ConfigError(f"{part!r} is unknown.{suggest(part, known)}", subject=name)
+
+
+def _yaml(extra: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("reading and writing YAML", extra, "PyYAML") from error
+    return yaml
+
+
+def read_values(path: Path, extra: str = "train") -> dict[str, Any]:
+    """Reads a flat mapping from a YAML or TOML (``.toml``) file.
+
+    Raises:
+        ConfigError: If the file is missing, damaged, or no mapping.
+        MissingExtraError: If it is YAML and PyYAML, which ``extra`` brings, is not installed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            import tomllib
+
+            return tomllib.loads(text)
+        values = _yaml(extra).safe_load(text)
+    except MissingExtraError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", subject=path) from error
+    except Exception as error:
+        # tomllib and PyYAML have errors of their own; text that is no UTF-8 is a ValueError.
+        what = "TOML" if path.suffix == ".toml" else "YAML"
+        raise ConfigError(f"is not valid {what}: {error}", subject=path) from error
+    if not isinstance(values or {}, dict):
+        raise ConfigError("must be a flat mapping of keys to values", subject=path)
+    return dict(values or {})
+
+
+def _load(
+    classes: Sequence[type[Config]],
+    path: str | Path | None,
+    environ: Values | None,
+    given: Values,
+) -> list[Any]:
+    """Builds several configs from one file and one set of arguments; equal names share a value."""
+    values: dict[str, Any] = {}
+    known = {item.name: cls for cls in classes for item in fields(cls)}
+    if path is not None:
+        values = read_values(Path(path), classes[0].extra)
+        check_keys(values, known, str(path))
+    check_keys(given, known, "arguments")
+    environ = os.environ if environ is None else environ
+    for name, cls in known.items():
+        if cls.env_prefix and (found := environ.get(cls.env_prefix + name.upper())) is not None:
+            values[name] = found
+    values |= {name: value for name, value in given.items() if value is not None}
+    return [
+        cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})
+        for cls in classes
+    ]
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns each :class:`Config` among a command's parameters into a flag for each of its fields.
+
+    ``-c FILE`` is added, whose values the flags win over, unless the command has a ``config`` of
+    its own. Two configs with a field of one name share its flag.
+
+    Args:
+        command: A function as Typer takes it; parameters of its own come before the flags.
+    """
+    import typer
+
+    signature = inspect.signature(command, eval_str=True)
+    own: dict[str, inspect.Parameter] = {}
+    configs: dict[str, type[Config]] = {}
+    for name, parameter in signature.parameters.items():
+        typed = parameter.annotation
+        if isinstance(typed, type) and issubclass(typed, Config):
+            configs[name] = typed
+        else:
+            own[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+    flags: dict[str, inspect.Parameter] = {}
+    if "config" not in own:
+        shown = "File of settings (YAML or TOML); flags win over it."
+        flags["config"] = _flag("config", Path, typer.Option("-c", "--config", help=shown))
+    for cls in configs.values():
+        for item in fields(cls):
+            if item.metadata["limits"].flag is not None and item.name not in own:
+                flags.setdefault(item.name, _field_flag(item, _kinds(cls)[item.name]))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        path = given.pop("config", None) if "config" in flags else None
+        values = {name: given.pop(name) for name in flags if name != "config"}
+        values = {name: value for name, value in values.items() if value not in (None, [])}
+        try:
+            made = _load(list(configs.values()), path, None, values)
+        except ConfigError as error:
+            if error.subject not in values:
+                raise
+            raise error.about(f"--{error.subject.replace('_', '-')}") from None
+        command(**given, **dict(zip(configs, made, strict=True)))
+
+    parameters = [*own.values(), *flags.values()]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    del run.__wrapped__
+    return run
+
+
+def _field_flag(item: Field[Any], kind: Kind) -> inspect.Parameter:
+    import typer
+
+    limits: Limits = item.metadata["limits"]
+    name = limits.flag or f"--{item.name.replace('_', '-')}"
+    names = [f"{name}/--no-{name[2:]}" if kind.base is bool else name]
+    names += [limits.short] if limits.short else []
+    default: Any = item.default if item.default_factory is MISSING else item.default_factory()
+    if kind.several and default is not None:
+        default = (" " if limits.repeat else ",").join(map(str, default))
+    shown = item.metadata["help"] + ("" if default in ("", None) else f" [default: {default}]")
+    # Numbers arrive as text: one place reads and refuses them, wherever they come from.
+    several = kind.several and limits.repeat
+    typed: Any = bool if kind.base is bool else list[str] if several else str
+    metavar = None if kind.base is bool else _METAVARS[kind.base]
+    return _flag(
+        item.name, typed, typer.Option(*names, help=shown, show_default=False, metavar=metavar)
+    )
+
+
+def _flag(name: str, typed: Any, shown: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[typed | None, shown],
+    )
