@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 
 from mien import errors
-from mien.errors import ConfigError, MienError, MissingExtraError, suggest
+from mien.errors import ConfigError, MienError, MissingExtraError, needs_extra, suggest
 
 
 def test_every_error_is_of_one_tree() -> None:
@@ -73,3 +75,32 @@ def test_error_survives_a_process_border(error: MienError) -> None:
 )
 def test_suggest_names_the_closest_else_all(given: str, known: list[str], expected: str) -> None:
     assert suggest(given, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "broken"),
+    [
+        ("mien.serve.app", "mien.serve.engine"),
+        ("mien.backends.torch", "mien.models"),
+    ],
+)
+def test_broken_module_of_mien_is_no_missing_extra(module: str, broken: str) -> None:
+    """A fault in mien itself must not read like advice to install something."""
+    code = (
+        "import importlib, sys\n"
+        f"sys.modules[{broken!r}] = None\n"
+        f"module = importlib.import_module({module!r})\n"
+        "if hasattr(module, 'load_network'): module.load_network(None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MissingExtraError" not in done.stderr
+    assert f"import of {broken}" in done.stderr
+
+
+def test_missing_foreign_module_is_a_missing_extra() -> None:
+    with (
+        pytest.raises(MissingExtraError, match=r"the thing needs an extra \(gone_module"),
+        needs_extra("the thing", "serve"),
+    ):
+        import gone_module  # noqa: F401

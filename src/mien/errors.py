@@ -15,10 +15,11 @@ An error says what was given (``subject``), why it cannot work (``reason``), and
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class MienError(Exception):
@@ -103,6 +104,28 @@ class MissingExtraError(MienError, ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.subject, self.extra, self.missing)
+
+
+@contextmanager
+def needs_extra(what: str, extra: str) -> Iterator[None]:
+    """Turns a failed import of a foreign module into a :class:`MissingExtraError`.
+
+    A module of mien that fails to import is a fault, and is raised as it is.
+
+    Args:
+        what: What was asked for, as the subject of a sentence.
+        extra: The extra that brings it.
+
+    >>> with needs_extra("the service", "serve"):
+    ...     import json
+    """
+    try:
+        yield
+    except ImportError as error:
+        root = (error.name or "").partition(".")[0]
+        if root == "mien" or isinstance(error, MissingExtraError):
+            raise
+        raise MissingExtraError(what, extra, error.name) from error
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

@@ -23,7 +23,6 @@ from starlette.testclient import TestClient
 from mien import EmotionRecognizer, ErrorResult, ImageResult
 from mien.images import decode, encode
 from mien.serve import ServeConfig, create_app
-from mien.serve.models import can_explain
 
 
 def _client(**settings: Any) -> TestClient:
@@ -273,7 +272,6 @@ def test_log_has_no_name_and_no_content(
     assert "secret-name" not in "".join(lines)
 
 
-@pytest.mark.skipif(not can_explain(), reason="mien.explanation is not here")
 def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
     answer = client.post("/v1/explain", files={"images": ("a.jpg", photo)})
     assert answer.headers["content-type"] == "image/png"
@@ -293,7 +291,5 @@ def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
 
 def test_openapi_is_the_snapshot() -> None:
     """After a wanted change: ``python tests/serve/make_snapshots.py``."""
-    if not can_explain():
-        pytest.skip("the snapshot has /v1/explain, which is not here")
     snapshot = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
     assert create_app(ServeConfig()).openapi() == snapshot

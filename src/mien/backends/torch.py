@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mien.backends.protocol import Backend, Outputs
 from mien.backends.session import check_device
-from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.errors import ConfigError, ModelError, needs_extra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,14 +23,12 @@ def load_network(folder: ModelFolder) -> nn.Module:
         ModelError: If the weights are missing, damaged, or of another network.
         MissingExtraError: If torch is not installed.
     """
-    try:
+    with needs_extra("the torch backend", "train"):
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from mien.models import create_model
-    except ImportError as error:
-        raise MissingExtraError("the torch backend", "train", error.name) from error
     from mien.hub import WEIGHTS
 
     config, path = folder.config, folder.file(WEIGHTS)

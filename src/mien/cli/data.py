@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.datatables import print_counts, print_findings
-from mien.errors import ConfigError
+from mien.errors import ConfigError, needs_extra
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -313,17 +313,14 @@ def augment(
 
     from mien.atomic import replacing
     from mien.data.writers.places import check_free
-    from mien.errors import MissingExtraError
     from mien.training.config import TrainConfig
 
     if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise ConfigError(f"-o {output}: the sheet is a picture; name it sheet.png.")
     check_free(output, overwrite=overwrite)
     recipe = TrainConfig.load(config, data=data, seed=seed)
-    try:
+    with needs_extra("mien data augment", "train"):
         from mien.training.data.augment_sheet import draw_augmentation
-    except ImportError as error:
-        raise MissingExtraError("mien data augment", "train", error.name) from error
     picture = Image.fromarray(draw_augmentation(recipe, faces=faces, copies=copies))
     with replacing(output) as temporary:
         picture.save(temporary)

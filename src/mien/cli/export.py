@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.errors import ConfigError, ModelError, needs_extra
 
 if TYPE_CHECKING:
     from mien.exporting.measure import FormatResult
@@ -171,10 +171,8 @@ def _print_table(folder: ModelFolder, results: list[FormatResult]) -> None:
 def _export_onnx(
     model: str, output: Path | None, *, half: bool, data: str | None, overwrite: bool
 ) -> None:
-    try:
+    with needs_extra("mien export", "train"):
         from mien.exporting import export_run
-    except ImportError as error:
-        raise MissingExtraError("mien export", "train", error.name) from error
     folder, difference = export_run(model, output, half_weights=half, overwrite=overwrite)
     for name, entry in folder.config.files.items():
         print(f"{folder.path / name}  {entry['bytes'] / 1e6:.2f} MB")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.flags import Format, Print
-from mien.errors import MissingExtraError
+from mien.errors import needs_extra
 
 _DETECTORS = {
     "mien": "the package's own network; mien:verify checks more, mien:fine looks closer",
@@ -85,11 +85,9 @@ def _models() -> dict[str, list[dict[str, Any]]]:
 
 
 def _architectures() -> dict[str, list[dict[str, Any]]]:
-    try:
+    with needs_extra("listing architectures", "train"):
         from mien.models import create_model, list_backbones, list_models, model_spec
         from mien.models.counting import count_macs, count_parameters
-    except ImportError as error:
-        raise MissingExtraError("listing architectures", "train", error.name) from error
     rows = []
     for name in list_models():
         p = model_spec(name).preprocessing

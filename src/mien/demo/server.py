@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mien.demo.config import DemoConfig
-from mien.errors import ConfigError, MissingExtraError
+from mien.errors import ConfigError, needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +60,8 @@ def open_demo(config: DemoConfig | None = None) -> Iterator[str]:
     """
     config = config or DemoConfig()
     os.environ.update(_QUIET)
-    try:
+    with needs_extra("mien demo", "demo"):
         import gradio  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("mien demo", "demo", error.name) from error
     from mien.demo.keeping import Keeper
     from mien.demo.models import open_models
     from mien.demo.page import launch_options, make_page

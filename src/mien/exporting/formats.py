@@ -16,7 +16,7 @@ import numpy as np
 
 from mien.atomic import replacing, write_text
 from mien.backends.onnx import OnnxBackend
-from mien.errors import ConfigError, MissingExtraError
+from mien.errors import ConfigError, needs_extra
 from mien.exporting.exporter import FormatExporter
 from mien.exporting.measure import FormatResult, Judge
 from mien.exporting.options import ExportOptions, files_of
@@ -126,10 +126,8 @@ def _with_network(
     """Puts ``model.onnx`` into the target: exported anew where asked for, else as it is."""
     here = target.resolve() == source.path.resolve()
     if "onnx" in options.formats and (source.path / WEIGHTS).is_file():
-        try:
+        with needs_extra("--format onnx", "train"):
             from mien.exporting.onnx import export_run
-        except ImportError as error:
-            raise MissingExtraError("--format onnx", "train", error.name) from error
         if here and (target / ONNX).is_file() and not overwrite and len(options.formats) > 1:
             return replace(source, network=ONNX)
         return export_run(

@@ -7,10 +7,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.errors import MissingExtraError
+from mien.errors import needs_extra
 from mien.serve.config import ServeConfig
 
-try:
+with needs_extra("the service", "serve"):
     from fastapi import FastAPI, Request, Response
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -22,8 +22,6 @@ try:
     from mien.serve.problems import PROBLEM_JSON, GoneError, ProblemError
     from mien.serve.routes import picture_routes, plain_routes
     from mien.serve.stream import stream_routes
-except ImportError as error:
-    raise MissingExtraError("the service", "serve", error.name) from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -43,13 +43,10 @@ async def explain_uploads(
     """Reads the pictures of a request and draws a map for each.
 
     Raises:
-        ProblemError: 422 if an option is unusable or maps cannot be drawn here; 503, 504.
+        ProblemError: 422 if an option is unusable; 503, 504.
     """
-    from mien.serve.models import can_explain
     from mien.serve.routes import count, left, models_of, read_uploads
 
-    if not can_explain():
-        raise ProblemError(422, "include_map: this installation draws no maps.")
     model, recognizer = models_of(engine).choose(options)
     if label is not None:
         try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.detectors import get_detector
 from mien.errors import ConfigError
+from mien.explanation import light_method
 from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.recognizer import EmotionRecognizer
@@ -30,7 +31,7 @@ class Model:
     name: str
     recognizer: EmotionRecognizer
     batcher: Batcher
-    method: str = "cam"
+    method: str
 
     @property
     def schemas(self) -> list[str]:
@@ -86,12 +87,7 @@ class Models:
                 more_coming=more_coming,
                 observe=observe,
             )
-            method = ""
-            if can_explain():
-                from mien.explanation import light_method
-
-                method = light_method(recognizer)
-            self.models[name] = Model(name, recognizer, batcher, method)
+            self.models[name] = Model(name, recognizer, batcher, light_method(recognizer))
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -134,12 +130,3 @@ def _known(what: str, given: str | None, known: list[str]) -> str:
             422, f"no {what} {given[:80]!r} here. Known: {', '.join(known)}.", parameter=what
         )
     return given
-
-
-def can_explain() -> bool:
-    """Whether this installation draws class-activation maps."""
-    try:
-        from mien.explanation import explain_image  # noqa: F401
-    except ImportError:
-        return False
-    return True

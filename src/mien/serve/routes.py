@@ -129,29 +129,22 @@ def picture_routes(engine: Engine) -> APIRouter:
         _, results = await read(request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
 
-    from mien.serve.models import can_explain
+    from mien.serve.maps import explain_uploads, png_responses
 
-    if can_explain():
-        from mien.serve.maps import explain_uploads, png_responses
-
-        @router.post(
-            "/explain",
-            responses=png_responses(),
-            openapi_extra=body,
-            operation_id="explain",
-            response_class=Response,
-        )
-        async def explain(
-            request: Request, options: Annotated[ExplainOptions, Query()]
-        ) -> Response:
-            """Draws what the model looked at, over one picture; the result is in a header."""
-            results, maps = await explain_uploads(
-                engine, request, options, label=options.label, most=1
-            )
-            if maps[0] is None:
-                raise ProblemError(422, getattr(results[0], "error", "the picture is unreadable."))
-            headers = {"x-mien-result": results[0].to_json()}
-            return Response(maps[0], media_type="image/png", headers=headers)
+    @router.post(
+        "/explain",
+        responses=png_responses(),
+        openapi_extra=body,
+        operation_id="explain",
+        response_class=Response,
+    )
+    async def explain(request: Request, options: Annotated[ExplainOptions, Query()]) -> Response:
+        """Draws what the model looked at, over one picture; the result is in a header."""
+        results, maps = await explain_uploads(engine, request, options, label=options.label, most=1)
+        if maps[0] is None:
+            raise ProblemError(422, getattr(results[0], "error", "the picture is unreadable."))
+        headers = {"x-mien-result": results[0].to_json()}
+        return Response(maps[0], media_type="image/png", headers=headers)
 
     return router
 

@@ -10,7 +10,7 @@ import socket
 import tempfile
 from typing import TYPE_CHECKING
 
-from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.errors import ConfigError, ModelError, needs_extra
 from mien.serve.keys import load_keys
 from mien.serve.logs import log, set_up_logs
 from mien.serve.metrics import SHARED
@@ -28,14 +28,12 @@ def serve(config: ServeConfig) -> None:
         ConfigError: If a model is missing, the address is taken, or the key file is unreadable.
         MissingExtraError: If the ``serve`` extra is not installed.
     """
-    try:
+    with needs_extra("mien serve", "serve"):
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn
         import websockets  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("mien serve", "serve", error.name) from error
     from mien.serve.protocol import LimitedProtocol
 
     check(config)
