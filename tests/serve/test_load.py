@@ -56,7 +56,7 @@ def test_dashboard_asks_for_metrics_that_exist() -> None:
     pytest.importorskip("prometheus_client")
     import re
 
-    from mien.serve.gate import Gate
+    from mien.serve.admission import AdmissionQueue
     from mien.serve.metrics import Metrics
 
     dashboard = json.loads((ROOT / "deploy/grafana/dashboards/mien.json").read_text())
@@ -66,7 +66,7 @@ def test_dashboard_asks_for_metrics_that_exist() -> None:
         for target in panel["targets"]
         for name in re.findall(r"mien_[a-z_]+", target["expr"])
     }
-    metrics = Metrics(Gate(1, 1))
+    metrics = Metrics(AdmissionQueue(1, 1))
     metrics.requests.labels("a", "200").inc()
     metrics.latency_s.labels("a").observe(1)
     metrics.pictures.labels("faces").inc()

@@ -5,17 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
+import os
+import sys
 import threading
+import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
+from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError
-from mien.serve.batcher import Batcher, Ticket
+from mien.serve import create_app
+from mien.serve.admission import AdmissionQueue
+from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
-from mien.serve.gate import Gate
 from mien.serve.keys import find_client, load_keys
 from mien.serve.problems import ProblemError
 from mien.serve.ratelimit import RateLimit
@@ -56,25 +64,25 @@ def test_rate_limit_refills_and_forgets_the_oldest() -> None:
 
 
 def test_gate_is_bounded_by_pictures_and_by_time() -> None:
-    gate = Gate(4, deadline_s=10)
-    with pytest.raises(ProblemError, match="starting"), gate.admit("photo"):
+    queue = AdmissionQueue(4, deadline_s=10)
+    with pytest.raises(ProblemError, match="starting"), queue.admit("photo"):
         pass
-    gate.open = True
-    with gate.admit("photo") as admission:
+    queue.open = True
+    with queue.admit("photo") as admission:
         admission.grow(4)
-        with pytest.raises(ProblemError) as full, gate.admit("photo"):
+        with pytest.raises(ProblemError) as full, queue.admit("photo"):
             pass
         assert full.value.status == 503
         assert int(full.value.headers["retry-after"]) >= 1
-    assert gate.pictures == gate.requests == 0
-    gate.learn("photo", 3.0)
-    with gate.admit("photo"):
-        assert gate.refusal() is None  # 3 s of work in front, 4 of 10 are allowed
-        with gate.admit("photo"):
-            assert gate.refusal() is not None
-    with pytest.raises(ProblemError), gate.admit("photo") as admission:
+    assert queue.pictures == queue.requests == 0
+    queue.learn("photo", 3.0)
+    with queue.admit("photo"):
+        assert queue.refusal() is None  # 3 s of work in front, 4 of 10 are allowed
+        with queue.admit("photo"):
+            assert queue.refusal() is not None
+    with pytest.raises(ProblemError), queue.admit("photo") as admission:
         admission.grow(5)
-    assert gate.pictures == 0
+    assert queue.pictures == 0
 
 
 class _Network:
@@ -92,32 +100,22 @@ class _Network:
         return crops.sum(axis=(1, 2, 3), dtype=np.float32)[:, None]
 
 
-def _submit(batcher: Batcher, values: list[int], *, wanted: bool = True) -> tuple[Any, list[Any]]:
-    got: list[Any] = []
-    ready = threading.Event()
-
-    def done(logits: Any, run_s: float) -> None:
-        got.append(logits)
-        ready.set()
-
-    crops = np.array(values, np.uint8).reshape(-1, 1, 1, 1)
-    batcher.submit(Ticket(crops, done, lambda: wanted))
-    return ready, got
+def _submit(batcher: Batcher, values: list[int]) -> Future[Any]:
+    return batcher.submit(np.array(values, np.uint8).reshape(-1, 1, 1, 1))
 
 
 def test_batcher_puts_requests_together_and_apart_again() -> None:
     network = _Network()
     batcher = Batcher(network, batch_size=8, wait_s=0)
-    tickets = [_submit(batcher, [1])]
+    futures = [_submit(batcher, [1])]
     while not batcher._waiting.empty():  # the first one is taken: the network is held
         pass
-    tickets += [_submit(batcher, values) for values in ([2, 3], [4], [5, 6, 7])]
-    unwanted = _submit(batcher, [99], wanted=False)
+    futures += [_submit(batcher, values) for values in ([2, 3], [4], [5, 6, 7])]
+    unwanted = _submit(batcher, [99])
+    assert unwanted.cancel()
     network.go.set()
-    for ready, _ in [*tickets, unwanted]:
-        assert ready.wait(5)
-    assert [got[0].ravel().tolist() for _, got in tickets] == [[1], [2, 3], [4], [5, 6, 7]]
-    assert unwanted[1] == [None]
+    answers = [future.result(5)[0].ravel().tolist() for future in futures]
+    assert answers == [[1], [2, 3], [4], [5, 6, 7]]
     assert network.batches == [1, 6]
     batcher.close()
 
@@ -125,15 +123,13 @@ def test_batcher_puts_requests_together_and_apart_again() -> None:
 def test_batcher_fails_only_the_request_that_fails() -> None:
     network = _Network()
     batcher = Batcher(network, batch_size=8, wait_s=0)
-    tickets = [_submit(batcher, [1])]
+    futures = [_submit(batcher, [1])]
     while not batcher._waiting.empty():
         pass
-    tickets += [_submit(batcher, [13]), _submit(batcher, [2])]
+    futures += [_submit(batcher, [13]), _submit(batcher, [2])]
     network.go.set()
-    for ready, _ in tickets:
-        assert ready.wait(5)
-    assert isinstance(tickets[1][1][0], ValueError)
-    assert tickets[2][1][0].tolist() == [[2]]
+    assert isinstance(futures[1].exception(5), ValueError)
+    assert futures[2].result(5)[0].tolist() == [[2]]
     batcher.close()
 
 
@@ -205,3 +201,24 @@ def test_name_is_never_a_path() -> None:
         assert cleaned.isprintable()
         assert not {"/", "\\"} & set(cleaned)
         assert cleaned.strip(".")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities on Linux")
+def test_application_alone_changes_nothing_of_the_process() -> None:
+    loggers = [logging.getLogger(name) for name in ("mien.serve", "uvicorn", "uvicorn.access")]
+
+    def state() -> list[object]:
+        return [(log.level, list(log.handlers), log.propagate) for log in loggers]
+
+    before, environment = state(), dict(os.environ)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with TestClient(create_app(ServeConfig(detector=("none",)))) as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.02)
+        files = {"images": ("a.jpg", SAMPLE.read_bytes())}
+        assert client.post("/v1/predict", files=files).status_code == 200
+        threads = [t for t in threading.enumerate() if t.name.startswith("mien-")]
+        assert threads
+        nice = {os.getpriority(os.PRIO_PROCESS, t.native_id or 0) for t in threads}
+    assert nice == {own}
+    assert (state(), dict(os.environ)) == (before, environment)

@@ -44,7 +44,7 @@ async def _service(**settings: Any) -> AsyncIterator[tuple[Any, Any, SlowDetecto
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://mien") as client:
-            while not engine.gate.open:
+            while not engine.queue.open:
                 await asyncio.sleep(0.01)
             engine.models.detectors["none"] = slow
             try:
@@ -69,7 +69,7 @@ def test_full_queue_says_503_at_once_and_recovers() -> None:
     async def run() -> None:
         async with _service(queue_size=3, max_images=8) as (client, engine, slow):
             accepted = [_send(client), _send(client, 2)]
-            await _until(lambda: engine.gate.pictures == 3)
+            await _until(lambda: engine.queue.pictures == 3)
             start = time.monotonic()
             refused = await _send(client)
             assert time.monotonic() - start < 0.1
@@ -79,7 +79,7 @@ def test_full_queue_says_503_at_once_and_recovers() -> None:
             assert [(await task).status_code for task in accepted] == [200, 200]
             assert (await _send(client, 4)).status_code == 503  # never fits
             assert (await _send(client, 3)).status_code == 200
-            assert engine.gate.pictures == 0
+            assert engine.queue.pictures == 0
 
     asyncio.run(run())
 
@@ -90,7 +90,7 @@ def test_deadline_is_504_and_frees_what_waits() -> None:
             tasks = [_send(client) for _ in range(5)]
             answers = [await task for task in tasks]
             assert {answer.status_code for answer in answers} == {504}
-            assert engine.gate.pictures == 0
+            assert engine.queue.pictures == 0
             slow.go.set()
             assert (await _send(client)).status_code == 200
             assert slow.seen == 2  # the four that waited were never looked at
@@ -103,16 +103,16 @@ def test_client_that_leaves_frees_its_work() -> None:
         app = create_app(ServeConfig(detector=("none",), decoders=1))
         engine, slow = app.state.engine, SlowDetector()
         async with app.router.lifespan_context(app):
-            while not engine.gate.open:
+            while not engine.queue.open:
                 await asyncio.sleep(0.01)
             engine.models.detectors["none"] = slow
             calls = [_Vanishing() for _ in range(4)]
             tasks = [asyncio.create_task(call.run(app)) for call in calls]
-            await _until(lambda: slow.seen == 1 and engine.gate.pictures == 4)
+            await _until(lambda: slow.seen == 1 and engine.queue.pictures == 4)
             for call in calls:
                 call.leave.set()
             await asyncio.gather(*tasks)
-            assert engine.gate.pictures == engine.gate.requests == 0
+            assert engine.queue.pictures == engine.queue.requests == 0
             slow.go.set()
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://mien") as client:

@@ -31,17 +31,19 @@ probabilities. It does not know what a person feels. Pictures are held in memory
 read, never written to disk, never kept, and never fetched from an address."""
 
 
-def create_app(config: ServeConfig | None = None) -> FastAPI:
+def create_app(config: ServeConfig | None = None, *, owns_process: bool = False) -> FastAPI:
     """Builds the application; its models are loaded when it starts.
 
     Args:
         config: The settings; None: the defaults.
+        owns_process: Nothing else runs in this process, so working threads may get a lower
+            priority; ``mien serve`` sets it.
 
     Raises:
         ConfigError: If a setting is unusable (an unreadable key file, for example).
     """
     config = config or ServeConfig()
-    engine = Engine(config)
+    engine = Engine(config, owns_process=owns_process)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -50,7 +52,7 @@ def create_app(config: ServeConfig | None = None) -> FastAPI:
         try:
             yield
         finally:
-            engine.gate.open = False
+            engine.queue.open = False
             await asyncio.gather(loading, return_exceptions=True)
             await asyncio.to_thread(engine.close)
             log("stopped")
@@ -96,7 +98,7 @@ async def _load(engine: Engine) -> None:
     except Exception as error:  # noqa: BLE001 - /readyz and the log say it; the process stays up
         log("loading failed", 40, error=str(error))
         return
-    engine.gate.open = True
+    engine.queue.open = True
     log("ready", models=list(engine.config.models), detectors=list(engine.config.detector))
 
 

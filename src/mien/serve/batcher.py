@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,40 +15,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-def _ignore(faces: int) -> None:
-    """Observes nothing."""
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """Crops that wait for the network.
-
-    Args:
-        crops: uint8 (N, S, S, C), N at least 1.
-        done: Called once in the batcher's thread with the logits (N, K), or the exception, or
-            None where ``wanted`` said no; must not block.
-        wanted: Says whether anybody still waits for it.
-    """
-
-    crops: NDArray[np.uint8]
-    done: Callable[[Any, float], None]
-    wanted: Callable[[], bool]
+#: Logits float32 (N, K), and the seconds of the run that these N crops account for.
+Answer: TypeAlias = "tuple[NDArray[np.float32], float]"
+_Entry: TypeAlias = "tuple[NDArray[np.uint8], Future[Answer]]"
 
 
 class Batcher:
     """Owns one network and the thread that runs it.
 
-    It takes what waits, up to ``batch_size`` faces. While ``more_coming`` says that other
+    It takes what waits, up to ``batch_size`` faces. While ``more_coming`` is true, because other
     requests are being decoded, it waits for them, ``wait_s`` at most; an idle service answers
     without waiting.
 
     Args:
         run: uint8 (N, S, S, C) to logits float32 (N, K).
-        batch_size: Most faces to put together; a larger single ticket is still taken whole.
+        batch_size: Most faces to put together; one larger submission is still taken whole.
         wait_s: Longest wait for more.
         more_coming: Whether a wait may bring anything.
         observe: Called with the number of faces of each run.
+        start: Called first in the thread.
     """
 
     def __init__(
@@ -58,20 +43,24 @@ class Batcher:
         batch_size: int,
         wait_s: float,
         more_coming: Callable[[], bool] = lambda: True,
-        observe: Callable[[int], None] = _ignore,
+        observe: Callable[[int], None] = lambda faces: None,  # noqa: ARG005
+        start: Callable[[], None] = lambda: None,
     ) -> None:
-        self._run = run
-        self._batch_size = batch_size
-        self._wait_s = wait_s
+        self._run, self._start, self._observe = run, start, observe
+        self._batch_size, self._wait_s = batch_size, wait_s
         self._more_coming = more_coming
-        self._observe = observe
-        self._waiting: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="mien-batcher", daemon=True)
         self._thread.start()
 
-    def submit(self, ticket: Ticket) -> None:
-        """Queues crops; any thread may call it."""
-        self._waiting.put(ticket)
+    def submit(self, crops: NDArray[np.uint8]) -> Future[Answer]:
+        """Queues crops, uint8 (N, S, S, C), N at least 1; any thread may call it.
+
+        A future that is cancelled before its turn costs no run.
+        """
+        future: Future[Answer] = Future()
+        self._waiting.put((crops, future))
+        return future
 
     def close(self) -> None:
         """Finishes what waits, then ends the thread."""
@@ -79,58 +68,45 @@ class Batcher:
         self._thread.join()
 
     def _loop(self) -> None:
-        from mien.serve.pool import step_back
-
-        step_back()
+        self._start()
         open_ = True
-        while open_:
-            ticket = self._waiting.get()
-            if ticket is None:
-                break
-            tickets, open_ = self._collect(ticket)
-            self._answer(tickets)
+        while open_ and (entry := self._waiting.get()) is not None:
+            entries, open_ = self._collect(entry)
+            self._answer([item for item in entries if item[1].set_running_or_notify_cancel()])
 
-    def _collect(self, first: Ticket) -> tuple[list[Ticket], bool]:
-        tickets, faces = [first], len(first.crops)
+    def _collect(self, first: _Entry) -> tuple[list[_Entry], bool]:
+        entries, faces = [first], len(first[0])
         until = time.monotonic() + self._wait_s
         while faces < self._batch_size:
             wait = until - time.monotonic()
             try:
                 if wait > 0 and self._more_coming():
-                    ticket = self._waiting.get(timeout=wait)
+                    entry = self._waiting.get(timeout=wait)
                 else:
-                    ticket = self._waiting.get_nowait()
+                    entry = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            if ticket is None:
-                return tickets, False
-            tickets.append(ticket)
-            faces += len(ticket.crops)
-        return tickets, True
+            if entry is None:
+                return entries, False
+            entries.append(entry)
+            faces += len(entry[0])
+        return entries, True
 
-    def _answer(self, tickets: list[Ticket]) -> None:
-        wanted = []
-        for ticket in tickets:
-            if ticket.wanted():
-                wanted.append(ticket)
-            else:
-                ticket.done(None, 0.0)
-        if not wanted:
+    def _answer(self, entries: list[_Entry]) -> None:
+        if not entries:
             return
         start = time.perf_counter()
         try:
-            logits = self._run(np.concatenate([ticket.crops for ticket in wanted]))
+            logits = self._run(np.concatenate([crops for crops, _ in entries]))
         except Exception as error:  # noqa: BLE001 - it reaches whoever waits, as an exception
-            if len(wanted) > 1:  # one request's crops must not fail another's
-                for ticket in wanted:
-                    self._answer([ticket])
+            if len(entries) > 1:  # one request's crops must not fail another's
+                for entry in entries:
+                    self._answer([entry])
             else:
-                wanted[0].done(error, 0.0)
+                entries[0][1].set_exception(error)
             return
         self._observe(len(logits))
-        per_face_s = (time.perf_counter() - start) / len(logits)
-        first = 0
-        for ticket in wanted:
-            count = len(ticket.crops)
-            ticket.done(logits[first : first + count], per_face_s * count)
-            first += count
+        per_face_s, first = (time.perf_counter() - start) / len(logits), 0
+        for crops, future in entries:
+            future.set_result((logits[first : first + len(crops)], per_face_s * len(crops)))
+            first += len(crops)

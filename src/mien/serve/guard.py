@@ -120,7 +120,7 @@ class Guard:
             length = headers.get(b"content-length", b"0")
             if not length.isdigit() or int(length[:20]) > self._engine.config.max_body:
                 raise too_large(self._engine.config.max_body)
-            if refusal := self._engine.gate.refusal():
+            if refusal := self._engine.queue.refusal():
                 raise refusal
 
     def finish(self, scope: Scope, status: int) -> None:

@@ -53,7 +53,7 @@ async def explain_uploads(
             label = recognizer.labels[recognizer.pipeline.schema.index(label)]
         except MienError as error:
             raise ProblemError(422, str(error), parameter="label") from None
-    with engine.gate.admit("map") as admission:
+    with engine.queue.admit("map") as admission:
         uploads, until = await read_uploads(request, engine, admission)
         if most and len(uploads) > most:
             raise ProblemError(422, f"send {most} picture at a time.")

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.serve.gate import Gate
+    from mien.serve.admission import AdmissionQueue
 
 #: The variable by which prometheus-client shares numbers between processes.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -17,7 +17,7 @@ _FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Metrics:
     """The service's counters; each application has its own."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, queue: AdmissionQueue) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._registry = CollectorRegistry()
@@ -46,15 +46,15 @@ class Metrics:
             "mien_queue_pictures", "Pictures accepted and not answered yet.",
             multiprocess_mode="livesum", registry=registry,
         )  # fmt: skip
-        self._waiting, self._gate = waiting, gate
+        self._waiting, self._queue = waiting, queue
         self._shared = SHARED in os.environ
         if not self._shared:
-            waiting.set_function(lambda: gate.pictures)
+            waiting.set_function(lambda: queue.pictures)
 
     def track_queue(self) -> None:
         """Writes the queue's length where other processes read it."""
         if self._shared:
-            self._waiting.set(self._gate.pictures)
+            self._waiting.set(self._queue.pictures)
 
     def text(self) -> tuple[bytes, str]:
         """Returns the exposition and its content type; over all processes where there are more."""

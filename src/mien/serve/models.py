@@ -54,6 +54,7 @@ class Models:
         config: The service's settings.
         more_coming: For the batchers; see :class:`Batcher`.
         observe: For the batchers.
+        start: For the batchers.
 
     Raises:
         ModelError: If a model or detector cannot be loaded.
@@ -66,6 +67,7 @@ class Models:
         *,
         more_coming: Callable[[], bool],
         observe: Callable[[int], None],
+        start: Callable[[], None] = lambda: None,
     ) -> None:
         limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
         opened = [get_detector(spec) for spec in config.detector]
@@ -86,6 +88,7 @@ class Models:
                 wait_s=config.batch_wait_ms / 1000,
                 more_coming=more_coming,
                 observe=observe,
+                start=start,
             )
             self.models[name] = Model(name, recognizer, batcher, light_method(recognizer))
         self._warm_up()

@@ -17,8 +17,8 @@ from mien.serve.uploads import Upload, parse_uploads, read_body
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from mien.serve.admission import Admission
     from mien.serve.engine import Engine
-    from mien.serve.gate import Admission
     from mien.serve.models import Models
     from mien.serve.work import Result
 
@@ -96,7 +96,7 @@ def picture_routes(engine: Engine) -> APIRouter:
     ) -> tuple[list[Upload], list[Result]]:
         models = models_of(engine)
         model, recognizer = models.choose(options)
-        with engine.gate.admit(kind) as admission:
+        with engine.queue.admit(kind) as admission:
             uploads, until = await read_uploads(request, engine, admission)
             results = await engine.answer(
                 uploads, model, recognizer,
@@ -189,7 +189,7 @@ def plain_routes(engine: Engine) -> APIRouter:
     @router.get("/readyz", responses=ready, tags=["service"], operation_id="ready")
     async def is_ready() -> Response:
         """The models answered a warm-up, and the service is not stopping."""
-        if engine.models is None or not engine.gate.open:
+        if engine.models is None or not engine.queue.open:
             raise busy(engine.problem)
         return Response(json.dumps({"status": "ready"}), media_type=_JSON)
 

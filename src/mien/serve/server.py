@@ -78,7 +78,7 @@ def make_app(config: ServeConfig) -> FastAPI:
     from mien.serve.app import create_app
 
     set_up_logs(config.log_level)
-    return create_app(config)
+    return create_app(config, owns_process=True)
 
 
 def check(config: ServeConfig) -> None:

@@ -106,7 +106,7 @@ async def _answer(
         number, frame = taken
         answer: dict[str, Any] = {"frame": number, "dropped": latest.dropped}
         try:
-            with engine.gate.admit("photo"):
+            with engine.queue.admit("photo"):
                 results = await engine.answer(
                     [Upload(f"frame-{number}", frame)], model, recognizer,
                     faces=False, until=time.monotonic() + engine.config.deadline_s,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.results import ErrorResult, ImageResult
-from mien.serve.batcher import Ticket
 from mien.serve.problems import GoneError, too_late
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
+    from concurrent.futures import Future
 
     from mien.errors import MienError
     from mien.pipeline import Pipeline, Prepared
     from mien.recognizer import EmotionRecognizer
+    from mien.serve.batcher import Answer
     from mien.serve.config import ServeConfig
     from mien.serve.engine import Engine
     from mien.serve.models import Model
@@ -28,87 +28,41 @@ Result = ImageResult | ErrorResult
 
 
 class Work:
-    """One request on its way through the threads."""
+    """The pictures of one request: decoded in the pool, classified by a model's batcher."""
 
     def __init__(
-        self,
-        engine: Engine,
-        model: Model,
-        recognizer: EmotionRecognizer,
-        *,
-        faces: bool,
-        until: float,
-        count: int,
+        self, engine: Engine, model: Model, recognizer: EmotionRecognizer, *, faces: bool
     ) -> None:
-        self._engine, self._model = engine, model
+        self._engine, self._batcher = engine, model.batcher
         self._pipeline = recognizer.variant(detector="none" if faces else None).pipeline
         self._kind = "face" if faces else "photo"
-        self._until = until
-        self._loop = asyncio.get_running_loop()
-        self._left = count
-        self._parts: list[list[Result]] = [[] for _ in range(count)]
-        self.finished: asyncio.Future[list[list[Result]]] = self._loop.create_future()
+        #: Nobody waits for it any more.
         self.dropped = False
 
-    def wanted(self) -> bool:
-        """Whether anybody still waits for it."""
-        return not self.dropped and time.monotonic() < self._until
+    async def read(self, uploads: list[Upload]) -> list[Result]:
+        """Reads some pictures of the request, in one task of the pool."""
+        items, answer, took_s = await self._engine.submit(self._prepare, uploads)
+        logits, run_s = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8)), 0.0
+        if answer is not None:
+            logits, run_s = await asyncio.wrap_future(answer)
+        cost_s = (took_s / self._engine.config.cores + run_s) / len(items)
+        self._engine.queue.learn(self._kind, cost_s)
+        return self._pipeline.join(items, logits, run_s)
 
-    def prepare(self, index: int, uploads: list[Upload]) -> None:
-        """Decodes, detects and crops; in a thread of the pool."""
-        if not self.wanted():
-            return
+    def _prepare(
+        self, uploads: list[Upload]
+    ) -> tuple[list[Prepared], Future[Answer] | None, float]:
+        if self.dropped:
+            raise GoneError
         start = time.perf_counter()
-        try:
-            with self._engine.preparing():
-                items = [prepare_upload(self._pipeline, upload) for upload in uploads]
-                crops = [item.crops for item in items if len(item)]
-                count = sum(map(len, crops))
-                took_s = time.perf_counter() - start
-                if count:
-                    ticket = Ticket(
-                        np.concatenate(crops),
-                        lambda logits, run_s: self._ran(index, items, logits, took_s, run_s),
-                        self.wanted,
-                    )
-                    self._model.batcher.submit(ticket)
-            if not count:
-                none = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8))
-                self._ran(index, items, none, took_s, 0.0)
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
-            self._post(self._fail, error)
-
-    def _ran(
-        self, index: int, items: list[Prepared], logits: Any, took_s: float, run_s: float
-    ) -> None:
-        if isinstance(logits, Exception):
-            self._post(self._fail, logits)
-        elif logits is not None:
-            self._post(self._finish, index, items, logits, took_s, run_s)
-
-    def _post(self, function: Callable[..., None], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(function, *arguments)
-
-    def _fail(self, error: Exception) -> None:
-        if not self.finished.done():
-            self.finished.set_exception(error)
-
-    def _finish(
-        self, index: int, items: list[Prepared], logits: Any, took_s: float, run_s: float
-    ) -> None:
-        engine = self._engine
-        engine.gate.learn(self._kind, (took_s / engine.config.cores + run_s) / len(items))
-        if self.finished.done():
-            return
-        try:
-            self._parts[index] = self._pipeline.join(items, logits, run_s)
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
-            self._fail(error)
-            return
-        self._left -= 1
-        if not self._left:
-            self.finished.set_result(self._parts)
+        with self._engine.preparing():
+            items = [prepare_upload(self._pipeline, upload) for upload in uploads]
+            crops = [item.crops for item in items if len(item)]
+            took_s = time.perf_counter() - start
+            if self.dropped or not crops:
+                return items, None, took_s
+            # From this thread, not the event loop: batches are collected while others prepare.
+            return items, self._batcher.submit(np.concatenate(crops)), took_s
 
 
 def prepare_upload(pipeline: Pipeline, upload: Upload) -> Prepared:

@@ -16,7 +16,7 @@ _FILL = 0.4
 _NEW = 0.2
 
 
-class Gate:
+class AdmissionQueue:
     """Counts what was accepted and estimates how long it will take.
 
     A request is accepted while there is room for its pictures in the queue and the work in front
@@ -85,8 +85,8 @@ class Gate:
 class Admission:
     """A request that was let in."""
 
-    def __init__(self, gate: Gate, kind: str) -> None:
-        self._gate, self.kind, self.pictures = gate, kind, 1
+    def __init__(self, queue: AdmissionQueue, kind: str) -> None:
+        self._queue, self.kind, self.pictures = queue, kind, 1
 
     def grow(self, pictures: int) -> None:
         """Takes room for all the pictures of the request.
@@ -96,7 +96,7 @@ class Admission:
         """
         more = pictures - self.pictures
         if more > 0:
-            if refusal := self._gate.refusal(more):
+            if refusal := self._queue.refusal(more):
                 raise refusal
-            self._gate.add(self.kind, more)
+            self._queue.add(self.kind, more)
             self.pictures = pictures
