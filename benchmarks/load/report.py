@@ -14,7 +14,7 @@ _COLORS = ("#1b6ca8", "#d1495b", "#66a182", "#8d6a9f")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Reads Locust's ``_stats_history.csv``: one point a second."""
+    """Reads Locust's ``_stats_history.csv``: one point per second."""
     points = []
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
@@ -88,7 +88,7 @@ def write_report(
     )
     names = "".join(f"<th>{column}</th>" for column in columns)
     charts = (
-        draw("Requests a second", "1/s", {"requests": lines["rps"]})
+        draw("Requests per second", "1/s", {"requests": lines["rps"]})
         + draw("Latency", "ms", {name: lines[name] for name in ("p50", "p95", "p99")})
         + draw("Memory of the server", "MB", {"resident": memory})
     )

@@ -57,7 +57,7 @@ def main() -> int:
         "profile": given.profile, "users": given.users, "seconds": seconds,
         "requests": requests, "answers that may not be": failures,
         "deliberate 503": refused,
-        "requests a second": f"{float(total['Requests/s']):.1f}",
+        "requests per second": f"{float(total['Requests/s']):.1f}",
         "p50 ms": p50, "p99 ms": p99, "p99 / p50": f"{p99 / max(p50, 1):.2f}",
         "memory MB at one minute": f"{first:.0f}", "memory MB at the end": f"{last:.0f}",
         "growth": f"{last / first - 1:+.1%}", "exit code of the server": code,

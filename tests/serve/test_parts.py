@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from mien import EmotionRecognizer, ErrorResult
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError
 from mien.serve import create_app
@@ -25,9 +26,10 @@ from mien.serve.admission import AdmissionQueue
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.keys import find_client, load_keys
+from mien.serve.maps import _explain
 from mien.serve.problems import ProblemError
 from mien.serve.ratelimit import RateLimit
-from mien.serve.uploads import _parse_json, _parse_multipart, clean_name
+from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name
 
 _HASH = hashlib.sha256(b"secret").hexdigest()
 
@@ -222,3 +224,18 @@ def test_application_alone_changes_nothing_of_the_process() -> None:
         nice = {os.getpriority(os.PRIO_PROCESS, t.native_id or 0) for t in threads}
     assert nice == {own}
     assert (state(), dict(os.environ)) == (before, environment)
+
+
+def test_errors_of_maps_name_the_upload_and_their_kind() -> None:
+    class Broken:
+        name = "broken"
+
+        def detect(self, image_rgb: Any, **_: Any) -> Any:
+            raise RuntimeError("no more memory")
+
+    recognizer = EmotionRecognizer(detector=Broken())  # type: ignore[arg-type]
+    for data, kind in ((SAMPLE.read_bytes(), "DetectorError"), (b"no picture", "InputError")):
+        result, png = _explain(recognizer, Upload("mine.jpg", data), None, "cam")
+        assert isinstance(result, ErrorResult)
+        assert (result.source, result.kind, png) == ("mine.jpg", kind, None)
+        assert result.error.startswith("mine.jpg ")

@@ -76,10 +76,10 @@ class AsyncClient:
             labels: Label schema to answer in.
             detector: A face detector from :meth:`models`.
             min_face: Smallest face, pixels.
-            max_faces: Most faces a picture.
+            max_faces: Most faces per picture.
 
         Returns:
-            One result a picture; an ``ErrorResult`` where it could not be read.
+            One result per picture; an ``ErrorResult`` where it could not be read.
 
         Raises:
             ServiceError: If the service refused, failed, or cannot be reached.

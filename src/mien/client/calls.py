@@ -81,12 +81,12 @@ class Settings:
 
         Args:
             attempt: Attempts made so far, from 1.
-            retry_after: The service's own wish, in seconds; never undercut.
+            retry_after: What the service demands, in seconds; never undercut.
         """
         backoff: float = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (attempt - 1))
-        wished = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        demanded = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
         jitter = 1 + random.random() / 4  # noqa: S311 - no secret
-        return max(min(wished, _LONGEST_WAIT_S), backoff) * jitter
+        return max(min(demanded, _LONGEST_WAIT_S), backoff) * jitter
 
 
 def load_httpx() -> Any:
@@ -152,7 +152,7 @@ def read_answer(response: Any) -> Any:
 
 
 def read_results(response: Any) -> list[Result]:
-    """Returns one result a picture; one that could not be read is an ErrorResult.
+    """Returns one result per picture; one that could not be read is an ErrorResult.
 
     Raises:
         ServiceError: If the service refused, for another reason than unreadable pictures.

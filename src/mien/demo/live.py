@@ -31,7 +31,7 @@ class LiveAnswer:
     Args:
         result: The faces, with ``track_id`` and smoothed probabilities.
         picture: JPEG, the frame with boxes and labels.
-        fps: Frames answered a second, over the last two seconds.
+        fps: Frames answered per second, over the last two seconds.
         read_ms: How long reading this frame took here.
     """
 

@@ -114,7 +114,7 @@ def live_view(answer: LiveAnswer) -> str:
     bars = "" if largest is None else _bars(largest.probs, "Probabilities of the largest face")
     return (
         f'<figure class="mien-figure">{picture}<figcaption>{escape(sentence(result))} '
-        f'<span class="mien-rate">{answer.fps:.1f} pictures a second answered, the last read in '
+        f'<span class="mien-rate">{answer.fps:.1f} pictures per second answered, the last read in '
         f"{answer.read_ms:.0f} ms.</span></figcaption></figure>{bars}"
     )
 

@@ -35,7 +35,7 @@ def load_keys(config: ServeConfig) -> dict[str, bytes]:
             reason = getattr(error, "strerror", None) or "not a text"
             raise ConfigError(
                 f"api_keys_file {path} cannot be read: {reason}",
-                hint="It holds one sha256 a line; make one with: printf %s KEY | sha256sum",
+                hint="It holds one sha256 per line; make one with: printf %s KEY | sha256sum",
             ) from error
         lines += [line.split("#")[0].strip() for line in content.splitlines()]
         if not any(lines):

@@ -33,7 +33,8 @@ def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None, m
         image_rgb = decode(upload.data, limits=recognizer.pipeline.limits)
         result, overlay = explain_image(recognizer, image_rgb, label=label, method=method)
     except (InputError, DetectorError) as error:
-        return ErrorResult(upload.name, str(about_upload(error, upload)), "InputError"), None
+        text = str(about_upload(error, upload))
+        return ErrorResult(upload.name, text, type(error).__name__), None
     return replace(result, source=upload.name), encode(overlay)
 
 

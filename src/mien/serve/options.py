@@ -20,7 +20,7 @@ class Options(BaseModel):
         None, max_length=200, description="A face detector from /v1/models; default: the first."
     )
     min_face: int | None = Field(None, ge=1, le=100_000, description="Smallest face, pixels.")
-    max_faces: int | None = Field(None, ge=1, le=100_000, description="Most faces a picture.")
+    max_faces: int | None = Field(None, ge=1, le=100_000, description="Most faces per picture.")
 
 
 class PredictOptions(Options):

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class RateLimit:
-    """Lets each client make ``rate`` requests a second, and ``burst`` at once.
+    """Lets each client make ``rate`` requests per second, and ``burst`` at once.
 
     Args:
-        rate: Tokens a second; 0 turns it off.
+        rate: Tokens per second; 0 turns it off.
         burst: Tokens a bucket holds; 0: twice the rate, at least 1.
         most: Clients remembered; the one that was away longest is forgotten first.
         clock: Seconds, monotonic.
