@@ -166,7 +166,7 @@ def test_camera_is_followed(chromium: Launch, page: Page, shared: Path, tmp_path
         "said => document.querySelector('#mien-live-view').innerText !== said", arg=first
     )
     said = view.inner_text()
-    rate = re.search(r"([\d.]+) pictures a second answered, the last read in (\d+) ms", said)
+    rate = re.search(r"([\d.]+) pictures per second answered, the last read in (\d+) ms", said)
     assert rate
     assert 0 < float(rate[1]) <= 30  # ten a second are sent; the first ones may come in a burst
     assert int(rate[2]) > 0

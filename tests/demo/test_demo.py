@@ -289,7 +289,7 @@ def test_live_follows_a_face_and_forgets_it_after_a_break(
     assert answers[-1].fps == pytest.approx(10.0)  # each took 0.05 s, and 0.05 s lay between
     assert answers[-1].read_ms == pytest.approx(50.0)
     view = words.live_view(answers[-1])
-    assert "10.0 pictures a second answered, the last read in 50 ms" in view
+    assert "10.0 pictures per second answered, the last read in 50 ms" in view
     for _ in range(80):
         next(clock)
     again = [reader.read(frame) for _ in range(3)]

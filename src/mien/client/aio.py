@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from mien.client.calls import (
     Picture,
     Result,
-    ServiceError,
     Settings,
     load_httpx,
     read_answer,
     read_results,
-    try_again,
     upload_call,
 )
 from mien.results import ImageResult
@@ -68,23 +67,7 @@ class AsyncClient:
         min_face: int | None = None,
         max_faces: int | None = None,
     ) -> list[Result]:
-        """Finds the faces in each picture and reads their expressions.
-
-        Args:
-            *pictures: Paths, or the bytes of image files.
-            model: A name from :meth:`models`.
-            labels: Label schema to answer in.
-            detector: A face detector from :meth:`models`.
-            min_face: Smallest face, pixels.
-            max_faces: Most faces per picture.
-
-        Returns:
-            One result per picture; an ``ErrorResult`` where it could not be read.
-
-        Raises:
-            ServiceError: If the service refused, failed, or cannot be reached.
-            InputError: If a file cannot be read.
-        """
+        """Finds faces and reads their expressions; as :meth:`Client.predict`."""
         options = {
             "model": model, "labels": labels, "detector": detector,
             "min_face": min_face, "max_faces": max_faces,
@@ -122,20 +105,13 @@ class AsyncClient:
         return bool(response.status_code == 200)
 
     async def _call(self, **request: Any) -> Any:
-        for attempt in range(1, self._settings.retries + 2):
-            last = attempt > self._settings.retries
+        for attempt in itertools.count(1):
             try:
-                response = await self._http.request(**request)
-            except self._httpx.ConnectError as error:
-                if last:
-                    raise ServiceError(
-                        0, f"no service at {self._settings.url}: start it with mien serve."
-                    ) from error
-                await asyncio.sleep(self._settings.wait_s(attempt))
-                continue
+                answer = await self._http.request(**request)
             except self._httpx.HTTPError as error:
-                raise ServiceError(0, f"the connection failed: {error!r}.") from error
-            if last or not try_again(response):
-                return response
-            await asyncio.sleep(self._settings.wait_s(attempt, response.headers.get("retry-after")))
+                answer = error
+            wait_s = self._settings.next_wait_s(attempt, answer)
+            if wait_s is None:
+                return answer
+            await asyncio.sleep(wait_s)
         raise AssertionError("unreachable")  # pragma: no cover

@@ -88,6 +88,29 @@ class Settings:
         jitter = 1 + random.random() / 4  # noqa: S311 - no secret
         return max(min(demanded, _LONGEST_WAIT_S), backoff) * jitter
 
+    def next_wait_s(self, attempt: int, answer: Any) -> float | None:
+        """Returns how long to wait before the next attempt; None where the answer is final.
+
+        Args:
+            attempt: Attempts made so far, from 1.
+            answer: httpx's response, or the error that it raised.
+
+        Raises:
+            ServiceError: If the service cannot be reached, or the connection failed.
+        """
+        last = attempt > self.retries
+        if isinstance(answer, Exception):
+            if not isinstance(answer, load_httpx().ConnectError):
+                raise ServiceError(0, f"the connection failed: {answer!r}.") from answer
+            if last:
+                raise ServiceError(
+                    0, f"no service at {self.url}: start it with mien serve."
+                ) from answer
+            return self.wait_s(attempt)
+        if last or answer.status_code not in _AGAIN:
+            return None
+        return self.wait_s(attempt, answer.headers.get("retry-after"))
+
 
 def load_httpx() -> Any:
     """Imports httpx.
@@ -127,11 +150,6 @@ def _file(picture: Picture, index: int) -> tuple[str, bytes]:
         return path.name, path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
-
-
-def try_again(response: Any) -> bool:
-    """Whether the service says "not now"."""
-    return response.status_code in _AGAIN
 
 
 def read_answer(response: Any) -> Any:

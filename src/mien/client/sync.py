@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
 from mien.client.calls import (
     Picture,
     Result,
-    ServiceError,
     Settings,
     load_httpx,
     read_answer,
     read_results,
-    try_again,
     upload_call,
 )
 from mien.results import ImageResult
@@ -122,20 +121,13 @@ class Client:
         return bool(response.status_code == 200)
 
     def _call(self, **request: Any) -> Any:
-        for attempt in range(1, self._settings.retries + 2):
-            last = attempt > self._settings.retries
+        for attempt in itertools.count(1):
             try:
-                response = self._http.request(**request)
-            except self._httpx.ConnectError as error:
-                if last:
-                    raise ServiceError(
-                        0, f"no service at {self._settings.url}: start it with mien serve."
-                    ) from error
-                time.sleep(self._settings.wait_s(attempt))
-                continue
+                answer = self._http.request(**request)
             except self._httpx.HTTPError as error:
-                raise ServiceError(0, f"the connection failed: {error!r}.") from error
-            if last or not try_again(response):
-                return response
-            time.sleep(self._settings.wait_s(attempt, response.headers.get("retry-after")))
+                answer = error
+            wait_s = self._settings.next_wait_s(attempt, answer)
+            if wait_s is None:
+                return answer
+            time.sleep(wait_s)
         raise AssertionError("unreachable")  # pragma: no cover

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError, needs_extra
+from mien.scoped import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,27 +59,22 @@ def open_demo(config: DemoConfig | None = None) -> Iterator[str]:
         MissingExtraError: If the ``demo`` extra is not installed.
     """
     config = config or DemoConfig()
-    os.environ.update(_QUIET)
-    with needs_extra("mien demo", "demo"):
-        import gradio  # noqa: F401
-    from mien.demo.keeping import Keeper
-    from mien.demo.models import open_models
-    from mien.demo.page import launch_options, make_page
+    with environment(_QUIET):
+        with needs_extra("mien demo", "demo"):
+            import gradio  # noqa: F401
+        from mien.demo.keeping import Keeper
+        from mien.demo.models import open_models
+        from mien.demo.page import launch_options, make_page
 
-    config = replace(config, port=_free_port(config))
-    models = open_models(config)
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    with Keeper() as keeper:
-        os.environ["GRADIO_TEMP_DIR"] = str(keeper.folder)
-        page = make_page(config, models, keeper)
-        try:
-            _, local, public = page.launch(prevent_thread_lock=True, **launch_options(config))
-            yield public or local
-        finally:
-            page.close(verbose=False)
-            os.environ.pop("GRADIO_TEMP_DIR")
-            if before is not None:
-                os.environ["GRADIO_TEMP_DIR"] = before
+        config = replace(config, port=_free_port(config))
+        models = open_models(config)
+        with Keeper() as keeper, environment({"GRADIO_TEMP_DIR": str(keeper.folder)}):
+            page = make_page(config, models, keeper)
+            try:
+                _, local, public = page.launch(prevent_thread_lock=True, **launch_options(config))
+                yield public or local
+            finally:
+                page.close(verbose=False)
 
 
 def _free_port(config: DemoConfig) -> int:
