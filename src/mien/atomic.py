@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,55 @@ def naming_unwritable(folder: Path) -> Iterator[None]:
             ),
             subject=folder,
         ) from error
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder next to ``path`` that takes its name at the end, or goes on error.
+
+    What was at ``path`` stays until the new folder is whole.
+    """
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{mark}")
+    aside = path.with_name(f".{path.name}.{mark}.old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(aside)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if aside.exists():
+                aside.rename(path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
+
+
+def check_free(path: Path, *, overwrite: bool, option: str = "-o") -> None:
+    """Refuses a path where something is already, or whose folder is missing.
+
+    Args:
+        path: The file or folder to write.
+        overwrite: Whether it may be replaced.
+        option: The flag that names it, for the message.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            "exists already", subject=path, hint=f"Add --overwrite, or give another {option}."
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"cannot be written: there is no folder {path.parent}", subject=f"{option} {path}"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

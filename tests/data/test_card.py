@@ -21,8 +21,8 @@ def run(*arguments: object) -> int:
 
 def cells(card: str, first: str) -> list[str]:
     """Returns the cells of the table row that starts with a word."""
-    row = next(line for line in card.splitlines() if line.startswith(f"|{first}|"))
-    return row.strip("|").split("|")[1:]
+    row = next(line for line in card.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,14 @@ def test_card_says_that_the_data_leaks_and_what_is_not_known(faces):
     assert "- leak: 1 test picture is byte-identical to a train picture" in card
     assert "- fault: 1 class is absent from a split" in card
     assert "no votes: how far raters agree is not known" in card
-    assert "- who is on which picture is not told" in card
-    assert "Unknown: nobody has said" in card
+    assert "- who is on which picture is not known" in card
+    assert "Unknown: nobody has stated" in card
     (faces / "Emotions Dataset/Emotions Dataset/test/angry/copy.png").rename(faces / "copy.txt")
     try:
         clean = dataset_card(inspect_data(f"hes:{faces}"))
     finally:
         (faces / "copy.txt").rename(faces / "Emotions Dataset/Emotions Dataset/test/angry/copy.png")
-    assert "No copies stand in more than one split." in clean
+    assert "No copies are in more than one split." in clean
     assert "leak:" not in clean
 
 
@@ -101,7 +101,7 @@ def test_agreement_is_the_share_of_votes_for_the_label(tmp_path, draw):
     assert cells(card, "happiness") == ["1 (33.3%)"]
     assert "On 3 pictures with a majority label, 83.3% of the votes" in card
     assert "33.3% of these pictures are unanimous. 1 picture has no majority." in card
-    assert "|all|3|83.3%|" in card
+    assert "| all | 3 | 83.3% |" in card
     assert cells(card, "no majority label") == ["1"]
 
 
@@ -148,4 +148,4 @@ def test_votes_of_real_faces(shared, tmp_path):
     chosen = manifest.with_labels()
     shares = chosen.targets[np.arange(len(chosen)), chosen.class_ids]
     assert cells(card, "all")[1] == f"{shares.mean():.1%}"
-    assert "`mit`, as whoever wrote this card says" in card
+    assert "`mit`, as the writer of this card states" in card

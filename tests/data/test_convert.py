@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.atomic import replacing_folder
 from mien.cli.data import app
 from mien.data import read_manifest
+from mien.data.image_stores import FileImages
 from mien.data.inspection import open_for_inspection
 from mien.data.inspection.run import silent
-from mien.data.stores import FileImages
 from mien.data.writers.convert import convert_data
 from mien.data.writers.files import write_csv
-from mien.data.writers.places import FreeNames, replacing_folder
+from mien.data.writers.output import FreeNames
 from mien.errors import ConfigError, DataError
 from mien.images import decode
 
@@ -193,9 +194,9 @@ def test_a_source_is_never_replaced_by_itself(table, tmp_path):
     assert (tmp_path / "a/1.png").is_file()
 
 
-def test_wrong_wishes(table, tmp_path):
+def test_wrong_options(table, tmp_path):
     for arguments, message in (
-        (["-o", tmp_path / "x.txt", "--to", "csv"], r"ending \.csv"),
+        (["-o", tmp_path / "x.txt", "--to", "csv"], r"must end in \.csv"),
         (["-o", tmp_path / "no/x.csv", "--to", "csv"], "there is no folder"),
     ):
         with pytest.raises(ConfigError, match=message):

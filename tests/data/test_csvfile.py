@@ -113,30 +113,30 @@ def test_a_label_column_goes_before_vote_columns(table):
         ("file_name,label\n", r"it has 1 line"),
         ("label,split\nhappy,train\n", r"no column 'file_name'; it has label, split"),
         ("file_name,mood\na.png,happy\n", r"no label column.*file_name, mood"),
-        ("file_name,label,label\na.png,happy,sad\n", r"label stand twice"),
-        ("file_name,label,emotion\na.png,happy,sad\n", r"label, emotion all name the label"),
+        ("file_name,label,label\na.png,happy,sad\n", r"column\(s\) label twice"),
+        ("file_name,label,emotion\na.png,happy,sad\n", r"several columns for .*: label, emotion"),
         ("file_name,happy,joy,sad\na.png,1,2,1\n", None),
-        ("file_name,label\na.png,happy\n\nb.png,hapy\n", r"row 4: 'hapy' is not a label"),
-        ("file_name,label\na.png,happy\nb.png,\n", r"row 3: '' is not a label"),
-        ("file_name,label\na.png,happy,x\n", r"row 2: 3 cells under 2 columns"),
-        ("file_name,label\na.png\n", r"row 2: 1 cells under 2 columns"),
-        ("file_name,label,split\na.png,happy,trian\n", r"row 2: 'trian' is no split.*'train'"),
-        ("file_name,label,subject\na.png,happy,\n", r"row 2: the subject is empty"),
-        ("file_name,happiness,sad\na.png,1,-1\n", r"row 2, column sad: votes.*got '-1'"),
-        ("file_name,happiness,sad\na.png,1,nan\n", r"got 'nan'"),
-        ("file_name,happiness,sad\na.png,many,1\n", r"column happiness: .*got 'many'"),
-        ("file_name,happiness,sad\na.png,,1\n", r"got ''"),
-        ("file_name,happiness,sad\na.png,0,0\n", r"no row has a vote"),
+        ("file_name,label\na.png,happy\n\nb.png,hapy\n", r"row 4 has the label 'hapy'"),
+        ("file_name,label\na.png,happy\nb.png,\n", r"row 3 has the label ''"),
+        ("file_name,label\na.png,happy,x\n", r"row 2 has 3 cells under 2 columns"),
+        ("file_name,label\na.png\n", r"row 2 has 1 cells under 2 columns"),
+        ("file_name,label,split\na.png,happy,trian\n", r"row 2 has the split 'trian'.*'train'"),
+        ("file_name,label,subject\na.png,happy,\n", r"row 2 has an empty subject"),
+        ("file_name,happiness,sad\na.png,1,-1\n", r"row 2, column sad holds '-1'; votes"),
+        ("file_name,happiness,sad\na.png,1,nan\n", r"column sad holds 'nan'"),
+        ("file_name,happiness,sad\na.png,many,1\n", r"column happiness holds 'many'"),
+        ("file_name,happiness,sad\na.png,,1\n", r"column happiness holds ''"),
+        ("file_name,happiness,sad\na.png,0,0\n", r"has no row with a vote"),
         (b"file_name,label\na.png,fr\xf6hlich\n", r"not UTF-8"),
-        ('file_name,label\na.png,"' + "x" * 200_000 + '"\n', r"row \d+: no CSV"),
+        ('file_name,label\na.png,"' + "x" * 200_000 + '"\n', r"row \d+ is no CSV"),
         ("file_name,label\nx.png,sad\n../y.png,sad\na.png,sad\nz.png,sad\n/w.png,happy\n",
-         r"4 of 5 files are missing, as 'x\.png', '\.\./y\.png', 'z\.png'\."),
-        ("file_name,label\n.,happy\n", r"1 of 1 files are missing"),
+         r"5 pictures, of which 4 are missing, such as 'x\.png', '\.\./y\.png', 'z\.png'\."),
+        ("file_name,label\n.,happy\n", r"1 pictures, of which 1 are missing"),
     ],
 )  # fmt: skip
 def test_wrong_tables_name_the_place(table, text, message):
     if message is None:
-        message = "happy, joy, sad are one label"
+        message = "two columns for one label among happy, joy, sad"
     with pytest.raises(DataError, match=message):
         table(text, labels=FER7)
 

@@ -1,7 +1,7 @@
 import pytest
 
-from mien.data import duplicates, read_manifest
-from mien.data.naming import natural_key, source_stem
+from mien.data import leakage, read_manifest
+from mien.data.filenames import natural_key, source_stem
 from mien.errors import DataError
 from mien.labels import FER7, FERPLUS8, HES3
 
@@ -82,7 +82,7 @@ def test_folders_that_are_one_label_are_joined(tmp_path):
 
 def test_a_folder_that_is_no_label_is_named(tmp_path):
     make(tmp_path, "train/hapiness/1.png", "train/sad/1.png")
-    with pytest.raises(DataError, match=r"'hapiness' is not a label of schema 'fer7'.*'happiness'"):
+    with pytest.raises(DataError, match=r"label 'hapiness'.*schema 'fer7'.*'happiness'"):
         read_manifest(f"folder:{tmp_path}", labels=FER7)
 
 
@@ -121,9 +121,9 @@ def test_warnings_name_what_is_odd(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no pictures found"),
-        (["happy/", "sad/"], "no pictures found"),
-        (["1.png", "2.png"], "no pictures found"),
+        ([], "has no pictures"),
+        (["happy/", "sad/"], "has no pictures"),
+        (["1.png", "2.png"], "has no pictures"),
         (["happy/1.png", "happy/2.png"], None),
         (["bored/1.png"], r"1 class\(es\) \(bored\)"),
     ],
@@ -234,9 +234,9 @@ def test_only_files_of_shared_sizes_are_read(tmp_path, monkeypatch):
     make(tmp_path, "train/happy/1.png=abc", "train/sad/2.png=defgh", "train/sad/5.png=xxxxx")
     make(tmp_path, "valid/happy/3.png=xyz", "valid/sad/4.png=longer")
     read = []
-    plain = duplicates.hashlib.blake2b
+    plain = leakage.hashlib.blake2b
     monkeypatch.setattr(
-        duplicates.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
+        leakage.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
     )
     assert not read_manifest(str(tmp_path)).leaked.any()
     assert sorted(read) == [b"abc", b"xyz"]

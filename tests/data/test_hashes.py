@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.inspection.copies import join
+from mien.data.inspection.duplicates import connected_groups
 from mien.data.inspection.hashes import (
     alike_pairs,
     bit_counts,
@@ -96,5 +96,5 @@ def test_pairs_are_those_of_a_plain_double_loop(mirrored):
     assert scores == pytest.approx([expected[tuple(pair)] for pair in pairs.tolist()], abs=1e-4)
 
 
-def test_join_links_through_others():
-    assert join(6, [(4, 2), (2, 5), (0, 1)]).tolist() == [0, 0, 2, 3, 2, 2]
+def test_groups_link_through_others():
+    assert connected_groups(6, [(4, 2), (2, 5), (0, 1)]).tolist() == [0, 0, 2, 3, 2, 2]

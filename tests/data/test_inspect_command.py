@@ -82,7 +82,7 @@ def test_report_and_json_are_written_and_not_overwritten(leaking, tmp_path, caps
         app(["inspect", "-d", f"folder:{leaking}", "-o", str(page)])
     assert page.read_text("utf-8") == text
     assert run("-d", f"folder:{leaking}", "-o", page, "--overwrite") == 1
-    with pytest.raises(ConfigError, match=r"name it report\.html"):
+    with pytest.raises(ConfigError, match=r"must end in \.html"):
         app(["inspect", "-d", f"folder:{leaking}", "-o", str(tmp_path / "report.pdf")])
     with pytest.raises(DataError, match="there is no"):
         app(["inspect", "-d", "folder:nowhere"])
@@ -112,7 +112,7 @@ def test_the_report_opens_offline_in_a_browser(leaking, tmp_path, scheme, width)
         assert "Leakage" in page.locator(".verdict").inner_text()
         assert "leak" in page.locator("section.finding").first.get_attribute("class")
         sizes = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth)")
-        assert len(sizes) == 6  # two copies, two mean faces, two sheets
+        assert len(sizes) == 10  # two copies, two mean faces, two sheets, four histograms
         assert min(sizes) > 0
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         back = page.evaluate("getComputedStyle(document.body).backgroundColor")

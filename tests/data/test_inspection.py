@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mien.data.inspection import inspect_data
-from mien.data.inspection.page import render
+from mien.data.inspection.page import inspection_page
 
 LABELS = {"happy": "happiness", "sad": "sadness", "angry": "neutral"}
 CLEAN = {"train": 20, "valid": 8, "test": 8}
@@ -134,7 +134,7 @@ def test_clean_faces_have_no_findings(tmp_path, draw):
     inspection = inspect_data(f"folder:{write_clean(tmp_path, draw)}")
     assert found(inspection) == {}
     assert not inspection.leaks
-    assert "No leakage found" in render(inspection)
+    assert "No leakage found" in inspection_page(inspection)
 
 
 def test_every_planted_fault_is_found_and_nothing_else(planted, inspection):
@@ -150,7 +150,7 @@ def test_leaks_come_first_everywhere(inspection):
     assert report["findings"][0]["kind"] == "exact_across"
     assert report["findings"][0]["title"].startswith("1 test picture is byte-identical")
     json.dumps(report, ensure_ascii=False).encode()
-    page = render(inspection)
+    page = inspection_page(inspection)
     assert page.index("byte-identical") < page.index("<h2>Classes")
 
 
@@ -176,7 +176,7 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path, draw):
             path = tmp_path / split / folder / "<b>&amp.png"
             path.parent.mkdir(parents=True)
             draw(label, 3).save(path)
-    page = render(inspect_data(f"folder:{tmp_path}"))
+    page = inspection_page(inspect_data(f"folder:{tmp_path}"))
     links = _Links()
     links.feed(page)
     assert links.outside == []

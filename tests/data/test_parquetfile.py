@@ -182,15 +182,15 @@ def test_a_selection_travels_to_workers(tmp_path):
     ("columns", "names", "message"),
     [
         ({"image": pictures("a")}, None, r"lacks the column\(s\) label; it has image"),
-        ({"image": pictures("a"), "label": [0]}, None, "class ids without names"),
-        ({"image": pictures("a"), "label": [3]}, ["x", "y"], r"0\.\.1, got \[3\]"),
-        ({"image": pictures("a"), "label": [0.5]}, None, "text or class ids, got double"),
+        ({"image": pictures("a"), "label": [0]}, None, "does not name its labels"),
+        ({"image": pictures("a"), "label": [3]}, ["x", "y"], r"ids \[3\]; they must lie in 0\.\.1"),
+        ({"image": pictures("a"), "label": [0.5]}, None, "text or class ids, not double"),
         ({"image": ["a"], "label": ["sad"]}, None, "must hold binary values or structs"),
-        ({"image": pictures("a"), "label": [""]}, None, "no row has a label"),
+        ({"image": pictures("a"), "label": [""]}, None, "has no row with a label"),
         ({"image": pictures("a"), "label": ["bored"]}, None, r"1 class\(es\) \(bored\)"),
-        ({"image": pictures("a"), "label": ["sad"], "split": ["x"]}, None, "'x' is no split"),
+        ({"image": pictures("a"), "label": ["sad"], "split": ["x"]}, None, "has the split 'x'"),
         ({"image": pictures("a"), "label": ["sad"], "split": pa.array([None], pa.string())},
-         None, "1 rows have no split"),
+         None, "1 rows without a split"),
     ],
 )  # fmt: skip
 def test_wrong_tables_say_why(tmp_path, columns, names, message):
@@ -216,10 +216,10 @@ def test_metadata_that_is_broken(tmp_path):
 def test_files_that_disagree(tmp_path):
     write(tmp_path / "train.parquet", image=pictures("a"), label=["sad"])
     write(tmp_path / "more.parquet", image=pictures("b"), label=["happy"])
-    with pytest.raises(DataError, match=r"more\.parquet does not say its split"):
+    with pytest.raises(DataError, match=r"more\.parquet does not name its split"):
         read_manifest(f"parquet:{tmp_path}")
     write(tmp_path / "more.parquet", image=pictures("b"), label=["happy"], split=["test"])
-    with pytest.raises(DataError, match="only 1 of 2 files have a column 'split'"):
+    with pytest.raises(DataError, match="has a column 'split' in 1 of 2 files only"):
         read_manifest(f"parquet:{tmp_path}")
 
 
@@ -252,3 +252,23 @@ def test_real_table_by_its_fer2013_column(shared):
     assert manifest.schema == FER7
     assert set(manifest.splits.tolist()) == {"train"}
     assert manifest.images.read(3578).startswith(b"\x89PNG")
+
+
+NO_NAMES = (
+    r"column 'votes' of .* must have 2 values per row in the order of the labels, but the table "
+    r"does not name its labels\. Store the labels as a ClassLabel of .*, or pass --labels"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "votes", "message"),
+    [
+        (None, [[0.5, 0.5], [1.0, 0.0]], NO_NAMES),
+        (["frown", "grin"], [[0.5, 0.5], [1.0]], "must have 2 values per row .* row 1 has"),
+    ],
+)
+def test_votes_that_do_not_fit_say_what_to_do(tmp_path, names, votes, message):
+    label = ["grin", "frown"] if names is None else [0, 1]
+    write(tmp_path / "x.parquet", names, image=pictures("a", "b"), label=label, votes=votes)
+    with pytest.raises(DataError, match=message):
+        read_manifest(f"parquet:{tmp_path / 'x.parquet'}")

@@ -51,16 +51,16 @@ def test_parse_spec(place, spec, expected):
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ("foldr:plain", ConfigError, "no reader.*'foldr'.*Did you mean 'folder'"),
+        ("foldr:plain", ConfigError, "kind 'foldr', which no reader has.*Did you mean 'folder'"),
         (
             "hdf5:plain",
             ConfigError,
             "Known: affectnet, ckplus, csv, fer2013, ferplus, folder, hes, parquet, rafdb",
         ),
-        ("folder:plain,dedup=true", ConfigError, "no option 'dedup'.*Did you mean 'dedupe'"),
-        ("folder:plain,mode=soft", ConfigError, "folder datasets have no option 'mode'"),
+        ("folder:plain,dedup=true", ConfigError, "the option 'dedup'.*Did you mean 'dedupe'"),
+        ("folder:plain,mode=soft", ConfigError, "option 'mode', which folder datasets do not have"),
         ("plain,dedupe=perhaps", ConfigError, "dedupe=perhaps.*true, false"),
-        ("notes.txt", ConfigError, "bare path must be a folder"),
+        ("notes.txt", ConfigError, "path without a kind .* must be a folder"),
         ("plian", DataError, "there is no plian"),
         ("folder:a,b=c/missing", DataError, "there is no a,b=c"),
         (r"C:\missing\faces", DataError, "there is no C:"),
@@ -93,7 +93,7 @@ def test_register_reader_adds_a_kind(place):
 
     try:
         assert read_manifest("mine:plain,speed=3", valid_share=0.25, seed=7) == "the manifest"
-        with pytest.raises(ConfigError, match="registered already"):
+        with pytest.raises(ConfigError, match="has a reader already"):
             register_reader("mine")
     finally:
         del READERS["mine"]

@@ -121,9 +121,9 @@ def test_parquet_and_copies(leaking, tmp_path):
     [
         ("train=0.8", "sum to 1"),
         ("train=1.2,valid=-0.2", "sum to 1"),
-        ("train=0.8,eval=0.2", "'eval' is no split"),
-        ("train:0.8", "expected train=0.8"),
-        ("train=0.5,valid=0.25,val=0.25", "valid stands twice"),
+        ("train=0.8,eval=0.2", "has the split 'eval'"),
+        ("train:0.8", "split .train:0.8|form train=0.8"),
+        ("train=0.5,valid=0.25,val=0.25", "has valid twice"),
     ],
 )
 def test_wrong_shares(text, message):
@@ -132,6 +132,6 @@ def test_wrong_shares(text, message):
 
 
 def test_wrong_outputs(leaking, tmp_path):
-    for name, message in (("x.json", r"ends in \.csv or \.parquet"), ("no/x.csv", "no folder")):
+    for name, message in (("x.json", r"must end in \.csv or \.parquet"), ("no/x.csv", "no folder")):
         with pytest.raises(ConfigError, match=message):
             app(["split", "-d", f"folder:{leaking}", "-o", str(tmp_path / name)])

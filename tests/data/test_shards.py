@@ -14,7 +14,7 @@ from faces_made import LABELS, draw_face, write_folder
 from mien.cli import main
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
-from mien.data.readers.sharded import find_shards
+from mien.data.image_stores import find_shards
 from mien.data.writers.shards import write_shards
 from mien.errors import DataError
 from mien.labels import get_schema
@@ -157,7 +157,7 @@ def test_tars_are_read_by_key(tmp_path: Path) -> None:
         assert found.images.read(i) == _png(LABELS[k], number * 10 + k)
         assert found.images.key(i) == f"{number:02}.tar#faces/{number:02}_{k:04}"
     assert len(read_manifest(f"wds:{tmp_path}")) == 9
-    with pytest.raises(DataError, match=r"no .*03\.tar"):
+    with pytest.raises(DataError, match=r"names .*03\.tar, which does not exist"):
         read_manifest(f"wds:{tmp_path}/{{00..03}}.tar")
 
 

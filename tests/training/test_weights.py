@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from mien.data import Manifest
 from mien.data.faces import load_faces
-from mien.data.readers.pixels import PixelImages
+from mien.data.image_stores import PixelImages
 from mien.errors import ConfigError, ModelError
 from mien.hub import bundled_models, read_model_folder
 from mien.labels import get_schema

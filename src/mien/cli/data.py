@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 app = typer.Typer(
-    help="Look through a dataset, split it honestly, write it in another form.",
+    help="Inspect a dataset, split it without leaks, write it in another form.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,7 +50,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
 Workers = Annotated[int, typer.Option("-j", "--workers", help="Threads that decode.", min=1)]
 Near = Annotated[
     float,
-    typer.Option("--near", help="Least correlation of near copies.", min=0.5, max=1.0),
+    typer.Option("--near", help="Smallest correlation of near copies.", min=0.5, max=1.0),
 ]
 
 
@@ -59,14 +59,14 @@ def inspect(
     data: Data,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Report (.html); the JSON is written beside it."),
+        typer.Option("-o", "--output", help="Report (.html); the JSON is written next to it."),
     ] = None,
     format: Annotated[  # noqa: A002 - the flag is --format
         Format, typer.Option("--format", help="What is printed.")
     ] = Format.table,
     faces: Annotated[
         str | None,
-        typer.Option("--faces", help="Detector that looks for pictures without a face (slow)."),
+        typer.Option("--faces", help="Detector that searches for pictures without a face (slow)."),
     ] = None,
     suspects: Annotated[
         bool, typer.Option("--suspects", help="List labels that are probably wrong (minutes).")
@@ -85,15 +85,12 @@ def inspect(
 
     Exit code 1 on leakage: copies, sources or subjects in two splits.
     """
-    from mien.atomic import write_text
-    from mien.data.inspection import inspect_data
-    from mien.data.inspection.page import render
-    from mien.data.inspection.run import InspectConfig
-    from mien.data.writers.places import check_free
+    from mien.atomic import check_free, write_text
+    from mien.data.inspection import InspectConfig, inspect_data
+    from mien.reporting import check_output
 
     if output is not None:
-        if output.suffix.lower() not in {".html", ".htm"}:
-            raise ConfigError(f"-o {output}: the report is HTML; name it report.html.")
+        check_output(output, (".html", ".htm"), overwrite=overwrite)
         for path in (output, output.with_suffix(".json")):
             check_free(path, overwrite=overwrite)
     inspection = inspect_data(
@@ -106,7 +103,9 @@ def inspect(
     )
     found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
     if output is not None:
-        write_text(output, render(inspection))
+        from mien.data.inspection.page import inspection_page
+
+        write_text(output, inspection_page(inspection))
         write_text(output.with_suffix(".json"), found)
     if format is Format.json:
         print(found, end="")
@@ -137,14 +136,14 @@ def card(
     quiet: Quiet = False,
 ) -> None:
     """Write a dataset card for the Hugging Face Hub; every figure in it is measured."""
-    from mien.atomic import write_text
+    from mien.atomic import check_free, write_text
     from mien.data.card import dataset_card
-    from mien.data.inspection import inspect_data
-    from mien.data.inspection.run import InspectConfig
-    from mien.data.writers.places import check_free
+    from mien.data.inspection import InspectConfig, inspect_data
 
     if output.suffix.lower() != ".md":
-        raise ConfigError(f"-o {output}: a card is Markdown; name it README.md.")
+        raise ConfigError(
+            "must end in .md", subject=f"-o {output}", hint="A card is Markdown: name it README.md."
+        )
     check_free(output, overwrite=overwrite)
     inspection = inspect_data(
         data,
@@ -168,7 +167,10 @@ def split(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the deal.")] = 0,
     near: Near = 0.95,
     copy: Annotated[
-        bool, typer.Option("--copy", help="Copy the pictures; else they are named or kept.")
+        bool,
+        typer.Option(
+            "--copy", help="Copy the pictures; else the table names them, or holds them already."
+        ),
     ] = False,
     labels: Labels = None,
     workers: Workers = 2,
@@ -176,37 +178,18 @@ def split(
     quiet: Quiet = False,
 ) -> None:
     """Deal a dataset out to splits: copies and subjects together, classes balanced."""
-    from mien.data.readers.filepaths import are_files, relative_names, source_folders
+    from mien.atomic import check_free
     from mien.data.resplit import parse_shares, resplit
-    from mien.data.writers.files import write_csv
-    from mien.data.writers.places import check_apart, check_free
+    from mien.data.writers.convert import check_manifest_name, write_manifest
 
     wanted = parse_shares(shares)
-    if output.suffix.lower() not in {".csv", ".parquet"}:
-        raise ConfigError(f"-o {output}: a manifest ends in .csv or .parquet.")
+    check_manifest_name(output)
     check_free(output, overwrite=overwrite)
     done = resplit(
-        data,
-        wanted,
-        seed=seed,
-        near=near,
-        workers=workers,
-        labels=labels,
-        bars=_bars(quiet=quiet),
+        data, wanted, seed=seed, near=near, workers=workers, labels=labels, bars=_bars(quiet=quiet)
     )
     manifest = done.manifest
-    if copy:
-        check_apart(output.with_suffix(""), source_folders(manifest.images))
-    if output.suffix.lower() == ".csv":
-        write_csv(manifest, output, copy=copy, overwrite=overwrite)
-    else:
-        from mien.data.writers.parquet import write_parquet
-
-        # Pictures that lie in a table have no path: their bytes go along.
-        embed = copy or not are_files(manifest.images)
-        if not embed:
-            relative_names(manifest.images, output.parent)
-        write_parquet(manifest, output, embed=embed, overwrite=overwrite)
+    write_manifest(manifest, output, copy=copy, overwrite=overwrite)
     print_counts(manifest.counts())
     print(f"{len(manifest)} pictures in {done.groups} groups: {output}", file=sys.stderr)
     if done.unreadable:
@@ -269,10 +252,11 @@ def shard(
     quiet: Quiet = False,
 ) -> None:
     """Write a dataset as shards, which a training reads one after another: shards:DIR."""
+    from mien.atomic import check_free
     from mien.data import read_manifest
-    from mien.data.readers.filepaths import source_folders
+    from mien.data.image_stores import source_folders
     from mien.data.registry import parse_spec
-    from mien.data.writers.places import check_apart, check_free
+    from mien.data.writers.output import check_apart
     from mien.data.writers.shards import write_shards
     from mien.preprocess import Preprocessing
 
@@ -311,12 +295,11 @@ def augment(
     """Draw faces before and after a recipe's augmentation."""
     from PIL import Image
 
-    from mien.atomic import replacing
-    from mien.data.writers.places import check_free
+    from mien.atomic import check_free, replacing
     from mien.training.config import TrainConfig
 
     if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise ConfigError(f"-o {output}: the sheet is a picture; name it sheet.png.")
+        raise ConfigError("must end in .png, .jpg or .jpeg", subject=f"-o {output}")
     check_free(output, overwrite=overwrite)
     recipe = TrainConfig.load(config, data=data, seed=seed)
     with needs_extra("mien data augment", "train"):

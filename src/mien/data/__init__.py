@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.data import readers  # noqa: F401 - they register
-from mien.data.manifest import SPLITS, ImageStore, Manifest
+from mien.data.image_stores import FileImages, ImageStore
+from mien.data.manifest import Manifest
+from mien.data.readers.assemble import assemble
 from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader
+from mien.data.split import SPLITS
 from mien.errors import ConfigError
 from mien.labels import as_schema
 
@@ -15,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLITS",
+    "FileImages",
     "ImageStore",
     "Manifest",
     "ReadRequest",
+    "assemble",
     "read_manifest",
     "register_reader",
 ]
@@ -55,7 +60,7 @@ def read_manifest(
     {'angry': 0, 'happy': 1, 'sad': 1}
     """
     if not 0.0 <= valid_share < 1.0:
-        raise ConfigError(f"valid_share must lie in 0 <= share < 1, got {valid_share}.")
+        raise ConfigError(f"valid_share must lie in 0 <= share < 1, got {valid_share}")
     kind, path, options = parse_spec(spec)
     return READERS[kind].read(
         ReadRequest(spec, path, options, as_schema(labels), valid_share, seed)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.inspection.finding import counted, readable_name
-from mien.data.inspection.labelling import name_groups
-from mien.data.inspection.quality import summary
+from mien.data.filenames import printable
+from mien.data.inspection.labels import name_groups
 from mien.data.registry import parse_spec
 from mien.errors import MienError
 from mien.images import decode
+from mien.reporting import counted, markdown_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from mien.data.inspection import Finding, Inspection
 
@@ -38,7 +38,7 @@ def dataset_card(
 ) -> str:  # fmt: skip
     """Returns the card of a dataset as Markdown with the Hub's metadata block.
 
-    Neither paths of the machine nor names of pictures or subjects stand in it.
+    It holds neither paths of the machine nor names of pictures or subjects.
 
     Args:
         inspection: What was measured.
@@ -64,7 +64,7 @@ def dataset_card(
 
 def _plain(text: str) -> str:
     """Returns a name that can stand in a table of Markdown."""
-    return readable_name(text).replace("|", "\\|").replace("\n", " ").strip()
+    return printable(text).replace("|", "\\|").replace("\n", " ").strip()
 
 
 def _front_matter(inspection: Inspection, title: str, terms: str) -> str:
@@ -94,12 +94,6 @@ def _what(inspection: Inspection) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["|".join(("", *map(str, row), "")) for row in rows]
-    marks = "|---" + "|---:" * (len(head) - 1) + "|"
-    return "\n".join([f"|{'|'.join(head)}|", marks, *lines])
-
-
 def _classes(inspection: Inspection) -> str:
     manifest = inspection.manifest
     table = manifest.counts()
@@ -111,7 +105,7 @@ def _classes(inspection: Inspection) -> str:
     ]
     lost = [int((manifest.class_ids[manifest.splits == s] < 0).sum()) for s in table]
     rows += [["no majority label", *(f"{count:,}" for count in lost)]] * any(lost)
-    text = _table(["class", *table], rows)
+    text = markdown_table(["class", *table], rows)
     found = [sum(n[label] for n in table.values()) for label in manifest.schema.labels]
     if min(found) > 0:
         text += (
@@ -122,7 +116,7 @@ def _classes(inspection: Inspection) -> str:
 
 
 def _pictures(inspection: Inspection) -> str:
-    scan, measures = inspection.scan, summary(inspection.scan)
+    scan, measures = inspection.scan, inspection.scan.summary()
     if not measures:
         return f"None of the {len(inspection.manifest):,} pictures can be decoded."
     sizes = ", ".join(f"{w}x{h} ({count:,})" for w, h, count in measures["sizes"])
@@ -133,7 +127,7 @@ def _pictures(inspection: Inspection) -> str:
         f"{int(scan.readable.sum()):,} of {len(inspection.manifest):,} can be decoded. "
         f"{measures['different_sizes']} different size(s) in pixels, the most common: {sizes}. "
         f"{_colour(inspection)}\n\n"
-        + _table(["measure", "least", "5 %", "median", "95 %", "most"], rows)
+        + markdown_table(["measure", "lowest", "5 %", "median", "95 %", "highest"], rows)
         + "\n\nBrightness is the mean of the gray picture (0 to 255), contrast its standard "
         "deviation, sharpness the variance of its Laplacian."
     )
@@ -142,16 +136,16 @@ def _pictures(inspection: Inspection) -> str:
 def _colour(inspection: Inspection) -> str:
     """Returns how many pictures have a pixel whose channels differ, of a sample if need be."""
     at = np.flatnonzero(inspection.scan.readable)
-    looked = at[np.unique(np.linspace(0, len(at) - 1, min(COLOR_SAMPLE, len(at))).astype(int))]
+    sample = at[np.unique(np.linspace(0, len(at) - 1, min(COLOR_SAMPLE, len(at))).astype(int))]
     gray = seen = 0
-    for index in looked.tolist():
+    for index in sample.tolist():
         try:
             image_rgb = decode(inspection.manifest.images.read(index))
         except MienError:
             continue  # Gone since it was inspected.
         seen += 1
         gray += bool((image_rgb == image_rgb[:, :, :1]).all())
-    part = "" if seen == len(at) else f" (of {seen:,} looked at, spread evenly)"
+    part = "" if seen == len(at) else f" (of {seen:,} checked, spread evenly)"
     return f"{gray:,} are gray and {seen - gray:,} in colour{part}."
 
 
@@ -167,7 +161,7 @@ def _copies(inspection: Inspection) -> str:
         "**The splits leak: scores measured on them are too good.** `mien data split` makes "
         "splits that do not."
         if inspection.leaks
-        else "No copies stand in more than one split."
+        else "No copies are in more than one split."
     )
     return "\n\n".join([searched, verdict, *filter(None, [_listed(found)])])
 
@@ -180,7 +174,9 @@ def _agreement(inspection: Inspection) -> str:
     manifest = inspection.manifest
     chosen = np.flatnonzero(manifest.class_ids >= 0)
     if not len(chosen) or (manifest.targets.max(axis=1) > 1 - 1e-6).all():
-        return "The data holds one label a picture and no votes: how far raters agree is not known."
+        return (
+            "The data holds one label per picture and no votes: how far raters agree is not known."
+        )
     shares = manifest.targets[chosen, manifest.class_ids[chosen]].astype(np.float64)
     rows = []
     for class_id, label in enumerate(manifest.schema.labels):
@@ -192,8 +188,8 @@ def _agreement(inspection: Inspection) -> str:
     return (
         f"On {len(chosen):,} pictures with a majority label, {shares.mean():.1%} of the votes go "
         f"to it on average; {(shares > 1 - 1e-6).mean():.1%} of these pictures are unanimous. "
-        f"{lost} no majority. Votes are those that the reader hands out.\n\n"
-        + _table(["class", "pictures", "votes for it"], rows)
+        f"{lost} no majority. These are the votes that the reader gives.\n\n"
+        + markdown_table(["class", "pictures", "votes for it"], rows)
     )
 
 
@@ -206,9 +202,9 @@ def _gaps(inspection: Inspection) -> str:
     ]
     lines = [f"- no picture of: {', '.join(map(_plain, absent))}"] * bool(absent)
     splits = manifest.counts()
-    lines += [f"- all pictures stand in one split, {next(iter(splits), '')}"] * (len(splits) == 1)
+    lines += [f"- all pictures are in one split, {next(iter(splits), '')}"] * (len(splits) == 1)
     if not name_groups(manifest)[1]:
-        lines.append("- who is on which picture is not told: people may stand in several splits")
+        lines.append("- who is on which picture is not known: people may be in several splits")
     # The remarks of a reader may name folders of the machine.
     others = (
         item
@@ -217,7 +213,7 @@ def _gaps(inspection: Inspection) -> str:
     )
     lines += filter(None, [_listed(others)])
     lines.append(
-        "- not measured, for no file tells it: where and when the pictures were taken, whether "
+        "- not measured, because no file tells it: where and when the pictures were taken, whether "
         "the people agreed, their age, sex, skin tone and culture, and how the raters were asked"
     )
     return "\n".join(lines)
@@ -226,10 +222,10 @@ def _gaps(inspection: Inspection) -> str:
 def _terms(terms: str) -> str:
     if terms == "unknown":
         return (
-            "Unknown: nobody has said under which terms these pictures and labels may be used. "
+            "Unknown: nobody has stated under which terms these pictures and labels may be used. "
             "Ask whoever published them before you use or pass them on."
         )
-    return f"`{_plain(terms)}`, as whoever wrote this card says. It was not checked."
+    return f"`{_plain(terms)}`, as the writer of this card states. It was not checked."
 
 
 def _reading(inspection: Inspection, read: str) -> str:

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.naming import SPLIT_NAMES, SPLITS
-from mien.data.stores import ImageStore, SelectedImages
+from mien.data.image_stores import ImageStore, SelectedImages
+from mien.data.split import SPLIT_NAMES, SPLITS
 from mien.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mien.labels import LabelSchema
-
-__all__ = ["SPLITS", "SPLIT_NAMES", "ImageStore", "Manifest"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Manifest:
         DataError: If the fields do not fit each other.
 
     >>> from pathlib import Path
-    >>> from mien.data.stores import FileImages
+    >>> from mien.data.image_stores import FileImages
     >>> from mien.labels import HES3
     >>> manifest = Manifest(
     ...     "by hand", HES3, FileImages(Path("faces"), ("a.png", "b.png")),
@@ -65,9 +63,7 @@ class Manifest:
     def __post_init__(self) -> None:
         N, K = len(self.images), len(self.schema)
         if N == 0:
-            raise DataError(
-                "no pictures are left; at least one is needed", subject=f"{self.source}:"
-            )
+            raise self._error("holds no pictures")
         self._set("targets", np.float32, (N, K))
         self._set("class_ids", np.int64, (N,))
         self._set("splits", np.str_, (N,))
@@ -77,15 +73,17 @@ class Manifest:
         object.__setattr__(self, "warnings", tuple(self.warnings))
         self._check_values()
 
+    def _error(self, reason: str, hint: str = "", what: str = "") -> DataError:
+        subject = f"{what} of {self.source}" if what else self.source
+        return DataError(reason, subject=subject, hint=hint)
+
     def _set(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
         array = np.asarray(getattr(self, name), dtype=dtype)
         if array.shape != shape:
-            raise DataError(
-                (
-                    f"{name} must have shape {shape} for {len(self.images)} pictures and "
-                    f"{len(self.schema)} labels, got {array.shape}"
-                ),
-                subject=f"{self.source}:",
+            raise self._error(
+                f"must have shape {shape} for {len(self.images)} pictures and "
+                f"{len(self.schema)} labels, got {array.shape}",
+                what=name,
             )
         object.__setattr__(self, name, array)
 
@@ -95,24 +93,21 @@ class Manifest:
         bad = ~((self.targets >= 0).all(axis=1) & (np.abs(sums - 1.0) <= 1e-3))
         if bad.any():
             row = int(np.argmax(bad))
-            raise DataError(
-                (
-                    f"targets must be finite shares >= 0 that sum to 1; {int(bad.sum())} row(s) are "
-                    f"not, first {self.images.key(row)}: {self.targets[row].tolist()}"
-                ),
-                subject=f"{self.source}:",
+            raise self._error(
+                f"must be finite shares of 0 or more that sum to 1; {int(bad.sum())} row(s) are "
+                f"not, first {self.images.key(row)}: {self.targets[row].tolist()}",
+                what="targets",
             )
         low, high = int(self.class_ids.min()), int(self.class_ids.max())
         if low < -1 or high >= len(self.schema):
-            raise DataError(
-                f"class_ids must lie in -1..{len(self.schema) - 1}, got {low}..{high}",
-                subject=f"{self.source}:",
+            raise self._error(
+                f"must lie in -1..{len(self.schema) - 1}, got {low}..{high}", what="class_ids"
             )
         unknown = sorted(set(self.splits.tolist()) - set(SPLITS))
         if unknown:
-            raise DataError(f"splits must be of {SPLITS}, got {unknown}", subject=f"{self.source}:")
+            raise self._error(f"must be of {SPLITS}, got {unknown}", what="splits")
         if (self.leaked & (self.splits == "train")).any():
-            raise DataError("only valid and test pictures can be leaked", subject=f"{self.source}:")
+            raise self._error("can hold valid and test pictures only", what="leaked")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -133,17 +128,15 @@ class Manifest:
         elif chosen.ndim == 1 and np.issubdtype(chosen.dtype, np.integer):
             indices = chosen.astype(np.int64)
         else:
-            raise DataError(
-                (
-                    f"select needs a bool mask of shape ({len(self)},) or a list of positions, got "
-                    f"{chosen.dtype} of shape {chosen.shape}"
-                ),
-                subject=f"{self.source}:",
+            raise self._error(
+                f"must be a bool mask of shape ({len(self)},) or a list of positions, got "
+                f"{chosen.dtype} of shape {chosen.shape}",
+                what="a selection",
             )
         if len(indices) and not (indices.min() >= 0 and indices.max() < len(self)):
-            raise DataError(
-                f"positions must lie in 0..{len(self) - 1}, got {indices.min()}..{indices.max()}",
-                subject=f"{self.source}:",
+            raise self._error(
+                f"must lie in 0..{len(self) - 1}, got {indices.min()}..{indices.max()}",
+                what="positions",
             )
         arrays: dict[str, Any] = {
             name: getattr(self, name)[indices]
@@ -164,7 +157,7 @@ class Manifest:
             have = {split: int((self.splits == split).sum()) for split in SPLITS}
             listed = ", ".join(f"{split} ({count})" for split, count in have.items() if count)
             hint = "" if name in SPLIT_NAMES else suggest(name, SPLIT_NAMES)
-            raise DataError(f"no split {name!r}; it has {listed}.{hint}", subject=f"{self.source}:")
+            raise self._error(f"has no split {name!r}; it has {listed}", hint)
         return self.select(mask)
 
     def with_labels(self) -> Manifest:

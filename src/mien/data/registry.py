@@ -25,7 +25,7 @@ _OPTION = re.compile(r"(.+),\s*([A-Za-z_][A-Za-z0-9_-]*)=([^,=/\\]*)", re.DOTALL
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """What a reader is asked for.
+    """What a reader shall read, and how.
 
     Args:
         spec: The whole spec, for messages and ``Manifest.source``.
@@ -34,6 +34,7 @@ class ReadRequest:
         labels: Schema of the labels wanted, or None to take them from the data.
         valid_share: Share of the pictures to put into valid where the data has no splits.
         seed: Seed of that split.
+        as_is: Keep all copies, make no split, and do not warn of either.
     """
 
     spec: str
@@ -42,6 +43,7 @@ class ReadRequest:
     labels: LabelSchema | None = None
     valid_share: float = 0.1
     seed: int = 0
+    as_is: bool = False
 
     def choice(self, key: str, *values: str) -> str:
         """Returns the value of an option; the first of ``values`` is the default.
@@ -52,8 +54,9 @@ class ReadRequest:
         given = self.options.get(key, values[0])
         if given not in values:
             raise ConfigError(
-                f"{self.spec}: {key}={given} is not possible; {key} is one of "
-                f"{', '.join(values)}." + suggest(given, values)
+                f"has {key}={given}; it must be one of {', '.join(values)}",
+                subject=self.spec,
+                hint=suggest(given, values),
             )
         return given
 
@@ -65,6 +68,20 @@ class ReadRequest:
         """
         order = ("true", "false") if default else ("false", "true")
         return self.choice(key, *order) == "true"
+
+    def expect(self, schema: LabelSchema, hint: str = "Leave the labels out.") -> LabelSchema:
+        """Returns the schema that a dataset always has.
+
+        Raises:
+            ConfigError: If other labels are wanted.
+        """
+        if self.labels is not None and self.labels != schema:
+            raise ConfigError(
+                f"has the labels of {schema.name!r} and cannot be read with {self.labels.name!r}",
+                subject=self.spec,
+                hint=hint,
+            )
+        return schema
 
 
 Reader = Callable[[ReadRequest], "Manifest"]
@@ -88,17 +105,19 @@ def register_reader(
     Args:
         kind: The word before the colon: lower case, two letters or more.
         options: Keys that may follow the path as ``,key=value``.
-        patterns: The path may hold a brace, as in ``{00..09}.tar``; the reader looks what is there.
+        patterns: The path may hold a brace, as in ``{00..09}.tar``, which the reader resolves.
 
     Raises:
         ConfigError: If the kind is taken or misspelt.
     """
     if not _KIND.fullmatch(f"{kind}:x") or kind != kind.lower():
         raise ConfigError(
-            "cannot name a reader: lower case, two letters or more", subject=f"{kind!r}"
+            "cannot name a reader", subject=repr(kind), hint="Take two lower-case letters or more."
         )
     if kind in READERS:
-        raise ConfigError(f"a reader for {kind!r} is registered already; choose another name.")
+        raise ConfigError(
+            "has a reader already", subject=f"the kind {kind!r}", hint="Choose another name."
+        )
 
     def register(read: Reader) -> Reader:
         READERS[kind] = _Entry(read, options, patterns)
@@ -125,22 +144,23 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     if kind not in READERS and _exists(_cut_options(spec)[0]):
         kind, rest = "", spec
     if kind and kind not in READERS:
-        raise ConfigError(f"{spec}: no reader for datasets of kind {kind!r}." + _kinds(kind))
+        raise ConfigError(
+            f"names the kind {kind!r}, which no reader has", subject=spec, hint=_kinds(kind)
+        )
     text, options = _cut_options(rest)
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (keeps an unknown ~user)
     is_pattern = bool(kind) and READERS[kind].patterns and "{" in text
     if not is_pattern and not _exists(text):
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
-        raise DataError(
-            f"there is no {path}",
-            subject=f"{spec}:",
-            hint=f"Check the path for typing errors.{shape}",
-        )
+        raise DataError(f"there is no {path}", hint=f"Check the spelling of {spec!r}.{shape}")
     kind = kind or _kind_of(path, spec)
     for key in options:
         if key not in READERS[kind].options:
-            hint = suggest(key, READERS[kind].options)
-            raise ConfigError(f"{kind} datasets have no option {key!r}.{hint}", subject=f"{spec}:")
+            raise ConfigError(
+                f"has the option {key!r}, which {kind} datasets do not have",
+                subject=spec,
+                hint=suggest(key, READERS[kind].options),
+            )
     return kind, path, options
 
 
@@ -167,6 +187,7 @@ def _kind_of(path: Path, spec: str) -> str:
     if kind in READERS:
         return kind
     raise ConfigError(
-        f"{spec}: a bare path must be a folder, a .csv or a .parquet file. Name the kind before "
-        "it, as in csv:faces.txt." + _kinds("")
+        "must be a folder, a .csv or a .parquet file",
+        subject=f"a path without a kind ({spec})",
+        hint="Name the kind before it, as in csv:faces.txt." + _kinds(""),
     )

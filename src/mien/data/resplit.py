@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.inspection.copies import find_copies
+from mien.data.inspection.duplicates import find_duplicates
 from mien.data.inspection.run import picture_groups
 from mien.data.inspection.scan import scan_pictures
 from mien.data.inspection.source import open_for_inspection
-from mien.data.readers.assemble import split_name
-from mien.data.split import stratified_group_split
+from mien.data.split import split_name, stratified_group_split
 from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Resplit:
     """A dataset dealt out anew.
 
     Args:
-        manifest: The readable pictures with their new splits; groups are what was kept together.
+        manifest: The readable pictures with their new splits; its groups were kept together.
         unreadable: Names of the pictures left out.
         groups: Number of groups.
     """
@@ -52,16 +51,18 @@ def parse_shares(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, _, value = part.partition("=")
         try:
-            split, share = split_name(name, "--shares"), float(value)
-        except (ValueError, DataError) as error:
+            split, share = split_name(name, ""), float(value)
+        except ValueError as error:
             raise ConfigError(
-                f"--shares {text}: expected train=0.8,valid=0.1,test=0.1 ({error})."
+                "is not of the form train=0.8,valid=0.1,test=0.1", subject=f"--shares {text}"
             ) from error
+        except DataError as error:
+            raise ConfigError(error.reason, subject=f"--shares {text}", hint=error.hint) from error
         if split in shares:
-            raise ConfigError(f"--shares {text}: {split} stands twice.")
+            raise ConfigError(f"has {split} twice", subject=f"--shares {text}")
         shares[split] = share
     if not (min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-6):
-        raise ConfigError(f"--shares {text}: shares must be 0 or more and sum to 1.")
+        raise ConfigError("must be 0 or more and sum to 1", subject=f"--shares {text}")
     return shares
 
 
@@ -84,7 +85,7 @@ def resplit(
         spec: The dataset.
         shares: Share of each split, summing to 1.
         seed: Seed of the order in which groups are dealt.
-        near: Least correlation of near copies.
+        near: Smallest correlation of near copies.
         workers: Threads that decode.
         labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         bars: Makes a progress bar of a title and a number of steps.
@@ -100,11 +101,11 @@ def resplit(
             progress=advance,
         )  # fmt: skip
     with bars("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        copies = find_copies(scan, min_correlation=near, progress=advance)
-    together = picture_groups(manifest, copies)
-    names = np.array([f"group{root:07}" for root in together.tolist()])
+        duplicates = find_duplicates(scan, min_correlation=near, progress=advance)
+    roots = picture_groups(manifest, duplicates)
+    names = np.array([f"group{root:07}" for root in roots.tolist()])
     if manifest.groups is not None:
-        names = manifest.groups[together]
+        names = manifest.groups[roots]
     lost = np.flatnonzero(~scan.readable)
     kept = manifest.select(scan.readable)
     names = names[scan.readable]

@@ -1,21 +1,66 @@
-"""Splitting a dataset: classes balanced, groups kept whole."""
+"""The splits of a dataset: their names, and how pictures are dealt to them."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.errors import ConfigError, DataError
+from mien.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+#: The splits of a dataset, in this order.
+SPLITS = ("train", "valid", "test")
 
+#: Every accepted spelling of a split and the split it means.
+SPLIT_NAMES = {
+    **{name: name for name in SPLITS},
+    "training": "train",
+    "val": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "testing": "test",
+    # FER2013's own names
+    "publictest": "valid",
+    "privatetest": "test",
+}
 _ROUNDS = 10
+# train-00000-of-00001, validation, test_2
+_FILE_SPLIT = re.compile(r"([a-z]+)(?:[-_.]?\d.*)?", re.IGNORECASE)
+
+
+def file_split(stem: str) -> str | None:
+    """Returns the split that the name of a file tells, None if it tells none.
+
+    >>> file_split("validation-00000-of-00001"), file_split("faces")
+    ('valid', None)
+    """
+    match = _FILE_SPLIT.fullmatch(stem)
+    return SPLIT_NAMES.get(match[1].lower()) if match else None
+
+
+def split_name(name: str, where: str) -> str:
+    """Returns ``train``, ``valid`` or ``test`` for any of their spellings.
+
+    Args:
+        name: The spelling.
+        where: What it was found in, for the message.
+
+    Raises:
+        DataError: If it is none.
+    """
+    found = SPLIT_NAMES.get(name.strip().casefold())
+    if found is None:
+        raise DataError(
+            f"has the split {name!r}, which is none", subject=where, hint=suggest(name, SPLIT_NAMES)
+        )
+    return found
 
 
 def stratified_group_split(
@@ -52,7 +97,7 @@ def stratified_group_split(
     members = np.arange(len(class_ids)) if groups is None else np.asarray(groups)
     if members.shape != np.shape(class_ids):
         raise DataError(
-            f"class_ids and groups must be of one length, got {len(class_ids)} and {len(members)}."
+            f"class_ids and groups must be of one length, got {len(class_ids)} and {len(members)}"
         )
     _, columns = np.unique(class_ids, return_inverse=True)
     _, rows = np.unique(members, return_inverse=True)
@@ -71,7 +116,7 @@ def _check_shares(shares: Mapping[str, float]) -> None:
     values = list(shares.values())
     if not values or min(values) < 0 or not math.isclose(sum(values), 1.0, abs_tol=1e-6):
         raise ConfigError(
-            f"the shares of a split must be 0 or more and sum to 1, got {dict(shares)}."
+            f"the shares of the splits must be 0 or more and sum to 1, got {dict(shares)}"
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien import __version__
-from mien.data.writers.places import check_free, replacing_folder
+from mien.atomic import check_free, replacing_folder
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError
 from mien.hub import CARD, ModelFolder, read_model_folder

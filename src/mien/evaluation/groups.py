@@ -326,7 +326,7 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
 
 
 def _own_table(manifest: Manifest) -> Path | None:
-    from mien.data.readers.metadata import METADATA
+    from mien.data.readers.csvtable import METADATA
     from mien.data.registry import parse_spec
 
     kind, path, _ = parse_spec(manifest.source)

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from mien.atomic import write_text
+from mien.atomic import check_free, replacing_folder, write_text
 from mien.backends.torch import load_network
-from mien.data.writers.places import check_free, replacing_folder
 from mien.errors import ModelError
 from mien.hub.card import front_matter
 from mien.hub.folder import CARD, CONFIG, WEIGHTS

@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.atomic import write_text
 from mien.data import read_manifest
-from mien.data.inspection.copies import find_copies
+from mien.data.inspection.duplicates import find_duplicates
 from mien.data.inspection.run import picture_groups, silent
 from mien.data.inspection.scan import scan_pictures
 from mien.data.split import stratified_group_split
@@ -94,7 +94,7 @@ def plan_folds(
             progress=advance,
         )  # fmt: skip
     with bar("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        copies = find_copies(scan, min_correlation=near, progress=advance)
+        copies = find_duplicates(scan, min_correlation=near, progress=advance)
     groups = np.array([f"group{root:07}" for root in picture_groups(kept, copies).tolist()])
     manifest = dataclasses.replace(
         kept, splits=np.full(count, "train"), groups=groups, leaked=np.zeros(count, np.bool_)

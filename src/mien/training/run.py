@@ -13,7 +13,7 @@ import torch
 
 from mien.data import read_manifest
 from mien.data.faces import load_faces
-from mien.data.readers.sharded import find_shards
+from mien.data.image_stores import find_shards
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
 from mien.plugins import import_plugins, load_object

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.atomic import replacing_folder
 from mien.backends import open_backend
-from mien.data.writers.places import replacing_folder
 from mien.detectors.bundle import CONFIG as DETECTOR_CONFIG
 from mien.detectors.bundle import FOLDER as FINDER
 from mien.detectors.bundle import NETWORK as DETECTOR_NETWORK

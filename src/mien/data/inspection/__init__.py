@@ -1,6 +1,7 @@
-"""What a dataset hides: copies, leaks, broken files, odd labels, before anything is trained."""
+"""Inspection of a dataset before training: duplicates, leaks, broken files, odd labels."""
 
 from mien.data.inspection.finding import Finding, Inspection
-from mien.data.inspection.run import inspect_data, open_for_inspection
+from mien.data.inspection.run import InspectConfig, inspect_data
+from mien.data.inspection.source import open_for_inspection
 
-__all__ = ["Finding", "Inspection", "inspect_data", "open_for_inspection"]
+__all__ = ["Finding", "InspectConfig", "Inspection", "inspect_data", "open_for_inspection"]

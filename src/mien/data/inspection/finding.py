@@ -5,33 +5,109 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mien.data.filenames import printable
 from mien.errors import DataError
 
 if TYPE_CHECKING:
     from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
 
-#: How bad a finding is: a leak makes scores dishonest, a fault is an error in the data, a note is
+#: How bad a finding is: a leak makes scores too good, a fault is an error in the data, a note is
 #: something to know.
 LEVELS = ("leak", "fault", "note")
-
-
-def readable_name(name: str) -> str:
-    r"""Returns a name that can be printed: bytes that are no UTF-8 become ``\xNN``.
-
-    >>> readable_name("caf\udce9.png")
-    'caf\\xe9.png'
-    """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def counted(count: int, one: str, more: str) -> str:
-    """Returns a number with the fitting words.
-
-    >>> counted(1, "file is empty", "files are empty"), counted(1200, "file", "files")
-    ('1 file is empty', '1,200 files')
-    """
-    return f"{count:,} {one if count == 1 else more}"
+#: Kind of finding -> its level, what it means and what to do about it.
+KINDS = {
+    "exact_across": (
+        "leak",
+        (
+            "The same file is on both sides, so a model is scored on what it has learned by heart. "
+            "Training and evaluation drop the train copies (dedupe=true); `mien data split` makes "
+            "splits that keep copies together."
+        ),
+    ),
+    "near_across": (
+        "leak",
+        (
+            "Not the same bytes, but the same photograph: cut, scaled or compressed differently. "
+            "`mien data split` keeps such pairs on one side."
+        ),
+    ),
+    "mirrored_across": (
+        "leak",
+        (
+            "One is the mirror image of the other. Training mirrors faces at random, so this is as "
+            "much a leak as a plain copy."
+        ),
+    ),
+    "stem_across": (
+        "leak",
+        (
+            "Copies of one picture, made before the data was split, are on both sides, as the file "
+            "names tell. Scores on them tell little about new faces."
+        ),
+    ),
+    "subject_across": (
+        "leak",
+        "The same person is learned from and scored on. `mien data split` keeps subjects whole.",
+    ),
+    "conflicting_labels": (
+        "fault",
+        (
+            "The same picture has two labels. At least one is wrong, or the face is ambiguous: "
+            "keep votes, or drop both."
+        ),
+    ),
+    "unreadable": ("fault", ("Training stops at such files. Fetch them again or take them out.")),
+    "empty": ("fault", ("Files of no bytes, as an interrupted download leaves them.")),
+    "not_picture": (
+        "fault",
+        "The ending is that of a picture, the content is not: error pages are often saved so.",
+    ),
+    "bad_name": ("fault", ("The name is not UTF-8. Rename the file; many tools cannot open it.")),
+    "missing_class": (
+        "fault",
+        "Scores of this split tell nothing about the class, or a model never sees it.",
+    ),
+    "label_spellings": ("fault", ("They are read as one label. Make sure that is meant.")),
+    "flat": ("fault", ("There is nothing to see in them.")),
+    "exact_within": ("note", ("They count twice in training or scoring.")),
+    "near_within": (
+        "note",
+        (
+            "Within a split they count twice; they leak as soon as the data is split anew without "
+            "grouping."
+        ),
+    ),
+    "mirrored_within": ("note", ("Mirror images within a split.")),
+    "stem_within": (
+        "note",
+        "Augmented offline: keep each source picture on one side when splitting.",
+    ),
+    "no_face": ("note", ("Detectors miss tight crops and turned heads: check before you delete.")),
+    "suspicious_label": (
+        "note",
+        (
+            "The least likely first. A list to go through, not a verdict: rare expressions are "
+            "often named here."
+        ),
+    ),
+    "other_files": ("note", ("Not an error; listed so that nothing is lost unseen.")),
+    "reader": ("note", ("Remarks of the reader of this dataset.")),
+    "size_low": ("note", ("Far smaller than the rest.")),
+    "size_high": ("note", ("Far larger than the rest.")),
+    "brightness_low": ("note", ("Far darker than the rest.")),
+    "brightness_high": ("note", ("Far brighter than the rest.")),
+    "contrast_low": ("note", ("Far paler than the rest.")),
+    "contrast_high": ("note", ("Far harsher than the rest.")),
+    "sharpness_low": (
+        "note",
+        "Little detail compared with the rest: blurred, or enlarged from few pixels.",
+    ),
+    "sharpness_high": (
+        "note",
+        "Much detail compared with the rest: noise, print, or drawn lines.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -39,29 +115,38 @@ class Finding:
     """One kind of thing that was found.
 
     Args:
-        kind: A stable word, for example ``"exact_across"``.
-        level: ``"leak"``, ``"fault"`` or ``"note"``.
+        kind: A key of :data:`KINDS`, for example ``"exact_across"``.
         title: A sentence with the number.
-        groups: Positions in the manifest that belong together, one tuple a case.
-        details: One line a case; a case may have a line and no picture.
+        groups: Positions in the manifest that belong together, one tuple per case.
+        details: One line per case; a case may have a line and no picture.
 
     Raises:
-        DataError: If the level is unknown, or groups and details differ in number.
+        DataError: If the kind is unknown, or groups and details differ in number.
     """
 
     kind: str
-    level: str
     title: str
     groups: tuple[tuple[int, ...], ...] = ()
     details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise DataError(f"a finding's level is one of {LEVELS}, got {self.level!r}.")
+        if self.kind not in KINDS:
+            raise DataError(f"there is no kind of finding {self.kind!r}")
         if self.groups and self.details and len(self.groups) != len(self.details):
             raise DataError(
-                f"finding {self.kind!r}: {len(self.groups)} cases and {len(self.details)} lines."
+                f"has {len(self.groups)} cases and {len(self.details)} lines",
+                subject=f"finding {self.kind!r}",
             )
+
+    @property
+    def level(self) -> str:
+        """``"leak"``, ``"fault"`` or ``"note"``."""
+        return KINDS[self.kind][0]
+
+    @property
+    def meaning(self) -> str:
+        """What the finding means, and what to do about it."""
+        return KINDS[self.kind][1]
 
     @property
     def count(self) -> int:
@@ -95,17 +180,15 @@ class Inspection:
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
-        """The findings that make scores dishonest."""
+        """The findings that make scores too good."""
         return tuple(item for item in self.findings if item.level == "leak")
 
     def keys(self, group: tuple[int, ...]) -> list[str]:
         """Returns printable names of pictures."""
-        return [readable_name(self.manifest.images.key(index)) for index in group]
+        return [printable(self.manifest.images.key(index)) for index in group]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types, leakage first."""
-        from mien.data.inspection.quality import summary
-
         m = self.manifest
         return {
             "leakage": bool(self.leaks),
@@ -116,11 +199,11 @@ class Inspection:
                     "title": item.title,
                     "count": item.count,
                     "pictures": [self.keys(group) for group in item.groups],
-                    "details": [readable_name(line) for line in item.details],
+                    "details": [printable(line) for line in item.details],
                 }
                 for item in self.findings
             ],
-            "source": readable_name(m.source),
+            "source": printable(m.source),
             "pictures": len(m),
             "readable": int(self.scan.readable.sum()),
             "labels": list(m.schema.labels),
@@ -128,10 +211,10 @@ class Inspection:
             "classes": m.counts(),
             "without_majority": int((m.class_ids < 0).sum()),
             "label_spellings": {
-                label: {readable_name(name): n for name, n in found.items()}
+                label: {printable(name): n for name, n in found.items()}
                 for label, found in self.spellings.items()
             },
-            "measures": summary(self.scan),
+            "measures": self.scan.summary(),
             "settings": self.settings,
             "seconds": round(self.seconds, 2),
         }

@@ -1,142 +1,204 @@
-"""The report as one HTML page that opens offline."""
+"""The page of an inspection, which opens offline (extra ``eval``)."""
 
 from __future__ import annotations
 
-import html
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from mien import __version__
-from mien.data.inspection.explain import MEANINGS
-from mien.data.inspection.finding import readable_name
-from mien.data.inspection.overview import classes, measures, page_text, samples, spellings
-from mien.data.inspection.pictures import small_url
-from mien.data.inspection.style import STYLE
+import numpy as np
+from PIL import Image
+
+from mien.data.filenames import printable
+from mien.errors import MienError
+from mien.images import decode
+from mien.reporting import counted, draw, render
+from mien.reporting.theme import new_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
     from mien.data.inspection.finding import Finding, Inspection
+    from mien.data.manifest import ImageStore
+    from mien.reporting import Theme
 
-_CASES = 12
-_PICTURES = 6
-_LINES = 40
-_LEVEL_WORDS = {"leak": "leak", "fault": "fault", "note": "note"}
+#: What the page shows of long lists; the rest is in the JSON.
+_CASES, _PICTURES, _LINES = 12, 6, 40
+_SAMPLES, _COLUMNS, _SIDE, _GAP = 28, 14, 56, 2
 
 
-def render(inspection: Inspection) -> str:
+def inspection_page(inspection: Inspection) -> str:
     """Returns the page: leakage first, then faults, the data itself, and notes.
 
     Pictures are embedded; nothing is loaded from anywhere. Of long lists the first cases are
     shown and the rest is in the JSON.
+
+    Raises:
+        MissingExtraError: If the ``eval`` extra is not installed.
     """
-    manifest = inspection.manifest
-    title = f"{manifest.source}: what the data hides"
-    serious = [item for item in inspection.findings if item.level != "note"]
-    notes = [item for item in inspection.findings if item.level == "note"]
-    body = [
-        _head(inspection),
-        *(_finding(inspection, item) for item in serious),
-        classes(inspection),
-        samples(inspection),
-        measures(inspection),
-        spellings(inspection),
-        *(["<h2>Worth knowing</h2>"] if notes else []),
-        *(_finding(inspection, item) for item in notes),
-        _foot(inspection),
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{page_text(title)}</title><style>{STYLE}</style></head>\n<body><main>"
-        + "\n".join(body)
-        + "</main></body></html>\n"
+    manifest, findings = inspection.manifest, inspection.findings
+    faults = sum(item.level == "fault" for item in findings)
+    counts = manifest.counts()
+    splits = " · ".join(f"{int((manifest.splits == s).sum()):,} {s}" for s in counts)
+    return render(
+        "inspection.html",
+        title=printable(manifest.source),
+        subtitle=(
+            f"{len(manifest):,} pictures ({splits}) · {len(manifest.schema)} labels "
+            f"({manifest.schema.name}) · {_kinds(len(inspection.leaks), 'leak')} · "
+            f"{_kinds(faults, 'fault')}"
+        ),
+        inspection=inspection,
+        serious=[_finding(inspection, item) for item in findings if item.level != "note"],
+        notes=[_finding(inspection, item) for item in findings if item.level == "note"],
+        classes=_classes(counts, manifest.schema.labels),
+        splits=list(counts),
+        unlabelled=int((manifest.class_ids < 0).sum()),
+        samples=_samples(inspection),
+        measures=_measures(inspection),
+        spellings={
+            label: [(printable(name), count) for name, count in names.items()]
+            for label, names in inspection.spellings.items()
+        },
     )
-
-
-def _head(inspection: Inspection) -> str:
-    manifest, leaks = inspection.manifest, inspection.leaks
-    faults = [item for item in inspection.findings if item.level == "fault"]
-    if leaks:
-        lead = "".join(f"<li>{page_text(item.title)}</li>" for item in leaks)
-        verdict = (
-            '<div class="verdict leak"><strong>Leakage: scores on this data are not '
-            f"honest.</strong><ul>{lead}</ul></div>"
-        )
-    else:
-        verdict = (
-            '<div class="verdict clean"><strong>No leakage found.</strong> No picture, mirrored '
-            "copy, source or subject stands in two splits.</div>"
-        )
-    splits = " · ".join(
-        f"{int((manifest.splits == name).sum()):,} {name}" for name in manifest.counts()
-    )
-    return (
-        f'<header><p class="mark">mien data inspect</p><h1>{page_text(manifest.source)}</h1>'
-        f'<p class="sub">{len(manifest):,} pictures ({splits}) · {len(manifest.schema)} labels '
-        f"({page_text(manifest.schema.name)}) · {_kinds(len(leaks), 'leak')} · "
-        f"{_kinds(len(faults), 'fault')}</p></header>{verdict}"
-    )
-
-
-def _finding(inspection: Inspection, item: Finding) -> str:
-    rows = []
-    if item.groups:
-        for at, group in enumerate(item.groups[:_CASES]):
-            line = item.details[at] if item.details else ""
-            rows.append(_case(inspection, group, line))
-        shown = f'<div class="cases">{"".join(rows)}</div>'
-        left = item.count - len(rows)
-    else:
-        lines = item.details[:_LINES]
-        shown = "<ul>" + "".join(f"<li>{page_text(line)}</li>" for line in lines) + "</ul>"
-        left = item.count - len(lines)
-    more = f'<p class="more">and {left:,} more, all in the JSON</p>' if left > 0 else ""
-    return (
-        f'<section class="finding {item.level}" id="{item.kind}"><h3>'
-        f'<span class="badge">{_LEVEL_WORDS[item.level]}</span>{page_text(item.title)}</h3>'
-        f"<p>{_with_code(MEANINGS.get(item.kind, ''))}</p>{shown}{more}</section>"
-    )
-
-
-def _with_code(text: str) -> str:
-    parts = html.escape(text).split("`")
-    return "".join(f"<code>{p}</code>" if at % 2 else p for at, p in enumerate(parts))
 
 
 def _kinds(count: int, what: str) -> str:
-    return f"{count or 'no'} {'kind' if count == 1 else 'kinds'} of {what}"
+    return counted(count, f"kind of {what}", f"kinds of {what}") if count else f"no {what}"
 
 
-def _case(inspection: Inspection, group: tuple[int, ...], line: str) -> str:
+def _finding(inspection: Inspection, item: Finding) -> dict[str, Any]:
+    cases = [
+        _case(inspection, group, item.details[at] if item.details else "")
+        for at, group in enumerate(item.groups[:_CASES])
+    ]
+    lines = [] if cases else [printable(line) for line in item.details[:_LINES]]
+    return {
+        "item": item,
+        "meaning": item.meaning.split("`"),
+        "cases": cases,
+        "lines": lines,
+        "left": item.count - len(cases or lines),
+    }
+
+
+def _case(inspection: Inspection, group: tuple[int, ...], line: str) -> dict[str, Any]:
     manifest = inspection.manifest
-    figures = []
-    for index in group[:_PICTURES]:
-        url = small_url(manifest.images, index)
-        k = int(manifest.class_ids[index])
-        label = manifest.schema.labels[k] if k >= 0 else "no majority"
-        key = page_text(manifest.images.key(index))
-        shown = f'<img src="{url}" alt="{key}">' if url else '<span class="lost"></span>'
-        figures.append(
-            f'<figure title="{key}">{shown}<figcaption>{page_text(label)}<br>'
-            f'<span class="split {manifest.splits[index]}">{manifest.splits[index]}</span>'
-            "</figcaption></figure>"
-        )
-    extra = f"<span>+{len(group) - _PICTURES}</span>" if len(group) > _PICTURES else ""
-    name = page_text(_short(readable_name(manifest.images.key(group[0]))))
-    text = f"{page_text(line)}<br>" if line else ""
-    return (
-        f'<div class="case"><div class="row">{"".join(figures)}{extra}</div>'
-        f'<p class="line">{text}<code>{name}</code></p></div>'
-    )
+    labels = (*manifest.schema.labels, "no majority")  # -1 is the last one
+    name = inspection.keys(group[:1])[0]
+    return {
+        "pictures": [
+            {
+                "key": inspection.keys((index,))[0],
+                "picture": _small(manifest.images, index, 96),
+                "label": labels[manifest.class_ids[index]],
+                "split": str(manifest.splits[index]),
+            }
+            for index in group[:_PICTURES]
+        ],
+        "more": len(group) - _PICTURES,
+        "line": printable(line),
+        "name": name if len(name) <= 44 else f"…{name[-43:]}",
+    }
 
 
-def _short(name: str, length: int = 44) -> str:
-    return name if len(name) <= length else "…" + name[1 - length :]
+def _classes(
+    counts: dict[str, dict[str, int]], labels: Sequence[str]
+) -> list[tuple[str, list[tuple[str, int, float, float]]]]:
+    """Returns by label and split: the pictures, their share, and the length of the bar, 0..100."""
+    totals = {split: max(sum(found.values()), 1) for split, found in counts.items()}
+    shares = {s: {name: n / totals[s] for name, n in found.items()} for s, found in counts.items()}
+    top = max((share for found in shares.values() for share in found.values()), default=0) or 1
+    return [
+        (name, [(s, counts[s][name], shares[s][name], 100 * shares[s][name] / top) for s in counts])
+        for name in labels
+    ]
 
 
-def _foot(inspection: Inspection) -> str:
-    s = inspection.settings
-    return (
-        f"<footer>Near copies: perceptual hashes within {s.get('max_bits', '?')} of 64 bits and a "
-        f"correlation of at least {s.get('near', '?')} on 24x24 gray pixels. "
-        f"{len(inspection.manifest):,} pictures in {inspection.seconds:.1f} s. "
-        f"Made by mien {__version__}.</footer>"
-    )
+def _small(images: ImageStore, index: int, side: int) -> NDArray[np.uint8] | None:
+    """Returns a picture that fits a square of ``side`` pixels, None if it cannot be read."""
+    try:
+        picture = Image.fromarray(decode(images.read(index)))
+    except MienError:
+        return None
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def _samples(inspection: Inspection) -> list[dict[str, Any]]:
+    """Returns the mean face of each class, and a sheet of faces drawn at random."""
+    manifest, scan = inspection.manifest, inspection.scan
+    rng = np.random.default_rng(0)
+    samples = []
+    for k, label in enumerate(manifest.schema.labels):
+        at = np.flatnonzero((manifest.class_ids == k) & scan.readable)
+        if len(at):
+            chosen = np.sort(rng.choice(at, min(_SAMPLES, len(at)), replace=False))
+            mean = np.clip(scan.mean_faces[k], 0, 255).astype(np.uint8)
+            samples.append(
+                {
+                    "label": label,
+                    "mean": np.repeat(mean[:, :, None], 3, axis=2),
+                    "sheet": _sheet(manifest.images, chosen.tolist()),
+                }
+            )
+    return samples
+
+
+def _sheet(images: ImageStore, indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Lays pictures out in rows, each cut to its centred square."""
+    faces = [face for index in indices if (face := _small(images, index, 4 * _SIDE)) is not None]
+    columns, step = min(_COLUMNS, max(len(faces), 1)), _SIDE + _GAP
+    rows = -(-len(faces) // columns) or 1
+    sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), (128, 128, 128))
+    for at, face in enumerate(faces):
+        height, width = face.shape[:2]
+        half = min(height, width) / 2
+        box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+        small = Image.fromarray(face).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC, box=box)
+        sheet.paste(small, (at % columns * step, at // columns * step))
+    return np.asarray(sheet)
+
+
+def _measures(inspection: Inspection) -> list[dict[str, Any]]:
+    scan, keep = inspection.scan, inspection.scan.readable
+    if not keep.any():
+        return []
+    measures = {
+        "side, pixels": (np.sqrt(np.prod(scan.sizes.astype(np.float64), axis=1)), True),
+        "brightness, 0 to 255": (scan.brightness, False),
+        "contrast, standard deviation": (scan.contrast, False),
+        "sharpness, Laplacian variance": (scan.sharpness, True),
+    }
+    return [
+        {
+            "title": title,
+            "diagram": draw(partial(plot_histogram, values[keep], log=log)),
+            "note": f"median {_number(np.median(values[keep]))}",
+        }
+        for title, (values, log) in measures.items()
+    ]
+
+
+def plot_histogram(values: NDArray[np.floating], theme: Theme, *, log: bool) -> Figure:
+    """Draws a histogram with its lowest and highest value; ``log`` makes steps of equal ratio."""
+    shown = np.log2(1 + values.astype(np.float64)) if log else values.astype(np.float64)
+    low, high = float(shown.min()), float(shown.max())
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(shown, bins=40, range=(low, high))
+    figure, axes = new_figure(theme, 2.8, 1.6)
+    axes.bar(edges[:-1], counts, width=0.85 * np.diff(edges), align="edge", color=theme.accent)
+    # A few pictures far out are what a histogram is read for: never shorter than a line.
+    axes.vlines(edges[:-1][counts > 0], 0, 0.02 * counts.max(), color=theme.accent)
+    axes.grid(visible=False)
+    axes.set_yticks([])
+    ends = [shown.min(), shown.max()] if values.min() < values.max() else [shown.min()]
+    axes.set_xticks(ends, [_number(v) for v in (values.min(), values.max())][: len(ends)])
+    return figure
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"

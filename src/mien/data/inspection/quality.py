@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.inspection.copies import FLAT_CONTRAST
-from mien.data.inspection.finding import Finding, counted
+from mien.data.inspection.duplicates import FLAT_CONTRAST
+from mien.data.inspection.finding import Finding
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.inspection.scan import Scan
 
-#: Measure -> least distance from the quartiles that can be an outlier, on the scale of ``_axes``.
+#: Measure -> smallest distance from the quartiles of an outlier, on the scale of ``_axes``.
 _MIN = {"size": 0.9, "brightness": 50.0, "contrast": 30.0, "sharpness": 3.0}
 _WORDS = {
     "size": ("small", "large"),
@@ -23,7 +23,6 @@ _WORDS = {
     "contrast": ("pale", "harsh"),
     "sharpness": ("blurred", "sharp or noisy"),
 }
-_QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 def _axes(scan: Scan) -> dict[str, NDArray[np.float64]]:
@@ -45,15 +44,11 @@ def outliers(scan: Scan) -> list[Finding]:
     "far out", Exploratory Data Analysis, 1977), and by no less than a distance that people see:
     nearly twice the side, 50 gray levels, eight times the variance of the Laplacian.
     """
-    found = []
-    readable = scan.readable
-    flat = readable & (scan.contrast < FLAT_CONTRAST)
-    if flat.any():
-        at = np.flatnonzero(flat)
-        lines = tuple(f"contrast {scan.contrast[i]:.1f}" for i in at)
-        title = counted(len(at), "picture is", "pictures are") + " of one colour"
-        found.append(Finding("flat", "fault", title, tuple((int(i),) for i in at), lines))
-    usable = readable & ~flat
+    flat = scan.readable & (scan.contrast < FLAT_CONTRAST)
+    found = _listed(
+        "flat", np.flatnonzero(flat), "of one colour", [f"contrast {v:.1f}" for v in scan.contrast]
+    )
+    usable = scan.readable & ~flat
     if usable.sum() < 8:
         return found
     values_of = {
@@ -70,13 +65,19 @@ def outliers(scan: Scan) -> list[Finding]:
             ("high", _WORDS[name][1], usable & (values > high + reach), -values),
         ):
             at = np.flatnonzero(outside)
-            if len(at):
-                at = at[np.argsort(order[at], kind="stable")]
-                lines = tuple(f"{word}: {values_of[name][i]}" for i in at)
-                title = counted(len(at), "picture is", "pictures are") + f" unusually {word}"
-                groups = tuple((int(i),) for i in at)
-                found.append(Finding(f"{name}_{end}", "note", title, groups, lines))
+            at = at[np.argsort(order[at], kind="stable")]
+            lines = [f"{word}: {value}" for value in values_of[name]]
+            found += _listed(f"{name}_{end}", at, f"unusually {word}", lines)
     return found
+
+
+def _listed(kind: str, at: NDArray[np.int64], what: str, lines: list[str]) -> list[Finding]:
+    """Returns a finding on the pictures at these positions, none where there are none."""
+    if not len(at):
+        return []
+    title = f"{counted(len(at), 'picture is', 'pictures are')} {what}"
+    groups = tuple((index,) for index in at.tolist())
+    return [Finding(kind, title, groups, tuple(lines[index] for index in at.tolist()))]
 
 
 def problems(scan: Scan) -> list[Finding]:
@@ -93,34 +94,5 @@ def problems(scan: Scan) -> list[Finding]:
             lines = tuple(scan.problems[index][1] for index in at)
             groups = tuple((index,) for index in at)
             title = f"{counted(len(at), one, more)} {what}"
-            found.append(Finding(kind, "fault", title, groups, lines))
+            found.append(Finding(kind, title, groups, lines))
     return found
-
-
-def summary(scan: Scan) -> dict[str, Any]:
-    """Returns quantiles of each measure and the most common sizes, as plain JSON types."""
-    readable = scan.readable
-    if not readable.any():
-        return {}
-    sizes = Counter(map(tuple, scan.sizes[readable].tolist()))
-    measures = {
-        "width": scan.sizes[:, 0],
-        "height": scan.sizes[:, 1],
-        "brightness": scan.brightness,
-        "contrast": scan.contrast,
-        "sharpness": scan.sharpness,
-    }
-    quantiles = {
-        name: {
-            f"p{q}": round(float(value), 2)
-            for q, value in zip(
-                _QUANTILES, np.percentile(values[readable], _QUANTILES), strict=True
-            )
-        }
-        for name, values in measures.items()
-    }
-    return {
-        "sizes": [[w, h, count] for (w, h), count in sizes.most_common(8)],
-        "different_sizes": len(sizes),
-        **quantiles,
-    }

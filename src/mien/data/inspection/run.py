@@ -1,4 +1,4 @@
-"""The whole inspection, one step after another."""
+"""``inspect_data``: one pass over the pictures, then findings of all kinds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.inspection import labelling, quality
-from mien.data.inspection.copies import Copies, find_copies, join
-from mien.data.inspection.finding import Finding, Inspection, counted
-from mien.data.inspection.leaks import copy_findings
+from mien.data.inspection import labels as by_labels
+from mien.data.inspection import quality
+from mien.data.inspection.duplicates import (
+    Duplicates,
+    connected_groups,
+    duplicate_findings,
+    find_duplicates,
+)
+from mien.data.inspection.finding import Finding, Inspection
 from mien.data.inspection.scan import Scan, scan_pictures
 from mien.data.inspection.source import open_for_inspection, spelled_labels
 from mien.data.registry import parse_spec
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +31,15 @@ if TYPE_CHECKING:
 
     Bars = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
-__all__ = ["InspectConfig", "inspect_data", "open_for_inspection"]
-
 
 @dataclass(frozen=True)
 class InspectConfig:
     """What to look for.
 
     Args:
-        near: Least correlation, 0..1, of two small gray pictures that count as near copies.
+        near: Smallest correlation, 0..1, of two small gray pictures that count as near copies.
         max_bits: Bits of 64 that their perceptual hashes may differ in.
-        faces: Name of a detector that looks for pictures without a face; None: do not look.
+        faces: Name of a detector that searches for pictures without a face; None: no search.
         suspects: List labels that are probably wrong; takes minutes on tens of thousands of faces.
         model: Model whose features the labels are checked with; None: the bundled one.
         workers: Threads that decode.
@@ -58,7 +62,7 @@ def inspect_data(
     labels: str | LabelSchema | None = None,
     bars: Bars | None = None,
 ) -> Inspection:
-    """Looks through a dataset; a file that cannot be read is a finding, not an end.
+    """Inspects a dataset; a file that cannot be read is a finding, not an end.
 
     Args:
         spec: The dataset, ``KIND:PATH[,key=value...]``.
@@ -77,34 +81,31 @@ def inspect_data(
     manifest, request = open_for_inspection(spec, labels=labels)
     with bar("read pictures", len(manifest)) as advance:
         scan = scan_pictures(
-            manifest.images,
-            manifest.class_ids,
-            len(manifest.schema),
-            workers=config.workers,
+            manifest.images, manifest.class_ids, len(manifest.schema), workers=config.workers,
             progress=advance,
-        )
+        )  # fmt: skip
     with bar("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        copies = find_copies(
+        duplicates = find_duplicates(
             scan, max_bits=config.max_bits, min_correlation=config.near, progress=advance
         )
-    spellings = labelling.count_spellings(
+    spellings = by_labels.count_spellings(
         spelled_labels(manifest, request), manifest.class_ids, manifest.schema.labels
     )
     found = [
-        *copy_findings(manifest, copies),
-        *labelling.group_findings(manifest),
+        *duplicate_findings(manifest, duplicates),
+        *by_labels.group_findings(manifest),
         *quality.problems(scan),
-        *labelling.bad_names(manifest),
-        *labelling.class_findings(manifest),
-        *labelling.spelling_findings(spellings),
+        *by_labels.bad_names(manifest),
+        *by_labels.class_findings(manifest),
+        *by_labels.spelling_findings(spellings),
         *quality.outliers(scan),
     ]
     if parse_spec(spec)[0] in {"folder", "hes"}:
-        found += labelling.other_files(request.path)
-    found += _slow(manifest, scan, copies, config, bar)
+        found += by_labels.other_files(request.path)
+    found += _slow(manifest, scan, duplicates, config, bar)
     if manifest.warnings:
         title = counted(len(manifest.warnings), "remark", "remarks") + " of the reader"
-        found.append(Finding("reader", "note", title, (), manifest.warnings))
+        found.append(Finding("reader", title, (), manifest.warnings))
     settings = {
         "near": config.near, "max_bits": config.max_bits, "faces": config.faces,
         "suspects": config.suspects, "model": config.model,
@@ -114,9 +115,9 @@ def inspect_data(
 
 
 def _slow(
-    manifest: Manifest, scan: Scan, copies: Copies, config: InspectConfig, bar: Bars
+    manifest: Manifest, scan: Scan, duplicates: Duplicates, config: InspectConfig, bar: Bars
 ) -> list[Finding]:
-    """What costs minutes and is looked for only when asked."""
+    """Returns the findings that cost minutes, and are searched for on demand."""
     found: list[Finding] = []
     readable = scan.readable
     if config.faces is not None:
@@ -124,7 +125,7 @@ def _slow(
         from mien.detectors import get_detector
 
         detector = get_detector(config.faces)
-        with bar("look for faces", int(readable.sum())) as advance:
+        with bar("search for faces", int(readable.sum())) as advance:
             found += faceless(
                 manifest, readable, detector, workers=config.workers, progress=advance
             )
@@ -135,29 +136,28 @@ def _slow(
         part = picked(manifest, readable)
         with bar("read expressions", len(part)) as advance:
             features = face_features(part, config.model, workers=config.workers, progress=advance)
-        together = picture_groups(manifest, copies)[at]
-        for item in suspicious_labels(part, features, together, seed=config.seed):
+        groups = picture_groups(manifest, duplicates)[at]
+        for item in suspicious_labels(part, features, groups, seed=config.seed):
             cases = tuple(tuple(int(at[i]) for i in group) for group in item.groups)
-            found.append(Finding(item.kind, item.level, item.title, cases, item.details))
+            found.append(Finding(item.kind, item.title, cases, item.details))
     return found
 
 
-def picture_groups(manifest: Manifest, copies: Copies) -> Any:
-    """Returns int64 (N,), equal for pictures that must not be parted.
+def picture_groups(manifest: Manifest, duplicates: Duplicates) -> Any:
+    """Returns int64 (N,), equal for pictures that must stay in one split.
 
     These are copies of each other, made copies of one source, and pictures of one subject.
     """
-    links: list[Any] = [*copies.exact, *copies.near, *copies.mirrored]
-    stems, _ = labelling.name_groups(manifest)
-    links += stems
+    stems, _ = by_labels.name_groups(manifest)
+    links: list[Any] = [*duplicates.links, *stems]
     if manifest.groups is not None:
         _, first, inverse = np.unique(manifest.groups, return_index=True, return_inverse=True)
         links += list(zip(range(len(manifest)), first[inverse].tolist(), strict=True))
-    return join(len(manifest), links)
+    return connected_groups(len(manifest), links)
 
 
 def silent(_title: str, _total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-    """Makes no progress bar."""
+    """Returns a progress bar that shows nothing."""
     from contextlib import nullcontext
 
     return nullcontext(lambda _done: None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mien.data.naming import SPLIT_NAMES
 from mien.data.readers.csvtable import read_table
 from mien.data.registry import READERS, ReadRequest, parse_spec
+from mien.data.split import SPLIT_NAMES
 from mien.labels import as_schema
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def open_for_inspection(
     """Reads a dataset with everything in it: copies are not removed and no split is made up.
 
     Args:
-        spec: ``KIND:PATH[,key=value...]``; ``dedupe=false`` is added where the reader knows it.
+        spec: ``KIND:PATH[,key=value...]``; copies stay unless it has ``dedupe=true``.
         labels: Name of a label schema, or a schema, to read it with; None: the data's own.
 
     Raises:
@@ -31,36 +30,21 @@ def open_for_inspection(
         MissingExtraError: If the reader needs a library that is not installed.
     """
     kind, path, options = parse_spec(spec)
-    if "dedupe" in READERS[kind].options:
-        options = {"dedupe": "false", **options}
-    request = ReadRequest(spec, path, options, as_schema(labels), valid_share=0.0)
-    manifest = READERS[kind].read(request)
-    # Copies and shared groups are told of as findings, with pictures.
-    said = tuple(
-        text
-        for text in manifest.warnings
-        if "dedupe=false" not in text and "share a subject or source picture" not in text
-    )
-    return dataclasses.replace(manifest, warnings=said), request
+    request = ReadRequest(spec, path, options, as_schema(labels), valid_share=0.0, as_is=True)
+    return READERS[kind].read(request), request
 
 
 def spelled_labels(manifest: Manifest, request: ReadRequest) -> list[str]:
-    """Returns the label of each picture as the data spells it; empty where it does not tell.
+    """Returns the label of each picture as the data spells it; empty where that is not known.
 
     Folders spell a label by the name of the class folder, tables by the cell.
     """
     kind = parse_spec(request.spec)[0]
     if kind in {"folder", "hes"}:
-        return [
-            _class_folder(manifest.images.key(index), manifest.schema)
-            for index in range(len(manifest))
-        ]
-    if kind == "csv":
-        table = read_table(request.path)
-        at = table.find("label")
-        if at is not None and len(table.rows) == len(manifest):
-            return table.column(at)
-    return []
+        keys = map(manifest.images.key, range(len(manifest)))
+        return [_class_folder(key, manifest.schema) for key in keys]
+    names = read_table(request.path).cells("label") if kind == "csv" else None
+    return names if names is not None and len(names) == len(manifest) else []
 
 
 def _class_folder(name: str, schema: LabelSchema) -> str:

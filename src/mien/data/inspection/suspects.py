@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.data.faces import load_faces
-from mien.data.inspection.finding import Finding, counted
+from mien.data.inspection.finding import Finding
 from mien.errors import MienError, MissingExtraError
 from mien.images import decode
 from mien.preprocess import normalize
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +40,12 @@ def faceless(
     Args:
         manifest: N pictures.
         readable: (N,) bool, those that can be decoded.
-        detector: What looks for faces; tight crops are hard for most.
+        detector: Finds the faces; tight crops are hard for most.
         workers: Threads.
         progress: Called with the number of pictures just searched.
     """
 
-    def look(index: int) -> bool:
+    def has_face(index: int) -> bool:
         try:
             image_rgb = decode(manifest.images.read(index))
             side = max(image_rgb.shape[0] // 4, image_rgb.shape[1] // 4, 8)
@@ -57,7 +58,7 @@ def faceless(
     at = np.flatnonzero(readable).tolist()
     without = []
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for index, seen in zip(at, pool.map(look, at), strict=True):
+        for index, seen in zip(at, pool.map(has_face, at), strict=True):
             if not seen:
                 without.append(index)
             if progress:
@@ -67,7 +68,7 @@ def faceless(
     title = (
         counted(len(without), "picture", "pictures") + f" in which {detector.name!r} finds no face"
     )
-    return [Finding("no_face", "note", title, tuple((index,) for index in without))]
+    return [Finding("no_face", title, tuple((index,) for index in without))]
 
 
 def face_features(
@@ -115,10 +116,10 @@ def suspicious_labels(
 ) -> list[Finding]:
     """Returns labels that out-of-fold predictions contradict, the least likely first.
 
-    A logistic regression on the features is trained on four fifths of the pictures and asked
-    about the rest, copies kept on one side; confident learning (Northcutt, Jiang and Chuang,
-    2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") then says which labels
-    are likely errors. It is a list to look through, not a verdict.
+    A logistic regression on the features is trained on four fifths of the pictures and predicts
+    the rest, copies kept on one side; confident learning (Northcutt, Jiang and Chuang,
+    2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") then tells which labels
+    are likely errors. It is a list to go through, not a verdict.
 
     Args:
         manifest: N pictures; those without a majority are passed over.
@@ -142,7 +143,7 @@ def suspicious_labels(
     try:
         from cleanlab.filter import find_label_issues
     except ImportError as error:
-        raise MissingExtraError("looking for suspicious labels", "eval", error.name) from error
+        raise MissingExtraError("the search for suspicious labels", "eval", error.name) from error
     ranked: Any = find_label_issues(
         inside, probs, return_indices_ranked_by="self_confidence", n_jobs=1
     )
@@ -158,7 +159,7 @@ def suspicious_labels(
         + " wrong to a classifier that did not see it"
     )
     cases = tuple((int(chosen[i]),) for i in ranked)
-    return [Finding("suspicious_label", "note", title, cases, lines)]
+    return [Finding("suspicious_label", title, cases, lines)]
 
 
 def _out_of_fold(
@@ -170,7 +171,7 @@ def _out_of_fold(
         from sklearn.model_selection import StratifiedGroupKFold
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
-        raise MissingExtraError("looking for suspicious labels", "eval", error.name) from error
+        raise MissingExtraError("the search for suspicious labels", "eval", error.name) from error
     probs = np.full((len(labels), int(labels.max()) + 1), 1e-6)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for train, held in folds.split(features, labels, groups):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.naming import natural_key
-from mien.data.readers.assemble import assemble, one_hot
+from mien.data.filenames import natural_key
+from mien.data.image_stores import FileImages
+from mien.data.readers.assemble import assemble, check_files
 from mien.data.registry import ReadRequest, register_reader
-from mien.data.stores import FileImages
-from mien.errors import ConfigError, DataError
+from mien.errors import DataError
 from mien.labels import FER7, FERPLUS8
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from mien.data.manifest import Manifest
 
-_LABELS = (
+#: The expressions by number; the last three are no emotions.
+_EXPRESSIONS = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
+    "none", "uncertain", "no face",
 )  # fmt: skip
-#: 8 none, 9 uncertain, 10 no face.
-_NUMBERS = 11
 _PATH, _EXPRESSION = "subDirectory_filePath", "expression"
 #: The columns of lists that come without a header.
 _COLUMNS = (
@@ -39,7 +39,7 @@ _COLUMNS = (
 _LISTS = {"train": "training.csv", "valid": "validation.csv"}
 _SETS = {"train": "train_set", "valid": "val_set"}
 
-_Rows = list[tuple[str, int]]
+_Rows = list[tuple[str, str]]
 
 
 @register_reader("affectnet", options=("classes", "dedupe"))
@@ -48,54 +48,35 @@ def read_affectnet(request: ReadRequest) -> Manifest:
 
     Pictures marked ``None``, ``Uncertain`` or ``No-Face`` are left out.
 
-    Options: ``classes=8``, or ``7`` without contempt; ``dedupe=true`` removes from train what also
-    stands in valid.
+    Options: ``classes=8``, or ``7`` without contempt; ``dedupe=true`` removes from train what is
+    also in valid.
 
     Raises:
         DataError: If neither layout is there, a list is not of its form, or pictures are missing.
-        ConfigError: If an option is wrong, or other labels are asked for.
+        ConfigError: If an option is wrong, or other labels are wanted.
     """
     schema = FERPLUS8 if request.choice("classes", "8", "7") == "8" else FER7
-    if request.labels is not None and request.labels != schema:
-        raise ConfigError(
-            f"has the labels of {schema.name!r}; classes=7 gives 'fer7'", subject=request.spec
-        )
+    request.expect(schema, "Leave the labels out; classes=7 gives 'fer7'.")
     root = request.path
-    found = {split: _read_set(root, split) for split in _SETS}
-    rows = [(split, name, label) for split, items in found.items() for name, label in items]
+    rows = [(split, *row) for split in _SETS for row in _read_set(root, split)]
     if not rows:
         raise DataError(
-            (
-                f"holds neither {'/, '.join(_SETS.values())}/ with images/ and annotations/, "
-                "nor Manually_Annotated_file_lists/ with training.csv"
-            ),
+            f"holds neither {'/, '.join(_SETS.values())}/ with images/ and annotations/, "
+            "nor Manually_Annotated_file_lists/ with training.csv",
             subject=root,
         )
-    kept = [
-        (split, name, schema.index(_LABELS[label]))
-        for split, name, label in rows
-        if label < len(_LABELS) and _LABELS[label] in schema
-    ]
+    kept = [row for row in rows if row[2] in schema]
     if not kept:
-        raise DataError(
-            f"none of {len(rows)} pictures shows one of the emotions", subject=f"{request.spec}:"
-        )
-    missing = [name for _, name, _ in kept if not (root / name).is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(kept)} listed pictures are missing, as {missing[0]}",
-            subject=f"{root}:",
-        )
+        raise DataError(f"shows none of the emotions on {len(rows)} pictures", subject=request.spec)
+    splits, names, labels = zip(*kept, strict=True)
+    check_files(root, names)
     left = len(rows) - len(kept)
-    class_ids = np.array([label for _, _, label in kept], np.int64)
     return assemble(
         request,
+        FileImages(root, names),
+        labels,
         schema=schema,
-        images=FileImages(root, [name for _, name, _ in kept]),
-        targets=one_hot(class_ids, schema),
-        class_ids=class_ids,
-        splits=np.array([split for split, _, _ in kept]),
-        groups=None,
+        splits=splits,
         warnings=[f"{left} pictures without one of the emotions are left out."] if left else (),
     )
 
@@ -112,17 +93,14 @@ def _read_set(root: Path, split: str) -> _Rows:
 
 def _read_arrays(root: Path, name: str) -> _Rows:
     rows = []
-    folder = root / name / "annotations"
-    files = sorted(folder.glob("*_exp.npy"), key=lambda path: natural_key(path.name))
-    for file in files:
+    files = (root / name / "annotations").glob("*_exp.npy")
+    for file in sorted(files, key=lambda path: natural_key(path.name)):
         try:
-            value = np.load(file, allow_pickle=False)
-            number = int(value.item())
+            number = str(int(np.load(file, allow_pickle=False).item()))
         except (ValueError, OSError, EOFError) as error:
             raise DataError(f"holds no number of an expression ({error})", subject=file) from error
-        rows.append(
-            (f"{name}/images/{file.name.removesuffix('_exp.npy')}.jpg", _known(number, file))
-        )
+        picture = f"{name}/images/{file.name.removesuffix('_exp.npy')}.jpg"
+        rows.append((picture, _expression(number, str(file))))
     return rows
 
 
@@ -141,18 +119,17 @@ def _read_list(root: Path, listed: Path) -> _Rows:
                 continue
             where = f"{listed}, row {number}"
             if len(cells) != len(columns) or _EXPRESSION not in columns:
-                raise DataError(f"expected the columns {', '.join(_COLUMNS)}", subject=f"{where}:")
-            text = cells[columns.index(_EXPRESSION)].strip()
-            if not text.isdecimal():
-                raise DataError(f"expression is a number, got {text!r}", subject=f"{where}:")
+                raise DataError(f"does not have the columns {', '.join(_COLUMNS)}", subject=where)
             name = cells[columns.index(_PATH)].strip()
-            rows.append((f"{images}/{name}", _known(int(text), where)))
+            label = _expression(cells[columns.index(_EXPRESSION)].strip(), where)
+            rows.append((f"{images}/{name}", label))
     return rows
 
 
-def _known(number: int, where: object) -> int:
-    if not 0 <= number < _NUMBERS:
+def _expression(number: str, where: str) -> str:
+    if not number.isdecimal() or int(number) >= len(_EXPRESSIONS):
         raise DataError(
-            f"expressions are numbered 0 to {_NUMBERS - 1}, got {number}", subject=f"{where}:"
+            f"has the expression {number!r}; it must be a number of 0 to {len(_EXPRESSIONS) - 1}",
+            subject=where,
         )
-    return number
+    return _EXPRESSIONS[int(number)]

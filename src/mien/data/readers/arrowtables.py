@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mien.data.stores import ArrowImages
+from mien.data.image_stores import ArrowImages
 from mien.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read_schema(path: Path) -> Any:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Any:
-    """Returns a ``pyarrow.Table`` with the columns asked for.
+    """Returns a ``pyarrow.Table`` with some of the columns.
 
     Raises:
         DataError: If the file cannot be read, or lacks a column.
@@ -73,7 +73,8 @@ def class_names(schema: Any, column: str) -> list[str] | None:
         return None if names is None else [str(name) for name in names]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"the table's 'huggingface' metadata is not the JSON that datasets writes ({error!r})."
+            f"is not the JSON that datasets writes ({error!r})",
+            subject="the 'huggingface' metadata of a table",
         ) from error
 
 
@@ -122,11 +123,8 @@ def picture_column(
     )
     if not {"bytes", "path"} & fields:
         raise DataError(
-            (
-                f"column {column!r} must hold binary values or structs of bytes and path, got "
-                f"{values.type}"
-            ),
-            subject=f"{path}:",
+            f"must hold binary values or structs of bytes and path, not {values.type}",
+            subject=f"column {column!r} of {path}",
         )
     nothing = pa.chunked_array([pa.nulls(len(values), pa.binary())])
     encoded = compute.struct_field(values, "bytes") if "bytes" in fields else nothing

@@ -1,4 +1,4 @@
-"""What the readers of folders, CSV and Parquet files share: labels, splits and copies."""
+"""From pictures and the names of their labels to a manifest: what all readers share."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.duplicates import find_leaks, picture_contents, removal_warning
-from mien.data.manifest import SPLIT_NAMES, Manifest
-from mien.data.split import stratified_group_split
+from mien.data.leakage import (
+    find_leaks,
+    picture_contents,
+    removal_warning,
+    shared_groups_warning,
+)
+from mien.data.manifest import Manifest
+from mien.data.split import split_name, stratified_group_split
 from mien.errors import DataError, suggest
 from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from mien.data.image_stores import ImageStore
     from mien.data.registry import ReadRequest
-    from mien.data.stores import SizedImages
 
 #: Schemas that names of classes are compared with, the smallest first.
-_KNOWN = (HES3, FER7, FERPLUS8)
+KNOWN_SCHEMAS = (HES3, FER7, FERPLUS8)
 
 
 def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
@@ -42,49 +48,58 @@ def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
     >>> choose_schema(["smile", "grin", "frown"], "faces").labels
     ('frown', 'grin', 'smile')
     """
-    unique = {_spelling(name): name.strip() for name in sorted(names, reverse=True)}
-    for schema in _KNOWN:
+    unique = {
+        name.strip().casefold().replace("_", " "): name.strip()
+        for name in sorted(names, reverse=True)
+    }
+    for schema in KNOWN_SCHEMAS:
         if unique and all(name in schema for name in unique.values()):
             return schema
     if len(unique) < 2:
         raise DataError(
-            (
-                f"has {len(unique)} class(es) ({', '.join(unique.values()) or 'none'}), but a "
-                "classifier needs at least two"
-            ),
+            f"has {len(unique)} class(es) ({', '.join(unique.values()) or 'none'}), but a "
+            "classifier needs at least two",
             subject=where,
         )
     return LabelSchema("custom", tuple(sorted(unique.values())))
 
 
-def _spelling(name: str) -> str:
-    return name.strip().casefold().replace("_", " ")
-
-
 def class_id(schema: LabelSchema, name: str, where: str) -> int:
     """Returns the class of a name.
 
+    Args:
+        schema: The labels.
+        name: One of them, or an alias.
+        where: What it was found in, for the message.
+
     Raises:
-        DataError: If the schema lacks it; says where it stands.
+        DataError: If the schema lacks it.
     """
     if name not in schema:
         raise DataError(
-            f"{where}: {name!r} is not a label of schema {schema.name!r}."
-            + suggest(name, schema.labels)
+            f"has the label {name!r}, which is not in the schema {schema.name!r}",
+            subject=where,
+            hint=suggest(name, schema.labels),
         )
     return schema.index(name)
 
 
-def split_name(name: str, where: str) -> str:
-    """Returns ``train``, ``valid`` or ``test`` for any of their spellings.
+def check_files(
+    root: Path, names: Sequence[str], hint: str = "", *, listed: Path | None = None
+) -> None:
+    """Makes sure that listed pictures are there.
 
     Raises:
-        DataError: If it is none; says where it stands.
+        DataError: If files are missing; the first ones are named.
     """
-    found = SPLIT_NAMES.get(name.strip().casefold())
-    if found is None:
-        raise DataError(f"{where}: {name!r} is no split." + suggest(name, SPLIT_NAMES))
-    return found
+    missing = [name for name in names if not (root / name).is_file()]
+    if missing:
+        raise DataError(
+            f"lists {len(names)} pictures, of which {len(missing)} are missing, such as "
+            f"{', '.join(map(repr, missing[:3]))}",
+            subject=listed or root,
+            hint=hint,
+        )
 
 
 def one_hot(class_ids: NDArray[np.int64], schema: LabelSchema) -> NDArray[np.float32]:
@@ -92,53 +107,102 @@ def one_hot(class_ids: NDArray[np.int64], schema: LabelSchema) -> NDArray[np.flo
     return np.eye(len(schema), dtype=np.float32)[class_ids]
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     request: ReadRequest,
+    images: ImageStore,
+    labels: Sequence[str],
     *,
-    schema: LabelSchema,
-    images: SizedImages,
-    targets: NDArray[np.float32],
-    class_ids: NDArray[np.int64],
-    splits: NDArray[np.str_] | None,
-    groups: NDArray[np.str_] | None,
+    schema: LabelSchema | None = None,
+    targets: NDArray[np.floating] | None = None,
+    splits: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    told: NDArray[np.bool_] | bool = True,
+    keep: NDArray[np.bool_] | None = None,
+    where: Callable[[int], str] | None = None,
     warnings: Iterable[str] = (),
 ) -> Manifest:
-    """Splits what has no splits, deals with copies across splits, and warns of absent classes.
+    """Makes a manifest of N pictures and their labels.
 
     Where there is no valid split, ``request.valid_share`` of train becomes it. Train pictures
-    that also stand in valid or test are removed unless the spec says ``dedupe=false``.
+    that are also in valid or test are removed unless the spec says ``dedupe=false``. Absent
+    classes and shared groups are warned of.
+
+    Args:
+        request: What was asked of the reader.
+        images: The N pictures.
+        labels: N names of classes, as the data spells them; empty where no label has a majority,
+            which needs ``targets``.
+        schema: Their K labels; None: those wanted, else the smallest known schema that has them.
+        targets: (N, K) shares of votes; None: one-hot.
+        splits: N names of splits in any spelling; None: all is train.
+        groups: N subjects or source pictures, which are never split; None: not known.
+        told: bool (N,) or one for all: the groups are known to be shared, and are warned of if
+            the given splits do not keep them apart.
+        keep: bool (N,), pictures to keep; leaks are looked for among all.
+        where: Names a row in messages.
+        warnings: Sentences of the reader; empty ones are dropped.
 
     Raises:
         DataError: If the data does not add up.
         ConfigError: If ``dedupe`` is neither true nor false.
     """
-    said = [warning for warning in warnings if warning]
-    splits = np.full(len(images), "train") if splits is None else splits
-    train = splits == "train"
-    if request.valid_share > 0 and train.any() and not (splits == "valid").any():
-        shares = {"train": 1 - request.valid_share, "valid": request.valid_share}
-        inner = None if groups is None else groups[train]
-        splits = splits.copy()
-        splits[train] = stratified_group_split(class_ids[train], inner, shares, request.seed)
-        said.append(
-            f"the data has no valid split: {int((splits == 'valid').sum())} pictures of train "
-            f"became it (valid_share {request.valid_share:g}, seed {request.seed})."
-        )
-    copies, leaked = find_leaks(picture_contents(images, splits), splits)
-    remove = request.flag("dedupe", default=True)
-    said.append(removal_warning(copies, leaked, removed=remove))
-    absent = [label for k, label in enumerate(schema.labels) if not (targets[:, k] > 0).any()]
+    place = where or (lambda _row: str(request.path))
+    schema = schema or request.labels or choose_schema(set(labels) - {""}, str(request.path))
+    ids = {name: class_id(schema, name, place(row)) for name, row in _firsts(labels)}
+    if targets is not None:
+        ids[""] = -1
+    elif "" in labels:
+        class_id(schema, "", place(list(labels).index("")))
+    class_ids = np.array([ids[name] for name in labels], np.int64)
+    found = [*warnings]
+    dealt, remark = _splits(request, class_ids, splits, groups, place)
+    if groups is not None and splits is not None and not request.as_is:
+        shown = np.flatnonzero(np.broadcast_to(told, len(class_ids)))
+        found.append(shared_groups_warning(np.asarray(groups)[shown], dealt[shown]))
+    found.append(remark)
+    copies, leaked = find_leaks(picture_contents(images, dealt), dealt)
+    keep = np.ones(len(class_ids), bool) if keep is None else keep
+    remove = request.flag("dedupe", default=not request.as_is)
+    if not request.as_is:
+        found.append(removal_warning(copies & keep, leaked, removed=remove))
+    shares = one_hot(class_ids, schema) if targets is None else targets
+    absent = [label for k, label in enumerate(schema.labels) if not (shares[keep, k] > 0).any()]
     if absent:
-        said.append(f"no pictures of: {', '.join(absent)} (schema {schema.name!r}).")
+        found.append(f"no pictures of: {', '.join(absent)} (schema {schema.name!r}).")
     manifest = Manifest(
-        request.spec,
-        schema,
-        images,
-        targets,
-        class_ids,
-        splits,
-        groups,
-        leaked,
-        tuple(warning for warning in said if warning),
+        request.spec, schema, images, shares.astype(np.float32), class_ids, dealt,
+        None if groups is None else np.asarray(groups), leaked, tuple(filter(None, found)),
+    )  # fmt: skip
+    keep = keep & ~copies if remove else keep
+    return manifest if keep.all() else manifest.select(keep)
+
+
+def _firsts(labels: Sequence[str]) -> list[tuple[str, int]]:
+    """Returns each name with the first row that has it, without the empty one."""
+    firsts = {name: row for row, name in reversed(list(enumerate(labels)))}
+    firsts.pop("", None)
+    return sorted(firsts.items(), key=lambda pair: pair[1])
+
+
+def _splits(
+    request: ReadRequest,
+    class_ids: NDArray[np.int64],
+    given: Sequence[str] | None,
+    groups: Sequence[str] | None,
+    place: Callable[[int], str],
+) -> tuple[NDArray[np.str_], str]:
+    """Returns (N,) splits, the given ones or new ones, and a remark on the new ones."""
+    splits = np.full(len(class_ids), "train")
+    if given is not None:
+        names = {name: split_name(name, place(row)) for name, row in _firsts(given)}
+        splits = np.array([names.get(name) or split_name(name, place(0)) for name in given])
+    train = splits == "train"
+    if not request.valid_share or not train.any() or (splits == "valid").any():
+        return splits, ""
+    shares = {"train": 1 - request.valid_share, "valid": request.valid_share}
+    inner = None if groups is None else np.asarray(groups)[train]
+    splits[train] = stratified_group_split(class_ids[train], inner, shares, request.seed)
+    return splits, (
+        f"the data has no valid split: {int((splits == 'valid').sum())} pictures of train became "
+        f"it (valid_share {request.valid_share:g}, seed {request.seed})."
     )
-    return manifest.select(~copies) if remove and copies.any() else manifest

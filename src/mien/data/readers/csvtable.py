@@ -1,4 +1,4 @@
-"""CSV files as a header and rows, each row with its place in the file."""
+"""CSV files as a header and rows, each row with its line in the file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mien.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: Spellings of the columns that are no votes. Case and surrounding spaces do not matter.
@@ -19,6 +20,9 @@ COLUMNS = {
     "split": ("split", "usage"),
     "subject_id": ("subject_id", "subject"),
 }
+#: The table next to class folders that tells what folders cannot; Hugging Face's imagefolder
+#: reads the same name.
+METADATA = "metadata.csv"
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,43 @@ class CsvTable:
         if len(found) > 1:
             names = ", ".join(self.header[at] for at in found)
             raise DataError(
-                f"{names} all name the {role}; keep one of them", subject=f"{self.path}:"
-            )
+                f"has several columns for the {role}: {names}", subject=self.path,
+                hint="Keep one of them.",
+            )  # fmt: skip
         return found[0] if found else None
+
+    def need(self, *names: str) -> list[int]:
+        """Returns the positions of columns by their names; case does not matter.
+
+        Raises:
+            DataError: If one is missing.
+        """
+        folded = [name.casefold() for name in self.header]
+        missing = [name for name in names if name.casefold() not in folded]
+        if missing:
+            raise DataError(
+                f"lacks the column(s) {', '.join(map(repr, missing))}; it has "
+                f"{', '.join(self.header)}",
+                subject=self.path,
+            )
+        return [folded.index(name.casefold()) for name in names]
 
     def column(self, at: int) -> list[str]:
         """Returns the cells of a column, without surrounding spaces."""
         return [row[at].strip() for row in self.rows]
 
+    def cells(self, role: str) -> list[str] | None:
+        """Returns the cells of the column with a role, None if it is not there."""
+        at = self.find(role)
+        return None if at is None else self.column(at)
+
+    def select(self, rows: Sequence[int]) -> CsvTable:
+        """Returns some of the rows."""
+        kept = tuple(self.rows[row] for row in rows)
+        return CsvTable(self.path, self.header, kept, tuple(self.lines[row] for row in rows))
+
     def where(self, row: int) -> str:
-        """Returns the place of a row, for messages."""
+        """Returns the file and the line of a row, for messages."""
         return f"{self.path}, row {self.lines[row]}"
 
 
@@ -74,7 +105,7 @@ def read_table(path: Path) -> CsvTable:
             (reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)
         ]
     except csv.Error as error:
-        raise DataError(f"{path}, row {reader.line_num}: no CSV ({error}).") from error
+        raise DataError(f"is no CSV ({error})", subject=f"{path}, row {reader.line_num}") from error
     if len(filled) < 2:
         raise DataError(
             f"needs a header and at least one row; it has {len(filled)} line(s)", subject=path
@@ -83,14 +114,29 @@ def read_table(path: Path) -> CsvTable:
     folded = [name.casefold() for name in header]
     twice = sorted({name for name in folded if name and folded.count(name) > 1})
     if twice:
-        raise DataError(
-            f"column(s) {', '.join(twice)} stand twice in the header", subject=f"{path}:"
-        )
+        raise DataError(f"has the column(s) {', '.join(twice)} twice", subject=path)
     for line, row in filled[1:]:
         if len(row) != len(header):
             raise DataError(
-                f"{path}, row {line}: {len(row)} cells under {len(header)} columns",
-                hint="Quote cells that hold the delimiter.",
+                f"has {len(row)} cells under {len(header)} columns",
+                subject=f"{path}, row {line}",
+                hint="Quote cells that hold the delimiter; fetch a file again that is cut short.",
             )
     lines, rows = zip(*filled[1:], strict=True)
     return CsvTable(path, header, rows, lines)
+
+
+def read_subjects(root: Path) -> dict[str, str]:
+    """Returns the subject of each file that ``metadata.csv`` names; empty without such a table.
+
+    Args:
+        root: Folder that holds the table; names in it are relative to the folder.
+
+    Raises:
+        DataError: If there is such a table and it is damaged.
+    """
+    if not (root / METADATA).is_file():
+        return {}
+    table = read_table(root / METADATA)
+    pairs = zip(table.cells("file_name") or (), table.cells("subject_id") or (), strict=False)
+    return {file: who for file, who in pairs if who}

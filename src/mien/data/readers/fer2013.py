@@ -5,16 +5,16 @@ FER2013: Goodfellow et al., 2013, arXiv:1307.0414. FER+: Barsoum et al., 2016, a
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.readers.assemble import assemble, one_hot, split_name
-from mien.data.readers.ferplus import VOTE_COLUMNS, majority_class, vote_targets
-from mien.data.readers.pixels import PixelImages
+from mien.data.image_stores import PixelImages
+from mien.data.readers.assemble import assemble
+from mien.data.readers.csvtable import CsvTable, read_table
+from mien.data.readers.ferplus import VOTE_COLUMNS, class_names, majority_class, vote_targets
 from mien.data.registry import ReadRequest, register_reader
+from mien.data.split import split_name
 from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8
 
@@ -36,148 +36,100 @@ def read_fer2013(request: ReadRequest) -> Manifest:
     ``icml_face_data.csv``, which has the same columns in another order, is read too. Without a
     column ``Usage`` all is train.
 
-    Options: ``votes=fer2013new.csv`` names the file of FER+ beside it, row by row the same faces:
-    labels are then ``ferplus8``, and ``mode=soft`` or ``majority`` as with ``ferplus:``;
-    ``dedupe=true`` removes from train what also stands in valid or test.
+    Options: ``votes=fer2013new.csv`` names the file of FER+ in the same folder, row by row the
+    same faces: labels are then ``ferplus8``, and ``mode=soft`` or ``majority`` as with
+    ``ferplus:``; ``dedupe=true`` removes from train what is also in valid or test.
 
     Raises:
         DataError: If a file is not of this form, or the two do not fit.
-        ConfigError: If an option is wrong, or other labels are asked for.
+        ConfigError: If an option is wrong, or other labels are wanted.
     """
     votes_file = request.options.get("votes")
-    schema = FERPLUS8 if votes_file else FER7
-    if request.labels is not None and request.labels != schema:
-        raise ConfigError(
-            f"has the labels of {schema.name!r}, but {request.labels.name!r} is asked for",
-            subject=request.spec,
-            hint="Leave the labels out; votes=FILE gives 'ferplus8'.",
-        )
+    schema = request.expect(
+        FERPLUS8 if votes_file else FER7, "Leave the labels out; votes=FILE gives 'ferplus8'."
+    )
     if "mode" in request.options and not votes_file:
         raise ConfigError(
-            "mode= chooses by votes; add votes=fer2013new.csv", subject=f"{request.spec}:"
+            "has mode=, which chooses by votes",
+            subject=request.spec,
+            hint="Also add votes=fer2013new.csv.",
         )
     mode = request.choice("mode", "soft", "majority")
-    ids, pixels, splits = _read_faces(request.path)
+    table = read_table(request.path)
+    ids, pixels = _faces(table)
+    usage = table.cells("split")
+    splits = [
+        split_name(n, table.where(row)) for row, n in enumerate(usage or ["train"] * len(ids))
+    ]
     keys = [f"{request.path.name}#fer{row:07}.png" for row in range(len(ids))]
+    images, labels = PixelImages(keys, pixels), [_LABELS[k] for k in ids]
     if not votes_file:
-        return assemble(
-            request, schema=schema, images=PixelImages(keys, pixels),
-            targets=one_hot(ids, schema), class_ids=ids, splits=splits, groups=None,
-        )  # fmt: skip
+        return assemble(request, images, labels, schema=schema, splits=splits)
     votes, named = _read_votes(request.path.parent / votes_file, splits)
     class_ids = majority_class(votes)
-    targets, keep = vote_targets(votes, class_ids, splits == "train", mode)
+    targets, keep = vote_targets(votes, class_ids, np.array(splits) == "train", mode)
     # FER+ leaves the name empty where the picture shows no face.
     keep &= named
-    at = np.flatnonzero(keep)
-    if not len(at):
-        raise DataError("no face is left after the votes; see mode=", subject=f"{request.spec}:")
+    if not keep.any():
+        raise DataError("keeps no face with these votes; see mode=", subject=request.spec)
     return assemble(
-        request,
-        schema=schema,
-        images=PixelImages([keys[i] for i in at], pixels[at]),
-        targets=targets[at],
-        class_ids=class_ids[at],
-        splits=splits[at],
-        groups=None,
-    )
+        request, images, class_names(class_ids), schema=schema, targets=targets, splits=splits,
+        keep=keep,
+    )  # fmt: skip
 
 
-def _read_rows(path: Path) -> tuple[dict[str, int], list[list[str]]]:
-    try:
-        text = path.read_text("utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"cannot be read as CSV ({error})", subject=path, hint="Fetch it again."
-        ) from error
-    if len(rows) < 2:
-        raise DataError(
-            f"needs a header and at least one row; it has {len(rows)} line(s)", subject=path
-        )
-    header = {name.strip().casefold(): at for at, name in enumerate(rows[0])}
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(rows[0]):
-            raise DataError(
-                f"{path}, row {number}: {len(row)} cells under {len(rows[0])} columns",
-                hint="The file may be cut short: fetch it again.",
-            )
-    return header, rows[1:]
-
-
-def _need(path: Path, header: dict[str, int], *names: str) -> list[int]:
-    missing = [name for name in names if name.casefold() not in header]
-    if missing:
-        raise DataError(
-            f"lacks the column(s) {', '.join(missing)}; it has {[*header]}", subject=path
-        )
-    return [header[name.casefold()] for name in names]
-
-
-def _read_faces(path: Path) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.str_]]:
-    """Returns (N,) class ids, (N, S, S) pixels and (N,) splits."""
-    header, rows = _read_rows(path)
-    emotion, pixels = _need(path, header, "emotion", "pixels")
-    usage = header.get("usage")
-    side = round(len(rows[0][pixels].split()) ** 0.5)
-    faces = np.empty((len(rows), side, side), np.uint8)
-    ids = np.empty(len(rows), np.int64)
-    for at, row in enumerate(rows):
-        where = f"{path}, row {at + 2}"
+def _faces(table: CsvTable) -> tuple[list[int], NDArray[np.uint8]]:
+    """Returns N class ids and (N, S, S) pixels."""
+    emotion, pixels = table.need("emotion", "pixels")
+    side = round(len(table.rows[0][pixels].split()) ** 0.5)
+    faces = np.empty((len(table.rows), side, side), np.uint8)
+    ids = []
+    for at, row in enumerate(table.rows):
         try:
             values = np.fromiter(map(int, row[pixels].split()), np.int64)
-            ids[at] = int(row[emotion])
+            ids.append(int(row[emotion]))
         except ValueError as error:
             raise DataError(
-                f"emotion and pixels are whole numbers ({error})", subject=f"{where}:"
+                f"must have whole numbers for emotion and pixels ({error})", subject=table.where(at)
             ) from error
         if values.size != side * side or values.min(initial=0) < 0 or values.max(initial=0) > 255:
             raise DataError(
-                (
-                    f"expected {side * side} pixels of 0 to 255, got {values.size} of "
-                    f"{values.min(initial=0)} to {values.max(initial=0)}"
-                ),
-                subject=f"{where}:",
+                f"needs {side * side} pixels of 0 to 255; it has {values.size} of "
+                f"{values.min(initial=0)} to {values.max(initial=0)}",
+                subject=table.where(at),
             )
         if not 0 <= ids[at] < len(_LABELS):
             raise DataError(
-                f"emotion must lie in 0..{len(_LABELS) - 1}, got {ids[at]}", subject=f"{where}:"
+                f"has the emotion {ids[at]}; it must be 0..{len(_LABELS) - 1}",
+                subject=table.where(at),
             )
         faces[at] = values.reshape(side, side)
-    splits = [
-        "train" if usage is None else split_name(row[usage], f"{path}, row {at + 2}")
-        for at, row in enumerate(rows)
-    ]
-    return ids, faces, np.array(splits)
+    return ids, faces
 
 
-def _read_votes(
-    path: Path, splits: NDArray[np.str_]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _read_votes(path: Path, splits: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Returns (N, 10) votes, and which rows FER+ has a picture name for."""
     if not path.is_file():
-        raise DataError(f"there is no {path}: votes= names FER+'s fer2013new.csv beside the faces.")
-    header, rows = _read_rows(path)
-    usage, name, *columns = _need(path, header, "Usage", "Image name", *VOTE_COLUMNS)
-    if len(rows) != len(splits):
         raise DataError(
-            (
-                f"has {len(rows)} rows and the faces have {len(splits)}: FER+ goes with the "
-                "original fer2013.csv, row by row"
-            ),
+            f"there is no {path}", hint="votes= names FER+'s fer2013new.csv next to the faces."
+        )
+    table = read_table(path)
+    usage, name, *columns = table.need("Usage", "Image name", *VOTE_COLUMNS)
+    if len(table.rows) != len(splits):
+        raise DataError(
+            f"has {len(table.rows)} rows, but there are {len(splits)} faces",
             subject=path,
+            hint="FER+ goes with the original fer2013.csv, row by row.",
         )
-    theirs = np.array(
-        [split_name(row[usage], f"{path}, row {i + 2}") for i, row in enumerate(rows)]
-    )
-    if (theirs != splits).any():
-        row = int(np.argmax(theirs != splits))
-        raise DataError(
-            (f"{path}, row {row + 2}: Usage is {theirs[row]}, but the face is of {splits[row]}"),
-            hint="The two files are not in the same order.",
-        )
+    for row, given in enumerate(table.column(usage)):
+        if split_name(given, table.where(row)) != splits[row]:
+            raise DataError(
+                f"has the Usage {given!r}, but the face is in {splits[row]}",
+                subject=table.where(row),
+                hint="Give the two files in the same order.",
+            )
     try:
-        votes = np.array([[int(row[at]) for at in columns] for row in rows], np.int64)
+        votes = np.array([[int(row[at]) for at in columns] for row in table.rows], np.int64)
     except ValueError as error:
-        raise DataError(f"votes are whole numbers ({error})", subject=f"{path}:") from error
-    return votes, np.array([bool(row[name].strip()) for row in rows])
+        raise DataError(f"must have whole numbers of votes ({error})", subject=path) from error
+    return votes, np.array([bool(text) for text in table.column(name)])

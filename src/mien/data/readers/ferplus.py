@@ -1,7 +1,7 @@
 """FER2013's faces with the votes of FER+ (``ferplus:DIR``).
 
-FER+ (Barsoum, Zhang, Canton Ferrer and Zhang, 2016, arXiv:1608.01041) asked ten raters a face
-for one of eight emotions, ``unknown`` or ``NF`` (no face). The rules here are those of the
+FER+ (Barsoum, Zhang, Canton Ferrer and Zhang, 2016, arXiv:1608.01041) asked ten raters per
+face for one of eight emotions, ``unknown`` or ``NF`` (no face). The rules here are those of the
 paper and of its published code (github.com/microsoft/FERPlus, MIT), written anew on arrays.
 """
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.duplicates import find_leaks, picture_contents, removal_warning
-from mien.data.manifest import SPLITS, Manifest
 from mien.data.readers.arrowtables import arrow_images, picture_column, read_columns
+from mien.data.readers.assemble import assemble
 from mien.data.registry import ReadRequest, register_reader
+from mien.data.split import SPLITS
 from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.labels import LabelSchema
+    from mien.data.manifest import Manifest
 
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
 VOTE_COLUMNS = (*FERPLUS8.labels, "unknown", "NF")
@@ -99,7 +99,7 @@ def read_ferplus(request: ReadRequest) -> Manifest:
 
     Options: ``labels=ferplus`` (votes, 8 emotions) or ``fer2013`` (7 one-hot labels, no face
     left out); ``mode=soft`` (train keeps the faces of a majority and those of the cross-entropy
-    mode) or ``majority``; ``dedupe=true`` removes from train what also stands in valid or test.
+    mode) or ``majority``; ``dedupe=true`` removes from train what is also in valid or test.
 
     Valid and test keep all faces in both modes, with the share of all their votes as target:
     take ``with_labels()`` of them to score by the majority protocol. The few without any
@@ -107,49 +107,35 @@ def read_ferplus(request: ReadRequest) -> Manifest:
 
     Raises:
         DataError: If no table is there, or one is not of this form.
-        ConfigError: If an option is wrong, or other labels are asked for.
+        ConfigError: If an option is wrong, or other labels are wanted.
         MissingExtraError: If pyarrow is not installed.
     """
     fer2013 = request.choice("labels", "ferplus", "fer2013") == "fer2013"
     mode = request.choice("mode", "soft", "majority")
-    schema = FER7 if fer2013 else FERPLUS8
-    _check_request(request, schema, fer2013=fer2013)
+    if fer2013 and "mode" in request.options:
+        raise ConfigError(
+            "has mode=, which chooses by votes, and labels=fer2013, which has none",
+            subject=request.spec,
+            hint="Leave one of the two out.",
+        )
+    schema = request.expect(
+        FER7 if fer2013 else FERPLUS8, "Leave the labels out; labels=fer2013 gives 'fer7'."
+    )
     tables = _read_tables(request.path, ["fer2013"] if fer2013 else list(VOTE_COLUMNS))
-    splits = np.concatenate([np.full(len(table), split) for split, table in tables.items()])
-    if fer2013:
-        class_ids = np.concatenate([_fer2013_ids(table) for table in tables.values()])
-        targets = np.eye(len(schema), dtype=np.float32)[class_ids]
-        keep = np.ones(len(splits), dtype=np.bool_)
-    else:
-        votes = np.concatenate([_votes(table) for table in tables.values()])
-        class_ids = majority_class(votes)
-        targets, keep = vote_targets(votes, class_ids, splits == "train", mode)
+    splits = [split for split, table in tables.items() for _ in range(len(table))]
     images = arrow_images(
         [picture_column(request.path / f"{split}.parquet", t) for split, t in tables.items()]
     )
-    copies, leaked = find_leaks(picture_contents(images, splits), splits)
-    remove = request.flag("dedupe", default=True)
-    warning = removal_warning(copies & keep, leaked, removed=remove)
-    manifest = Manifest(
-        request.spec, schema, images, targets, class_ids, splits, None, leaked,
-        (warning,) if warning else (),
+    if fer2013:
+        labels = [name for table in tables.values() for name in table["fer2013"].to_pylist()]
+        return assemble(request, images, labels, schema=schema, splits=splits)
+    votes = np.concatenate([_votes(table) for table in tables.values()])
+    class_ids = majority_class(votes)
+    targets, keep = vote_targets(votes, class_ids, np.array(splits) == "train", mode)
+    return assemble(
+        request, images, class_names(class_ids), schema=schema, targets=targets, splits=splits,
+        keep=keep,
     )  # fmt: skip
-    return manifest.select(keep & ~copies if remove else keep)
-
-
-def _check_request(request: ReadRequest, schema: LabelSchema, *, fer2013: bool) -> None:
-    if fer2013 and "mode" in request.options:
-        raise ConfigError(
-            "mode= chooses by votes, which labels=fer2013 does not use",
-            subject=f"{request.spec}:",
-            hint="Leave one of the two out.",
-        )
-    if request.labels is not None and request.labels != schema:
-        raise ConfigError(
-            f"has the labels of {schema.name!r}, but {request.labels.name!r} is asked for",
-            subject=request.spec,
-            hint="Leave the labels out; labels=fer2013 gives 'fer7'.",
-        )
 
 
 def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
@@ -162,18 +148,15 @@ def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
         empty = [name for name in columns if table[name].null_count]
         if empty:
             raise DataError(
-                f"has rows without a value in {', '.join(empty)}; fill them", subject=path
+                f"has rows without a value in {', '.join(empty)}", subject=path, hint="Fill them."
             )
         if len(table):
             tables[split] = table
     if not tables:
         raise DataError(
-            (
-                "has no faces: train.parquet, valid.parquet and test.parquet are read, and at "
-                "least one must be there and hold rows"
-            ),
-            subject=folder,
-        )
+            "has no faces", subject=folder,
+            hint="It needs train.parquet, valid.parquet or test.parquet, with rows.",
+        )  # fmt: skip
     return tables
 
 
@@ -181,11 +164,9 @@ def _votes(table: Any) -> NDArray[np.int64]:
     return np.stack([table[name].to_numpy() for name in VOTE_COLUMNS], axis=1).astype(np.int64)
 
 
-def _fer2013_ids(table: Any) -> NDArray[np.int64]:
-    encoded = table["fer2013"].combine_chunks().dictionary_encode()
-    ids = np.array([FER7.index(name) for name in encoded.dictionary.to_pylist()], np.int64)
-    taken: NDArray[np.int64] = ids[encoded.indices.to_numpy()]
-    return taken
+def class_names(class_ids: NDArray[np.int64]) -> list[str]:
+    """Returns the label of each class id of ``ferplus8``, empty for -1."""
+    return [FERPLUS8.labels[k] if k >= 0 else "" for k in class_ids.tolist()]
 
 
 def vote_targets(

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.duplicates import shared_groups_warning
-from mien.data.manifest import SPLIT_NAMES
-from mien.data.naming import natural_key, source_stem
-from mien.data.readers.assemble import assemble, choose_schema, class_id, one_hot
-from mien.data.readers.metadata import read_subjects
+from mien.data.filenames import IMAGE_SUFFIXES, natural_key, source_stem
+from mien.data.image_stores import FileImages
+from mien.data.readers.assemble import assemble, choose_schema, class_id
+from mien.data.readers.csvtable import read_subjects
 from mien.data.registry import ReadRequest, register_reader
-from mien.data.stores import FileImages
+from mien.data.split import SPLIT_NAMES
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.data.manifest import Manifest
-
-#: Endings of files that are taken for pictures; case does not matter.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -37,68 +33,67 @@ class _ClassFolder:
 def read_folder(request: ReadRequest) -> Manifest:
     """Reads ``folder:PATH``: ``{train,valid,test}/<label>/*``, or ``<label>/*`` to be split.
 
-    Labels are those of the labels asked for; else of the smallest known schema that has all the
+    Labels are those of the schema wanted; else of the smallest known schema that has all the
     names; else the sorted names over all splits. A folder within a folder, as archives make them,
     is stepped into. Made copies (``2801.jpg_rotation_1.jpg``) share a group with their source. A
-    ``metadata.csv`` beside the folders, with ``file_name`` and ``subject_id``, says the groups.
+    ``metadata.csv`` next to the folders, with ``file_name`` and ``subject_id``, gives the groups.
 
-    Options: ``dedupe=true`` removes from train what also stands in valid or test.
+    Options: ``dedupe=true`` removes from train what is also in valid or test.
 
     Raises:
-        DataError: If there are no pictures, or a folder is no label of the labels asked for.
+        DataError: If there are no pictures, or a folder is no label of the schema wanted.
     """
     root = _real_root(request.path)
     warnings: list[str] = []
     folders = _class_folders(root, warnings)
+    _check_filled(request.spec, folders)
+    schema = request.labels or choose_schema({folder.path.name for folder in folders}, str(root))
+    for folder in folders:
+        class_id(schema, folder.path.name, str(folder.path))
+    rows = [(file.relative_to(request.path).as_posix(), f) for f in folders for file in f.files]
+    names = [name for name, _ in rows]
+    sources = [source_stem(name) for name in names]
+    # With the label: angry/1.jpg and happy/1.jpg are two faces.
+    groups = np.array(
+        [
+            f"{schema.labels[schema.index(folder.path.name)]}/{stem}"
+            for (_, folder), (stem, _) in zip(rows, sources, strict=True)
+        ]
+    )
+    told = np.isin(groups, groups[np.array([made for _, made in sources])])
+    subjects = read_subjects(root)
+    if subjects:
+        prefix = "" if root == request.path else root.relative_to(request.path).as_posix() + "/"
+        named = [subjects.get(name.removeprefix(prefix)) for name in names]
+        groups = np.array([a or b for a, b in zip(named, groups.tolist(), strict=True)])
+        told = np.array([subject is not None for subject in named])
+    return assemble(
+        request,
+        FileImages(request.path, names),
+        [folder.path.name for _, folder in rows],
+        schema=schema,
+        splits=None if folders[0].split is None else [str(folder.split) for _, folder in rows],
+        groups=groups.tolist(),
+        told=told,
+        warnings=warnings,
+    )
+
+
+def _check_filled(spec: str, folders: list[_ClassFolder]) -> None:
     if not any(folder.files for folder in folders):
         raise DataError(
-            "no pictures found",
-            subject=f"{request.spec}:",
-            hint=(
-                "Needed are folders named after the labels, with files of "
-                f"{' '.join(IMAGE_SUFFIXES)} in them, or such folders in train/ and valid/."
-            ),
+            "has no pictures",
+            subject=spec,
+            hint="It needs folders named after the labels, with files of "
+            f"{' '.join(IMAGE_SUFFIXES)} in them, or such folders in train/ and valid/.",
         )
     for split in {folder.split for folder in folders}:
         if not any(folder.files for folder in folders if folder.split == split):
             raise DataError(
-                (
-                    f"the folder of the split {split!r} holds no pictures: fill it, or remove it, "
-                    "and faces of train are set aside"
-                ),
-                subject=f"{request.spec}:",
+                f"has no pictures in the folder of the split {split!r}",
+                subject=spec,
+                hint="Fill it, or remove it: then faces of train are set aside.",
             )
-    schema = request.labels or choose_schema({folder.path.name for folder in folders}, str(root))
-    ids = [class_id(schema, folder.path.name, str(folder.path)) for folder in folders]
-    sizes = [len(folder.files) for folder in folders]
-    class_ids = np.repeat(np.array(ids, dtype=np.int64), sizes)
-    names = [file.relative_to(request.path).as_posix() for f in folders for file in f.files]
-    sources = [source_stem(name) for name in names]
-    # With the label: angry/1.jpg and happy/1.jpg are two faces.
-    groups = np.array(
-        [f"{schema.labels[k]}/{stem}" for k, (stem, _) in zip(class_ids, sources, strict=True)]
-    )
-    known = np.isin(groups, groups[np.array([made for _, made in sources])])
-    subjects = read_subjects(root)
-    if subjects:
-        prefix = "" if root == request.path else root.relative_to(request.path).as_posix() + "/"
-        said = [subjects.get(name.removeprefix(prefix)) for name in names]
-        groups = np.array([a or b for a, b in zip(said, groups.tolist(), strict=True)])
-        known = np.array([subject is not None for subject in said])
-    splits = None
-    if folders[0].split is not None:
-        splits = np.repeat(np.array([folder.split for folder in folders]), sizes)
-        warnings.append(shared_groups_warning(groups[known], splits[known]))
-    return assemble(
-        request,
-        schema=schema,
-        images=FileImages(request.path, names),
-        targets=one_hot(class_ids, schema),
-        class_ids=class_ids,
-        splits=splits,
-        groups=groups,
-        warnings=warnings,
-    )
 
 
 def _visible(paths: Iterable[Path]) -> list[Path]:
@@ -133,13 +128,15 @@ def _class_folders(root: Path, warnings: list[str]) -> list[_ClassFolder]:
     splits = [folder for folder in inner if _is_split(folder)]
     ignored = [folder.name for folder in inner if splits and not _is_split(folder)]
     if ignored:
-        warnings.append(f"beside the splits, these folders are not read: {', '.join(ignored)}.")
+        warnings.append(f"next to the splits, these folders are not read: {', '.join(ignored)}.")
     found = []
     for parent in splits or [root]:
         split = SPLIT_NAMES[parent.name.strip().casefold()] if splits else None
         loose = sum(_is_image(path) for path in _visible(parent.iterdir()))
         if loose:
-            warnings.append(f"{loose} pictures directly in {parent} have no label: not read.")
+            warnings.append(
+                f"{loose} pictures directly in {parent} have no label and are not read."
+            )
         for folder in _subfolders(parent):
             files = tuple(_images_below(folder))
             if not files:

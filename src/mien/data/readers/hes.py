@@ -2,7 +2,7 @@
 
 Its archive unpacks to ``Emotions Dataset/Emotions Dataset/{train,test}/{angry,happy,sad}/``. Many
 files are copies that were made before the data was split (``2801.jpg_rotation_1.jpg``), so copies
-of one face stand in train and in test.
+of one face are in train and in test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from mien.data.readers.folder import read_folder
 from mien.data.registry import ReadRequest, register_reader
-from mien.errors import ConfigError
 from mien.labels import HES3
 
 if TYPE_CHECKING:
@@ -27,12 +26,10 @@ def read_hes(request: ReadRequest) -> Manifest:
     becomes valid, whole groups at a time. Between train and test the groups are mixed by the
     archive itself: ``mien data split`` makes splits without that leak.
 
-    Options: ``dedupe=true`` removes from train what also stands in test.
+    Options: ``dedupe=true`` removes from train what is also in test.
 
     Raises:
         DataError: If there are no pictures, or a folder is none of the three labels.
-        ConfigError: If other labels are asked for.
+        ConfigError: If other labels are wanted.
     """
-    if request.labels is not None and request.labels != HES3:
-        raise ConfigError("has the labels of 'hes3'; leave the labels out", subject=request.spec)
-    return read_folder(dataclasses.replace(request, labels=HES3))
+    return read_folder(dataclasses.replace(request, labels=request.expect(HES3)))

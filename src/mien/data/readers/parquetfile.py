@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mien.data.duplicates import shared_groups_warning
-from mien.data.manifest import SPLIT_NAMES, Manifest
-from mien.data.naming import natural_key
+from mien.data.filenames import natural_key
 from mien.data.readers.arrowtables import (
     PictureColumn,
     arrow_images,
@@ -19,9 +14,10 @@ from mien.data.readers.arrowtables import (
     read_columns,
     read_schema,
 )
-from mien.data.readers.assemble import assemble, choose_schema, class_id, split_name
+from mien.data.readers.assemble import assemble, choose_schema
 from mien.data.readers.parquetlabels import VOTES, label_texts, vote_targets
 from mien.data.registry import ReadRequest, register_reader
+from mien.data.split import SPLIT_NAMES, file_split
 from mien.errors import DataError
 from mien.labels import LabelSchema
 
@@ -29,15 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-# train-00000-of-00001.parquet, validation.parquet, test_2.parquet
-_FILE_SPLIT = re.compile(r"([a-z]+)(?:[-_.]?\d.*)?", re.IGNORECASE)
+    from mien.data.manifest import Manifest
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One file: M pictures with M names of labels, and what else its columns say."""
+    """One file: M pictures with M names of labels, and its other columns."""
 
     pictures: PictureColumn
     labels: list[str]
@@ -52,12 +45,12 @@ def read_parquet(request: ReadRequest) -> Manifest:
     """Reads ``parquet:PATH``: a file, or a folder of files, with columns ``image`` and ``label``.
 
     ``image`` is a struct of ``bytes`` and ``path``, or binary; ``label`` is text, or class ids
-    named by Hugging Face's ClassLabel or by the labels asked for. ``split`` and ``subject_id``
+    named by Hugging Face's ClassLabel or by the labels wanted. ``split`` and ``subject_id``
     may be there; else splits are taken from file names (``train-00000-of-00001.parquet``) or
     from their folder. Rows without a label are left out, unless a column ``votes`` holds shares.
 
     Options: ``image=`` and ``label=`` name other columns; ``dedupe=true`` removes from train what
-    also stands in valid or test.
+    is also in valid or test.
 
     Raises:
         DataError: If a table cannot be read, lacks a column, or does not fit the others.
@@ -67,34 +60,30 @@ def read_parquet(request: ReadRequest) -> Manifest:
     parts = [_read_part(request, file) for file in files]
     labels = [label for part in parts for label in part.labels]
     if not any(labels):
-        raise DataError("no row has a label", subject=f"{request.spec}:")
+        raise DataError("has no row with a label", subject=request.spec)
     schema = request.labels or _schema(parts, labels, str(request.path))
-    ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels) - {""})}
-    ids[""] = -1
-    class_ids = np.array([ids[label] for label in labels], dtype=np.int64)
-    splits = _joined(parts, "split", request.path)
+    splits = _column(parts, "split", request.path)
     if splits is None:
         splits = _file_splits(request.path, files, [len(part.labels) for part in parts])
-    else:
-        unique = {name: split_name(name, str(request.path)) for name in np.unique(splits).tolist()}
-        splits = np.array([unique[name] for name in splits.tolist()])
-    groups = _joined(parts, "subject_id", request.path)
     dropped = sum(part.dropped for part in parts)
-    warnings = [f"{dropped} rows without a label are left out."] if dropped else []
-    if splits is not None and groups is not None:
-        warnings.append(shared_groups_warning(groups, splits))
     return assemble(
         request,
+        arrow_images([part.pictures for part in parts]),
+        labels,
         schema=schema,
-        images=arrow_images([part.pictures for part in parts]),
         targets=vote_targets(
-            [(part.names, part.votes) for part in parts], class_ids, schema, request.spec
+            # A file that names no labels is read with those wanted.
+            [(part.names or _wanted(request), part.votes) for part in parts],
+            labels, schema, request.spec,
         ),
-        class_ids=class_ids,
         splits=splits,
-        groups=groups,
-        warnings=warnings,
-    )
+        groups=_column(parts, "subject_id", request.path),
+        warnings=[f"{dropped} rows without a label are left out."] if dropped else (),
+    )  # fmt: skip
+
+
+def _wanted(request: ReadRequest) -> list[str] | None:
+    return list(request.labels.labels) if request.labels else None
 
 
 def _files(path: Path) -> list[Path]:
@@ -134,7 +123,7 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
         values = table[role]
         if values.null_count:
             raise DataError(
-                f"{values.null_count} rows have no {role}; fill them", subject=f"{file}:"
+                f"has {values.null_count} rows without a {role}", subject=file, hint="Fill them."
             )
         columns[role] = [str(value) for value in values.to_pylist()]
     votes = table[VOTES].to_pylist() if has_votes else None
@@ -150,32 +139,28 @@ def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchem
     return schema
 
 
-def _joined(parts: Sequence[_Part], role: str, path: Path) -> NDArray[np.str_] | None:
+def _column(parts: Sequence[_Part], role: str, path: Path) -> list[str] | None:
     have = [role in part.columns for part in parts]
     if any(have) and not all(have):
         raise DataError(
-            f"only {sum(have)} of {len(have)} files have a column {role!r}", subject=f"{path}:"
+            f"has a column {role!r} in {sum(have)} of {len(have)} files only", subject=path
         )
-    if not all(have):
-        return None
-    return np.array([value for part in parts for value in part.columns[role]])
+    return [value for part in parts for value in part.columns[role]] if all(have) else None
 
 
-def _file_splits(root: Path, files: list[Path], sizes: list[int]) -> NDArray[np.str_] | None:
-    """Returns (N,) splits by the names of the files or of their folders, None if none has one."""
-    found = []
-    for file in files:
-        match = _FILE_SPLIT.fullmatch(file.stem)
-        folder = file.parent.name if file.parent != root else ""
-        words = [match[1] if match else "", folder]
-        found.append(next((SPLIT_NAMES[w.lower()] for w in words if w.lower() in SPLIT_NAMES), ""))
+def _file_splits(root: Path, files: list[Path], sizes: list[int]) -> list[str] | None:
+    """Returns N splits by the names of the files or of their folders, None if none has one."""
+    found = [
+        file_split(file.stem)
+        or (SPLIT_NAMES.get(file.parent.name.lower(), "") if file.parent != root else "")
+        for file in files
+    ]
     if not any(found) or root.is_file():
         return None
     if not all(found):
-        lost = files[found.index("")]
         raise DataError(
-            "does not say its split, as other files beside it do",
-            subject=lost,
+            "does not name its split, as other files do",
+            subject=files[found.index("")],
             hint="Name it as in train-00000.parquet, or write a column 'split' in all of them.",
         )
-    return np.repeat(np.array(found), sizes)
+    return [name for name, size in zip(found, sizes, strict=True) for _ in range(size)]

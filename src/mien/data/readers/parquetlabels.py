@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.readers.assemble import one_hot
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,21 +15,21 @@ if TYPE_CHECKING:
 
     from mien.labels import LabelSchema
 
-#: Shares of votes by row, in the order of the labels that the table names.
+#: Column of shares of votes, in the order of the labels that the table names.
 VOTES = "votes"
 
 
 def vote_targets(
     parts: Sequence[tuple[list[str] | None, list[list[float]] | None]],
-    class_ids: NDArray[np.int64],
+    labels: Sequence[str],
     schema: LabelSchema,
     where: str,
-) -> NDArray[np.float32]:
-    """Returns (N, K) shares of votes, or one-hot targets where the files hold no votes.
+) -> NDArray[np.float64] | None:
+    """Returns (N, K) shares of votes, or None where the files hold no votes.
 
     Args:
         parts: By file, the labels that it names and its rows of votes.
-        class_ids: (N,) classes, -1 where no label has a majority.
+        labels: N names of labels, empty where none has a majority.
         schema: K labels.
         where: What to call the files in messages.
 
@@ -38,22 +37,31 @@ def vote_targets(
         DataError: If votes do not fit the labels.
     """
     if any(votes is None for _, votes in parts):
-        if (class_ids < 0).any():
-            raise DataError("only some of the files hold votes", subject=f"{where}:")
-        return one_hot(class_ids, schema)
+        if "" in labels:
+            raise DataError(
+                f"has a column {VOTES!r} in some files only", subject=where,
+                hint="Write it into all of them, or into none.",
+            )  # fmt: skip
+        return None
+    K, column = len(schema), f"column {VOTES!r} of {where}"
+    for names, _ in parts:
+        if names != list(schema.labels):
+            given = f"names the labels {', '.join(names)}" if names else "does not name its labels"
+            raise DataError(
+                f"must have {K} values per row in the order of the labels, but the table {given}",
+                subject=column,
+                hint=f"Store the labels as a ClassLabel of {', '.join(schema.labels)}"
+                + ("." if names else ", or pass --labels."),
+            )
     rows = [row for _, votes in parts for row in votes or ()]
-    if any(names != list(schema.labels) for names, _ in parts) or any(
-        row is None or len(row) != len(schema) or not sum(row) > 0 for row in rows
-    ):
-        raise DataError(
-            (
-                f"column {VOTES!r} holds {len(schema)} shares of votes a row, in the order of "
-                "the labels that the table names"
-            ),
-            subject=f"{where}:",
-        )
+    for at, row in enumerate(rows):
+        if row is None or len(row) != K or not sum(row) > 0:
+            raise DataError(
+                f"must have {K} values per row with a sum above 0, but row {at} has {row}",
+                subject=column,
+            )
     votes = np.array(rows, np.float64)
-    shares: NDArray[np.float32] = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
     return shares
 
 
@@ -65,7 +73,7 @@ def label_texts(
     Args:
         values: ``pyarrow.ChunkedArray`` of texts or class ids.
         names: Names of the class ids, as the table declares them.
-        wanted: Schema asked for; names the class ids of a table that does not.
+        wanted: Schema wanted; names the class ids of a table that does not.
         where: What to call the column in messages.
 
     Raises:
@@ -78,20 +86,18 @@ def label_texts(
     if types.is_string(kind) or types.is_large_string(kind):
         return [text if text is None or text.strip() else None for text in given]
     if not types.is_integer(kind):
-        raise DataError(f"labels are text or class ids, got {values.type}", subject=f"{where}:")
-    known: Sequence[str] | None = names
-    if known is None and wanted is not None:
-        known = wanted.labels
+        raise DataError(f"must hold text or class ids, not {values.type}", subject=where)
+    known = wanted.labels if names is None and wanted is not None else names
     if known is None:
         raise DataError(
-            "holds class ids without names: the table has no ClassLabel of Hugging Face's",
+            "holds class ids, but the table does not name its labels",
             subject=where,
-            hint="Pass the labels whose order they follow (--labels), or store names.",
+            hint="Store them as a ClassLabel, or pass --labels in the same order.",
         )
     outside = sorted({k for k in given if k is not None and not -1 <= k < len(known)})
     if outside:
         raise DataError(
-            f"class ids must lie in 0..{len(known) - 1}, got {outside[:3]}", subject=f"{where}:"
+            f"has the class ids {outside[:3]}; they must lie in 0..{len(known) - 1}", subject=where
         )
     # datasets writes -1 for "no label".
     return [None if k is None or k < 0 else known[k] for k in given]

@@ -7,15 +7,13 @@ so) and ``Image/aligned/train_00001_aligned.jpg``.
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mien.data.readers.assemble import assemble, one_hot
+from mien.data.image_stores import FileImages
+from mien.data.readers.assemble import assemble, check_files
 from mien.data.registry import ReadRequest, register_reader
-from mien.data.stores import FileImages
-from mien.errors import ConfigError, DataError
+from mien.errors import DataError
 from mien.labels import FER7
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 _LIST = "list_patition_label.txt"
 #: The list's numbers, from 1.
 _LABELS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+_LINE = re.compile(r"\s*((train|test)_\S*?)(\.[^.\s]+)\s+([1-7])\s*")
 
 
 @register_reader("rafdb", options=("images", "dedupe"))
@@ -33,50 +32,33 @@ def read_rafdb(request: ReadRequest) -> Manifest:
     """Reads ``rafdb:DIR``, the folder ``basic`` or one above or below it.
 
     Options: ``images=aligned`` (100x100 faces) or ``original``; ``dedupe=true`` removes from train
-    what also stands in test. There is no valid split: a share of train becomes it.
+    what is also in test. There is no valid split: a share of train becomes it.
 
     Raises:
         DataError: If the list or pictures are missing, or a line is not of this form.
-        ConfigError: If an option is wrong, or other labels are asked for.
+        ConfigError: If an option is wrong, or other labels are wanted.
     """
-    if request.labels is not None and request.labels != FER7:
-        raise ConfigError("has the labels of 'fer7'; leave the labels out", subject=request.spec)
-    aligned = request.choice("images", "aligned", "original") == "aligned"
+    schema = request.expect(FER7)
+    kind = request.choice("images", "aligned", "original")
     base, listed = _find_list(request.path)
-    names, ids, splits = [], [], []
+    rows = []
     for number, line in enumerate(listed.read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        parts = line.split()
-        where = f"{listed}, line {number}"
-        if len(parts) != 2 or parts[1] not in {str(k + 1) for k in range(len(_LABELS))}:
+        match = _LINE.fullmatch(line)
+        if match:
+            stem, split, ending, label = match.groups()
+            file = f"{stem}_aligned{ending}" if kind == "aligned" else f"{stem}{ending}"
+            rows.append((f"Image/{kind}/{file}", _LABELS[int(label) - 1], split))
+        elif line.strip():
             raise DataError(
-                f"expected 'train_00001.jpg 5' (label 1 to 7), got {line!r}", subject=f"{where}:"
+                f"is {line!r}; it must be like 'train_00001.jpg 5' (train_ or test_, label 1 to 7)",
+                subject=f"{listed}, line {number}",
             )
-        split = parts[0].split("_")[0]
-        if split not in {"train", "test"}:
-            raise DataError(
-                f"{parts[0]!r} begins with neither train_ nor test_", subject=f"{where}:"
-            )
-        name = PurePosixPath(parts[0])
-        file = f"{name.stem}_aligned{name.suffix}" if aligned else name.name
-        names.append(f"Image/{'aligned' if aligned else 'original'}/{file}")
-        ids.append(FER7.index(_LABELS[int(parts[1]) - 1]))
-        splits.append(split)
-    if not names:
+    if not rows:
         raise DataError("lists no pictures", subject=listed)
-    missing = [name for name in names if not (base / name).is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(names)} listed pictures are missing, as {missing[0]}",
-            subject=f"{base}:",
-            hint="Unpack the archive of aligned faces, or say images=original.",
-        )
-    class_ids = np.array(ids, np.int64)
-    return assemble(
-        request, schema=FER7, images=FileImages(base, names), targets=one_hot(class_ids, FER7),
-        class_ids=class_ids, splits=np.array(splits), groups=None,
-    )  # fmt: skip
+    names, labels, splits = zip(*rows, strict=True)
+    hint = "Unpack the archive of aligned faces, or say images=original."
+    check_files(base, names, hint, listed=listed)
+    return assemble(request, FileImages(base, names), labels, schema=schema, splits=splits)
 
 
 def _find_list(path: Path) -> tuple[Path, Path]:
@@ -85,7 +67,7 @@ def _find_list(path: Path) -> tuple[Path, Path]:
             if listed.is_file() and (base / "Image").is_dir():
                 return base, listed
     raise DataError(
-        f"holds no EmoLabel/{_LIST} beside Image/",
+        f"holds no EmoLabel/{_LIST} next to Image/",
         subject=path,
         hint="Give the folder that RAF-DB's archive 'basic' unpacks to.",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import threading
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.manifest import SPLITS, Manifest
-from mien.data.readers.arrowtables import read_columns
-from mien.data.readers.assemble import class_id
+from mien.data.image_stores import ShardedImages, encode_png
+from mien.data.manifest import Manifest
+from mien.data.readers.arrowtables import read_columns, read_schema
+from mien.data.readers.assemble import class_id, one_hot
 from mien.data.readers.parquetlabels import VOTES, vote_targets
-from mien.data.readers.sharded import ShardedImages
 from mien.data.registry import ReadRequest, register_reader
+from mien.data.split import SPLITS
 from mien.errors import ConfigError, DataError
 from mien.labels import LabelSchema
 
@@ -63,14 +63,15 @@ class Shard:
     def damaged(self, why: object) -> DataError:
         """Returns the error that names the shard."""
         return DataError(
-            f"the shard {self.path} is damaged: {why}",
+            f"is damaged: {why}",
+            subject=f"the shard {self.path}",
             hint="Fetch it again, or write the shards anew with mien data shard.",
         )
 
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """What ``shards.json`` says.
+    """The content of ``shards.json``.
 
     Args:
         schema: Labels of the class ids in the shards.
@@ -95,7 +96,9 @@ def read_index(root: Path) -> ShardIndex:
     try:
         given = json.loads(path.read_text("utf-8"))
         if given["format"] != FORMAT:
-            raise DataError(f"has format {given['format']}; this mien reads {FORMAT}", subject=path)
+            raise DataError(
+                f"has format {given['format']}, but this mien reads {FORMAT}", subject=path
+            )
         pixels = given["pixels"]
         return ShardIndex(
             LabelSchema.from_dict(given["schema"]),
@@ -111,18 +114,16 @@ def read_index(root: Path) -> ShardIndex:
         )  # fmt: skip
     except OSError as error:
         raise DataError(
-            (
-                f"cannot be read ({error.strerror or error}). mien data shard writes it; a "
-                "folder of other Parquet files is parquet:DIR"
-            ),
+            f"cannot be read ({error.strerror or error})",
             subject=path,
+            hint="mien data shard writes it; a folder of other Parquet files is parquet:DIR.",
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(f"is no table of contents of shards ({error!r})", subject=path) from error
 
 
 class ShardImages(ShardedImages):
-    """The pictures of Parquet shards; at most one row group a thread is held.
+    """The pictures of Parquet shards; each thread holds at most one row group.
 
     Args:
         index: What the folder holds.
@@ -145,26 +146,18 @@ class ShardImages(ShardedImages):
         return f"{self.index.shards[shard].path.name}#{row}"
 
     def read(self, index: int) -> bytes:
-        """Returns one picture; bare pixels become a PNG.
-
-        Raises:
-            DataError: If the shard cannot be read; it is named.
-        """
+        """Returns one picture; bare pixels become a PNG."""
         shard, row = self.locate(int(index))
         group, inside = divmod(row, self.index.rows)
-        if getattr(self._held, "place", None) != (shard, group):
+        if getattr(self._held, "group", None) != (shard, group):
             with _open(self.index.shards[shard]) as file:
                 self._held.column = self._column(file, shard, group)
-            self._held.place = (shard, group)
+            self._held.group = (shard, group)
         data: bytes = self._held.column[inside].as_py()
         return self.as_picture(data)
 
     def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
-        """Yields pictures of one shard, or their bare pixels, after checking its sha256.
-
-        Raises:
-            DataError: If the shard is damaged; it is named.
-        """
+        """Yields pictures of one shard, or their bare pixels, after checking its sha256."""
         self.index.shards[shard].check()
         groups = rows // self.index.rows
         with _open(self.index.shards[shard]) as file:
@@ -175,7 +168,11 @@ class ShardImages(ShardedImages):
 
     def as_picture(self, data: bytes) -> bytes:
         """Returns bare pixels as a PNG, and pictures as they are."""
-        return data if self.index.pixels is None else _png(data, *self.index.pixels)
+        if self.index.pixels is None:
+            return data
+        side, color = self.index.pixels
+        shape = (side, side) if color == "gray" else (side, side, 3)
+        return encode_png(np.frombuffer(data, np.uint8).reshape(shape))
 
     def is_ready(self, preprocessing: Preprocessing) -> bool:
         """Tells whether the bare pixels are what a network of that input wants."""
@@ -202,15 +199,6 @@ def _open(shard: Shard) -> Any:
         raise shard.damaged(error) from error
 
 
-def _png(data: bytes, side: int, color: str) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    picture = Image.frombytes("L" if color == "gray" else "RGB", (side, side), data)
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 @register_reader("shards")
 def read_shards(request: ReadRequest) -> Manifest:
     """Reads ``shards:DIR``: labels now, pictures as they are needed.
@@ -222,25 +210,24 @@ def read_shards(request: ReadRequest) -> Manifest:
         MissingExtraError: If pyarrow is not installed.
     """
     index = read_index(request.path)
-    columns = [_labels_of(shard) for shard in index.shards]
-    stored = np.concatenate([column[0] for column in columns])
-    schema = request.labels or index.schema
-    where = str(request.path)
-    ids = {k: class_id(schema, index.schema.labels[k], where) for k in np.unique(stored) if k >= 0}
+    shards, names = index.shards, list(index.schema.labels)
+    columns = [_labels_of(shard) for shard in shards]
+    schema, where = request.labels or index.schema, str(request.path)
+    stored = np.concatenate([ids for ids, _, _ in columns])
+    ids = {k: class_id(schema, names[k], where) for k in np.unique(stored).tolist() if k >= 0}
     class_ids = np.array([ids.get(k, -1) for k in stored.tolist()], np.int64)
-    names = list(index.schema.labels)
-    groups = [column[2] for column in columns]
-    counts = [shard.faces for shard in index.shards]
-    leaked = [np.isin(np.arange(shard.faces), shard.leaked) for shard in index.shards]
+    labels = [names[k] if k >= 0 else "" for k in stored.tolist()]
+    shares = vote_targets([(names, votes) for _, votes, _ in columns], labels, schema, request.spec)
+    groups = [group for _, _, group in columns]
     return Manifest(
         request.spec,
         schema,
         ShardImages(index),
-        vote_targets([(names, column[1]) for column in columns], class_ids, schema, request.spec),
+        (one_hot(class_ids, schema) if shares is None else shares).astype(np.float32),
         class_ids,
-        np.repeat([shard.split for shard in index.shards], counts),
+        np.repeat([shard.split for shard in shards], [shard.faces for shard in shards]),
         None if any(g is None for g in groups) else np.concatenate([g for g in groups if g]),
-        np.concatenate(leaked),
+        np.concatenate([np.isin(np.arange(shard.faces), shard.leaked) for shard in shards]),
     )
 
 
@@ -248,8 +235,6 @@ def _labels_of(
     shard: Shard,
 ) -> tuple[NDArray[np.int64], list[list[float]] | None, list[str] | None]:
     """Returns class ids, votes and subjects of a shard's rows, the latter where it has them."""
-    from mien.data.readers.arrowtables import read_schema
-
     if shard.split not in SPLITS:
         raise shard.damaged(f"{shard.split!r} is no split")
     try:

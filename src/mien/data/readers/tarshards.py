@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.duplicates import shared_groups_warning
-from mien.data.manifest import SPLIT_NAMES, Manifest
-from mien.data.naming import natural_key
-from mien.data.readers.assemble import assemble, choose_schema, class_id, one_hot, split_name
-from mien.data.readers.folder import IMAGE_SUFFIXES
-from mien.data.readers.sharded import ShardedImages
+from mien.data.filenames import IMAGE_SUFFIXES, natural_key
+from mien.data.image_stores import ShardedImages
+from mien.data.readers.assemble import assemble
 from mien.data.registry import ReadRequest, register_reader
+from mien.data.split import file_split
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,19 +23,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.data.manifest import Manifest
+
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-# train-000.tar, validation.tar, test_2.tar
-_FILE_SPLIT = re.compile(r"([a-z]+)(?:[-_.]?\d.*)?", re.IGNORECASE)
 
 
 @dataclass
 class _Sample:
-    """A picture's place in its tar, and what stands beside it under the same key."""
+    """Where a picture is in its tar, and the other fields under the same key."""
 
     key: str
     offset: int = -1
     size: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class TarImages(ShardedImages):
@@ -64,11 +62,7 @@ class TarImages(ShardedImages):
         return f"{self.files[shard].name}#{self.keys[shard][row]}"
 
     def read(self, index: int) -> bytes:
-        """Returns the bytes of one picture.
-
-        Raises:
-            DataError: If the tar cannot be read; it is named.
-        """
+        """Returns the bytes of one picture."""
         shard, row = self.locate(int(index))
         return next(self.read_rows(shard, np.array([row])))
 
@@ -78,11 +72,7 @@ class TarImages(ShardedImages):
         return int(self.spans[shard][row, 1])
 
     def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
-        """Yields pictures of one tar in the order in which they lie there.
-
-        Raises:
-            DataError: If the tar cannot be read; it is named.
-        """
+        """Yields pictures of one tar in the order of the file."""
         path = self.files[shard]
         try:
             with path.open("rb") as file:
@@ -97,7 +87,7 @@ class TarImages(ShardedImages):
 
 
 def _damaged(path: Path, why: object) -> DataError:
-    return DataError(f"the shard {path} is damaged: {why}", hint="Fetch it again.")
+    return DataError(f"is damaged: {why}", subject=f"the shard {path}", hint="Fetch it again.")
 
 
 @register_reader("wds", options=("dedupe",), patterns=True)
@@ -105,11 +95,11 @@ def read_wds(request: ReadRequest) -> Manifest:
     """Reads ``wds:PATH``: a tar, a folder of tars, or ``PATH/{000..009}.tar``.
 
     Files of one key (the name up to its first dot) are a sample: a picture, and its label in
-    ``cls`` (a name, or a number in the order of the labels asked for) or in ``json`` (``label``,
+    ``cls`` (a name, or a number in the order of the labels wanted) or in ``json`` (``label``,
     and perhaps ``split`` and ``subject_id``). Else the names of the tars tell the splits
     (``train-000.tar``). Samples without a label are left out.
 
-    Options: ``dedupe=true`` removes from train what also stands in valid or test.
+    Options: ``dedupe=true`` removes from train what is also in valid or test.
 
     Raises:
         DataError: If a tar is missing or damaged, or its samples do not add up.
@@ -120,30 +110,18 @@ def read_wds(request: ReadRequest) -> Manifest:
     dropped = sum(count for _, count in tars)
     if not samples:
         raise DataError(
-            "no sample has a picture and a label (cls or json)", subject=f"{request.spec}:"
+            "has no sample with a picture and a label (cls or json)", subject=request.spec
         )
-    labels = [str(sample.facts["label"]) for sample in samples]
-    schema = request.labels or choose_schema(labels, str(request.path))
-    ids = {name: class_id(schema, name, str(request.path)) for name in sorted(set(labels))}
-    class_ids = np.array([ids[label] for label in labels], np.int64)
-    splits, groups = _column(samples, "split", request), _column(samples, "subject_id", request)
-    warnings = [f"{dropped} samples without a label are left out."] if dropped else []
-    if splits is not None:
-        splits = np.array([split_name(name, str(request.path)) for name in splits.tolist()])
-        if groups is not None:
-            warnings.append(shared_groups_warning(groups, splits))
     spans = [
         np.array([(s.offset, s.size) for s in tar], np.int64).reshape(-1, 2) for tar, _ in tars
     ]
     return assemble(
         request,
-        schema=schema,
-        images=TarImages(files, [[s.key for s in tar] for tar, _ in tars], spans),
-        targets=one_hot(class_ids, schema),
-        class_ids=class_ids,
-        splits=splits,
-        groups=groups,
-        warnings=warnings,
+        TarImages(files, [[s.key for s in tar] for tar, _ in tars], spans),
+        [str(sample.fields["label"]) for sample in samples],
+        splits=_column(samples, "split", request),
+        groups=_column(samples, "subject_id", request),
+        warnings=[f"{dropped} samples without a label are left out."] if dropped else (),
     )
 
 
@@ -163,24 +141,25 @@ def _files(path: Path) -> list[Path]:
     ]
     missing = [name for name in names if not name.is_file()]
     if missing or not names:
-        raise DataError(f"there is no {missing[0] if missing else path}, which {path} names.")
+        raise DataError(
+            f"names {missing[0] if missing else 'files'}, which does not exist", subject=path
+        )
     return names
 
 
 def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
     """Returns the samples of a tar that have a label, and how many have none."""
-    match = _FILE_SPLIT.fullmatch(file.stem)
-    split = SPLIT_NAMES.get(match[1].lower()) if match else None
+    split = file_split(file.stem)
     whole = []
     samples = [sample for sample in _samples(file) if sample.offset >= 0]
     for sample in samples:
-        label = sample.facts.get("label")
+        label = sample.fields.get("label")
         if isinstance(label, bool) or not isinstance(label, (str, int)) or label == "":
             continue
         if isinstance(label, int) or label.isdecimal():
-            sample.facts["label"] = _name(int(label), file, request)
+            sample.fields["label"] = _name(int(label), file, request)
         if split is not None:
-            sample.facts.setdefault("split", split)
+            sample.fields.setdefault("split", split)
         whole.append(sample)
     return whole, len(samples) - len(whole)
 
@@ -188,8 +167,8 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
 def _name(number: int, file: Path, request: ReadRequest) -> str:
     if request.labels is None or not 0 <= number < len(request.labels):
         raise DataError(
-            f"label {number} has no name",
-            subject=f"{file}:",
+            f"has the label {number} without a name",
+            subject=file,
             hint="Pass the labels whose order the numbers follow (--labels), or store names.",
         )
     return request.labels.labels[number]
@@ -210,7 +189,7 @@ def _samples(file: Path) -> list[_Sample]:
                     sample.offset, sample.size = member.offset_data, member.size
                 elif ending in ("cls", "json") and (content := tar.extractfile(member)):
                     text = content.read().decode("utf-8").strip()
-                    sample.facts |= {"label": text} if ending == "cls" else json.loads(text)
+                    sample.fields |= {"label": text} if ending == "cls" else json.loads(text)
     except (tarfile.TarError, OSError, ValueError, TypeError, EOFError) as error:
         raise _damaged(file, error) from error
     size = file.stat().st_size
@@ -219,13 +198,11 @@ def _samples(file: Path) -> list[_Sample]:
     return list(found.values())
 
 
-def _column(samples: list[_Sample], name: str, request: ReadRequest) -> NDArray[np.str_] | None:
-    values = [sample.facts.get(name) for sample in samples]
+def _column(samples: list[_Sample], name: str, request: ReadRequest) -> list[str] | None:
+    values = [sample.fields.get(name) for sample in samples]
     lost = values.count(None)
     if lost == len(values):
         return None
     if lost:
-        raise DataError(
-            f"{lost} of {len(values)} samples have no {name}", subject=f"{request.spec}:"
-        )
-    return np.array([str(value) for value in values])
+        raise DataError(f"has {lost} of {len(values)} samples without {name}", subject=request.spec)
+    return [str(value) for value in values]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mien.atomic import check_free
+from mien.data.image_stores import are_files, source_folders
 from mien.data.inspection.source import open_for_inspection
-from mien.data.readers.filepaths import are_files, source_folders
-from mien.data.writers.files import write_csv, write_folder
-from mien.data.writers.places import check_apart, check_free
+from mien.data.writers.files import relative_names, write_csv, write_folder
+from mien.data.writers.output import check_apart
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -38,40 +39,75 @@ def convert_data(
         spec: The dataset.
         output: Where to; it appears whole or not at all.
         to: ``"folder"``, ``"csv"`` or ``"parquet"``.
-        copy: With ``csv``, copy pictures that the table could name where they lie.
+        copy: With ``csv``, copy pictures that the table could name as files.
         labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         overwrite: Replace what is there.
         bars: Makes a progress bar of a title and a number of steps.
 
     Returns:
-        The data, and how many pictures the form has no place for.
+        The data, and how many pictures the form cannot hold.
 
     Raises:
-        ConfigError: If an argument is impossible or the place is taken.
+        ConfigError: If an argument is impossible or the output is taken.
         DataError: If the dataset cannot be read.
         MissingExtraError: If pyarrow is needed and not installed.
     """
     if to not in FORMS:
-        raise ConfigError(f"cannot convert to {to!r}." + suggest(to, FORMS))
-    endings = {"csv": ".csv", "parquet": ".parquet"}
-    if to in endings and output.suffix.lower() != endings[to]:
-        raise ConfigError(f"-o {output}: name it with the ending {endings[to]}.")
+        raise ConfigError(f"there is no form {to!r} to convert to", hint=suggest(to, FORMS))
+    if to != "folder" and output.suffix.lower() != f".{to}":
+        raise ConfigError(f"must end in .{to}", subject=f"-o {output}")
     check_free(output, overwrite=overwrite)
     manifest, request = open_for_inspection(spec, labels=labels)
-    files = are_files(manifest.images)
-    targets = [output, output.with_suffix("")] if to == "csv" and (copy or not files) else [output]
-    for target in targets:
+    copy = copy or not are_files(manifest.images)
+    for target in [output, output.with_suffix("")] if to == "csv" and copy else [output]:
         check_apart(target, [request.path, *source_folders(manifest.images)])
-    left_out = 0
     with bars("write pictures", len(manifest)) as advance:
         if to == "folder":
-            left_out = write_folder(manifest, output, overwrite=overwrite, progress=advance)
-        elif to == "csv":
-            write_csv(
-                manifest, output, copy=copy or not files, overwrite=overwrite, progress=advance
-            )
+            return manifest, write_folder(manifest, output, overwrite=overwrite, progress=advance)
+        if to == "csv":
+            write_csv(manifest, output, copy=copy, overwrite=overwrite, progress=advance)
         else:
             from mien.data.writers.parquet import write_parquet
 
             write_parquet(manifest, output, overwrite=overwrite, progress=advance)
-    return manifest, left_out
+    return manifest, 0
+
+
+def write_manifest(manifest: Manifest, output: Path, *, copy: bool, overwrite: bool) -> None:
+    """Writes a manifest as a table that names its pictures, or holds them where it must.
+
+    Args:
+        manifest: N pictures.
+        output: A file that ends in ``.csv`` or ``.parquet``.
+        copy: Copy the pictures, even where the table could name them as files.
+        overwrite: Replace what is there.
+
+    Raises:
+        ConfigError: If the ending is another, the output is taken, or pictures that are no files
+            must be copied into a folder and ``copy`` is off.
+        DataError: If a picture cannot be read or named.
+        MissingExtraError: If pyarrow is needed and not installed.
+    """
+    check_manifest_name(output)
+    if copy:
+        check_apart(output.with_suffix(""), source_folders(manifest.images))
+    if output.suffix.lower() == ".csv":
+        write_csv(manifest, output, copy=copy, overwrite=overwrite)
+        return
+    from mien.data.writers.parquet import write_parquet
+
+    # Pictures inside a table have no path: their bytes go along.
+    embed = copy or not are_files(manifest.images)
+    if not embed:
+        relative_names(manifest.images, output.parent)
+    write_parquet(manifest, output, embed=embed, overwrite=overwrite)
+
+
+def check_manifest_name(output: Path) -> None:
+    """Refuses names that are no table's.
+
+    Raises:
+        ConfigError: If the ending is neither ``.csv`` nor ``.parquet``.
+    """
+    if output.suffix.lower() not in {".csv", ".parquet"}:
+        raise ConfigError("must end in .csv or .parquet", subject=f"-o {output}")

@@ -1,32 +1,26 @@
-"""Writing a manifest as a folder by class, a CSV table, or Parquet."""
+"""Writing a manifest as a folder by class, or as a CSV table."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.atomic import replacing
-from mien.data.readers.filepaths import relative_names
-from mien.data.readers.metadata import METADATA
-from mien.data.writers.places import (
-    FreeNames,
-    check_folder_names,
-    check_free,
-    picture_suffix,
-    plain_name,
-    replacing_folder,
-)
-from mien.errors import ConfigError
+from mien.atomic import check_free, replacing, replacing_folder
+from mien.data.filenames import is_utf8, printable
+from mien.data.readers.csvtable import METADATA
+from mien.data.writers.output import FreeNames, check_folder_names, picture_suffix, plain_name
+from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from mien.data.manifest import Manifest
+    from mien.data.manifest import ImageStore, Manifest
 
 Advance = Callable[[int], None]
 
@@ -49,31 +43,35 @@ def write_folder(
         How many pictures were left out.
 
     Raises:
-        ConfigError: If the place is taken.
+        ConfigError: If the output is taken.
         DataError: If a picture cannot be read, or a label cannot name a folder.
     """
     check_free(output, overwrite=overwrite)
     check_folder_names(manifest.schema.labels)
     part = manifest.with_labels()
-    free = FreeNames()
+    labels = np.array(part.schema.labels)[part.class_ids]
+    folders = [f"{split}/{label}" for split, label in zip(part.splits, labels, strict=True)]
     with replacing_folder(output) as temporary:
-        names = []
-        for index in range(len(part)):
-            label = part.schema.labels[int(part.class_ids[index])]
-            names.append(_copy(part, index, temporary, f"{part.splits[index]}/{label}", free))
-            if progress:
-                progress(1)
+        names = _copy(part, temporary, folders, progress)
         (temporary / METADATA).write_text(table_text(part, names), "utf-8")
     return len(manifest) - len(part)
 
 
-def _copy(manifest: Manifest, index: int, root: Path, folder: str, free: FreeNames) -> str:
-    data = manifest.images.read(index)
-    name = plain_name(manifest.images.key(index))
-    name = free.take(folder, name + picture_suffix(data, name))
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).write_bytes(data)
-    return name
+def _copy(
+    manifest: Manifest, root: Path, folders: Sequence[str], progress: Advance | None
+) -> list[str]:
+    """Writes each picture into its folder below ``root``; returns the names of the files."""
+    free, names = FreeNames(), []
+    for index, folder in enumerate(folders):
+        data = manifest.images.read(index)
+        name = plain_name(manifest.images.key(index))
+        name = free.take(folder, name + picture_suffix(data, name))
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+        names.append(name)
+        if progress:
+            progress(1)
+    return names
 
 
 def write_csv(
@@ -89,12 +87,12 @@ def write_csv(
     Args:
         manifest: N pictures.
         output: The table; with ``copy``, pictures go into a folder of its name without ``.csv``.
-        copy: Copy the pictures; else the table names them where they lie.
+        copy: Copy the pictures; else the table names the files as they are.
         overwrite: Replace what is there.
         progress: Called with the number of pictures just written.
 
     Raises:
-        ConfigError: If the place is taken, or pictures are no files and are not to be copied.
+        ConfigError: If the output is taken, or pictures are no files and shall not be copied.
         DataError: If a picture cannot be read or named.
     """
     check_free(output, overwrite=overwrite)
@@ -105,22 +103,42 @@ def write_csv(
         return
     pictures = output.with_suffix("")
     if pictures == output:
-        raise ConfigError(f"the table needs an ending, as in {output}.csv", subject=f"{output}:")
+        raise ConfigError(f"must end in .csv, as {output}.csv does", subject=f"the table {output}")
     check_free(pictures, overwrite=overwrite)
-    free = FreeNames()
     # The table's text is on disk before either takes its name: both appear, or neither.
     with replacing(output) as temporary, replacing_folder(pictures) as folder:
-        names = []
-        for index in range(len(manifest)):
-            name = _copy(manifest, index, folder, str(manifest.splits[index]), free)
-            names.append(f"{pictures.name}/{name}")
-            if progress:
-                progress(1)
-        temporary.write_text(table_text(manifest, names), "utf-8")
+        names = _copy(manifest, folder, manifest.splits.tolist(), progress)
+        text = table_text(manifest, [f"{pictures.name}/{name}" for name in names])
+        temporary.write_text(text, "utf-8")
+
+
+def relative_names(images: ImageStore, folder: Path) -> list[str]:
+    """Returns the path of each picture relative to a folder, with forward slashes.
+
+    Raises:
+        ConfigError: If the pictures are no files.
+        DataError: If a name cannot stand in a text file.
+    """
+    names = []
+    for index in range(len(images)):
+        path = images.path(index)
+        if path is None:
+            raise ConfigError(
+                "is inside a table, so that a list of files cannot name it",
+                subject=images.key(index),
+                hint="Add --copy, or write Parquet.",
+            )
+        name = Path(os.path.relpath(path, folder)).as_posix()
+        if name != name.strip() or not is_utf8(name):
+            raise DataError(
+                "cannot stand in a table", subject=repr(name), hint="Rename it, or add --copy."
+            )
+        names.append(name)
+    return names
 
 
 def has_votes(manifest: Manifest) -> bool:
-    """Tells whether targets say more than the labels do."""
+    """Tells whether the targets hold more than the labels do."""
     one_hot = np.eye(len(manifest.schema), dtype=np.float32)[np.maximum(manifest.class_ids, 0)]
     return bool((manifest.class_ids < 0).any() or (manifest.targets != one_hot).any())
 
@@ -132,23 +150,19 @@ def table_text(manifest: Manifest, names: Sequence[str]) -> str:
         manifest: The pictures.
         names: (N,) what to write as ``file_name``.
     """
-    votes = has_votes(manifest)
-    header = ["file_name", "label", "split"]
-    header += ["subject_id"] if manifest.groups is not None else []
-    header += manifest.schema.labels if votes else []
+    labels = (*manifest.schema.labels, "")  # -1 is the last one
+    columns = {
+        "file_name": names,
+        "label": [labels[k] for k in manifest.class_ids],
+        "split": manifest.splits.tolist(),
+    }
+    if manifest.groups is not None:
+        columns["subject_id"] = [printable(group) for group in manifest.groups.tolist()]
+    if has_votes(manifest):
+        for label, shares in zip(manifest.schema.labels, manifest.targets.T, strict=True):
+            columns[label] = [f"{share:.9g}" for share in shares.tolist()]
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(header)
-    for index, name in enumerate(names):
-        k = int(manifest.class_ids[index])
-        row = [name, manifest.schema.labels[k] if k >= 0 else "", str(manifest.splits[index])]
-        if manifest.groups is not None:
-            row.append(_clean(str(manifest.groups[index])))
-        if votes:
-            row += [f"{value:.9g}" for value in manifest.targets[index].tolist()]
-        table.writerow(row)
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
     return buffer.getvalue()
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mien.atomic import replacing
-from mien.data.readers.filepaths import relative_names
+from mien.atomic import check_free, replacing
+from mien.data.filenames import printable
 from mien.data.readers.parquetlabels import VOTES
-from mien.data.writers.files import Advance, has_votes
-from mien.data.writers.places import check_free, plain_name
+from mien.data.writers.files import Advance, has_votes, relative_names
+from mien.data.writers.output import plain_name
 from mien.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_parquet(
         progress: Called with the number of pictures just written.
 
     Raises:
-        ConfigError: If the place is taken, or pictures are no files and are not to be embedded.
+        ConfigError: If the output is taken, or pictures are no files and shall not be embedded.
         DataError: If a picture cannot be read or named.
         MissingExtraError: If pyarrow is not installed.
     """
@@ -82,14 +82,14 @@ def parquet_row(
         "split": str(manifest.splits[index]),
     }
     if manifest.groups is not None:
-        row["subject_id"] = str(manifest.groups[index]).encode("utf-8", "backslashreplace").decode()
+        row["subject_id"] = printable(str(manifest.groups[index]))
     if VOTES in schema.names:
         row[VOTES] = manifest.targets[index].tolist()
     return row
 
 
 def parquet_schema(pa: Any, manifest: Manifest) -> Any:
-    """Returns the columns of a manifest's table, with what Hugging Face knows of them."""
+    """Returns the columns of a manifest's table, with the metadata that Hugging Face reads."""
     text = {"dtype": "string", "_type": "Value"}
     fields = [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.atomic import check_free, replacing_folder
 from mien.data.faces import read_face
-from mien.data.manifest import SPLITS
 from mien.data.readers.shards import FORMAT, INDEX
+from mien.data.split import SPLITS
 from mien.data.writers.parquet import parquet_row, parquet_schema
-from mien.data.writers.places import check_free, replacing_folder
 from mien.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_shards(
         output: A folder that does not exist yet; it appears whole or not at all.
         faces_per_shard: The most in a file; the files of a split are equally large.
         seed: Seed of the shuffling.
-        pixels: Store each face as bare pixels of that size and colour, which a training reads
+        pixels: Store each face as bare pixels of that size and colour, which training reads
             without decoding; None: pictures stay as they are.
         overwrite: Replace what is there.
         progress: Called with the number of pictures just written.
@@ -56,12 +56,12 @@ def write_shards(
         The number of shards.
 
     Raises:
-        ConfigError: If the place is taken, or shards would be empty.
+        ConfigError: If the output is taken, or shards would be empty.
         DataError: If a picture cannot be read.
         MissingExtraError: If pyarrow is not installed.
     """
     if faces_per_shard < 1:
-        raise ConfigError(f"a shard holds at least 1 face; got {faces_per_shard}.")
+        raise ConfigError(f"faces_per_shard must be at least 1; got {faces_per_shard}")
     check_free(output, overwrite=overwrite)
     entries: list[dict[str, Any]] = []
     with replacing_folder(output) as folder:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from mien.data.faces import read_face
-from mien.data.readers.sharded import find_shards
+from mien.data.image_stores import find_shards
 from mien.errors import MienError
 from mien.training.data.faces import count_steps
 

@@ -1,4 +1,4 @@
-"""Byte-identical pictures that stand in train and in valid or test at the same time."""
+"""Leakage between splits: byte-identical pictures, and groups, on both sides of train."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.stores import SizedImages
+    from mien.data.image_stores import ImageStore
 
 
 def find_leaks(
@@ -25,27 +25,31 @@ def find_leaks(
         splits: (N,) of ``"train"``, ``"valid"``, ``"test"``.
 
     Returns:
-        Two (N,) bool masks: train pictures that also stand in valid or test, and valid or test
-        pictures that also stand in train.
+        Two (N,) bool masks: train pictures that are also in valid or test, and valid or test
+        pictures that are also in train.
 
-    >>> import numpy as np
     >>> copies, leaked = find_leaks([b"a", b"b", b"a"], np.array(["train", "train", "valid"]))
     >>> copies.tolist(), leaked.tolist()
     ([True, False, False], [False, False, True])
     """
-    in_train = (splits == "train").tolist()
-    train = {content for content, inside in zip(contents, in_train, strict=True) if inside}
-    held = {content for content, inside in zip(contents, in_train, strict=True) if not inside}
-    both = train & held
+    train = splits == "train"
+    both = _in_both(contents, train)
     shared = np.fromiter((content in both for content in contents), np.bool_, len(contents))
-    return shared & (splits == "train"), shared & (splits != "train")
+    return shared & train, shared & ~train
 
 
-def picture_contents(images: SizedImages, splits: NDArray[np.str_]) -> list[Hashable]:
+def _in_both(values: Sequence[Hashable], train: NDArray[np.bool_]) -> set[Hashable]:
+    pairs = list(zip(values, train.tolist(), strict=True))
+    return {value for value, inside in pairs if inside} & {
+        value for value, inside in pairs if not inside
+    }
+
+
+def picture_contents(images: ImageStore, splits: NDArray[np.str_]) -> list[Hashable]:
     """Returns a value for each picture that is equal for equal bytes in train and outside.
 
-    Pictures are compared by size first; only sizes that stand in train and in valid or test are
-    read, so that a large folder stays cheap. Copies within one split are not told of.
+    Only pictures whose size occurs in train and in valid or test are read, so that a large folder
+    stays cheap; every other picture gets a value of its own.
 
     Args:
         images: N pictures.
@@ -55,11 +59,7 @@ def picture_contents(images: SizedImages, splits: NDArray[np.str_]) -> list[Hash
         DataError: If a picture is gone or cannot be read.
     """
     sizes = [images.size(index) for index in range(len(images))]
-    in_train = (splits == "train").tolist()
-    train = {size for size, inside in zip(sizes, in_train, strict=True) if inside}
-    held = {size for size, inside in zip(sizes, in_train, strict=True) if not inside}
-    both = train & held
-    # The index makes a picture that cannot have a copy across splits equal to nothing else.
+    both = _in_both(sizes, splits == "train")
     return [
         hashlib.blake2b(images.read(index), digest_size=16).digest() if size in both else index
         for index, size in enumerate(sizes)
@@ -82,11 +82,11 @@ def removal_warning(copies: NDArray[np.bool_], leaked: NDArray[np.bool_], *, rem
     )
     if removed:
         return f"{found} and were removed from train."
-    return f"{found} and stay in train (dedupe=false): scores on those are not honest."
+    return f"{found} and stay in train (dedupe=false): scores on these are too good."
 
 
 def shared_groups_warning(groups: NDArray[np.str_], splits: NDArray[np.str_]) -> str:
-    """Returns a sentence on groups that stand in train and in valid or test, or an empty one.
+    """Returns a sentence on groups in train and in valid or test, empty when there are none.
 
     Args:
         groups: (M,) subject or source picture.
@@ -98,5 +98,5 @@ def shared_groups_warning(groups: NDArray[np.str_], splits: NDArray[np.str_]) ->
         return ""
     return (
         f"{int(shared.sum())} valid or test pictures share a subject or source picture with "
-        "train: scores on them say little about new faces. Split by group to be sure."
+        "train: scores on them tell little about new faces. Split by group to be sure."
     )

@@ -1,17 +1,16 @@
-"""What names and labels say: made copies, subjects, spellings, absent classes, odd files."""
+"""Findings by names and labels: made copies, subjects, spellings, absent classes, odd files."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mien.data.inspection.finding import Finding, counted
-from mien.data.inspection.leaks import between
-from mien.data.naming import source_stem
-from mien.data.readers.folder import IMAGE_SUFFIXES
-from mien.data.readers.metadata import METADATA
+from mien.data.filenames import IMAGE_SUFFIXES, is_utf8, source_stem
+from mien.data.inspection.duplicates import is_across, splits_of
+from mien.data.inspection.finding import Finding
+from mien.data.readers.csvtable import METADATA
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +28,9 @@ def name_groups(manifest: Manifest) -> tuple[list[tuple[int, ...]], bool]:
     """Returns pictures made of one source picture, and whether the data's groups are subjects.
 
     Copies made offline carry the name of their source (``2801.jpg_rotation_1.jpg``). Equal names
-    alone say nothing (every folder may have its ``1.jpg``), so a group has one made copy at least.
+    alone tell nothing (every folder may have its ``1.jpg``), so a group has one made copy at least.
     """
-    names = [manifest.images.key(index) for index in range(len(manifest))]
-    sources = [source_stem(_file_part(name)) for name in names]
+    sources = [source_stem(manifest.images.key(index)) for index in range(len(manifest))]
     by_stem: dict[tuple[int, str], list[int]] = defaultdict(list)
     for index, (stem, _) in enumerate(sources):
         by_stem[int(manifest.class_ids[index]), stem].append(index)
@@ -50,68 +48,29 @@ def name_groups(manifest: Manifest) -> tuple[list[tuple[int, ...]], bool]:
     return stems, not named
 
 
-def _file_part(name: str) -> str:
-    # train.parquet#faces/1.png
-    return PurePosixPath(name.rsplit("#", 1)[-1]).name
-
-
 def group_findings(manifest: Manifest) -> list[Finding]:
-    """Returns made copies of one picture, and subjects, that stand in more than one split."""
+    """Returns made copies of one picture, and subjects, that are in more than one split."""
     stems, subjects = name_groups(manifest)
     found = []
-    across = [g for g in stems if len(set(manifest.splits[list(g)].tolist())) > 1]
-    if across:
-        found.append(
-            Finding(
-                "stem_across",
-                "leak",
-                counted(len(across), "source picture has", "source pictures have")
-                + " augmented copies across splits",
-                tuple(across),
-                _stem_lines(manifest, across),
+    for end, where in (("across", "across splits"), ("within", "within a split")):
+        part = tuple(g for g in stems if is_across(manifest, g) == (end == "across"))
+        if part:
+            title = counted(len(part), "source picture has", "source pictures have")
+            lines = tuple(
+                f"{source_stem(manifest.images.key(g[0]))[0]} · {splits_of(manifest, g)}"
+                for g in part
             )
-        )
-    within = [g for g in stems if len(set(manifest.splits[list(g)].tolist())) == 1]
-    if within:
-        title = (
-            counted(len(within), "source picture has", "source pictures have")
-            + " augmented copies within a split"
-        )
-        found.append(
-            Finding("stem_within", "note", title, tuple(within), _stem_lines(manifest, within))
-        )
+            found.append(Finding(f"stem_{end}", f"{title} augmented copies {where}", part, lines))
     if subjects and manifest.groups is not None:
         members: dict[str, list[int]] = defaultdict(list)
         for index, group in enumerate(manifest.groups.tolist()):
             members[group].append(index)
-        shared = {
-            name: tuple(at)
-            for name, at in members.items()
-            if len(set(manifest.splits[at].tolist())) > 1
-        }
+        shared = {name: tuple(at) for name, at in members.items() if is_across(manifest, at)}
         if shared:
-            found.append(
-                Finding(
-                    "subject_across",
-                    "leak",
-                    counted(len(shared), "subject stands", "subjects stand")
-                    + " in more than one split",
-                    tuple(shared.values()),
-                    tuple(
-                        f"{name} · {between(manifest.splits[list(at)].tolist())}"
-                        for name, at in shared.items()
-                    ),
-                )
-            )
+            title = counted(len(shared), "subject is", "subjects are") + " in more than one split"
+            lines = tuple(f"{name} · {splits_of(manifest, at)}" for name, at in shared.items())
+            found.append(Finding("subject_across", title, tuple(shared.values()), lines))
     return found
-
-
-def _stem_lines(manifest: Manifest, groups: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
-    return tuple(
-        f"{source_stem(_file_part(manifest.images.key(g[0])))[0]} · "
-        f"{between(manifest.splits[list(g)].tolist())}"
-        for g in groups
-    )
 
 
 def class_findings(manifest: Manifest) -> list[Finding]:
@@ -127,7 +86,7 @@ def class_findings(manifest: Manifest) -> list[Finding]:
     if not lines:
         return []
     title = counted(len(lines), "class is", "classes are") + " absent from a split"
-    return [Finding("missing_class", "fault", title, (), tuple(lines))]
+    return [Finding("missing_class", title, (), tuple(lines))]
 
 
 def spelling_findings(spellings: Mapping[str, Mapping[str, int]]) -> list[Finding]:
@@ -140,13 +99,13 @@ def spelling_findings(spellings: Mapping[str, Mapping[str, int]]) -> list[Findin
     if not lines:
         return []
     title = counted(len(lines), "label is", "labels are") + " spelt in more than one way"
-    return [Finding("label_spellings", "fault", title, (), tuple(lines))]
+    return [Finding("label_spellings", title, (), tuple(lines))]
 
 
 def count_spellings(
     names: Sequence[str], class_ids: NDArray[np.int64], labels: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """Returns, by label, how often each spelling stands in the data.
+    """Returns, by label, how often each spelling occurs in the data.
 
     Args:
         names: (N,) labels as the data spells them, or empty where nothing is known.
@@ -164,18 +123,11 @@ def count_spellings(
 
 def bad_names(manifest: Manifest) -> list[Finding]:
     """Returns pictures whose names are no UTF-8: many tools cannot open or list them."""
-    at = []
-    for index in range(len(manifest)):
-        try:
-            manifest.images.key(index).encode()
-        except UnicodeEncodeError:
-            at.append(index)
+    at = [i for i in range(len(manifest)) if not is_utf8(manifest.images.key(i))]
     if not at:
         return []
-    title = (
-        counted(len(at), "picture has a name that is", "pictures have names that are") + " no UTF-8"
-    )
-    return [Finding("bad_name", "fault", title, tuple((index,) for index in at))]
+    title = counted(len(at), "picture has a name that is", "pictures have names that are")
+    return [Finding("bad_name", f"{title} no UTF-8", tuple((index,) for index in at))]
 
 
 def other_files(root: Path) -> list[Finding]:
@@ -193,4 +145,4 @@ def other_files(root: Path) -> list[Finding]:
     if not names:
         return []
     title = counted(len(names), "file is", "files are") + " not named like a picture and not read"
-    return [Finding("other_files", "note", title, (), tuple(names[:_LISTED]))]
+    return [Finding("other_files", title, (), tuple(names[:_LISTED]))]

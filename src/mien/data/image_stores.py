@@ -1,0 +1,270 @@
+"""Where the pictures of a dataset are stored: files, rows of tables, shards, parts of these."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.preprocess import Preprocessing
+
+
+class ImageStore(Protocol):
+    """How the N pictures of a dataset are reached; encoded bytes, never decoded pixels.
+
+    A class that inherits from it needs ``__len__``, ``key`` and ``read`` only.
+    """
+
+    def __len__(self) -> int: ...
+
+    def key(self, index: int) -> str:
+        """Returns a stable id, the same on every machine: a path relative to the root."""
+        ...
+
+    def read(self, index: int) -> bytes:
+        """Returns the encoded bytes of one picture.
+
+        Raises:
+            DataError: If the picture is gone or cannot be read.
+        """
+        ...
+
+    def size(self, index: int) -> int:
+        """Returns a number that differs only if the bytes differ, such as their count.
+
+        Raises:
+            DataError: If the picture is gone.
+        """
+        return len(self.read(index))
+
+    def path(self, index: int) -> Path | None:  # noqa: ARG002 - others use it
+        """Returns the file that a picture is, or None if it is part of another file."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class FileImages(ImageStore):
+    """Pictures that are files.
+
+    Args:
+        root: Folder that ``names`` are relative to.
+        names: Path of each picture, with forward slashes; also its key.
+    """
+
+    root: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def key(self, index: int) -> str:
+        """Returns the path of a picture relative to the root."""
+        return self.names[index]
+
+    def path(self, index: int) -> Path:
+        """Returns the path of a picture."""
+        return self.root / self.names[index]
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of one file."""
+        try:
+            return self.path(index).read_bytes()
+        except OSError as error:
+            raise _unreadable(self.path(index), error) from error
+
+    def size(self, index: int) -> int:
+        """Returns the size of one file in bytes."""
+        try:
+            return self.path(index).stat().st_size
+        except OSError as error:
+            raise _unreadable(self.path(index), error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"cannot be read ({error.strerror or error}), though the dataset lists it",
+        subject=path,
+        hint="Put it back, or take it out of the dataset.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ArrowImages(ImageStore):
+    """Pictures in a column of one or more Parquet tables, kept as Arrow buffers (not copied).
+
+    Args:
+        keys: Id of each picture, for example ``"train.parquet#fer0000001.png"``.
+        encoded: ``pyarrow.ChunkedArray`` of N binary values, null where a picture is a file.
+        paths: By position, the files to read where a value is null.
+    """
+
+    keys: Sequence[str]
+    encoded: Any
+    paths: Mapping[int, Path] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        """Returns the file name of the table and the name of the picture in it."""
+        return self.keys[index]
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of one row, or of the file that it names."""
+        value: bytes | None = self.encoded[int(index)].as_py()
+        return self._file(index).read(0) if value is None else value
+
+    def size(self, index: int) -> int:
+        """Returns the number of encoded bytes of one row; nothing is copied."""
+        scalar = self.encoded[int(index)]
+        return int(scalar.as_buffer().size) if scalar.is_valid else self._file(index).size(0)
+
+    def _file(self, index: int) -> FileImages:
+        path = self.paths.get(int(index))
+        if path is None:
+            raise DataError(
+                "holds no picture: its bytes are null, and it names no file",
+                subject=f"row {self.keys[index]}",
+                hint="Drop the row, or write the file's bytes into the table.",
+            )
+        return FileImages(path.parent, (path.name,))
+
+
+@dataclass(frozen=True, eq=False)
+class PixelImages(ImageStore):
+    """Gray pictures in memory, handed out as PNG.
+
+    Args:
+        keys: Id of each picture, for example ``"fer2013.csv#fer0000001.png"``.
+        pixels: uint8 (N, H, W).
+    """
+
+    keys: Sequence[str]
+    pixels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        """Returns the name of a picture."""
+        return self.keys[index]
+
+    def read(self, index: int) -> bytes:
+        """Returns a picture as PNG; equal pixels give equal bytes."""
+        return encode_png(self.pixels[int(index)])
+
+    def size(self, index: int) -> int:
+        """Returns the number of pixels."""
+        return int(self.pixels[int(index)].size)
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Returns pixels (H, W) or (H, W, 3) as PNG, compressed quickly rather than well."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedImages(ImageStore):
+    """Some pictures of another store, in a given order.
+
+    Args:
+        base: The store selected from.
+        indices: (N,) int64, positions in ``base``.
+    """
+
+    base: ImageStore
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        """Returns the key that the picture has in the base."""
+        return self.base.key(int(self.indices[index]))
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of one picture, as the base reads it."""
+        return self.base.read(int(self.indices[index]))
+
+    def size(self, index: int) -> int:
+        """Returns the size that the base gives."""
+        return self.base.size(int(self.indices[index]))
+
+    def path(self, index: int) -> Path | None:
+        """Returns the path that the base gives."""
+        return self.base.path(int(self.indices[index]))
+
+
+class ShardedImages(ImageStore):
+    """N pictures one after another in shards: large files that are read from start to end.
+
+    Args:
+        counts: Pictures in each shard.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        #: Position of the first picture of each shard, and N at the end.
+        self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Returns the shard of a picture and its row in there."""
+        shard = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return shard, int(index - self.starts[shard])
+
+    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+        """Yields pictures of one shard in the order of the file.
+
+        Args:
+            shard: Its number.
+            rows: Ascending rows.
+
+        Raises:
+            DataError: If the shard is damaged; it is named.
+        """
+        raise NotImplementedError
+
+    def as_picture(self, data: bytes) -> bytes:
+        """Returns what ``read_rows`` yielded as an encoded picture."""
+        return data
+
+    def is_ready(self, _preprocessing: Preprocessing) -> bool:
+        """Tells whether ``read_rows`` yields faces as bare pixels (S, S, C) of that input."""
+        return False
+
+
+def find_shards(images: ImageStore) -> tuple[ShardedImages, NDArray[np.int64]] | None:
+    """Returns the shards that hold the pictures of a manifest, and the (N,) positions in them.
+
+    None where the pictures are stored in another way.
+    """
+    rows = np.arange(len(images))
+    while isinstance(images, SelectedImages):
+        rows, images = images.indices[rows], images.base
+    return (images, rows) if isinstance(images, ShardedImages) else None
+
+
+def are_files(images: ImageStore) -> bool:
+    """Tells whether the pictures are files that a table can name."""
+    return len(images) > 0 and images.path(0) is not None
+
+
+def source_folders(images: ImageStore) -> set[Path]:
+    """Returns the folders of the pictures that are files."""
+    return {path.parent for at in range(len(images)) if (path := images.path(at)) is not None}
