@@ -15,6 +15,7 @@ An error says what was given (``subject``), why it cannot work (``reason``), and
 from __future__ import annotations
 
 import difflib
+import importlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,6 +127,24 @@ def needs_extra(what: str, extra: str) -> Iterator[None]:
         if root == "mien" or isinstance(error, MissingExtraError):
             raise
         raise MissingExtraError(what, extra, error.name) from error
+
+
+def import_extra(module: str, what: str, extra: str) -> Any:
+    """Imports a module that only an extra of mien installs.
+
+    Args:
+        module: Its name, for example ``"matplotlib.pyplot"``.
+        what: What needs it, as the subject of a sentence.
+        extra: The extra that brings it, for example ``"eval"``.
+
+    Raises:
+        MissingExtraError: If it, or what it needs, is not installed.
+
+    >>> import_extra("math", "a root", "eval").sqrt(4.0)
+    2.0
+    """
+    with needs_extra(what, extra):
+        return importlib.import_module(module)
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

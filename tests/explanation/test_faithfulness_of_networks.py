@@ -24,7 +24,7 @@ SIDE = 12
 SHARE = SIDE * SIDE / 48**2
 SCHEMA = LabelSchema("stripes", ("level", "upright", "none"))
 NETWORKS: dict[str, dict[str, Any]] = {
-    "alexnet": {"width": 0.125},
+    "alexnet": {"hidden": (128, 128)},
     "vit_tiny": {"depth": 2, "dim": 48},
 }
 

@@ -25,11 +25,10 @@ from mien.preprocess import normalize
 
 #: Options that make a network small enough to train and export in a second or two.
 SMALL: dict[str, dict[str, Any]] = {
-    "efficientnet_b0": {"width": 0.25},
     "mobilenet_v2": {"width": 0.25},
     "vit_small": {"depth": 2, "dim": 96},
     "vit_tiny": {"depth": 2, "dim": 48},
-    **{name: {"width": 0.125} for name in ("alexnet", "inception", "resnet18", "resnet34")},
+    **{name: {"width": 0.125} for name in ("resnet18", "resnet34")},
     **{name: {"width": 0.125} for name in ("vgg11", "vgg13", "vgg16")},
 }
 TRANSFORMERS = {"vit_small", "vit_tiny"}

@@ -1,16 +1,12 @@
 """Networks that mien trains, by name."""
 
 from mien.models import (  # noqa: F401 - they register their networks
-    alexnet,
+    classic,
     cnn,
-    efficientnet,
-    inception,
     lenet,
     mienet,
-    mobilenet,
     resnet,
     timm_backbones,
-    vgg,
     vit,
 )
 from mien.models.registry import (

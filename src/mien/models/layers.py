@@ -85,7 +85,33 @@ def start_weights(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-class PooledNetwork(nn.Module):
+class FaceNetwork(nn.Module):
+    """A feature map, its global average, dropout, one linear layer: what most networks share.
+
+    A subclass sets ``features`` (or has a ``forward_features`` of its own), ``num_features``,
+    ``dropout`` and ``head``.
+    """
+
+    features: nn.Module
+    dropout: nn.Module
+    head: nn.Module
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Maps faces (N, C, S, S) to the last feature map (N, F, h, w)."""
+        out: Tensor = self.features(x)
+        return out
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Maps a feature map (N, F, h, w) to logits (N, K)."""
+        logits: Tensor = self.head(self.dropout(features.mean(dim=(2, 3))))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps faces (N, C, S, S) to logits (N, K)."""
+        return self.forward_head(self.forward_features(x))
+
+
+class PooledNetwork(FaceNetwork):
     """Convolutions, global average pooling, one linear layer.
 
     Args:
@@ -105,26 +131,12 @@ class PooledNetwork(nn.Module):
         self.head = nn.Linear(num_features, num_classes)
         start_weights(self)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to the last feature map (N, F, h, w)."""
-        out: Tensor = self.features(x)
-        return out
 
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Maps a feature map (N, F, h, w) to logits (N, K)."""
-        logits: Tensor = self.head(self.dropout(features.mean(dim=(2, 3))))
-        return logits
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to logits (N, K)."""
-        return self.forward_head(self.forward_features(x))
-
-
-class HiddenNetwork(nn.Module):
+class HiddenNetwork(FaceNetwork):
     """Convolutions, pooling to a grid, hidden linear layers, a last one.
 
-    Each place of the grid has weights of its own, so that no class-activation map follows from
-    the last layer; gradients and occlusion explain it.
+    Each cell of the grid has weights of its own, so no class-activation map follows from the last
+    layer; gradients and occlusion explain it.
 
     Args:
         features: Maps faces (N, C, S, S) to (N, F, h, w).
@@ -160,11 +172,6 @@ class HiddenNetwork(nn.Module):
         self.head = nn.Linear(inputs, num_classes)
         start_weights(self)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to the last feature map (N, F, h, w), before its pooling."""
-        out: Tensor = self.features(x)
-        return out
-
     def forward_head(self, features: Tensor) -> Tensor:
         """Maps a feature map (N, F, h, w) to logits (N, K)."""
         pooled = self.pool(features)
@@ -172,7 +179,3 @@ class HiddenNetwork(nn.Module):
             pooled = functional.adaptive_avg_pool2d(pooled, self.grid)
         logits: Tensor = self.head(self.hidden(pooled.flatten(1)))
         return logits
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to logits (N, K)."""
-        return self.forward_head(self.forward_features(x))

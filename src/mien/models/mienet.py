@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from mien.models.layers import FaceNetwork
 from mien.models.registry import register_model
 from mien.preprocess import Preprocessing
 
@@ -50,7 +51,7 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class MieNet(nn.Module):
+class MieNet(FaceNetwork):
     """Stem, residual stages, global average pooling, one linear layer.
 
     Args:
@@ -103,15 +104,6 @@ class MieNet(nn.Module):
         """Maps faces (N, C, S, S) to the last feature map (N, F, S / 8, S / 8)."""
         out: Tensor = self.stages(self.stem(x))
         return out
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Maps a feature map (N, F, h, w) to logits (N, K)."""
-        logits: Tensor = self.head(self.dropout(features.mean(dim=(2, 3))))
-        return logits
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to logits (N, K)."""
-        return self.forward_head(self.forward_features(x))
 
 
 @register_model(

@@ -6,13 +6,13 @@ Models, https://github.com/huggingface/pytorch-image-models, Apache-2.0.
 
 from __future__ import annotations
 
-import importlib
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from mien.errors import ConfigError, MissingExtraError, suggest
+from mien.errors import ConfigError, import_extra, suggest
+from mien.models.layers import FaceNetwork
 from mien.models.registry import ModelSpec, register_family
 from mien.preprocess import INTERPOLATIONS, Preprocessing
 
@@ -31,7 +31,7 @@ NAMED = tuple(
 )  # fmt: skip
 
 
-class TimmBackbone(nn.Module):
+class TimmBackbone(FaceNetwork):
     """A network of timm without its classifier, and a linear layer of ours.
 
     Its features are always a map (N, F, h, w). Tokens (N, L, F) of a transformer become one by
@@ -94,10 +94,6 @@ class TimmBackbone(nn.Module):
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to logits (N, K)."""
-        return self.forward_head(self.forward_features(x))
-
     def stage_names(self) -> list[list[str]]:
         """Returns the names of the backbone's parameters by stage, as timm groups them."""
         models = _timm("models")
@@ -107,10 +103,7 @@ class TimmBackbone(nn.Module):
 
 
 def _timm(part: str) -> Any:
-    try:
-        return importlib.import_module(f"timm.{part}")
-    except ImportError as error:
-        raise MissingExtraError("a network of timm's", "train", error.name) from error
+    return import_extra(f"timm.{part}", "a network of timm's", "train")
 
 
 def pretrained_record(name: str) -> dict[str, Any]:
