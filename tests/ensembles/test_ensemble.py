@@ -17,8 +17,8 @@ from PIL import Image
 from faces_made import draw_face
 from mien.data import read_manifest
 from mien.ensembles import build_ensemble, fit_mixture
-from mien.ensembles.folds import cross_fitted_probs, grouped_folds
-from mien.ensembles.mixing import fit_weights, select_greedily
+from mien.ensembles.folds import grouped_folds
+from mien.ensembles.mixing import cross_fitted_probs, fit_weights, select_greedily
 from mien.errors import ConfigError, DataError, ModelError
 from mien.explanation import explain_crops
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder, write_config

@@ -1,7 +1,8 @@
 """Ensembles: several models become one model folder with one ONNX file."""
 
 from mien.ensembles.build import EnsembleResult, MemberScore, build_ensemble
-from mien.ensembles.mixing import METHODS, Mixture, fit_mixture
+from mien.ensembles.mixing import fit_mixture
+from mien.ensembles.mixture import METHODS, Mixture
 
 __all__ = [
     "METHODS",

@@ -12,10 +12,10 @@ import numpy as np
 
 from mien.atomic import replacing, write_text
 from mien.backends.session import Session
-from mien.ensembles.folds import cross_fitted_probs
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
-from mien.ensembles.mixing import METHODS, Mixture, fit_mixture
+from mien.ensembles.mixing import cross_fitted_probs, fit_mixture
+from mien.ensembles.mixture import METHODS, Mixture
 from mien.errors import ConfigError, DataError, ModelError, suggest
 from mien.evaluation.scores import Evaluation, record_evaluation
 from mien.exporting.graph import import_onnx

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.ensembles.mixing import FLOOR
+from mien.ensembles.mixture import FLOOR
 from mien.errors import ModelError
 from mien.exporting.graph import import_onnx, opset, read_graph, strip_traces
 from mien.hub import ONNX
@@ -20,7 +20,7 @@ from mien.preprocess import Preprocessing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.ensembles.mixing import Mixture
+    from mien.ensembles.mixture import Mixture
     from mien.hub import ModelFolder
 
 #: Least version of the standard operators: ``Resize`` antialiases since 18.

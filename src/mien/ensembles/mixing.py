@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.ensembles.folds import grouped_folds
+from mien.ensembles.mixture import METHODS, Mixture
+from mien.ensembles.stacking import fit_stacking
 from mien.errors import ConfigError, DataError, suggest
-from mien.metrics import fit_temperature, log_softmax
+from mien.metrics import fit_temperature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-METHODS = ("equal", "weighted", "greedy", "stacking")
 #: Members that weigh less are left out.
 MIN_WEIGHT = 1e-3
 #: Members that greedy selection draws at most, with replacement.
 GREEDY_ROUNDS = 30
-#: To stacking, log-probabilities below this count as this: one sure mistake shall not tip the fit.
-FLOOR = -12.0
-#: Inverse strengths of the penalty among which stacking chooses.
-STACKING_C = (0.003, 0.03, 0.3)
-
-
-@dataclass(frozen=True, eq=False)
-class Mixture:
-    """What was learned about M members over K classes.
-
-    Args:
-        method: One of :data:`METHODS`.
-        weights: float64 (M,), sum to 1; of stacking the members' shares of the coefficients.
-        temperature: The logits are divided by it before softmax.
-        coefficients: float64 (K, M * K) on log-probabilities, of stacking only.
-        intercept: float64 (K,), of stacking only.
-    """
-
-    method: str
-    weights: NDArray[np.float64]
-    temperature: float = 1.0
-    coefficients: NDArray[np.float64] | None = None
-    intercept: NDArray[np.float64] | None = None
-
-    def logits(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Returns logits (N, K) of the members' log-probabilities (N, M, K).
-
-        A vote's logits are the logs of the mean probabilities, so that their softmax is the mean.
-
-        >>> halves = np.log([[[0.5, 0.5], [0.9, 0.1]]])
-        >>> np.exp(Mixture("equal", np.array([0.5, 0.5])).logits(halves)).round(3).tolist()
-        [[0.7, 0.3]]
-        """
-        values = np.asarray(log_probs, dtype=np.float64)
-        if self.coefficients is not None and self.intercept is not None:
-            flat = np.maximum(values, FLOOR).reshape(len(values), -1)
-            return flat @ self.coefficients.T + self.intercept
-        used = self.weights > 0
-        mixed: NDArray[np.float64] = np.logaddexp.reduce(
-            values[:, used] + np.log(self.weights[used])[:, None], axis=1
-        )
-        return mixed
-
-    def probs(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Returns the ensemble's probabilities (N, K)."""
-        return np.exp(log_softmax(self.logits(log_probs), temperature=self.temperature))
 
 
 def fit_mixture(
@@ -98,8 +53,6 @@ def fit_mixture(
             f"{len(np.unique(class_ids))} class(es)."
         )
     if method == "stacking":
-        from mien.ensembles.stacking import fit_stacking
-
         mixture = fit_stacking(log_probs, class_ids, groups=groups, seed=seed)
     else:
         true = np.exp(log_probs[np.arange(len(class_ids)), :, class_ids].astype(np.float64))
@@ -173,3 +126,38 @@ def select_greedily(
             best, best_counts = scores[chosen], counts
     shares: NDArray[np.float64] = best_counts / best_counts.sum()
     return shares
+
+
+def cross_fitted_probs(
+    log_probs: NDArray[np.floating],
+    class_ids: NDArray[np.int64],
+    *,
+    method: str,
+    groups: NDArray[np.str_] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Returns probabilities (N, K) of each face by a mixture that was fitted without its fold.
+
+    Args:
+        log_probs: (N, M, K), the members' log-probabilities.
+        class_ids: (N,) true classes.
+        method: See :func:`mien.ensembles.fit_mixture`.
+        groups: (N,) faces that stay together.
+        folds: Number of folds.
+        seed: Seed of the folds.
+
+    Raises:
+        ConfigError: If an argument is impossible.
+        DataError: If there are too few faces.
+    """
+    dealt = grouped_folds(class_ids, groups, folds=folds, seed=seed)
+    probs = np.zeros((len(class_ids), log_probs.shape[2]))
+    for fold in range(folds):
+        inside, held = dealt != fold, dealt == fold
+        mixture = fit_mixture(
+            log_probs[inside], class_ids[inside], method=method, seed=seed,
+            groups=None if groups is None else groups[inside],
+        )  # fmt: skip
+        probs[held] = mixture.probs(log_probs[held])
+    return probs

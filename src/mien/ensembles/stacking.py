@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.ensembles.folds import grouped_folds
-from mien.ensembles.mixing import FLOOR, STACKING_C, Mixture
+from mien.ensembles.mixture import FLOOR, Mixture
 from mien.errors import MissingExtraError
 from mien.metrics import negative_log_likelihood, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: Inverse strengths of the penalty among which stacking chooses.
+STACKING_C = (0.003, 0.03, 0.3)
 #: Logit of a class that no face of the fit shows.
 _UNSEEN = -20.0
 

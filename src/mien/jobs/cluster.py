@@ -8,28 +8,22 @@ time: neither this process nor Ray's object store ever holds more.
 
 from __future__ import annotations
 
-import atexit
 import logging
-import shutil
 import socket
-import tempfile
 import time
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.backends import NETWORK_FILES
-from mien.errors import ConfigError, MienError, MissingExtraError
-from mien.hub import ASSETS, CONFIG, ONNX
+from mien.errors import MienError, MissingExtraError
+from mien.jobs.stages import run_stages
 from mien.jobs.work import answer_part
+from mien.jobs.workers import cpus, pack_model, worker_recognizer
 from mien.scoped import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mien.hub import ModelFolder
     from mien.jobs.config import JobConfig
     from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
@@ -133,8 +127,6 @@ def run_ray(
         carried = [ray.put(pack_model(recognizer.folder, config.backend))]
         try:
             if config.stages == "split":
-                from mien.jobs.stages import run_stages
-
                 yield from run_stages(ray, config, left, carried, recognizer=recognizer)
             else:
                 yield from _fused(ray, config, left(), carried)
@@ -179,61 +171,9 @@ def _fused(
             slots, since = cpus(ray, config), time.monotonic()
 
 
-def cpus(ray: Any, config: JobConfig) -> int:
-    """Returns how many CPUs of the cluster a job uses now."""
-    there = max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    return min(config.workers, there) if config.workers else there
-
-
 def _answer(config: JobConfig, part: Part, carried: list[Any], version: str) -> Answer:
     import ray
 
     node = ray.get_runtime_context().get_node_id()
     recognizer = worker_recognizer(config, carried, version)
     return answer_part(recognizer, part, readers=config.readers, worker=f"node {node}")
-
-
-def pack_model(folder: ModelFolder, backend: str) -> dict[str, bytes]:
-    """Returns the files of a model folder that a worker needs; none of a bundled model.
-
-    Keys are file names; the key ``""`` holds the name of the network.
-
-    Raises:
-        ModelError: If a file is missing or damaged.
-    """
-    if folder.path.parent == ASSETS:
-        return {}
-    network = folder.file(NETWORK_FILES[backend]).name
-    also = folder.config.files.get(network, {}).get("with", ())
-    names = [CONFIG, network, *map(str, also)]
-    named = folder.network if folder.network != ONNX else ""
-    return {"": named.encode(), **{name: (folder.path / name).read_bytes() for name in names}}
-
-
-def worker_recognizer(config: JobConfig, carried: list[Any], version: str) -> EmotionRecognizer:
-    """Returns the recognizer of this process, loaded for its first task.
-
-    Raises:
-        ConfigError: If another version of mien is installed here than where the job was begun.
-    """
-    if version != __version__:
-        raise ConfigError(
-            f"the job runs with mien {version}, but a machine of the cluster has {__version__}",
-            hint=f'Type there: pip install "mien[jobs]=={version}"',
-        )
-    return _loaded(config, carried[0])
-
-
-@lru_cache(maxsize=1)
-def _loaded(config: JobConfig, files: Any) -> EmotionRecognizer:
-    import ray
-
-    content = ray.get(files)
-    if not content:
-        return config.open_recognizer()
-    folder = Path(tempfile.mkdtemp(prefix="mien-model-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, data in content.items():
-        if name:
-            (folder / name).write_bytes(data)
-    return config.open_recognizer(folder / content[""].decode())

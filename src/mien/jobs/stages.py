@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from mien import __version__
 from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
-from mien.jobs.cluster import cpus, worker_recognizer
 from mien.jobs.stores import Fetched, fetch, is_address
 from mien.jobs.table import PART, POSITION, Rows, count, import_arrow
 from mien.jobs.work import finish, prepare
+from mien.jobs.workers import cpus, worker_recognizer
 from mien.scoped import log_level
 
 if TYPE_CHECKING:

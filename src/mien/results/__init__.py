@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mien.results.columns import csv_header
 from mien.results.records import (
     SCHEMA_VERSION,
     ErrorResult,
     FaceEmotion,
     ImageResult,
-    csv_header,
 )
 
 if TYPE_CHECKING:

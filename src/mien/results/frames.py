@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.errors import MissingExtraError
-from mien.results.records import ErrorResult, ImageResult, csv_header
+from mien.results.columns import csv_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+
+    from mien.results.records import ErrorResult, ImageResult
 
 _WORDS = {"source", "emotion", "quality_flags", "model", "detector", "error"}
 
@@ -29,6 +31,7 @@ def to_frame(results: Iterable[ImageResult | ErrorResult]) -> pd.DataFrame:
         ConfigError: If the faces' labels differ.
         MissingExtraError: If pandas is not installed.
 
+    >>> from mien.results import ErrorResult
     >>> to_frame([ErrorResult("a.jpg", "is empty", "InputError")])["error"].tolist()
     ['is empty']
     """
@@ -37,7 +40,7 @@ def to_frame(results: Iterable[ImageResult | ErrorResult]) -> pd.DataFrame:
     except ImportError as error:
         raise MissingExtraError("a pandas table", "pandas", error.name) from error
     kept = list(results)
-    faces = [face for item in kept if isinstance(item, ImageResult) for face in item.faces]
+    faces = [face for item in kept for face in getattr(item, "faces", ())]
     labels = tuple(faces[0].probs) if faces else ()
     rows = [row for item in kept for row in item.to_rows(labels)]
     columns = {

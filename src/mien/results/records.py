@@ -39,6 +39,7 @@ from mien.results.checks import (
     text,
     whole,
 )
+from mien.results.columns import csv_header
 
 if TYPE_CHECKING:
     import os
@@ -54,18 +55,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 _SUM_TOLERANCE = 1e-3
 _TOLERANCE = 1e-6
-
-
-def csv_header(labels: Sequence[str]) -> list[str]:
-    """Returns the columns of the CSV form; landmarks and timings are in the JSON only.
-
-    >>> csv_header(["sad", "happy"])[-6:]
-    ['p_happy', 'track_id', 'quality_flags', 'model', 'detector', 'error']
-    """
-    box = ["x1", "y1", "x2", "y2", "detection_score"]
-    probs = [f"p_{label}" for label in labels]
-    head = ["source", "width", "height", "face", *box, "emotion", "confidence"]
-    return [*head, *probs, "track_id", "quality_flags", "model", "detector", "error"]
 
 
 def _brief(face: FaceEmotion) -> str:

@@ -11,6 +11,7 @@ from mien.images import decode, encode
 from mien.results import ErrorResult
 from mien.serve import schemas
 from mien.serve.problems import ProblemError
+from mien.serve.requests import count, left, models_of, read_uploads
 from mien.serve.work import about_upload, wait_for
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ async def explain_uploads(
     Raises:
         ProblemError: 422 if an option is unusable; 503, 504.
     """
-    from mien.serve.routes import count, left, models_of, read_uploads
-
     model, recognizer = models_of(engine).choose(options)
     if label is not None:
         try:

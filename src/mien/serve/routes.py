@@ -4,53 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from mien.serve import schemas
+from mien.serve.maps import explain_uploads, png_responses
 from mien.serve.options import ExplainOptions, FacesOptions, Options, PredictOptions
-from mien.serve.problems import ProblemError, busy
-from mien.serve.uploads import Upload, parse_uploads, read_body
+from mien.serve.problems import ProblemError
+from mien.serve.requests import count, left, models_of, read_uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from mien.serve.admission import Admission
     from mien.serve.engine import Engine
-    from mien.serve.models import Models
+    from mien.serve.uploads import Upload
     from mien.serve.work import Result
 
 _JSON = "application/json"
-
-
-def models_of(engine: Engine) -> Models:
-    """Returns the loaded models.
-
-    Raises:
-        ProblemError: 503 while they are being loaded.
-    """
-    if engine.models is None:
-        raise busy(engine.problem)
-    return engine.models
-
-
-async def read_uploads(
-    request: Request, engine: Engine, admission: Admission
-) -> tuple[list[Upload], float]:
-    """Reads the pictures of a request; returns them and when to give up.
-
-    Raises:
-        ProblemError: If the body is too large, too slow, damaged, or there is no room for it.
-    """
-    config = engine.config
-    body = await read_body(request.receive, most=config.max_body, timeout_s=config.body_timeout_s)
-    content_type = request.headers.get("content-type", "")
-    uploads = await parse_uploads(body, content_type, most=config.max_images)
-    admission.grow(len(uploads))
-    request.state.fields = {"pictures": len(uploads), "bytes": len(body)}
-    return uploads, time.monotonic() + config.deadline_s
 
 
 def answer_json(
@@ -72,16 +41,6 @@ def answer_json(
                 face["probs"] = dict(best)
     content = {"request_id": request.state.request_id, "results": plain, **more}
     return Response(json.dumps(content), media_type=_JSON)
-
-
-def count(engine: Engine, results: list[Result], model: str) -> None:
-    """Counts pictures and faces."""
-    for result in results:
-        faces = getattr(result, "faces", None)
-        outcome = "unreadable" if faces is None else "faces" if faces else "no_face"
-        engine.metrics.pictures.labels(outcome).inc()
-        if faces:
-            engine.metrics.faces.labels(model).inc(len(faces))
 
 
 def picture_routes(engine: Engine) -> APIRouter:
@@ -114,8 +73,6 @@ def picture_routes(engine: Engine) -> APIRouter:
         return answer_json(request, results, top_k=options.top_k)
 
     async def _with_maps(request: Request, options: PredictOptions) -> Response:
-        from mien.serve.maps import explain_uploads
-
         results, maps = await explain_uploads(engine, request, options, label=None)
         pngs = [None if png is None else base64.b64encode(png).decode() for png in maps]
         return answer_json(request, results, top_k=options.top_k, maps=pngs)
@@ -128,8 +85,6 @@ def picture_routes(engine: Engine) -> APIRouter:
         chosen = Options.model_validate({"model": options.model, "labels": options.labels})
         _, results = await read(request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
-
-    from mien.serve.maps import explain_uploads, png_responses
 
     @router.post(
         "/explain",
@@ -147,11 +102,6 @@ def picture_routes(engine: Engine) -> APIRouter:
         return Response(maps[0], media_type="image/png", headers=headers)
 
     return router
-
-
-def left(request: Request) -> Awaitable[object]:
-    """Returns what completes when the client goes away; the body must be read by then."""
-    return request.receive()
 
 
 def plain_routes(engine: Engine) -> APIRouter:

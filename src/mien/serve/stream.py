@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mien.serve.logs import log
 from mien.serve.options import Options
 from mien.serve.problems import GoneError, ProblemError
-from mien.serve.routes import count, models_of
+from mien.serve.requests import count, models_of
 from mien.serve.uploads import Upload
 
 if TYPE_CHECKING:
