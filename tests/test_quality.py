@@ -108,9 +108,9 @@ def test_sets_of_none_of_two_and_of_another_label_are_ambiguous() -> None:
         temperature=1.0,
     )
     pipeline = replace(recognizer.pipeline, config=config, schema=config.schema)
-    probs = np.array([[0.35, 0.65], [0.2, 0.8], [0.9, 0.1]], np.float32)
+    probs = np.array([[0.35, 0.65], [0.2, 0.8], [0.9, 0.1]])
     # Of the first face only the less probable label reaches its threshold.
-    held, flags = pipeline.assess(np.log(probs), _crops(3), np.array([[0.0, 0, 48, 48]] * 3))
+    held, flags = pipeline.assess(probs, probs, _crops(3), np.array([[0.0, 0, 48, 48]] * 3))
     assert held == [("a",), ("b",), ("a",)]
     assert [("ambiguous" in flag) for flag in flags] == [True, False, False]
 
