@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from mien import EmotionRecognizer
-from mien.explanation import explain_image, read_image
+from mien.explanation import explain, read_image
 from mien.images import decode
 
 
@@ -30,8 +30,8 @@ def main() -> None:
             "map as numbers": lambda image=image_rgb: read_image(recognizer, image).maps(
                 recognizer
             ),
-            "map painted": lambda image=image_rgb: explain_image(recognizer, image, boxes=False),
-            "map painted, box and label": lambda image=image_rgb: explain_image(recognizer, image),
+            "map painted": lambda image=image_rgb: explain(image, recognizer, boxes=False),
+            "map painted, box and label": lambda image=image_rgb: explain(image, recognizer),
         }
         times: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(arguments.rounds + 3):

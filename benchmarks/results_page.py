@@ -12,18 +12,21 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from architectures import ORDER, RECIPES
 
+import mien
 from mien import EmotionRecognizer, __version__
 from mien.atomic import write_text
-from mien.comparison import RunComparison, RunRow, compare_runs
 from mien.data import Manifest, read_manifest
-from mien.ensembles import build_ensemble
+from mien.ensembles import ensemble
 from mien.evaluation import Evaluation, compare, evaluate
 from mien.reporting import save_figure
 from mien.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from mien.comparison import RunComparison, RunRow
 
 MEMBERS = ("resnet34", "lenet", "mobilenetv2_scratch")
 METHODS = ("equal", "weighted")
@@ -45,7 +48,7 @@ def ensembles(runs: Path, manifest: Manifest) -> list[Path]:
         output = runs / f"ensemble_{method}"
         if not (output / "config.json").is_file():
             members = [runs / name for name in MEMBERS]
-            build_ensemble(members, manifest, output, method=method, tag=f"{method}_results")
+            ensemble(members, manifest, output, method=method, tag=f"{method}_results")
         folders.append(output)
     return folders
 
@@ -145,7 +148,7 @@ def main() -> None:
     manifest = read_manifest(given.data)
     names: list[Path | str] = [given.runs / name for name in ORDER]
     names += [*ensembles(given.runs, manifest), BUNDLED]
-    comparison = compare_runs(names, manifest, split=given.split)
+    comparison = mien.compare(names, manifest, split=given.split)
     found = scored(names, manifest, given.split)
     page = given.page.read_text(encoding="utf-8")
     page = renew(page, "rows", main_table(comparison))

@@ -10,6 +10,8 @@ import mien
 
 EXTRAS = {"training", "models", "exporting", "serve", "demo", "video", "jobs", "__main__"}
 NEED_TORCH = {"mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients"}
+#: Their examples are run in a folder with a photo, faces and runs: see test_door.py.
+DOOR = {name for name in mien.__all__ if name.islower() and name != "read_manifest"}
 NAMES = sorted(
     module.name
     for module in pkgutil.walk_packages(mien.__path__, "mien.")
@@ -19,7 +21,12 @@ NAMES = sorted(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_in_docstrings(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner()
+    for test in doctest.DocTestFinder().find(module):
+        if test.name.rpartition(".")[2] not in DOOR:
+            runner.run(test)
+    assert runner.summarize().failed == 0
 
 
 def test_most_public_modules_have_examples() -> None:

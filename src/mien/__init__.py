@@ -1,7 +1,13 @@
-"""mien reads facial expressions: predict from photos, or train your own.
+"""mien reads facial expressions: predict from photos and clips, or train your own.
 
-Public names load what they need when they are first used, so ``import mien`` costs next to
-nothing.
+Every public name is here and loads what it needs when it is first used, so ``import mien`` costs
+next to nothing. Functions are verbs, packages are nouns: :func:`mien.train` is one step of what
+:mod:`mien.training` does.
+
+>>> import mien
+>>> result = mien.predict("src/mien/assets/sample/astronaut.jpg")
+>>> result.faces[0].emotion
+'happiness'
 """
 
 from __future__ import annotations
@@ -10,6 +16,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mien.comparison import compare
+    from mien.data import read_manifest
+    from mien.ensembles import ensemble
     from mien.errors import (
         ConfigError,
         DataError,
@@ -19,30 +28,36 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelError,
     )
+    from mien.evaluation import evaluate
+    from mien.explanation import explain
+    from mien.exporting import export
     from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
-    from mien.recognizer import EmotionRecognizer
+    from mien.recognizer import EmotionRecognizer, predict
     from mien.results import ErrorResult, FaceEmotion, ImageResult
+    from mien.training import train
+    from mien.training.tuning import tune
 
 __version__ = "0.1.0"
 
-#: Public name -> the module that defines it.
-_HOMES = {
-    "ConfigError": "mien.errors",
-    "DetectorError": "mien.errors",
-    "DataError": "mien.errors",
-    "EmotionRecognizer": "mien.recognizer",
-    "ErrorResult": "mien.results.records",
-    "FER7": "mien.labels",
-    "FERPLUS8": "mien.labels",
-    "FaceEmotion": "mien.results.records",
-    "HES3": "mien.labels",
-    "ImageResult": "mien.results.records",
-    "InputError": "mien.errors",
-    "LabelSchema": "mien.labels",
-    "MienError": "mien.errors",
-    "MissingExtraError": "mien.errors",
-    "ModelError": "mien.errors",
-}
+#: Module -> the public names that it defines.
+_NAMES = {
+    "mien.comparison": ("compare",),
+    "mien.data": ("read_manifest",),
+    "mien.ensembles": ("ensemble",),
+    "mien.errors": (
+        "ConfigError", "DataError", "DetectorError", "InputError", "MienError",
+        "MissingExtraError", "ModelError",
+    ),
+    "mien.evaluation": ("evaluate",),
+    "mien.explanation": ("explain",),
+    "mien.exporting": ("export",),
+    "mien.labels": ("FER7", "FERPLUS8", "HES3", "LabelSchema"),
+    "mien.recognizer": ("EmotionRecognizer", "predict"),
+    "mien.results": ("ErrorResult", "FaceEmotion", "ImageResult"),
+    "mien.training": ("train",),
+    "mien.training.tuning": ("tune",),
+}  # fmt: skip
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "FER7",
@@ -61,6 +76,15 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "__version__",
+    "compare",
+    "ensemble",
+    "evaluate",
+    "explain",
+    "export",
+    "predict",
+    "read_manifest",
+    "train",
+    "tune",
 ]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -16,7 +19,7 @@ from PIL import Image
 from mien.backends import open_backend
 from mien.detectors import DEFAULT_DETECTOR, get_detector
 from mien.errors import ConfigError
-from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder
+from mien.hub import CONFIG, ONNX, WEIGHTS, ModelConfig, read_model_folder
 from mien.images import ImageLimits, decode
 from mien.labels import LabelSchema, as_schema, map_probs
 from mien.pipeline import Pipeline, Prepared
@@ -26,7 +29,6 @@ from mien.results import ErrorResult, ImageResult
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _MAX_WAITING = 8
 #: Faces per batch of a stream: on one thread, more at once are no faster.
 _MAX_FACES = 16
+_SHARED_LOCK = threading.Lock()
 
 Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
 
@@ -163,10 +166,10 @@ class EmotionRecognizer:
     def __call__(self, source: ImageSource, *, bgr: bool = False) -> ImageResult: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(
-        self, source: Sequence[ImageSource], *, bgr: bool = False
+        self, source: Iterable[ImageSource], *, bgr: bool = False
     ) -> list[ImageResult | ErrorResult]: ...
     def __call__(
-        self, source: ImageSource | Sequence[ImageSource], *, bgr: bool = False
+        self, source: ImageSource | Iterable[ImageSource], *, bgr: bool = False
     ) -> ImageResult | list[ImageResult | ErrorResult]:
         """Reads one picture, or every picture of a list; see :meth:`predict`.
 
@@ -358,6 +361,73 @@ class EmotionRecognizer:
             max_faces=pipeline.max_faces if max_faces is None else _check_max_faces(max_faces),
         )
         return other
+
+
+@overload
+def predict(source: ImageSource, *, bgr: bool = False, **options: Any) -> ImageResult: ...  # type: ignore[overload-overlap]
+@overload
+def predict(
+    source: Iterable[ImageSource], *, bgr: bool = False, **options: Any
+) -> list[ImageResult | ErrorResult]: ...
+def predict(
+    source: ImageSource | Iterable[ImageSource], *, bgr: bool = False, **options: Any
+) -> ImageResult | list[ImageResult | ErrorResult]:
+    """Reads one picture or many with a recognizer that the whole process shares.
+
+    The recognizer is made on the first call with its options, and kept. Any number of threads
+    may call this.
+
+    Args:
+        source: A picture, or several; see :meth:`EmotionRecognizer.predict`.
+        bgr: Arrays' channels are in OpenCV's order.
+        **options: Model, detector and so on: those of :class:`EmotionRecognizer`.
+
+    Returns:
+        The result of one picture, or a list with a result or an ``ErrorResult`` for each.
+
+    Raises:
+        InputError: If the one picture cannot be read.
+        DetectorError: If the detector fails on it.
+        ConfigError: If an option is impossible.
+        ModelError: If the model or detector cannot be loaded.
+
+    >>> result = mien.predict("photo.jpg")
+    >>> result.faces[0].emotion
+    'happiness'
+    >>> [len(each.faces) for each in mien.predict(["photo.jpg", "photo.jpg"], max_faces=1)]
+    [1, 1]
+    """
+    return as_recognizer(**options)(source, bgr=bgr)  # type: ignore[call-overload,no-any-return]
+
+
+def as_recognizer(
+    model: str | Path | EmotionRecognizer | None = None, **options: Any
+) -> EmotionRecognizer:
+    """Returns a recognizer as it is, or the one that the whole process shares for these options.
+
+    Raises:
+        ConfigError: If an option is impossible.
+        ModelError: If the model or detector cannot be loaded.
+    """
+    if isinstance(model, EmotionRecognizer):
+        return model.variant(**options) if options else model
+    configs = [] if model is None else [Path(model) / CONFIG, Path(model).parent / CONFIG]
+    # A run that was trained anew is another model under the old name; so is one after a fork.
+    stamp = os.getpid(), *(path.stat().st_mtime_ns for path in configs if path.is_file())
+    with _SHARED_LOCK:
+        return _shared(stamp, _Options(model=model, **options))
+
+
+class _Options(dict[str, Any]):
+    """Options as a key: equal where all values are, or are the same object."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(sorted(self)))
+
+
+@functools.lru_cache(maxsize=8)
+def _shared(_stamp: tuple[int, ...], options: _Options) -> EmotionRecognizer:
+    return EmotionRecognizer(**options)
 
 
 def is_many(source: object) -> bool:

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 
 from faces_made import write_folder
 from mien.cli import main
-from mien.comparison import compare_runs, read_costs
+from mien.comparison import compare, read_costs
 from mien.data import read_manifest
 from mien.errors import ConfigError
 from mien.hub import ONNX, read_model_folder, write_config
@@ -42,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 def test_runs_are_ranked_and_tested_against_each_other(runs: tuple[Path, Path, Path]) -> None:
     good, bad, data = runs
     manifest = read_manifest(f"folder:{data}")
-    found = compare_runs([bad, good], manifest, threads=1)
+    found = compare([bad, good], manifest, threads=1)
     first, second = found.rows
     assert first.scores["accuracy"] >= second.scores["accuracy"]
     assert second.against_next is None
@@ -76,7 +76,7 @@ def test_costs_are_read_and_blank_where_unknown(runs: tuple[Path, Path, Path]) -
 
 def test_every_form_is_written_whole(runs: tuple[Path, Path, Path], tmp_path: Path) -> None:
     good, bad, data = runs
-    found = compare_runs([good, bad], read_manifest(f"folder:{data}"), timing=False)
+    found = compare([good, bad], read_manifest(f"folder:{data}"), timing=False)
     for ending in ("html", "json", "md"):
         write_report(found, tmp_path / f"r.{ending}")
     assert "data:image/png;base64," in (tmp_path / "r.html").read_text()
@@ -101,4 +101,4 @@ def test_command_refuses_before_it_computes(
         assert words in capsys.readouterr().err
     assert (tmp_path / "r.md").read_text() == "mine"
     with pytest.raises(ConfigError, match="two runs"):
-        compare_runs([good], read_manifest(f"folder:{data}"))
+        compare([good], read_manifest(f"folder:{data}"))

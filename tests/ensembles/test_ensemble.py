@@ -16,7 +16,7 @@ from PIL import Image
 
 from faces_made import draw_face
 from mien.data import read_manifest
-from mien.ensembles import build_ensemble, fit_mixture
+from mien.ensembles import ensemble, fit_mixture
 from mien.ensembles.folds import grouped_folds
 from mien.ensembles.mixing import cross_fitted_probs, fit_weights, select_greedily
 from mien.errors import ConfigError, DataError, ModelError
@@ -124,7 +124,7 @@ def test_file_is_the_mixture_of_its_members(tmp_path: Path, faces: Manifest, met
         _member(tmp_path / "one", Preprocessing(size=32), 1, 0.7),
         _member(tmp_path / "two", Preprocessing(size=32), 2, 1.6),
     ]
-    result = build_ensemble(members, faces, tmp_path / "both", method=method, folds=3)
+    result = ensemble(members, faces, tmp_path / "both", method=method, folds=3)
     assert result.parity["max_difference"] < 1e-5
     assert result.folder.config.preprocessing == Preprocessing(size=32)
     assert {f.name for f in (tmp_path / "both").iterdir()} == {
@@ -149,10 +149,10 @@ def test_size_color_and_normalisation_are_converted_inside(tmp_path: Path, faces
         _member(tmp_path / "rgb", Preprocessing(size=64, color="rgb", **fixed), 1),
         _member(tmp_path / "gray", Preprocessing(size=64), 2),
     ]
-    result = build_ensemble(members, faces, tmp_path / "same", folds=3)
+    result = ensemble(members, faces, tmp_path / "same", folds=3)
     assert result.parity["max_difference"] < 1e-4  # faces of 64 px: nothing is resized
     members.append(_member(tmp_path / "small", Preprocessing(size=40), 3))
-    result = build_ensemble(members, faces, tmp_path / "all", folds=3)
+    result = ensemble(members, faces, tmp_path / "all", folds=3)
     p = result.folder.config.preprocessing
     assert (p.size, p.color, p.mean, p.std) == (64, "rgb", (0.0,) * 3, (1.0,) * 3)
     assert result.parity["max_difference"] < 0.02  # Pillow and ONNX round pixels differently
@@ -160,7 +160,7 @@ def test_size_color_and_normalisation_are_converted_inside(tmp_path: Path, faces
 
 def test_explaining_needs_no_features(tmp_path: Path, faces: Manifest) -> None:
     members = [_member(tmp_path / name, Preprocessing(size=32), i) for i, name in enumerate("ab")]
-    build_ensemble(members, faces, tmp_path / "ab", folds=3)
+    ensemble(members, faces, tmp_path / "ab", folds=3)
     recognizer = EmotionRecognizer(tmp_path / "ab", detector="none")
     image = np.asarray(draw_face("happiness", 0).convert("RGB"))
     crops = crop_faces(image, [[0, 0, 48, 48]], recognizer.config.preprocessing)
@@ -185,7 +185,7 @@ def test_members_that_cannot_share_a_crop_are_refused(
     two = Path(shutil.copytree(one, tmp_path / "two"))
     write_config(two, dataclasses.replace(read_model_folder(two).config, **change))
     with pytest.raises(ConfigError, match=words):
-        build_ensemble([one, two], faces, tmp_path / "both")
+        ensemble([one, two], faces, tmp_path / "both")
     assert not (tmp_path / "both").exists()
 
 
@@ -193,7 +193,7 @@ def test_lanczos_is_refused_where_the_graph_would_resize(tmp_path: Path, faces: 
     one = _member(tmp_path / "one", Preprocessing(size=32), 1)
     two = _member(tmp_path / "two", Preprocessing(size=48, interpolation="lanczos"), 2)
     with pytest.raises(ConfigError, match="lanczos"):
-        build_ensemble([one, two], faces, tmp_path / "both")
+        ensemble([one, two], faces, tmp_path / "both")
 
 
 def test_members_of_other_interpolation_are_read_at_the_largest_ones(
@@ -201,7 +201,7 @@ def test_members_of_other_interpolation_are_read_at_the_largest_ones(
 ) -> None:
     one = _member(tmp_path / "one", Preprocessing(size=32), 1)
     two = _member(tmp_path / "two", Preprocessing(size=48, interpolation="bicubic"), 2)
-    result = build_ensemble([one, two], faces, tmp_path / "both")
+    result = ensemble([one, two], faces, tmp_path / "both")
     shared = result.folder.config.preprocessing
     assert (shared.size, shared.interpolation) == (48, "bicubic")
     assert len(result.members) == 2
@@ -210,12 +210,12 @@ def test_members_of_other_interpolation_are_read_at_the_largest_ones(
 def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:
     one = _member(tmp_path / "one", Preprocessing(size=32), 1)
     with pytest.raises(ConfigError, match="two models"):
-        build_ensemble([one], faces, tmp_path / "out")
+        ensemble([one], faces, tmp_path / "out")
     with pytest.raises(ConfigError, match="'greedy'"):
-        build_ensemble([one, one], faces, tmp_path / "out", method="greedi")
+        ensemble([one, one], faces, tmp_path / "out", method="greedi")
     with pytest.raises(ConfigError, match="one of the members"):
-        build_ensemble([one, one], faces, one)
+        ensemble([one, one], faces, one)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("my own words")
     with pytest.raises(ConfigError, match="not overwritten"):
-        build_ensemble([one, one], faces, tmp_path / "mine", overwrite=True)
+        ensemble([one, one], faces, tmp_path / "mine", overwrite=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien import ConfigError, EmotionRecognizer, InputError, ModelError
+from mien import ConfigError, EmotionRecognizer, ImageResult, InputError, ModelError
 from mien.backends import Outputs
 from mien.cli.sources import SAMPLE
-from mien.explanation import METHODS, explain_crops, explain_image, read_image, register_method
+from mien.explanation import METHODS, explain, explain_crops, read_image, register_method
 from mien.images import decode
 from mien.pipeline import Pipeline
 
@@ -25,8 +25,15 @@ def photo() -> np.ndarray:
     return decode(SAMPLE)
 
 
+def _explain(
+    recognizer: EmotionRecognizer, picture: object, **options: object
+) -> tuple[ImageResult, np.ndarray]:
+    found = explain(picture, recognizer, **options)  # type: ignore[arg-type]
+    return found.result, found.image_rgb
+
+
 def test_result_is_that_of_predict(recognizer: EmotionRecognizer, photo: np.ndarray) -> None:
-    result, overlay = explain_image(recognizer, photo)
+    result, overlay = _explain(recognizer, photo)
     assert result.faces == recognizer.predict(photo).faces
     assert overlay.shape == photo.shape
     assert overlay.dtype == np.uint8
@@ -35,7 +42,7 @@ def test_result_is_that_of_predict(recognizer: EmotionRecognizer, photo: np.ndar
 def test_map_lies_on_the_mouth_of_the_smiling_face(
     recognizer: EmotionRecognizer, photo: np.ndarray
 ) -> None:
-    result, overlay = explain_image(recognizer, photo, label="happiness", boxes=False)
+    result, overlay = _explain(recognizer, photo, label="happiness", boxes=False)
     change = np.abs(overlay.astype(int) - photo).sum(axis=2)
     x1, y1, x2, y2 = result.faces[0].box_xyxy
     rows, columns = np.nonzero(change > change.max() / 2)
@@ -49,17 +56,15 @@ def test_map_lies_on_the_mouth_of_the_smiling_face(
 def test_labels_give_different_maps_and_captions(
     recognizer: EmotionRecognizer, photo: np.ndarray
 ) -> None:
-    overlays = [
-        explain_image(recognizer, photo, label=x)[1] for x in ("happiness", "joy", "neutral")
-    ]
+    overlays = [_explain(recognizer, photo, label=x)[1] for x in ("happiness", "joy", "neutral")]
     assert (overlays[0] == overlays[1]).all()  # an alias
     assert (overlays[0] != overlays[2]).any()
-    assert (explain_image(recognizer, photo)[1] == overlays[0]).all()  # the top one
+    assert (_explain(recognizer, photo)[1] == overlays[0]).all()  # the top one
 
 
 def test_every_face_of_a_photo_gets_a_map(recognizer: EmotionRecognizer, photo: np.ndarray) -> None:
     both = np.concatenate([photo, photo[:, ::-1]], axis=1)
-    result, overlay = explain_image(recognizer, both, boxes=False)
+    result, overlay = _explain(recognizer, both, boxes=False)
     assert len(result.faces) >= 2
     change = np.abs(overlay.astype(int) - both).sum(axis=2)
     for face in result.faces:
@@ -69,15 +74,15 @@ def test_every_face_of_a_photo_gets_a_map(recognizer: EmotionRecognizer, photo: 
 
 def test_without_a_face_the_picture_is_unchanged(recognizer: EmotionRecognizer) -> None:
     empty = np.full((90, 120, 3), 77, np.uint8)
-    result, overlay = explain_image(recognizer, empty)
+    result, overlay = _explain(recognizer, empty)
     assert result.faces == ()
     assert (overlay == empty).all()
-    assert (explain_image(recognizer, empty, label="fear")[1] == empty).all()
+    assert (_explain(recognizer, empty, label="fear")[1] == empty).all()
 
 
 def test_another_schema_is_explained_too(photo: np.ndarray) -> None:
     recognizer = EmotionRecognizer(labels="hes3")
-    result, overlay = explain_image(recognizer, photo, label="angry")
+    result, overlay = _explain(recognizer, photo, label="angry")
     assert list(result.faces[0].probs) == ["angry", "happy", "sad"]
     assert (overlay != photo).any()
 
@@ -86,11 +91,11 @@ def test_wrong_words_and_pictures_are_refused(
     recognizer: EmotionRecognizer, photo: np.ndarray
 ) -> None:
     with pytest.raises(ConfigError, match="happiness"):
-        explain_image(recognizer, photo, label="hapiness")
+        _explain(recognizer, photo, label="hapiness")
     with pytest.raises(ConfigError, match="gradcam"):
-        explain_image(recognizer, photo, method="gradcan")
+        _explain(recognizer, photo, method="gradcan")
     with pytest.raises(InputError):
-        explain_image(recognizer, b"no picture")
+        _explain(recognizer, b"no picture")
     with pytest.raises(InputError, match="48, 48, 1"):
         explain_crops(recognizer, np.zeros((1, 40, 40, 1), np.uint8))
     with pytest.raises(ConfigError, match="position"):
@@ -107,8 +112,8 @@ def test_network_without_features_is_told_of_other_methods(photo: np.ndarray) ->
         run(batch).logits, None
     )  # type: ignore[method-assign]
     with pytest.raises(ModelError, match="occlusion"):
-        explain_image(recognizer, photo, method="cam")
-    assert (explain_image(recognizer, photo, method="occlusion")[1] != photo).any()
+        _explain(recognizer, photo, method="cam")
+    assert (_explain(recognizer, photo, method="occlusion")[1] != photo).any()
 
 
 def test_methods_are_registered_once() -> None:
@@ -145,10 +150,10 @@ def test_light_door_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['pytorch_grad_cam'] = None\n"
         "from mien import EmotionRecognizer, MissingExtraError\n"
-        "from mien.explanation import explain_image\n"
-        f"result, overlay = explain_image(EmotionRecognizer(), {str(SAMPLE)!r})\n"
+        "from mien.explanation import explain\n"
+        f"result = explain({str(SAMPLE)!r}, EmotionRecognizer()).result\n"
         "print(result.faces[0].emotion)\n"
-        "try: explain_image(EmotionRecognizer(), result.source, method='gradcam')\n"
+        "try: explain(result.source, method='gradcam')\n"
         "except MissingExtraError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -158,4 +163,4 @@ def test_light_door_needs_no_torch() -> None:
 
 def test_files_are_read_as_by_predict(recognizer: EmotionRecognizer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.jpg"):
-        explain_image(recognizer, tmp_path / "gone.jpg")
+        _explain(recognizer, tmp_path / "gone.jpg")

@@ -11,7 +11,7 @@ pytest.importorskip("pytorch_grad_cam")
 from faces_made import LABELS, draw_face
 from mien import EmotionRecognizer
 from mien.cli.sources import SAMPLE
-from mien.explanation import METHODS, explain_crops, explain_image, read_image
+from mien.explanation import METHODS, explain, explain_crops, read_image
 from mien.explanation.layers import feature_maps, first_filters, list_layers
 from mien.explanation.sheets import feature_sheet, filter_sheet
 from mien.hub import ModelConfig, read_model_folder, write_config
@@ -91,9 +91,9 @@ def test_light_map_of_other_pooled_networks_agrees_with_grad_cam(name: str, tmp_
 
 
 def test_torch_methods_work_on_photos() -> None:
-    result, overlay = explain_image(EmotionRecognizer(), SAMPLE, method="gradcam++")
-    assert (overlay != read_image(EmotionRecognizer(), SAMPLE).image_rgb).any()
-    assert result.faces[0].emotion == "happiness"
+    explanation = explain(SAMPLE, method="gradcam++")
+    assert (explanation.image_rgb != read_image(EmotionRecognizer(), SAMPLE).image_rgb).any()
+    assert explanation.result.faces[0].emotion == "happiness"
 
 
 def test_layers_are_listed_in_their_order_with_all_parameters() -> None:

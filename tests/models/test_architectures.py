@@ -15,7 +15,7 @@ pytest.importorskip("pytorch_grad_cam")
 from faces_made import LABELS, draw_face
 from mien import EmotionRecognizer, ModelError
 from mien.backends import open_backend
-from mien.explanation import explain_crops, explain_image, read_image
+from mien.explanation import explain, explain_crops, read_image
 from mien.explanation.methods import choose_method, run_batch
 from mien.exporting.onnx import PARITY, export_onnx, save_weights
 from mien.hub import ModelConfig, ModelFolder, write_config
@@ -121,7 +121,7 @@ def test_photo_is_explained_by_the_method_that_fits(trained: Trained) -> None:
         assert maps.shape[0] == 1
         assert np.isfinite(maps).all()
         assert maps.min() >= 0
-        assert explain_image(recognizer, photo, method=method)[1].shape == photo.shape
+        assert explain(photo, recognizer, method=method).image_rgb.shape == photo.shape
     assert explain_crops(recognizer, read.batch.crops, method="gradcam").std() > 0.01
 
 

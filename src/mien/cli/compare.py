@@ -36,17 +36,15 @@ def command(
 ) -> None:
     """Set runs side by side: accuracy with interval, size, speed, and McNemar's test."""
     from mien.cli.progress import progress_bar
-    from mien.comparison import compare_runs
-    from mien.data import read_manifest
+    from mien.comparison import compare
     from mien.reporting import FORMS, check_output, save_figure, write_report
 
     for target, endings in ((output, FORMS), (picture, (".png",))):
         if target:
             check_output(target, endings, overwrite=overwrite)
-    manifest = read_manifest(data)
     with progress_bar("compare", None, quiet=quiet) as advance:
-        comparison = compare_runs(
-            list(runs), manifest, split=split, timing=timing, threads=threads, progress=advance
+        comparison = compare(
+            list(runs), data, split=split, timing=timing, threads=threads, progress=advance
         )
     if output:
         write_report(comparison, output)

@@ -41,14 +41,11 @@ def command(
     Weights and temperature are fitted on the split; the ensemble's scores are cross-fitted.
     """
     from mien.cli.progress import progress_bar
-    from mien.data import read_manifest
-    from mien.ensembles import build_ensemble
-    from mien.hub import read_model_folder
+    from mien.ensembles import ensemble
 
-    manifest = read_manifest(data, labels=read_model_folder(runs[0]).config.schema)
     with progress_bar("ensemble", None, quiet=quiet) as advance:
-        result = build_ensemble(
-            list(runs), manifest, output, method=method, split=split, folds=folds, seed=seed,
+        result = ensemble(
+            list(runs), data, output, method=method, split=split, folds=folds, seed=seed,
             tag=tag, overwrite=overwrite, progress=advance,
         )  # fmt: skip
     if format is Format.json:

@@ -1,13 +1,14 @@
-"""``compare_runs``: evaluate, measure, rank, and test neighbours against each other."""
+"""``compare``: evaluate, measure, rank, and test neighbours against each other."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mien import evaluation
 from mien.comparison.costs import RunCosts, measure_latency, read_costs
+from mien.data import read_manifest
 from mien.errors import ConfigError
-from mien.evaluation import Comparison, compare, evaluate
 from mien.recognizer import EmotionRecognizer
 from mien.reporting import LIGHT, draw, markdown_table, render
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mien.data import Manifest
+    from mien.evaluation import Comparison
     from mien.reporting import Theme
 
 HEADER = (
@@ -124,9 +126,9 @@ class RunComparison:
         )
 
 
-def compare_runs(
+def compare(
     models: Sequence[str | Path],
-    manifest: Manifest,
+    data: str | Manifest,
     *,
     split: str = "valid",
     timing: bool = True,
@@ -137,7 +139,7 @@ def compare_runs(
 
     Args:
         models: Two model folders or bundled names, or more.
-        manifest: Labelled faces.
+        data: Labelled faces: a dataset's spec or a manifest.
         split: The split to score.
         timing: Measure milliseconds too.
         threads: Threads inside one network run; 0: as many as there are cores.
@@ -147,11 +149,16 @@ def compare_runs(
         ConfigError: If there are fewer than two runs, or labels do not meet.
         DataError: If the split is missing.
         ModelError: If a run cannot be loaded.
+
+    >>> found = mien.compare(["runs/train", "runs/other"], "folder:faces", timing=False)
+    >>> [row.run for row in found.rows]
+    ['train', 'other']
     """
     if len(models) < 2:
         raise ConfigError(f"a comparison needs two runs or more; got {len(models)}.")
+    manifest = read_manifest(data) if isinstance(data, str) else data
     opened = [EmotionRecognizer(m, detector="none", threads=threads) for m in models]
-    found = [evaluate(each, manifest, split=split, progress=progress) for each in opened]
+    found = [evaluation.evaluate(each, manifest, split=split, progress=progress) for each in opened]
     latency = measure_latency(opened) if timing else [None] * len(opened)
     order = sorted(range(len(found)), key=lambda i: -found[i].scores()["accuracy"])
     rows = []
@@ -161,7 +168,7 @@ def compare_runs(
             RunRow(
                 opened[index].folder.path.name, opened[index].config.name, found[index].scores(),
                 read_costs(opened[index].folder), latency[index],
-                None if following is None else compare(found[index], found[following]),
+                None if following is None else evaluation.compare(found[index], found[following]),
             )
         )  # fmt: skip
     return RunComparison(manifest.source, split, tuple(rows))

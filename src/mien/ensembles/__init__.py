@@ -1,6 +1,6 @@
 """Ensembles: several models become one model folder with one ONNX file."""
 
-from mien.ensembles.build import EnsembleResult, MemberScore, build_ensemble
+from mien.ensembles.build import EnsembleResult, MemberScore, ensemble
 from mien.ensembles.mixing import fit_mixture
 from mien.ensembles.mixture import METHODS, Mixture
 
@@ -9,6 +9,6 @@ __all__ = [
     "EnsembleResult",
     "MemberScore",
     "Mixture",
-    "build_ensemble",
+    "ensemble",
     "fit_mixture",
 ]

@@ -1,4 +1,4 @@
-"""``build_ensemble``: model folders and labelled faces become one model folder."""
+"""``ensemble``: model folders and labelled faces become one model folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.atomic import replacing, write_text
 from mien.backends.session import Session
+from mien.data import read_manifest
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import cross_fitted_probs, fit_mixture
@@ -87,10 +88,10 @@ class EnsembleResult:
         }
 
 
-def build_ensemble(
+def ensemble(
     models: Sequence[str | Path],
-    manifest: Manifest,
-    output: Path,
+    data: str | Manifest,
+    output: str | Path,
     *,
     method: str = "equal",
     split: str = "valid",
@@ -107,7 +108,7 @@ def build_ensemble(
 
     Args:
         models: Two model folders or more, with the same labels and framing.
-        manifest: Labelled faces, read with the members' labels.
+        data: Labelled faces: a dataset's spec, read with the members' labels, or a manifest.
         output: Folder to write.
         method: See :func:`mien.ensembles.fit_mixture`.
         split: The split to fit on.
@@ -122,14 +123,20 @@ def build_ensemble(
         DataError: If the faces are.
         ModelError: If a model cannot be loaded, or the file disagrees with its members.
         MissingExtraError: If onnx or scikit-learn is missing.
+
+    >>> found = mien.ensemble(["runs/train", "runs/other"], "folder:faces", "runs/both", folds=2)
+    >>> len(found.members), found.folder.config.architecture
+    (2, 'ensemble')
     """
     if method not in METHODS:
         raise ConfigError(f"no ensemble method {method!r}." + suggest(method, METHODS))
     import_onnx()
+    output = Path(output)
     _check_output(output, models, overwrite=overwrite)
     members = open_members(models)
-    part = manifest.split(split).with_labels()
-    labels = members[0].config.schema.labels
+    schema = members[0].config.schema
+    manifest = read_manifest(data, labels=schema) if isinstance(data, str) else data
+    part, labels = manifest.split(split).with_labels(), schema.labels
     if part.schema.labels != labels:
         raise ConfigError(
             (

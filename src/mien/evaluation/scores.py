@@ -227,6 +227,10 @@ def evaluate(
         DataError: If the split is missing or has no labelled face, or a picture is unreadable.
         ConfigError: If model and dataset have no label in common, or an argument is unknown.
         ModelError: If the model cannot be loaded.
+
+    >>> evaluation = mien.evaluate("runs/train", "folder:faces")
+    >>> evaluation.split, evaluation.scores()["n"]
+    ('valid', 72)
     """
     from mien.data import read_manifest
     from mien.data.faces import load_faces

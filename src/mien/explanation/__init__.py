@@ -9,7 +9,7 @@ from mien.explanation import gradients, occlusion, rollout  # noqa: F401 - they 
 from mien.explanation.activation import activation_maps, class_coefficients, resize_maps
 from mien.explanation.classifier import Classifier, read_classifier
 from mien.explanation.faithfulness import Faithfulness, faithfulness
-from mien.explanation.image import ReadImage, explain_image, read_image
+from mien.explanation.image import Explanation, ReadImage, explain, read_image
 from mien.explanation.methods import (
     METHODS,
     FaceBatch,
@@ -23,14 +23,15 @@ from mien.explanation.painting import paint_maps
 __all__ = [
     "METHODS",
     "Classifier",
+    "Explanation",
     "FaceBatch",
     "Faithfulness",
     "ReadImage",
     "activation_maps",
     "choose_method",
     "class_coefficients",
+    "explain",
     "explain_crops",
-    "explain_image",
     "faithfulness",
     "light_method",
     "paint_maps",

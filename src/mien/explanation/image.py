@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mien.explanation.activation import label_columns
 from mien.explanation.methods import FaceBatch, choose_method, method_spec, run_batch
 from mien.explanation.painting import paint_maps
+from mien.images import encode, save_image
+from mien.recognizer import EmotionRecognizer, as_recognizer
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from mien.images import ImageSource
-    from mien.recognizer import EmotionRecognizer
     from mien.results import ImageResult
 
 
@@ -125,45 +128,82 @@ def read_image(
     return ReadImage(prepared.image_rgb, result, prepared.squares_xyxy, batch)
 
 
-def explain_image(
-    recognizer: EmotionRecognizer,
-    image_rgb: ImageSource,
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A picture with what speaks for an emotion painted in.
+
+    Args:
+        result: The answer of ``predict``.
+        maps: float32 (N, h, w), one for each face, on the method's own scale.
+        image_rgb: uint8 (H, W, 3), the picture with the maps; without a face, as it was.
+    """
+
+    result: ImageResult
+    maps: NDArray[np.float32]
+    image_rgb: NDArray[np.uint8]
+
+    def show(self) -> None:
+        """Shows the painted picture: in a notebook, else in the system's viewer."""
+        from mien.results.display import show_image
+
+        show_image(self.image_rgb, self.result.source)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Writes the painted picture; see :func:`mien.images.save_image`.
+
+        Raises:
+            ConfigError: If the suffix is no picture's, or the file exists and ``overwrite`` is off.
+        """
+        return save_image(path, self.image_rgb, overwrite=overwrite)
+
+    def _repr_png_(self) -> bytes:
+        return encode(self.image_rgb)
+
+
+def explain(
+    source: ImageSource,
+    model: str | Path | EmotionRecognizer | None = None,
     *,
     label: str | None = None,
     method: str | None = None,
     boxes: bool = True,
-) -> tuple[ImageResult, NDArray[np.uint8]]:
-    """Reads a picture and shows which places of each face speak for a label.
+    bgr: bool = False,
+    **options: Any,
+) -> Explanation:
+    """Reads a picture and shows which parts of each face speak for a label.
 
     Args:
-        recognizer: The model.
-        image_rgb: uint8 (H, W, 3), or any other picture that ``predict`` takes.
-        label: A label of the recognizer's schema; None: each face's top one.
+        source: A picture; see :meth:`mien.EmotionRecognizer.predict`.
+        model: A model folder, a name, a recognizer, or None: the bundled model.
+        label: A label of the answer's schema; None: each face's top one.
         method: A name of ``mien.explanation.METHODS``; None: ``"cam"``, which needs no torch, or
             what fits the network (see :func:`mien.explanation.choose_method`).
         boxes: Draw each face's box and the label's probability too.
+        bgr: An array's channels are in OpenCV's order.
+        **options: As for :class:`mien.EmotionRecognizer`.
 
     Returns:
-        The result of ``predict``, and a new picture uint8 (H, W, 3) with the maps painted in;
-        without a face, the picture as it was.
+        The result of ``predict``, the maps, and the painted picture.
 
     Raises:
         InputError: If the picture cannot be read.
-        ConfigError: If the label or method is unknown.
+        DetectorError: If the detector fails on it.
+        ConfigError: If the label, the method or an option is unknown.
         ModelError: If the method does not fit the network.
         MissingExtraError: If the method needs an extra.
 
-    >>> from mien import EmotionRecognizer
-    >>> recognizer = EmotionRecognizer()
-    >>> result, overlay = explain_image(recognizer, "src/mien/assets/sample/astronaut.jpg")
-    >>> result.faces[0].emotion, overlay.shape
+    >>> explanation = mien.explain("photo.jpg", label="happiness")
+    >>> explanation.result.faces[0].emotion, explanation.image_rgb.shape
     ('happiness', (512, 512, 3))
+    >>> explanation.save("why.png").name
+    'why.png'
     """
+    recognizer = as_recognizer(model, **options)
     if label is not None:
         label_columns(np.ones((0, 1)), label, recognizer.pipeline.schema)
         label = recognizer.labels[recognizer.pipeline.schema.index(label)]
-    read = read_image(recognizer, image_rgb)
-    if not read.result.faces:
-        return read.result, read.image_rgb
+    read = read_image(recognizer, source, bgr=bgr)
     maps = read.maps(recognizer, label=label, method=method)
-    return read.result, read.overlay(maps, label=label, boxes=boxes)
+    if not read.result.faces:
+        return Explanation(read.result, maps, read.image_rgb)
+    return Explanation(read.result, maps, read.overlay(maps, label=label, boxes=boxes))

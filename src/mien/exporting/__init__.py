@@ -9,12 +9,23 @@ if TYPE_CHECKING:
     from mien.exporting.formats import export_formats
     from mien.exporting.onnx import export_onnx, export_run
     from mien.exporting.options import FORMATS, ExportOptions
+    from mien.exporting.result import ExportResult, export
 
-__all__ = ["FORMATS", "ExportOptions", "export_formats", "export_onnx", "export_run"]
+__all__ = [
+    "FORMATS",
+    "ExportOptions",
+    "ExportResult",
+    "export",
+    "export_formats",
+    "export_onnx",
+    "export_run",
+]
 
 _HOME = {
     "FORMATS": "options",
     "ExportOptions": "options",
+    "ExportResult": "result",
+    "export": "result",
     "export_formats": "formats",
     "export_onnx": "onnx",
     "export_run": "onnx",

@@ -28,15 +28,15 @@ Map = tuple["Result", bytes | None]
 
 def _explain(recognizer: EmotionRecognizer, upload: Upload, label: str | None, method: str) -> Map:
     """Reads one picture and draws its map as PNG; in a thread of the pool."""
-    from mien.explanation import explain_image
+    from mien.explanation import explain
 
     try:
         image_rgb = decode(upload.data, limits=recognizer.pipeline.limits)
-        result, overlay = explain_image(recognizer, image_rgb, label=label, method=method)
+        found = explain(image_rgb, recognizer, label=label, method=method)
     except (InputError, DetectorError) as error:
         text = str(about_upload(error, upload))
         return ErrorResult(upload.name, text, type(error).__name__), None
-    return replace(result, source=upload.name), encode(overlay)
+    return replace(found.result, source=upload.name), encode(found.image_rgb)
 
 
 async def explain_uploads(

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from mien.serve import schemas
 from mien.serve.maps import explain_uploads, png_responses
 from mien.serve.options import ExplainOptions, FacesOptions, Options, PredictOptions
-from mien.serve.problems import ProblemError
+from mien.serve.problems import ProblemError, busy
 from mien.serve.requests import count, left, models_of, read_uploads
 
 if TYPE_CHECKING:

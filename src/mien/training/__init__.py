@@ -1,5 +1,6 @@
-"""Training: a recipe and a manifest go in, a run directory comes out."""
+"""Training: a recipe and a manifest go in, a run directory comes out (extra ``train``)."""
 
 from mien.training.config import TrainConfig
+from mien.training.result import TrainResult, train
 
-__all__ = ["TrainConfig"]
+__all__ = ["TrainConfig", "TrainResult", "train"]

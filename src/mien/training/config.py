@@ -155,5 +155,8 @@ class TrainConfig(Config):
     seed: int = from_zero(0, "Seed of weights, order and augmentation.")
 
     def check(self) -> None:
-        """Refuses values that contradict each other."""
+        """Refuses values that contradict each other; the usual warm-up bends to few epochs."""
+        usual = type(self).warmup_epochs
+        if self.warmup_epochs == usual and self.epochs <= usual:
+            object.__setattr__(self, "warmup_epochs", self.epochs / 2)
         check_config(self)

@@ -1,0 +1,163 @@
+"""``train`` and what it returns: a run, its numbers and its curves."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingExtraError, ModelError
+from mien.hub import read_model_folder
+from mien.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from lightning.pytorch.callbacks import Callback
+    from matplotlib.figure import Figure
+
+    from mien.data import Manifest
+    from mien.recognizer import EmotionRecognizer
+
+METRICS = "metrics.csv"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run.
+
+    Args:
+        folder: The run directory, which is a model folder.
+        metrics: Scores of the best epoch on the valid split: ``accuracy``, ``accuracy_ci``, ``n``,
+            ``macro_f1``, ``balanced_accuracy``, ``ece``, ``nll``.
+        history: A row per epoch; NaN where a value was not measured.
+
+    >>> result = TrainResult.read("runs/train")
+    >>> len(result.history), result.metrics["n"]
+    (16, 72)
+    >>> result.recognizer(detector="none").config.architecture
+    'mienet_test'
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> TrainResult:
+        """Reads the run in a folder.
+
+        Raises:
+            ModelError: If there is no finished run in it.
+        """
+        model, path = read_model_folder(folder), Path(folder)
+        try:
+            with (path / METRICS).open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+        except OSError as error:
+            raise ModelError(f"holds no run: {METRICS} cannot be read", subject=path) from error
+        history = [{name: float(row[name] or "nan") for name in row} for row in rows]
+        return cls(path, dict(model.config.metrics.get("valid", {})), history)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Returns the history as a table, a row per epoch.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("a pandas table", "pandas", error.name) from error
+        return pd.DataFrame(self.history)
+
+    def plot(self) -> Figure:
+        """Returns a matplotlib figure of loss and accuracy by epoch."""
+        from mien.training.curves import plot_curves
+
+        return plot_curves(self.folder / METRICS)
+
+    def recognizer(self, **options: Any) -> EmotionRecognizer:
+        """Opens the trained model.
+
+        Args:
+            **options: As for :class:`mien.EmotionRecognizer`.
+        """
+        from mien.recognizer import EmotionRecognizer
+
+        return EmotionRecognizer(self.folder, **options)
+
+
+def train(
+    data: str | Manifest,
+    *,
+    output: str | Path = "runs/train",
+    recipe: str | Path | TrainConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+    **values: Any,
+) -> TrainResult:
+    """Trains a model on labelled faces (extra ``train``).
+
+    Args:
+        data: A dataset's spec, ``KIND:PATH[,key=value...]``, or a manifest.
+        output: The run directory; it becomes a model folder.
+        recipe: A YAML file, or a config, that ``values`` are laid over; None: the defaults.
+        resume: Go on from the last finished epoch of a run that was stopped.
+        overwrite: Start anew in a run directory that exists.
+        progress: Show a progress bar.
+        callbacks: Lightning callbacks, in addition to those of the recipe.
+        **values: Keys of :class:`mien.training.TrainConfig`, for example ``model``, ``epochs``,
+            ``lr``. In place of a name (``module:name``) a class or function may be given: an own
+            ``loss``, for example.
+
+    Returns:
+        The run, with history, scores and the trained recognizer.
+
+    Raises:
+        ConfigError: If a value or the directory is unfit.
+        DataError: If the dataset is, or the loss stops being a number.
+        ModelError: If the starting weights are, or the disk is full.
+        MissingExtraError: If the extra is not installed.
+
+    >>> result = mien.train("folder:faces", model="mienet_test", epochs=2, output="runs/new")
+    >>> len(result.history), sorted(result.metrics)[:2]
+    (2, ['accuracy', 'accuracy_ci'])
+    >>> result.plot().savefig("curves.png")
+    >>> mien.predict("photo.jpg", model=result.folder).model
+    'mienet_test.fer7'
+    """
+    try:
+        from mien.training.run import train as run
+    except ImportError as error:
+        raise MissingExtraError("mien.train", "train", error.name) from error
+    config, manifest = make_recipe(data, recipe, values)
+    folder = run(
+        config, Path(output), resume=resume, overwrite=overwrite, progress=progress,
+        callbacks=callbacks, manifest=manifest,
+    )  # fmt: skip
+    return TrainResult.read(folder.path)
+
+
+def make_recipe(
+    data: str | Manifest, recipe: str | Path | TrainConfig | None, values: dict[str, Any]
+) -> tuple[TrainConfig, Manifest | None]:
+    """Returns the recipe that Python's arguments say, and the manifest where one was given.
+
+    Raises:
+        ConfigError: If a key is unknown or a value impossible.
+    """
+    named = {key: _name(value) if callable(value) else value for key, value in values.items()}
+    if isinstance(recipe, TrainConfig):
+        named, recipe = {**recipe.to_dict(), **named}, None
+    if isinstance(data, str):
+        return TrainConfig.load(recipe, **{**named, "data": data}), None
+    return TrainConfig.load(recipe, **{**named, "data": data.source}), data
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}:{value.__qualname__}"

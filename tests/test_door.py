@@ -1,0 +1,118 @@
+"""The public door: every name of ``mien`` is documented, and its example runs."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import mien
+import mien.training
+from mien.hub import ASSETS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FUNCTIONS = {name for name in mien.__all__ if name[0].islower()}
+
+#: The door, and what each documented module offers: nobody adds to it, or takes away, unseen.
+DOOR = """
+FER7 FERPLUS8 HES3 ConfigError DataError DetectorError EmotionRecognizer ErrorResult FaceEmotion
+ImageResult InputError LabelSchema MienError MissingExtraError ModelError __version__ compare
+ensemble evaluate explain export predict read_manifest train tune
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that examples are typed in: a photo, a clip, faces, and two finished runs."""
+    from faces_made import write_folder
+
+    shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", tmp_path / "photo.jpg")
+    write_folder(tmp_path / "faces", 96)
+    for name in ("train", "other"):
+        shutil.copytree(trained, tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_door_is_what_is_written_down() -> None:
+    assert sorted(mien.__all__) == sorted(DOOR.split())
+    assert sorted(mien.__all__) == dir(mien)
+    for name in mien.__all__:
+        assert getattr(mien, name) is not None
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS | {"TrainResult"}))
+def test_example_of_the_door_runs(name: str, workplace: Path) -> None:
+    value = getattr(mien if name in FUNCTIONS else mien.training, name)
+    names = {**vars(sys.modules[value.__module__]), "mien": mien}
+    (test,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=names)
+    assert test.examples, f"mien.{name} has no example"
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert "".join(said) == ""
+
+
+def test_one_recognizer_is_shared_by_all_calls(workplace: Path) -> None:
+    from mien.recognizer import as_recognizer
+
+    assert as_recognizer(max_faces=2) is as_recognizer(max_faces=2)
+    assert as_recognizer(max_faces=2) is not as_recognizer(max_faces=3)
+    first = as_recognizer("runs/train", detector="none")
+    assert as_recognizer("runs/train", detector="none") is first
+    assert as_recognizer(first) is first
+    config = workplace / "runs" / "train" / "config.json"
+    os.utime(config, ns=(1, 1))
+    assert as_recognizer("runs/train", detector="none") is not first, "it was trained anew"
+
+
+def test_threads_share_the_recognizer_they_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    real = mien.EmotionRecognizer.__init__
+
+    def counting(self: object, *args: object, **options: object) -> None:
+        made.append(1)
+        real(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mien.EmotionRecognizer, "__init__", counting)
+    start = threading.Barrier(4)
+
+    def work(_: int) -> mien.ImageResult:
+        start.wait()
+        return mien.predict(ASSETS / "sample" / "astronaut.jpg", min_face=31)
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(work, range(4))
+    assert len(made) == 1
+    assert all(other.faces == first.faces for other in others)
+
+
+def test_classes_and_functions_stand_for_their_names() -> None:
+    from mien.training.result import make_recipe
+
+    config, manifest = make_recipe("folder:x", None, {"loss": os.path.join, "epochs": 1})
+    assert (config.loss, config.epochs, manifest) == (f"{os.path.__name__}:join", 1, None)
+    assert config.warmup_epochs == 0.5, "a short run warms up for half of it at most"
+
+
+def test_import_is_light_and_quick() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import mien; "
+        "took = time.perf_counter() - start; "
+        "print(took, *(m for m in ('numpy', 'PIL', 'onnxruntime', 'torch') if m in sys.modules))"
+    )
+    took, *heavy = min(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(3)
+    )
+    assert heavy == []
+    assert float(took) < 0.05
