@@ -16,6 +16,7 @@ import pytest
 import mien
 import mien.training
 from mien.hub import ASSETS
+from mien.images import decode
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,7 +26,7 @@ FUNCTIONS = {name for name in mien.__all__ if name[0].islower()}
 DOOR = """
 FER7 FERPLUS8 HES3 ConfigError DataError DetectorError EmotionRecognizer ErrorResult FaceEmotion
 ImageResult InputError LabelSchema MienError MissingExtraError ModelError __version__ compare
-ensemble evaluate explain export predict read_manifest train tune
+ensemble evaluate explain export predict predict_video read_manifest train tune
 """
 
 
@@ -33,8 +34,10 @@ ensemble evaluate explain export predict read_manifest train tune
 def workplace(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that examples are typed in: a photo, a clip, faces, and two finished runs."""
     from faces_made import write_folder
+    from video.clips_made import write_clip
 
     shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", tmp_path / "photo.jpg")
+    write_clip(tmp_path / "clip.mp4", [decode(tmp_path / "photo.jpg")] * 12)
     write_folder(tmp_path / "faces", 96)
     for name in ("train", "other"):
         shutil.copytree(trained, tmp_path / "runs" / name)

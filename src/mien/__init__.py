@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mien.results import ErrorResult, FaceEmotion, ImageResult
     from mien.training import train
     from mien.training.tuning import tune
+    from mien.video import predict_video
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ _NAMES = {
     "mien.results": ("ErrorResult", "FaceEmotion", "ImageResult"),
     "mien.training": ("train",),
     "mien.training.tuning": ("tune",),
+    "mien.video": ("predict_video",),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -82,6 +84,7 @@ __all__ = [
     "explain",
     "export",
     "predict",
+    "predict_video",
     "read_manifest",
     "train",
     "tune",

@@ -178,6 +178,10 @@ def predict_video(
     Raises:
         InputError: If the source cannot be read, fails or falls silent.
         MissingExtraError: If PyAV is not installed.
+
+    >>> frames = list(mien.predict_video("clip.mp4"))
+    >>> len(frames), frames[-1].result.faces[0].emotion
+    (12, 'happiness')
     """
     name, config = str(source), config or VideoConfig()
     recognizer = recognizer or EmotionRecognizer()
