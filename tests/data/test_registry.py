@@ -55,7 +55,7 @@ def test_parse_spec(place, spec, expected):
         (
             "hdf5:plain",
             ConfigError,
-            "Known: affectnet, ckplus, csv, fer2013, ferplus, folder, hes, parquet, rafdb",
+            "Known: affectnet, ckplus, csv, fer2013, ferplus, folder, hes, hf, parquet, rafdb",
         ),
         ("folder:plain,dedup=true", ConfigError, "the option 'dedup'.*Did you mean 'dedupe'"),
         ("folder:plain,mode=soft", ConfigError, "option 'mode', which folder datasets do not have"),

@@ -14,8 +14,12 @@ from mien.data.split import SPLIT_NAMES, SPLITS
 from mien.errors import DataError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    from mien.data.exchange import TorchFaces
     from mien.labels import LabelSchema
 
 
@@ -181,6 +185,38 @@ class Manifest:
                 found = np.bincount(ids[ids >= 0], minlength=len(self.schema))
                 table[split] = dict(zip(self.schema.labels, found.tolist(), strict=True))
         return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Returns a pandas table with a row per picture.
+
+        Columns: ``key``, ``label`` (None without a majority), ``split``, ``group``, ``leaked``, and
+        ``p_LABEL``, the shares of votes.
+
+        Raises:
+            MissingExtraError: If pandas is not installed.
+        """
+        from mien.data.exchange import to_pandas
+
+        return to_pandas(self)
+
+    def to_torch(
+        self, transform: Callable[[Any], Any] | None = None, *, votes: bool = False
+    ) -> TorchFaces:
+        """Returns a map-style dataset for PyTorch's ``DataLoader``.
+
+        Its items are ``(image, class_id)``: uint8 (3, H, W), RGB, of the picture's own size, and
+        an int, -1 without a majority.
+
+        Args:
+            transform: Changes each picture, for example one of torchvision's.
+            votes: Return the distribution over the labels, float32 (K,), in place of the class.
+
+        Raises:
+            MissingExtraError: If torch is not installed.
+        """
+        from mien.data.exchange import to_torch
+
+        return to_torch(self, transform, votes=votes)
 
     def fingerprint(self) -> str:
         """Returns a sha256 (hex) over labels, keys, targets and splits; pixels are not read.

@@ -92,13 +92,14 @@ class _Entry:
     read: Reader
     options: tuple[str, ...]
     patterns: bool = False
+    remote: bool = False
 
 
 READERS: dict[str, _Entry] = {}
 
 
 def register_reader(
-    kind: str, *, options: tuple[str, ...] = (), patterns: bool = False
+    kind: str, *, options: tuple[str, ...] = (), patterns: bool = False, remote: bool = False
 ) -> Callable[[Reader], Reader]:
     """Makes a function the reader of ``KIND:PATH`` specs.
 
@@ -106,6 +107,7 @@ def register_reader(
         kind: The word before the colon: lower case, two letters or more.
         options: Keys that may follow the path as ``,key=value``.
         patterns: The path may hold a brace, as in ``{00..09}.tar``, which the reader resolves.
+        remote: The path need not exist here, as in ``hf:ORG/NAME``.
 
     Raises:
         ConfigError: If the kind is taken or misspelt.
@@ -120,7 +122,7 @@ def register_reader(
         )
 
     def register(read: Reader) -> Reader:
-        READERS[kind] = _Entry(read, options, patterns)
+        READERS[kind] = _Entry(read, options, patterns, remote)
         return read
 
     return register
@@ -150,7 +152,8 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     text, options = _cut_options(rest)
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (keeps an unknown ~user)
     is_pattern = bool(kind) and READERS[kind].patterns and "{" in text
-    if not is_pattern and not _exists(text):
+    is_remote = bool(kind) and READERS[kind].remote
+    if not (is_pattern or is_remote or _exists(text)):
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
         raise DataError(f"there is no {path}", hint=f"Check the spelling of {spec!r}.{shape}")
     kind = kind or _kind_of(path, spec)

@@ -8,6 +8,7 @@ from mien.data.readers import (  # noqa: F401 - they register
     ferplus,
     folder,
     hes,
+    hub,
     parquetfile,
     rafdb,
     shards,

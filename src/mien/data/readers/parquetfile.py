@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.data.filenames import natural_key
 from mien.data.readers.arrowtables import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class Part:
     """One file: M pictures with M names of labels, and its other columns."""
 
     pictures: PictureColumn
@@ -58,13 +58,24 @@ def read_parquet(request: ReadRequest) -> Manifest:
     """
     files = _files(request.path)
     parts = [_read_part(request, file) for file in files]
+    splits = _column(parts, "split", request.path)
+    if splits is None:
+        splits = _file_splits(request.path, files, [len(part.labels) for part in parts])
+    return join_parts(request, parts, splits)
+
+
+def join_parts(
+    request: ReadRequest, parts: Sequence[Part], splits: Sequence[str] | None
+) -> Manifest:
+    """Makes one manifest of tables; ``splits`` (N,) may be spelled in any way.
+
+    Raises:
+        DataError: If no row has a label, or the tables do not fit each other.
+    """
     labels = [label for part in parts for label in part.labels]
     if not any(labels):
         raise DataError("has no row with a label", subject=request.spec)
     schema = request.labels or _schema(parts, labels, str(request.path))
-    splits = _column(parts, "split", request.path)
-    if splits is None:
-        splits = _file_splits(request.path, files, [len(part.labels) for part in parts])
     dropped = sum(part.dropped for part in parts)
     return assemble(
         request,
@@ -99,22 +110,43 @@ def _files(path: Path) -> list[Path]:
     return sorted(found, key=lambda file: natural_key(file.relative_to(path).as_posix()))
 
 
-def _read_part(request: ReadRequest, file: Path) -> _Part:
+def _read_part(request: ReadRequest, file: Path) -> Part:
     image = request.options.get("image", "image")
     label = request.options.get("label", "label")
     schema = read_schema(file)
     roles = [role for role in ("split", "subject_id") if role in schema.names]
     has_votes = VOTES in schema.names
     table = read_columns(file, [image, label, *roles, *([VOTES] if has_votes else [])])
-    names = class_names(schema, label)
+    base = file.name if request.path.is_file() else file.relative_to(request.path).as_posix()
+    return table_part(request, table, class_names(schema, label), file=file, name=base)
+
+
+def table_part(
+    request: ReadRequest, table: Any, names: list[str] | None, *, file: Path, name: str
+) -> Part:
+    """Takes pictures, labels and roles out of a ``pyarrow.Table``.
+
+    Args:
+        request: What was asked for; it may name the columns.
+        table: The table.
+        names: The labels that class ids stand for, or None.
+        file: Where it was read, for messages; paths in it are relative to its folder.
+        name: What the keys of its pictures begin with.
+
+    Raises:
+        DataError: If a column does not hold what it should.
+    """
+    image = request.options.get("image", "image")
+    label = request.options.get("label", "label")
+    roles = [role for role in ("split", "subject_id") if role in table.column_names]
+    has_votes = VOTES in table.column_names
     texts = label_texts(table[label], names, request.labels, f"{file}, column {label!r}")
     if has_votes:
         # A face without a majority has votes all the same.
         texts = [text or "" for text in texts]
     whole = [text is not None for text in texts]
     dropped = whole.count(False)
-    base = file.name if request.path.is_file() else file.relative_to(request.path).as_posix()
-    pictures = picture_column(file, table, column=image, name=base)
+    pictures = picture_column(file, table, column=image, name=name)
     if dropped:
         pictures = pictures.take([row for row, kept in enumerate(whole) if kept])
         table = table.select(roles).filter(whole) if roles else table
@@ -127,10 +159,10 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
             )
         columns[role] = [str(value) for value in values.to_pylist()]
     votes = table[VOTES].to_pylist() if has_votes else None
-    return _Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
+    return Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
 
 
-def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchema:
+def _schema(parts: Sequence[Part], labels: list[str], where: str) -> LabelSchema:
     declared = next((part.names for part in parts if part.names), None) or []
     schema = choose_schema({*declared, *labels} - {""}, where)
     if set(schema.labels) == set(declared):
@@ -139,7 +171,7 @@ def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchem
     return schema
 
 
-def _column(parts: Sequence[_Part], role: str, path: Path) -> list[str] | None:
+def _column(parts: Sequence[Part], role: str, path: Path) -> list[str] | None:
     have = [role in part.columns for part in parts]
     if any(have) and not all(have):
         raise DataError(
