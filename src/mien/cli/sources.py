@@ -100,11 +100,9 @@ class Outputs:
         existing = [path for path in taken if path.exists()]
         if existing and not overwrite:
             raise ConfigError(
-                (
-                    f"exists already ({len(existing)} file(s) would be replaced): type --overwrite, "
-                    "or give another --output"
-                ),
-                subject=f"{min(existing)}",
+                f"exists already ({len(existing)} file(s) would be replaced)",
+                subject=min(existing),
+                hint="Type --overwrite, or give another --output.",
             )
         inputs = {item.path.resolve() for item in items}
         same = [path for path in taken if path.resolve() in inputs]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-    from mien.serve.engine import Engine
     from mien.serve.admission import Admission
+    from mien.serve.engine import Engine
     from mien.serve.models import Models
     from mien.serve.work import Result
 

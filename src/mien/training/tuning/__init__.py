@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import MissingExtraError
 from mien.training.result import make_recipe
-from mien.training.tuning.settings import TuneSettings
+from mien.training.tuning.config import TuneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mien.training.config import TrainConfig
     from mien.training.tuning.result import TrialRow, TuneResult
 
-__all__ = ["TuneSettings", "tune"]
+__all__ = ["TuneConfig", "tune"]
 
 
 def tune(
@@ -26,7 +26,7 @@ def tune(
     trials: int | None = None,
     output: str | Path = "runs/tune",
     recipe: str | Path | TrainConfig | None = None,
-    settings: TuneSettings | None = None,
+    settings: TuneConfig | None = None,
     resume: bool = False,
     done: Callable[[TrialRow], None] | None = None,
     **values: Any,
@@ -64,7 +64,7 @@ def tune(
     except ImportError as error:
         raise MissingExtraError("mien.tune", "train", error.name) from error
     config, _ = make_recipe(data, recipe, values)
-    settings = settings or TuneSettings()
+    settings = settings or TuneConfig()
     return search(
         config,
         read_space(Path(space)) if isinstance(space, (str, Path)) else make_space(space),
