@@ -364,7 +364,7 @@ class EmotionRecognizer:
 
 
 @overload
-def predict(source: ImageSource, *, bgr: bool = False, **options: Any) -> ImageResult: ...  # type: ignore[overload-overlap]
+def predict(source: ImageSource, *, bgr: bool = False, **options: Any) -> ImageResult: ...
 @overload
 def predict(
     source: Iterable[ImageSource], *, bgr: bool = False, **options: Any
@@ -397,7 +397,7 @@ def predict(
     >>> [len(each.faces) for each in mien.predict(["photo.jpg", "photo.jpg"], max_faces=1)]
     [1, 1]
     """
-    return as_recognizer(**options)(source, bgr=bgr)  # type: ignore[call-overload,no-any-return]
+    return as_recognizer(**options)(source, bgr=bgr)
 
 
 def as_recognizer(

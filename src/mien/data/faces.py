@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.manifest import ImageStore, Manifest
+    from mien.data.image_stores import ImageStore
+    from mien.data.manifest import Manifest
     from mien.preprocess import Preprocessing
 
 _CHUNK = 256

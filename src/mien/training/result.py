@@ -151,12 +151,14 @@ def make_recipe(
     Raises:
         ConfigError: If a key is unknown or a value impossible.
     """
-    named = {key: _name(value) if callable(value) else value for key, value in values.items()}
+    named: dict[str, Any] = {
+        key: _name(value) if callable(value) else value for key, value in values.items()
+    }
     if isinstance(recipe, TrainConfig):
         named, recipe = {**recipe.to_dict(), **named}, None
     if isinstance(data, str):
-        return TrainConfig.load(recipe, **{**named, "data": data}), None
-    return TrainConfig.load(recipe, **{**named, "data": data.source}), data
+        return TrainConfig.load(recipe, None, **{**named, "data": data}), None
+    return TrainConfig.load(recipe, None, **{**named, "data": data.source}), data
 
 
 def _name(value: Any) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from mien.data.image_stores import ImageStore
     from mien.data.inspection.finding import Finding, Inspection
-    from mien.data.manifest import ImageStore
     from mien.reporting import Theme
 
 #: What the page shows of long lists; the rest is in the JSON.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.manifest import ImageStore
+    from mien.data.image_stores import ImageStore
 
 #: Side of the mean faces.
 MEAN_SIDE = 48
@@ -113,7 +113,8 @@ def scan_pictures(
     means = np.zeros((classes, MEAN_SIDE, MEAN_SIDE), np.float32)
     thumbs = np.zeros((N, THUMB_SIDE, THUMB_SIDE), np.uint8)
     hashes, sizes = np.zeros((N, 2), np.uint64), np.zeros((N, 2), np.int32)
-    scan = Scan(digests, {}, sizes, *unknown, thumbs, hashes, means)
+    light, contrast, sharpness = unknown
+    scan = Scan(digests, {}, sizes, light, contrast, sharpness, thumbs, hashes, means)
     totals, counts = np.zeros(means.shape, np.float64), np.zeros(classes, np.int64)
 
     def work(start: int) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:

@@ -57,8 +57,8 @@ def read_ckplus(request: ReadRequest) -> Manifest:
         rows += [(picture, label, subject) for picture in pictures[-int(frames) :]]
     if not rows:
         raise DataError("holds no */*/*_emotion.txt with a label", subject=root / "Emotion")
-    pictures, labels, groups = zip(*rows, strict=True)
-    names = [picture.relative_to(root).as_posix() for picture in pictures]
+    files, labels, groups = zip(*rows, strict=True)
+    names = [picture.relative_to(root).as_posix() for picture in files]
     return assemble(request, FileImages(root, names), labels, schema=schema, groups=groups)
 
 

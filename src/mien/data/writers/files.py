@@ -20,7 +20,8 @@ from mien.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.data.manifest import ImageStore, Manifest
+    from mien.data.image_stores import ImageStore
+    from mien.data.manifest import Manifest
 
 Advance = Callable[[int], None]
 
