@@ -10,11 +10,12 @@ pytest.importorskip("pytorch_grad_cam")
 
 from faces_made import LABELS, draw_face
 from mien import EmotionRecognizer
+from mien.backends.torch import load_network
 from mien.cli.sources import SAMPLE
 from mien.explanation import METHODS, explain, explain_crops, read_image
 from mien.explanation.layers import feature_maps, first_filters, list_layers
 from mien.explanation.sheets import feature_sheet, filter_sheet
-from mien.hub import ModelConfig, read_model_folder, write_config
+from mien.hub import ModelConfig, ModelFolder, read_model_folder, write_config
 from mien.labels import FERPLUS8
 from mien.models import create_model, model_spec
 
@@ -88,6 +89,43 @@ def test_light_map_of_other_pooled_networks_agrees_with_grad_cam(name: str, tmp_
     heavy = explain_crops(recognizer, crops, method="gradcam")
     assert heavy.any()
     assert min(_correlations(explain_crops(recognizer, crops), heavy)) >= 0.98
+
+
+@pytest.mark.parametrize("method", ["gradcam", "scorecam"])
+def test_output_of_the_process_stays_where_it_is(
+    method: str, trained: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from mien.backends import torch as torch_backend
+
+    before, seen, load = sys.stderr, [], torch_backend.load_network
+
+    def watched(folder: ModelFolder) -> object:
+        network = load(folder)
+        network.register_forward_pre_hook(lambda *_: seen.append(sys.stderr))
+        network.head.register_forward_pre_hook(lambda *_: seen.append(sys.stderr))
+        return network
+
+    monkeypatch.setattr(torch_backend, "load_network", watched)
+    explain_crops(EmotionRecognizer(trained, detector="none"), _crops(1), method=method)
+    assert seen
+    assert all(stream is before for stream in seen), "other threads write there, too"
+    assert capfd.readouterr().err == ""
+
+
+def test_own_score_cam_gives_the_library_s_maps(trained: Path) -> None:
+    import pytorch_grad_cam
+
+    from mien.explanation.gradients import _target, quiet_score_cam, tapped_network
+
+    torch = pytest.importorskip("torch")
+    folder = read_model_folder(trained)
+    network, tap = tapped_network(load_network(folder))
+    faces = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    targets = [_target(row) for row in np.eye(len(folder.config.schema))[:2]]
+    expected = pytorch_grad_cam.ScoreCAM(network, [tap])(faces, targets)
+    assert quiet_score_cam()(network, [tap])(faces, targets) == pytest.approx(expected, abs=1e-5)
 
 
 def test_torch_methods_work_on_photos() -> None:

@@ -1,4 +1,4 @@
-"""What a model looks at: maps of the places that speak for an emotion.
+"""Explanations: maps of the parts of a face that speak for an emotion.
 
 The ``cam`` and ``occlusion`` methods and the faithfulness score need no torch; ``gradcam``,
 ``gradcam++``, ``hirescam``, ``eigencam``, ``scorecam`` and ``rollout`` come with the ``train``

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.errors import MissingExtraError, ModelError
+from mien.errors import ModelError
 from mien.hub import WEIGHTS, ModelFolder
 
 if TYPE_CHECKING:
@@ -31,37 +32,38 @@ def read_classifier(folder: ModelFolder) -> Classifier:
     """Reads the last linear layer's weights from ``model.safetensors``.
 
     The file is checked against the folder's sha256 and only two tensors of it are read; the
-    result is kept for the next call.
+    result is kept for the next call where the sha256 is known.
 
     Raises:
         ModelError: If the file is missing, damaged, or holds no such layer.
-        MissingExtraError: If safetensors is not installed.
 
     >>> from mien.hub import read_model_folder
     >>> read_classifier(read_model_folder()).weight.shape
     (8, 240)
     """
     config = folder.config
-    expected = config.files.get(WEIGHTS, {}).get("sha256")
-    key = (folder.path, expected, config.classifier, len(config.schema))
-    if key not in _KEPT:
-        found = _read(folder)
-        if expected is None:
-            return found  # nothing says when the file changes
-        while len(_KEPT) >= 8:
-            _KEPT.pop(next(iter(_KEPT)), None)
-        _KEPT[key] = found
-    return _KEPT[key]
+    sha256 = config.files.get(WEIGHTS, {}).get("sha256")
+    if sha256 is None:
+        return _read(folder)  # nothing says when the file changes
+    return _read_once(_Key(folder, (folder.path, sha256, config.classifier, len(config.schema))))
 
 
-_KEPT: dict[tuple[object, ...], Classifier] = {}
+@dataclass(frozen=True)
+class _Key:
+    """A folder that counts as the same while its weights and labels do."""
+
+    folder: ModelFolder = field(compare=False)
+    identity: tuple[object, ...]
+
+
+@lru_cache(maxsize=8)
+def _read_once(key: _Key) -> Classifier:
+    return _read(key.folder)
 
 
 def _read(folder: ModelFolder) -> Classifier:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:  # pragma: no cover - a base dependency
-        raise MissingExtraError("reading model.safetensors", "train", error.name) from error
+    from safetensors import SafetensorError, safe_open
+
     file, name, classes = folder.file(WEIGHTS), folder.config.classifier, len(folder.config.schema)
     try:
         with safe_open(file, framework="numpy") as tensors:
@@ -79,10 +81,8 @@ def _read(folder: ModelFolder) -> Classifier:
     bias = np.zeros(len(weight), np.float32) if bias is None else bias
     if weight.ndim != 2 or len(weight) != classes or bias.shape != (classes,):
         raise ModelError(
-            (
-                f"{name} has a weight {weight.shape} and a bias {bias.shape}; a linear layer of "
-                f"{classes} classes has ({classes}, F) and ({classes},)"
-            ),
+            f"{name} has a weight {weight.shape} and a bias {bias.shape}; a linear layer of "
+            f"{classes} classes has ({classes}, F) and ({classes},)",
             subject=f"{file}:",
         )
     return Classifier(weight.astype(np.float32), bias.astype(np.float32))

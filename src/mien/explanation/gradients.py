@@ -7,8 +7,7 @@ feature map. Eigen-CAM shows what stands out in the features, whatever the label
 
 from __future__ import annotations
 
-import contextlib
-import io
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +34,8 @@ _CLASSES = {
     "eigencam": ("EigenCAM", "first principal component of the features; knows no label"),
     "scorecam": ("ScoreCAM", "features weighted by what they leave of the label; slow"),
 }
+#: Masked faces that Score-CAM runs at once.
+_BATCH = 16
 
 
 def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
@@ -58,6 +59,36 @@ def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
 
     wrapped = Tapped().eval()
     return wrapped, wrapped.tap
+
+
+@functools.cache
+def quiet_score_cam() -> Any:
+    """Returns the library's Score-CAM without its progress bar for each face.
+
+    Hiding the bar by moving the process's stderr would hide what other threads write.
+    """
+    import torch
+    from pytorch_grad_cam import ScoreCAM
+
+    class QuietScoreCAM(ScoreCAM):  # type: ignore[misc]
+        def get_cam_weights(
+            self, faces: Tensor, _layer: Any, targets: Any, activations: Any, _grads: Any
+        ) -> NDArray[np.float32]:
+            size = list(faces.shape[-2:])
+            with torch.no_grad():
+                # Bilinear with aligned corners, as the library scales them.
+                maps = torch.nn.UpsamplingBilinear2d(size)(torch.from_numpy(activations))
+                low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+                maps = (maps - low) / (high - low + 1e-8)
+                scores = [
+                    torch.stack([target(row) for part in (face * own[:, None]).split(_BATCH)
+                                 for row in self.model(part)])
+                    for target, face, own in zip(targets, faces, maps, strict=True)
+                ]  # fmt: skip
+            weights: NDArray[np.float32] = torch.stack(scores).softmax(dim=1).numpy()
+            return weights
+
+    return QuietScoreCAM
 
 
 def _target(coefficients: NDArray[np.float64]) -> Callable[[Tensor], Tensor]:
@@ -86,11 +117,10 @@ def _method(name: str) -> None:
         )
         network, tap = tapped_network(load_network(recognizer.folder))
         faces = torch.from_numpy(normalize(batch.crops, recognizer.config.preprocessing))
-        cam: Any = getattr(pytorch_grad_cam, attribute)(network, [tap])
+        kind = quiet_score_cam() if name == "scorecam" else getattr(pytorch_grad_cam, attribute)
+        cam: Any = kind(network, [tap])
         try:
-            # Score-CAM draws a progress bar for each face.
-            with contextlib.redirect_stderr(io.StringIO()):
-                maps = cam(faces, [_target(row) for row in coefficients])
+            maps = cam(faces, [_target(row) for row in coefficients])
         finally:
             cam.activations_and_grads.release()
         return np.asarray(maps, np.float32)

@@ -1,4 +1,4 @@
-"""Faithfulness over the faces of many photos, beside maps drawn by chance."""
+"""Faithfulness over the faces of many photos, next to maps drawn by chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where other forms of a network are made, judged, and kept or thrown away."""
+"""Where other forms of a network are made, checked, and kept or refused."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.backends import Backend
-    from mien.exporting.measure import FormatResult, Judge
+    from mien.exporting.measure import FormatResult, ParityCheck
     from mien.exporting.options import ExportOptions
     from mien.hub import ModelFolder
 
 
 class FormatExporter:
-    """Makes networks in a staging folder, judges them, and keeps those that are good enough.
+    """Makes networks in a staging folder, checks them, and keeps those that are good enough.
 
     Args:
         folder: The model, with its ``model.onnx``.
         staging: Folder to write into.
-        assess: Compares a network with ``model.onnx``.
+        check: Compares a network with ``model.onnx``.
         options: What to make.
         training: Training faces as the network takes them, to calibrate on and to compare
             calibrations on; None unless int8-static is made.
@@ -40,30 +40,30 @@ class FormatExporter:
         self,
         folder: ModelFolder,
         staging: Path,
-        assess: Judge,
+        check: ParityCheck,
         options: ExportOptions,
         training: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
     ) -> None:
         self.files: dict[str, Any] = dict(folder.config.files)
-        self._folder, self._staging, self._judge = folder, staging, assess
+        self._folder, self._staging, self._check = folder, staging, check
         self._options, self._training = options, training
         self._base = float_graph(folder.file(ONNX))
         self._results: list[FormatResult] = []
         self._backends: dict[str, Backend] = {}
 
     def make(self, name: str) -> None:
-        """Makes and judges one format; int8-static tries its methods and its way out."""
+        """Makes and checks one format; int8-static tries its methods and its way out."""
         if name != "int8-static":
-            self._judged(name, _MAKERS[name](self))
+            self._checked(name, _MAKERS[name](self))
             return
         method, note = self._calibration()
-        result = self._judged(name, self._static(method, float_ends=False), note)
+        result = self._checked(name, self._static(method, float_ends=False), note)
         if result.refused:
             again = f"{note}; first and last layer in float32"
             self._results.remove(result)
-            self._judged(name, self._static(method, float_ends=True), again)
+            self._checked(name, self._static(method, float_ends=True), again)
 
-    def _judged(self, name: str, paths: list[Path], note: str = "") -> FormatResult:
+    def _checked(self, name: str, paths: list[Path], note: str = "") -> FormatResult:
         from mien.exporting.engines import TorchExportBackend
 
         path, others = paths[0], paths[1:]
@@ -76,7 +76,7 @@ class FormatExporter:
             else OnnxBackend(path, replace(self._folder.config, files={path.name: entry}))
         )
         size = sum(item.stat().st_size for item in paths)
-        result = self._judge.assess(backend, name=name, file=path.name, size=size, note=note)
+        result = self._check.compare(backend, name=name, file=path.name, size=size, note=note)
         why = ""
         if not np.isfinite(result.difference):
             why = "its logits are not finite"
@@ -96,8 +96,8 @@ class FormatExporter:
     def finish(self, reference: Backend) -> list[FormatResult]:
         """Returns all results with their times, that of ``model.onnx`` first."""
         size = self._folder.file(ONNX).stat().st_size
-        first = self._judge.assess(reference, name="onnx", file=ONNX, size=size)
-        times = self._judge.time({ONNX: reference, **self._backends})
+        first = self._check.compare(reference, name="onnx", file=ONNX, size=size)
+        times = self._check.time({ONNX: reference, **self._backends})
         return [
             replace(result, ms_32=times[result.file][0], ms_1=times[result.file][1])
             for result in (first, *self._results)

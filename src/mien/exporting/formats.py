@@ -1,4 +1,4 @@
-"""Other forms of a model's network, made and judged beside ``model.onnx``.
+"""Other forms of a model's network, made and checked against ``model.onnx``.
 
 Each is made from ``model.onnx``, whose weights are those of ``model.safetensors``, and stands in
 the same folder as ``model.<format>.*``. A form whose accuracy fell too far is not written.
@@ -18,7 +18,7 @@ from mien.atomic import replacing, write_text
 from mien.backends.onnx import OnnxBackend
 from mien.errors import ConfigError, needs_extra
 from mien.exporting.exporter import FormatExporter
-from mien.exporting.measure import FormatResult, Judge
+from mien.exporting.measure import FormatResult, ParityCheck
 from mien.exporting.options import ExportOptions, files_of
 from mien.hub import CARD, ONNX, WEIGHTS, ModelFolder, read_model_folder, write_config
 from mien.hub.card import model_card
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mien.data import Manifest
 
 #: Copied along when a model goes to another folder.
-_BESIDE = (WEIGHTS, "args.yaml", "metrics.csv", "eval/valid.json")
+_COPIED = (WEIGHTS, "args.yaml", "metrics.csv", "eval/valid.json")
 
 
 def export_formats(
@@ -49,7 +49,7 @@ def export_formats(
 
     Args:
         model: A model folder with ``model.onnx`` (and ``model.safetensors`` for torch-export).
-        output: Folder to write; None writes beside ``model.onnx``.
+        output: Folder to write; None writes next to ``model.onnx``.
         options: What to make.
         data: Dataset to score on; None: agreement is measured on noise, accuracy not at all.
         calibrate: Dataset whose train split int8-static is calibrated on; None: that of ``data``.
@@ -80,19 +80,19 @@ def export_formats(
     part = None if data is None else data.split(options.split).with_labels()
     folder = _with_network(source, target, options, overwrite=overwrite)
     reference = OnnxBackend(folder.file(ONNX), folder.config)
-    assess = Judge(reference, folder.config, part, split=options.split)
+    check = ParityCheck(reference, folder.config, part, split=options.split)
     with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as staging:
-        shop = FormatExporter(folder, Path(staging), assess, options, training)
+        exporter = FormatExporter(folder, Path(staging), check, options, training)
         for name in wanted:
-            shop.make(name)
+            exporter.make(name)
             if progress:
                 progress(1)
-        results = shop.finish(reference)
+        results = exporter.finish(reference)
         if options.embed:
-            shop.embed([result for result in results if not result.refused])
+            exporter.embed([result for result in results if not result.refused])
         for path in sorted(Path(staging).iterdir()):
             path.replace(target / path.name)
-    folder = write_config(target, replace(folder.config, files=shop.files))
+    folder = write_config(target, replace(folder.config, files=exporter.files))
     write_text(target / CARD, model_card(folder))
     return folder, results
 
@@ -143,7 +143,7 @@ def _with_network(
         raise ConfigError(
             "exists: type --overwrite, or give another -o", subject=f"{target / ONNX}"
         )
-    for name in (network.name, *_BESIDE):
+    for name in (network.name, *_COPIED):
         if (source.path / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing(target / name) as temporary:

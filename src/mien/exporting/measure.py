@@ -1,4 +1,4 @@
-"""What an exported network is worth: agreement, accuracy, size and time, beside float32."""
+"""What an exported network is worth: agreement, accuracy, size and time, against float32."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOISE = 64
 
 @dataclass(frozen=True)
 class FormatResult:
-    """One exported form of a network, beside the float32 network it was made from.
+    """One exported form of a network, against the float32 network it was made from.
 
     Args:
         format: Name of the format.
@@ -40,7 +40,7 @@ class FormatResult:
         after: Accuracy of this one.
         interval: Wilson interval of ``after``, 95 %.
         faces: Number of faces behind these.
-        ms_32: Milliseconds a face in batches of 32.
+        ms_32: Milliseconds per face in batches of 32.
         ms_1: Milliseconds for one face alone.
         note: What else there is to know.
         refused: Why it was not written; empty where it was.
@@ -68,7 +68,7 @@ class FormatResult:
         return 100 * (self.before - self.after)
 
 
-class Judge:
+class ParityCheck:
     """Compares networks with a float32 one on the same faces.
 
     Args:
@@ -107,7 +107,7 @@ class Judge:
         """Runs a network over the faces: float32 (N, K)."""
         return run_faces(backend, self._faces, self._config)
 
-    def assess(
+    def compare(
         self, backend: Backend, *, name: str, file: str, size: int, note: str = ""
     ) -> FormatResult:
         """Compares a network with the float32 one; times are measured by :meth:`time`."""
@@ -128,7 +128,7 @@ class Judge:
         )
 
     def time(self, backends: Mapping[str, Backend]) -> dict[str, tuple[float, float]]:
-        """Returns (ms a face in batches of 32, ms for one face) by name.
+        """Returns (ms per face in batches of 32, ms for one face) by name.
 
         The networks take turns, so that what else the machine does falls on all of them; the
         median of 15 rounds counts, after 5 to warm up.

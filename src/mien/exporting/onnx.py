@@ -182,7 +182,7 @@ def export_run(
 
     Args:
         model: A run directory or model folder with ``model.safetensors``.
-        output: Folder to write; None writes ``model.onnx`` beside the weights.
+        output: Folder to write; None writes ``model.onnx`` next to the weights.
         half_weights: Round matrices to half precision, in the weights too; needs ``output``.
         overwrite: Replace files that exist.
 

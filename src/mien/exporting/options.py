@@ -81,7 +81,7 @@ def available_formats(folder: ModelFolder) -> tuple[tuple[str, ...], dict[str, s
 
 
 def files_of(options: ExportOptions) -> list[str]:
-    """Returns the names of the files that an export adds beside ``model.onnx``."""
+    """Returns the names of the files that an export adds next to ``model.onnx``."""
     names = [FORMATS[name] for name in options.formats if name != "onnx"]
     if options.embed:
         names += [embedded_name(name) for name in (ONNX, *names) if name.endswith(".onnx")]
