@@ -1,4 +1,4 @@
-"""What an explanation costs beside a prediction, both of the same decoded photo, in turns.
+"""What an explanation costs next to a prediction, both of the same decoded photo, in turns.
 
 Usage: ``python benchmarks/explain_cost.py PHOTO [PHOTO...]``.
 """

@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="FER+ folder: train.parquet and valid.parquet")
     parser.add_argument("--yunet", required=True, help="ONNX file of YuNet")
     parser.add_argument("--photos", type=Path, help="parquet of photographs of one person each")
-    parser.add_argument("--faces", type=int, default=150, help="faces a split (default 150)")
+    parser.add_argument("--faces", type=int, default=150, help="faces per split (default 150)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)

@@ -7,8 +7,9 @@ Three sides take turns in one process, over the same photos:
 - bare: the same calls, a photo a task, on as many threads as there are cores;
 - mien: ``predict_many``.
 
-Beside the pictures a second stands the CPU time a picture: on a machine that others use too, it
-says more. ``--reduced off`` decodes every photo whole. Memory is measured in a process of its own.
+Next to the pictures per second stands the CPU time per picture: on a machine that others use too,
+it says more. ``--reduced off`` decodes every photo whole. Memory is measured in a process of its
+own.
 
 Usage: ``python benchmarks/predict_folder.py PHOTO [PHOTO...] [--pictures 2000] [-o OUT.json]``.
 """
@@ -60,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--detector", default=DEFAULT_DETECTOR)
-    parser.add_argument("--pictures", type=int, default=64, help="pictures a turn")
+    parser.add_argument("--pictures", type=int, default=64, help="pictures per turn")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--reduced", choices=("on", "off"), default="on")
     parser.add_argument(
@@ -71,7 +72,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def turn(given: argparse.Namespace) -> dict[str, Any]:
-    """Runs the three sides once; returns pictures a second, CPU ms a picture, stages in ms."""
+    """Runs the three sides once; returns pictures per second, CPU ms per picture, stages in ms."""
     pictures = [given.photos[i % len(given.photos)] for i in range(given.pictures)]
     detector = get_detector(given.detector, threads=1)
     alone = EmotionRecognizer(detector=detector, threads=1)
@@ -181,14 +182,14 @@ def show(value: dict[str, Any]) -> None:
         median, low, high = (f"{entry[name]:.{digits}f}" for name in ("median", "low", "high"))
         return f"{median} ({low} to {high})"
 
-    print("stages, ms a picture: " + ", ".join(
+    print("stages, ms per picture: " + ", ".join(
         f"{name} {text(entry)}" for name, entry in value["stages_ms"].items()))  # fmt: skip
     for name in ("bound", "bare", "mien"):
         print(f"{name}: {text(value[f'{name}_per_second'])} pictures/s")
     print(f"mien of the bound: {text(value['mien_of_bound'], 3)}")
     print(f"mien of bare: {text(value['mien_of_bare'], 3)}")
     print(f"cores busy: {text(value['busy_cores'], 2)} of {value['machine']['cores']}")
-    print("CPU, ms a picture: " + ", ".join(
+    print("CPU, ms per picture: " + ", ".join(
         f"{name} {text(entry)}" for name, entry in value["cpu_ms"].items()))  # fmt: skip
     print("memory, MB: " + ", ".join(
         f"{held:.0f} after {count}" for count, held in value["memory_mb"].items()))  # fmt: skip

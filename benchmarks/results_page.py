@@ -3,7 +3,7 @@
     python benchmarks/results_page.py ferplus:DIR runs/results --page docs/results.md
 
 Joins ResNet34, LeNet and MobileNetV2 into ensembles, sets all runs side by side, tests the pairs
-that the page speaks of, and writes what lies between the page's markers, the picture beside it and
+that the page speaks of, and writes what lies between the page's markers, the picture next to it and
 the numbers as JSON.
 """
 
@@ -64,7 +64,7 @@ def describe(row: RunRow) -> str:
 
 
 def main_table(comparison: RunComparison) -> list[str]:
-    """One line a run, best first."""
+    """One line per run, best first."""
     lines = [
         (
             "| run | recipe | accuracy | 95 % interval | macro-F1 | ECE | parameters | MACs | "

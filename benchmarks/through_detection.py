@@ -2,9 +2,10 @@
 
 Each labelled face of FER+ valid is scaled to 48 to 200 pixels and pasted into a photograph; the
 detector searches the whole picture; of what it reports in the pasted square (the middle of the box
-lies in it) the surest is cropped by the detector's framing and classified. A face that is not found
-counts as wrong. ``--overlap 0.4`` counts a find only if its crop and the square overlap so much:
-some of FER+'s squares are loose, and a crop that is right for the face is then too small. Usage:
+lies in it) the most confident is cropped by the detector's framing and classified. A face that is
+not found counts as wrong. ``--overlap 0.4`` counts a find only if its crop and the square overlap
+so much: some of FER+'s squares are loose, and a crop that is right for the face is then too small.
+Usage:
 ``python benchmarks/through_detection.py ferplus:DIR SCENES.parquet --detector mien yunet:FILE``.
 """
 

@@ -1,6 +1,6 @@
 """How fast clips are read, and how much memory a long one takes.
 
-Speed: clips of 640x360 at 25 frames a second with one to three faces, made of the bundled photo,
+Speed: clips of 640x360 at 25 frames per second with one to three faces, made of the bundled photo,
 are read from the file to the folder of results, annotated copy included. Printed are seconds of
 clip a second of wall time, and the CPU time of a frame, which a busy machine changes less. Beside
 them stands what decoding and encoding the same clip take alone: no reader can be faster.

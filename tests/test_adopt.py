@@ -227,7 +227,7 @@ def test_labels_in_the_wrong_order_are_doubted(tmp_path: Path) -> None:
     manifest = read_manifest(f"folder:{write_folder(tmp_path / 'faces', 40)}")
     settings = AdoptSettings(("sad", "neutral", "happy"), scale=1 / 64, mean=(2.0,))
     wrong = adopt(made / "model.onnx", tmp_path / "a", settings, check=manifest)
-    assert "check the order of --labels" in wrong.doubt
+    assert "check the order of --labels" in wrong.warning
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -118,10 +118,8 @@ def _read_input(
                 return 2, "nchw" if channels == 1 else None, side, channels
         if values:
             raise ModelError(
-                (
-                    f"takes {values} values a face, which is no square picture of 1 or 3 channels: "
-                    "it was trained on something else than pixels"
-                ),
+                f"takes {values} values per face, which is no square picture of 1 or 3 channels: "
+                "it was trained on something else than pixels",
                 subject=path,
             )
         return 2, None, None, None

@@ -48,7 +48,7 @@ class Adoption:
     evaluation: Evaluation | None = None
 
     @property
-    def doubt(self) -> str:
+    def warning(self) -> str:
         """Why labels or normalisation may be wrong; empty where nothing speaks for it."""
         if self.evaluation is None:
             return ""
@@ -159,7 +159,7 @@ def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np
         raise ModelError(
             (
                 f"answers 3 faces with scores of shape {scores.shape}; (3, K) with K of 2 or "
-                "more is needed: export it with a free batch axis and one score a class"
+                "more is needed: export it with a free batch axis and one score per class"
             ),
             subject=path,
         )

@@ -29,8 +29,8 @@ class AdoptSettings:
         labels: Class names in the order of the outputs.
         size: Side S of the input.
         color: ``"gray"``, ``"rgb"``, or ``"bgr"`` (trained on pictures read by OpenCV).
-        mean: One number, or one a channel in the order of ``color``.
-        std: One number, or one a channel.
+        mean: One number, or one per channel in the order of ``color``.
+        std: One number, or one per channel.
         scale: What pixels are multiplied by; 1/255 where only mean or std is given.
         layout: ``"auto"``, ``"nchw"`` or ``"nhwc"``.
         activation: ``"auto"``, ``"logits"``, or ``"softmax"`` where probabilities come out.
@@ -137,7 +137,7 @@ def _by_channel(flag: str, values: tuple[float, ...], channels: int) -> tuple[fl
 def read_labels(text: str) -> tuple[str, ...]:
     """Reads class names: a comma-separated list, the name of a schema, or a file.
 
-    A file holds one name a line, or a JSON list.
+    A file holds one name per line, or a JSON list.
 
     Raises:
         ConfigError: If the file cannot be read.

@@ -19,8 +19,8 @@ class BenchmarkConfig:
     Args:
         models: Model folders or bundled names; empty: the default model.
         detector: A detector's name, or None for the default one.
-        batch_sizes: Faces a network run.
-        threads: Threads a network run.
+        batch_sizes: Faces per network run.
+        threads: Threads per network run.
         repeats: Photos answered for the latency; at least as many as there are photos. A p99 of
             fewer than 100 is little more than the slowest.
         rounds: Turns of each throughput and each ratio.

@@ -31,7 +31,7 @@ def describe_machine() -> dict[str, Any]:
         ``cpu`` (its name), ``cores`` (that this process may use), ``instructions`` (those that
         networks profit from; None where the system does not tell), ``memory_gb``, ``os``,
         ``python``, ``packages`` (version by name) and ``load`` (average of the last minute when
-        asked, 1.0 a busy core; None where the system does not tell).
+        asked, 1.0 per busy core; None where the system does not tell).
     """
     facts = _cpu_facts()
     return {

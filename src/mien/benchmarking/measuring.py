@@ -82,7 +82,7 @@ def measure_throughput(
     """Runs ready crops through the networks, by threads and batch size.
 
     Returns:
-        For each recognizer one entry a pair: ``threads``, ``batch_size`` and
+        For each recognizer one entry per pair: ``threads``, ``batch_size`` and
         ``crops_per_second``, normalisation included, decoding and detection not.
     """
     rows: list[list[dict[str, Any]]] = [[] for _ in recognizers]
@@ -116,7 +116,7 @@ def measure_overhead(
     session gets them cropped and normalised already.
 
     Returns:
-        One entry a batch size: ``batch_size`` and ``ratio``, the session's time over that of
+        One entry per batch size: ``batch_size`` and ``ratio``, the session's time over that of
         ``predict_faces``: the share of the session's speed that is kept.
     """
     session = Session(recognizer.folder.file(ONNX))

@@ -136,6 +136,6 @@ def _print(adoption: Adoption) -> None:
             f"tried on {scores['n']} labelled faces: accuracy {scores['accuracy']:.2%} "
             f"(95 % interval {low:.2%} to {high:.2%})"
         )
-    if adoption.doubt:
-        print(f"mien: {adoption.doubt}", file=sys.stderr)
+    if adoption.warning:
+        print(f"mien: {adoption.warning}", file=sys.stderr)
     print(f"next: mien predict photo.jpg --model {adoption.folder.path}", file=sys.stderr)

@@ -136,7 +136,7 @@ def _print_table(folder: ModelFolder, results: list[FormatResult]) -> None:
 
     scored = results[0].after is not None
     faces = f"{results[0].faces} " + ("faces" if scored else "pictures of noise")
-    table = Table(title=f"{folder.config.name}, beside model.onnx on {faces}")
+    table = Table(title=f"{folder.config.name}, against model.onnx on {faces}")
     columns = ["format", "MB", "of fp32", "logit diff", "agree"]
     columns += ["accuracy", "95 % interval", "points"] if scored else []
     for column in (*columns, "ms/face b32", "b1", "speed"):

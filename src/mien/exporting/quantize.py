@@ -1,7 +1,7 @@
 """Smaller numbers: float16, and int8 with ranges that are measured ahead or at each run.
 
 Quantised networks are made from the float32 graph with its batch norms folded. Weights are signed
-bytes, one scale a channel; activations unsigned bytes, the pair that VNNI multiplies fastest.
+bytes, one scale per channel; activations unsigned bytes, the pair that VNNI multiplies fastest.
 The ways to choose an activation's range are those of ONNX Runtime: its extremes (``minmax``), the
 range that loses least information (``entropy``, Migacz 2017), or a share of all values
 (``percentile``).

@@ -91,7 +91,7 @@ class PieceWriter:
 
 
 def join_pieces(path: Path, pieces: Iterable[tuple[Path, int]], clip: Clip) -> None:
-    """Joins pieces into one MP4 file and lays the clip's own sound beside them.
+    """Joins pieces into one MP4 file and adds the clip's own sound.
 
     Nothing is encoded again (but sound that MP4 cannot hold), and memory does not grow with the
     length: packets of both are written in the order of their time.
