@@ -8,7 +8,7 @@ from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
 @pytest.fixture
 def table(tmp_path):
-    """Returns a function that writes a table beside five pictures and reads it."""
+    """Returns a function that writes a table next to five pictures and reads it."""
     for size, name in enumerate(("a", "b", "c", "d", "e, the last")):
         (tmp_path / f"{name}.png").write_bytes(b"x" * (size + 1))
 

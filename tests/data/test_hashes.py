@@ -32,7 +32,7 @@ def test_hash_is_the_dct_hash_of_one_picture_at_a_time(faces):
         bits = low > np.median(low[1:])
         ours = perceptual_hashes(gray.astype(np.uint8)[None])[0, 0]
         theirs = np.packbits(bits).view(np.uint64)[0]
-        # A coefficient beside the median may fall on either side of it in float32.
+        # A coefficient next to the median may fall on either side of it in float32.
         assert bit_counts(np.array([ours ^ theirs]))[0] <= 1
 
 
