@@ -25,7 +25,7 @@ ENDINGS = {
     ".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".html", ".css", ".js", ".mjs", ".ipynb", ".j2",
 }  # fmt: skip
 #: Words of before are the matter of these.
-SKIPPED = {"CHANGELOG.md", "docs/changelog.md", "scripts/words.py"}
+SKIPPED = {"CHANGELOG.md", "docs/changelog.md", "scripts/words.py", "tests/docs/test_words.py"}
 
 _UNITS = (
     "second|minute|hour|day|week|epoch|batch|step|run|trial|round|turn|process|worker|thread|core|"
@@ -102,7 +102,7 @@ ALLOWED = (
 
 
 # What parts two words of a sentence: spaces, a new line of a comment, or of a string.
-_GAP = r"""(?:["']?\s+(?:#\s+|[fr]?["'])?)"""
+_GAP = r"""(?:\s?["']\s+[fr]{0,2}["']|\s+(?:#\s+)?)"""
 RULES = [(re.compile(pattern, re.MULTILINE), instead) for pattern, instead in CODE.items()] + [
     (re.compile(pattern.replace(" ", _GAP), re.MULTILINE), instead)
     for pattern, instead in PROSE.items()

@@ -188,3 +188,27 @@ def test_report_opens_in_a_browser(report: Path, tmp_path: Path) -> None:
             context.close()
         browser.close()
     assert shots["light", 1200] > 180 > 90 > shots["dark", 1200]
+
+
+def test_an_evaluation_prints_tabulates_and_plots_itself(
+    parts: tuple[EmotionRecognizer, Manifest, Evaluation],
+) -> None:
+    evaluation = parts[2]
+    scores = evaluation.scores()
+    assert f"{scores['accuracy'] * 100:.1f} %" in repr(evaluation)
+    header, rows = evaluation.table()
+    assert header[0] == "class"
+    assert [row[0] for row in rows] == list(evaluation.labels)
+    assert sum(int(row[1]) for row in rows) == scores["n"]
+    for kind in p.PLOTS:
+        assert to_png(evaluation.plot(kind)).startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match="Did you mean 'reliability'"):
+        evaluation.plot("reliabilty")
+
+
+def test_evaluate_takes_a_model_and_a_dataset_by_name(
+    trained: Path, parts: tuple[EmotionRecognizer, Manifest, Evaluation]
+) -> None:
+    found = evaluate(trained, f"folder:{trained.parent / 'faces'}")
+    assert found.keys == parts[2].keys
+    np.testing.assert_allclose(found.probs, parts[2].probs)
