@@ -207,7 +207,7 @@ def test_a_folder_without_thresholds_has_no_sets_and_calibrate_fits_them(
     assert face.quality_flags == ()
     assert face.uncertain, "nothing says that it is certain"
     data = write_folder(tmp_path / "faces", 8)
-    with pytest.raises(DataError, match="model's labels"):
+    with pytest.raises(DataError, match="but the model has"):
         calibrate(EmotionRecognizer(folder, detector="none"), read_manifest(f"folder:{data}"))
     assert _main("calibrate", "-m", folder, "-d", f"folder:{data}", "-q") == 0
     assert "12 faces; on halves that were left out" in capsys.readouterr().out

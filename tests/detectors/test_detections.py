@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,14 +30,6 @@ def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("clean_registry")
-@pytest.mark.parametrize(
-    "name", ["detections", "framing", "boxes", "registry", "whole", "haar", "yunet", "download"]
-)
-def test_docstring_examples_run(name: str) -> None:
-    module = importlib.import_module(f"mien.detectors.{name}")
-    assert doctest.testmod(module).failed == 0
-
-
 # Detections
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.detectors import Detector, Framing
-from mien.detectors.bundle import CONFIG, FOLDER, NETWORK, FinderConfig
+from mien.detectors import Framing, get_detector
+from mien.detectors.bundle import CONFIG, FOLDER, NETWORK, DetectorConfig
 from mien.detectors.mien import MienDetector
 from mien.errors import ConfigError, InputError, ModelError
 from mien.images import decode
@@ -26,7 +26,7 @@ def detector() -> MienDetector:
 
 
 def test_it_is_a_detector(detector: MienDetector) -> None:
-    assert isinstance(detector, Detector)
+    assert get_detector(detector) is detector
     assert detector.name == "mien"
 
 
@@ -87,7 +87,7 @@ def test_face_cut_by_the_border_is_no_error(detector: MienDetector) -> None:
         detector.detect(np.ascontiguousarray(part))
 
 
-def test_wishes_are_kept(detector: MienDetector) -> None:
+def test_options_are_kept(detector: MienDetector) -> None:
     picture = decode(SAMPLE)
     assert len(detector.detect(picture, max_faces=0)) == 0
     assert len(detector.detect(picture, min_face=5000)) == 0
@@ -132,13 +132,15 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_config_survives_json_and_refuses_nonsense() -> None:
-    config = FinderConfig(min_score=0.4, framing=Framing(scale=1.2, shift_y=0.1), metrics={"a": 1})
-    assert FinderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    config = DetectorConfig(
+        min_score=0.4, framing=Framing(scale=1.2, shift_y=0.1), metrics={"a": 1}
+    )
+    assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     for values in ({"min_score": 0}, {"iou": 1}, {"max_side": 8}, {"zoom": 0.5}):
         with pytest.raises(ConfigError):
-            FinderConfig(**{"min_score": 0.5, "framing": Framing(), **values})
+            DetectorConfig(**{"min_score": 0.5, "framing": Framing(), **values})
     with pytest.raises(ConfigError, match="damaged"):
-        FinderConfig.from_dict({"format": 1})
+        DetectorConfig.from_dict({"format": 1})
 
 
 def test_bundled_network_is_within_its_budget() -> None:

@@ -50,7 +50,7 @@ def test_recipes_of_the_results_page_share_one_budget() -> None:
         ({"flip": 1.2}, "flip must be at least 0 and at most 1"),
         ({"momentum": 1}, "below 1"),
         ({"scale_min": 1.2, "scale_max": 1.0}, "scale_max"),
-        ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs"),
+        ({"epochs": 2, "warmup_epochs": 3}, "warmup_epochs"),
         ({"precision": "bf61"}, "bf16"),
         ({"device": "gpu"}, "device"),
         ({"seed": True}, "seed must be a whole number"),
