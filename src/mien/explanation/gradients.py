@@ -68,13 +68,13 @@ def quiet_score_cam() -> Any:
     Hiding the bar by moving the process's stderr would hide what other threads write.
     """
     import torch
-    from pytorch_grad_cam import ScoreCAM
+    from pytorch_grad_cam import ScoreCAM  # type: ignore[import-untyped]
 
     class QuietScoreCAM(ScoreCAM):  # type: ignore[misc]
         def get_cam_weights(
             self, faces: Tensor, _layer: Any, targets: Any, activations: Any, _grads: Any
         ) -> NDArray[np.float32]:
-            size = list(faces.shape[-2:])
+            size = (faces.shape[-2], faces.shape[-1])
             with torch.no_grad():
                 # Bilinear with aligned corners, as the library scales them.
                 maps = torch.nn.UpsamplingBilinear2d(size)(torch.from_numpy(activations))
@@ -106,7 +106,7 @@ def _method(name: str) -> None:
         recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         try:
-            import pytorch_grad_cam  # type: ignore[import-untyped]
+            import pytorch_grad_cam
             import torch
         except ImportError as error:
             raise MissingExtraError(f"--method {name}", "train", error.name) from error

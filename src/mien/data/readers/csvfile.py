@@ -42,7 +42,8 @@ def read_csv(request: ReadRequest) -> Manifest:
     if table.find("label") is None or (schema := _schema_of_votes(table, request.labels)):
         table, schema, targets = _shares(table, schema, warnings)
     labels = table.cells("label")
-    if labels is None and targets is not None and schema is not None:
+    if labels is None:
+        assert targets is not None and schema is not None  # noqa: S101, PT018 - _shares gave both
         labels = _majority(targets, schema)
     names = _file_names(table)
     groups = subjects = table.cells("subject_id")
