@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     train(TrainConfig.make(values), root / "run", progress=False)
     return root / "run"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that examples are typed in: a photo, a clip, faces, and two finished runs."""
+    from faces_made import write_folder
+    from mien.hub import ASSETS
+    from mien.images import decode
+    from video.clips_made import write_clip
+
+    shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", tmp_path / "photo.jpg")
+    write_clip(tmp_path / "clip.mp4", [decode(tmp_path / "photo.jpg")] * 12)
+    write_folder(tmp_path / "faces", 96)
+    for name in ("train", "other"):
+        shutil.copytree(trained, tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

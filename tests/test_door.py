@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +15,6 @@ import pytest
 import mien
 import mien.training
 from mien.hub import ASSETS
-from mien.images import decode
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,21 +26,6 @@ FER7 FERPLUS8 HES3 ConfigError DataError DetectorError EmotionRecognizer ErrorRe
 ImageResult InputError LabelSchema MienError MissingExtraError ModelError __version__ compare
 ensemble evaluate explain export predict predict_video read_manifest train tune
 """
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that examples are typed in: a photo, a clip, faces, and two finished runs."""
-    from faces_made import write_folder
-    from video.clips_made import write_clip
-
-    shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", tmp_path / "photo.jpg")
-    write_clip(tmp_path / "clip.mp4", [decode(tmp_path / "photo.jpg")] * 12)
-    write_folder(tmp_path / "faces", 96)
-    for name in ("train", "other"):
-        shutil.copytree(trained, tmp_path / "runs" / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_door_is_what_is_written_down() -> None:

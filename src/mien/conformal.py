@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = ["COVERAGE", "MIN_FACES", "ConformalThresholds", "fit_conformal"]
+
 COVERAGE = 0.9
 #: Faces from which a label gets a threshold of its own; rarer ones take that of all faces.
 MIN_FACES = 50

@@ -22,6 +22,17 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DetectorError",
+    "InputError",
+    "MienError",
+    "MissingExtraError",
+    "ModelError",
+    "suggest",
+]
+
 
 class MienError(Exception):
     """Base of all errors that mien raises on purpose.

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = [
+    "ALIASES",
+    "FER7",
+    "FERPLUS8",
+    "HES3",
+    "SCHEMAS",
+    "LabelSchema",
+    "as_schema",
+    "get_schema",
+    "map_probs",
+    "mapping_matrix",
+]
+
 #: Spellings of the field's datasets and tools, by label. Matching ignores case and spaces.
 ALIASES: dict[str, tuple[str, ...]] = {
     "neutral": ("neutrality", "calm", "ne"),

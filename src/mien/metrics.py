@@ -22,6 +22,27 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
+__all__ = [
+    "ClassScores",
+    "Reliability",
+    "accuracy",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "brier_score",
+    "confusion_matrix",
+    "cross_entropy",
+    "expected_calibration_error",
+    "fit_temperature",
+    "log_softmax",
+    "macro_f1",
+    "negative_log_likelihood",
+    "per_class",
+    "reliability_bins",
+    "softmax",
+    "top_k_accuracy",
+    "wilson_interval",
+]
+
 _TINY = 1e-12
 
 

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = [
+    "ALIGNMENTS",
+    "COLORS",
+    "INTERPOLATIONS",
+    "NORMALIZATIONS",
+    "Preprocessing",
+    "crop_faces",
+    "normalize",
+    "recolor",
+    "roll_degrees",
+    "to_batch",
+    "whole_box",
+]
+
 COLORS = {"gray": 1, "rgb": 3}
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = [
+    "DESCRIPTIONS",
+    "QUALITY_FLAGS",
+    "QualityBounds",
+    "face_quality",
+    "fit_quality",
+    "warning",
+]
+
 #: Why an answer is uncertain, in the order in which the flags are listed.
 QUALITY_FLAGS = ("ambiguous", "small", "dark", "flat", "blurred")
 #: The words for people; ``ambiguous`` names the other plausible labels instead.

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mien.detectors import Detector
     from mien.images import ImageSource
 
+__all__ = ["EmotionRecognizer", "Prediction", "as_recognizer", "is_many", "predict"]
+
 #: Pictures that wait for a batch to fill, at most: bounds memory and delay of a long stream.
 _MAX_WAITING = 8
 #: Faces per batch of a stream: on one thread, more at once are no faster.

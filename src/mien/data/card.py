@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from mien.data.inspection import Finding, Inspection
 
+__all__ = ["COLOR_SAMPLE", "dataset_card"]
+
 #: Pictures that are opened to tell gray from colour, spread evenly over the data.
 COLOR_SAMPLE = 500
 #: Upper ends of the Hub's size categories, and their names.

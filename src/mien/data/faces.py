@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mien.data.manifest import Manifest
     from mien.preprocess import Preprocessing
 
+__all__ = ["load_faces", "read_face", "read_picture"]
+
 _CHUNK = 256
 
 

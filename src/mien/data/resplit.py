@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 
+__all__ = ["Resplit", "parse_shares", "resplit"]
+
 
 @dataclass(frozen=True, eq=False)
 class Resplit:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
 
+__all__ = ["ROUNDS", "CalibrationResult", "SetCheck", "calibrate", "check_sets"]
+
 #: Times that the faces are halved, at random, to check the coverage.
 ROUNDS = 20
 _QUALITIES = ("darkest", "flattest", "most blurred")

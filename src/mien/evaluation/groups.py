@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from mien.data import Manifest
     from mien.evaluation.scores import Evaluation
 
+__all__ = [
+    "MIN_FACES",
+    "PERMUTATIONS",
+    "RESAMPLES",
+    "GroupReport",
+    "GroupScores",
+    "by_group",
+    "holm",
+    "newcombe_interval",
+    "permutation_test",
+    "read_groups",
+]
+
 #: Groups of fewer faces are counted, but not scored: their intervals would say nothing.
 MIN_FACES = 20
 PERMUTATIONS = 2000

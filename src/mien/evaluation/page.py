@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mien.evaluation.scores import Evaluation
     from mien.recognizer import EmotionRecognizer
 
+__all__ = ["check_target", "numbers", "write_report"]
+
 PAGE, NUMBERS = "report.html", "report.json"
 #: Choice of :func:`pick_faces` -> how many the page shows.
 _SHEETS = {"mistakes": 24, "hardest": 16, "easiest": 16}

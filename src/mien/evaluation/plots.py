@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from mien.evaluation.scores import Evaluation
     from mien.reporting.theme import Theme
 
+__all__ = [
+    "PLOTS",
+    "plot_classes",
+    "plot_confidence",
+    "plot_confusion",
+    "plot_corruptions",
+    "plot_precision_recall",
+    "plot_reliability",
+    "plot_roc",
+]
+
 
 def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) -> Figure:
     """Draws the confusion matrix: counts, or percent of each true class."""

@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from mien.preprocess import Preprocessing
     from mien.recognizer import EmotionRecognizer
 
+__all__ = [
+    "CLEAN",
+    "CONDITIONS",
+    "FRAMINGS",
+    "SMALL",
+    "SUBSET",
+    "RobustnessRow",
+    "conditions",
+    "framed_crops",
+    "robustness",
+]
+
 #: Name -> (scale of the crop, its shift to the right, down), in sides of the crop.
 FRAMINGS: dict[str, tuple[float, float, float]] = {
     "10 % tighter": (0.9, 0.0, 0.0),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
 
+__all__ = ["MAX_ROWS", "feature_sheet", "filter_sheet", "grey_tiles", "label_panels", "sheet"]
+
 _PAPER, _INK, _GAP = (255, 255, 255), (40, 40, 40), 8
 #: Faces of one photo that get a row of panels, the largest first; more would be unreadable.
 MAX_ROWS = 24

@@ -12,6 +12,8 @@ from mien.hub import card_sections as sections
 if TYPE_CHECKING:
     from mien.hub.folder import ModelConfig, ModelFolder
 
+__all__ = ["DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
+
 #: What is known of the terms of a dataset, by the kind of its reader.
 DATA_TERMS = {
     "ferplus": (

@@ -20,6 +20,17 @@ from mien.hub.folder import CARD, CONFIG, NETWORKS, ONNX, WEIGHTS, ModelFolder, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = [
+    "ARCHIVES",
+    "PICKLES",
+    "RECORDS",
+    "check_repo_id",
+    "fetch_model_folder",
+    "push_model_folder",
+    "pushed_card",
+    "pushed_files",
+]
+
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 #: Files of a run directory that are pushed beside those that ``config.json`` lists.
 RECORDS = ("args.yaml", "metrics.csv", "curves.png")

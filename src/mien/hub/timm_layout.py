@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from mien.hub.folder import ModelConfig, ModelFolder
 
+__all__ = ["PARITY", "is_standalone", "write_timm_layout"]
+
 #: Largest difference of a probability between the two forms.
 PARITY = 1e-4
 

@@ -9,6 +9,7 @@ from mien.models import (  # noqa: F401 - they register their networks
     timm_backbones,
     vit,
 )
+from mien.models.layers import PooledNetwork
 from mien.models.registry import (
     ModelSpec,
     create_model,
@@ -20,6 +21,7 @@ from mien.models.registry import (
 
 __all__ = [
     "ModelSpec",
+    "PooledNetwork",
     "create_model",
     "list_backbones",
     "list_models",

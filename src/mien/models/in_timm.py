@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+__all__ = ["ARCHITECTURE", "FaceClassifier", "mien_face"]
+
 ARCHITECTURE = "mien_face"
 
 

@@ -122,7 +122,7 @@ class PooledNetwork(FaceNetwork):
     """
 
     def __init__(
-        self, features: nn.Module, num_features: int, *, num_classes: int, dropout: float
+        self, features: nn.Module, num_features: int, *, num_classes: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.features = features

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.errors import ConfigError, suggest
+from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
-
-    from mien.preprocess import Preprocessing
 
     Build = TypeVar("Build", bound=Callable[..., nn.Module])
 
@@ -48,9 +47,20 @@ _SHOWN: list[str] = []
 
 
 def register_model(
-    name: str, *, preprocessing: Preprocessing, summary: str, attends: bool = False
+    name: str,
+    *,
+    preprocessing: Preprocessing = Preprocessing(size=48),  # noqa: B008 - frozen
+    summary: str = "",
+    attends: bool = False,
 ) -> Callable[[Build], Build]:
     """Adds a network to the registry under ``name``: its class, or a function that builds it.
+
+    Args:
+        name: What recipes call it.
+        preprocessing: What it is trained with unless a recipe says otherwise: gray faces of 48
+            pixels.
+        summary: One line for listings.
+        attends: It offers ``forward_attention``.
 
     Raises:
         ConfigError: If the name is taken.

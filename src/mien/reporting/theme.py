@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = [
+    "CLASS_COLORS",
+    "DARK",
+    "LIGHT",
+    "Theme",
+    "add_legend",
+    "label_axes",
+    "new_figure",
+    "new_panels",
+    "save_figure",
+    "to_png",
+]
+
 
 @dataclass(frozen=True)
 class Theme:

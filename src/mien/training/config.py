@@ -20,6 +20,8 @@ from mien.config import (
 )
 from mien.training.limits import check_config
 
+__all__ = ["TrainConfig", "load_recipe", "make_config", "read_yaml"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):

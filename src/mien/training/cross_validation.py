@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mien.data.inspection.run import Bars
     from mien.training.config import TrainConfig
 
+__all__ = ["HELD_OUT", "SCORES", "CrossValidation", "cross_validate"]
+
 HELD_OUT = "held_out.npz"
 #: What is averaged over the folds.
 SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll")

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
     ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
+__all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
+
 METRICS = "metrics.csv"
 
 

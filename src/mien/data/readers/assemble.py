@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mien.data.image_stores import ImageStore
     from mien.data.registry import ReadRequest
 
+__all__ = ["assemble", "choose_schema", "class_id", "one_hot", "split_name"]
+
 #: Schemas that names of classes are compared with, the smallest first.
 KNOWN_SCHEMAS = (HES3, FER7, FERPLUS8)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 
+__all__ = ["FORMS", "convert_data"]
+
 FORMS = ("folder", "csv", "parquet")
 
 

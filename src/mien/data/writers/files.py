@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
+__all__ = ["Advance", "has_votes", "table_text", "write_csv", "write_folder"]
+
 Advance = Callable[[int], None]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from mien.training.config import TrainConfig
 
+__all__ = ["ExpressionLoss", "class_counts", "class_weights", "face_weights"]
+
 
 def class_counts(targets: Tensor) -> Tensor:
     """Returns how many faces each class has, (K,); a distribution counts by its shares.

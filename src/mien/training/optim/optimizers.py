@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from mien.training.config import TrainConfig
 
+__all__ = ["make_optimizer", "make_schedule", "parameter_groups", "rate_factor", "warm_up"]
+
 #: Of one_cycle: peak over first rate, and first over last (PyTorch's own values).
 _FIRST, _LAST = 25.0, 1e4
 
