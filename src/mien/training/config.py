@@ -20,7 +20,7 @@ from mien.config import (
 )
 from mien.training.limits import check_config
 
-__all__ = ["TrainConfig", "load_recipe", "make_config", "read_yaml"]
+__all__ = ["TrainConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
