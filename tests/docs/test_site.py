@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -69,7 +70,9 @@ def test_reference_names_what_exists() -> None:
             file = _module_file(home)
             assert file is not None, name
             defined = rf"^(?:class|def) {last}\b"
-            assert re.search(defined, file.read_text(encoding="utf-8"), re.MULTILINE), name
+            text = file.read_text(encoding="utf-8")
+            handed_on = file.name == "__init__.py" and hasattr(importlib.import_module(home), last)
+            assert handed_on or re.search(defined, text, re.MULTILINE), name
 
 
 def _module_file(name: str) -> Path | None:
