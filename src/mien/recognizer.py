@@ -396,8 +396,8 @@ def predict(
     >>> result = mien.predict("photo.jpg")
     >>> result.faces[0].emotion
     'happiness'
-    >>> [len(each.faces) for each in mien.predict(["photo.jpg", "photo.jpg"], max_faces=1)]
-    [1, 1]
+    >>> sum(len(each.faces) for each in mien.predict(["photo.jpg", "photo.jpg"], max_faces=1))
+    2
     """
     return as_recognizer(**options)(source, bgr=bgr)
 

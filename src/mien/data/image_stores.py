@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from mien.preprocess import Preprocessing
 
+__all__ = ["ArrowImages", "FileImages", "ImageStore", "PixelImages", "ShardedImages"]
+
 
 class ImageStore(Protocol):
     """How the N pictures of a dataset are reached; encoded bytes, never decoded pixels.
