@@ -11,12 +11,15 @@ HEAVY = (
     "cv2", "torch", "torchvision", "timm", "lightning", "pyarrow", "sklearn", "matplotlib",
     "pandas",
 )  # fmt: skip
-EXTRAS = ("train", "models", "export", "serve", "demo", "video", "jobs", "__main__")
+EXTRAS = ("training", "models", "exporting", "serve", "demo", "video", "jobs", "__main__")
 
 for name in HEAVY:
     if importlib.util.find_spec(name) is not None:
         sys.exit(f"{name} is installed: this is not the light door")
-NEED_TORCH = ("mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients")
+NEED_TORCH = (
+    "mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients",
+    "mien.hub.timm_layout",
+)  # fmt: skip
 names = [
     module.name
     for module in pkgutil.walk_packages(mien.__path__, "mien.")
