@@ -1,0 +1,269 @@
+"""Prints how well the detector finds faces, next to its peers: the table of ``docs/detector.md``.
+
+``python -m research.detector.evaluate --shared ../shared --peers`` searches every photograph of
+``data/photos`` valid with the detector in the package, and with YuNet_s, YuNet_n and UltraFace, all
+at the photograph's own size and each from the score that is best for its own F1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from research.detector.metrics import (
+    HIT,
+    Matched,
+    best_threshold,
+    calibration_error,
+    false_per_hundred,
+    join,
+    match,
+    precision_recall,
+    recall_at,
+)
+from research.detector.pack import IGNORE, decode_rgb
+from research.detector.prepare import Labelled, is_valid, read_photos
+from research.detector.teachers import Found, UltraFace, YuNet
+
+from mien.detectors.mien import MienDetector
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Lowest score that is searched for.
+MIN_SCORE = 0.03
+PHOTOS = ("fc", "sht_b", "sht_a", "mask", "catdog", "texture")
+SIZES = (16, 24, 32, 64, 128)
+FRAMES = ((640, 480), (4000, 3000))
+
+Find = Callable[["NDArray[np.uint8]"], Found]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one detector found in all photographs.
+
+    Args:
+        matches: By source, one for each photograph.
+        threshold: The score from which F1 over all photographs is best.
+        f1: That F1.
+    """
+
+    matches: dict[str, list[Matched]]
+    threshold: float
+    f1: float
+
+    @property
+    def all(self) -> list[Matched]:
+        """The matches of all photographs."""
+        return [m for part in self.matches.values() for m in part]
+
+    def row(self, threshold: float | None = None) -> dict[str, float]:
+        """Recall by source and size, and false boxes, from a score on."""
+        score = self.threshold if threshold is None else threshold
+        row = {"best F1": self.f1, "at a score of": score}
+        for source, part in self.matches.items():
+            if any(len(m.sizes) for m in part):
+                row[f"recall {source}"] = recall_at(part, score)
+        for low, high in zip(SIZES, (*SIZES[1:], 1_000_000), strict=True):
+            row[f"recall from {low} px"] = recall_between(self.all, score, low, high)
+        for source, part in self.matches.items():
+            row[f"false per 100 {source}"] = false_per_hundred(part, score)
+        scores, kind, _ = join(self.all)
+        row["calibration error"] = calibration_error(
+            scores[scores >= 0.05], kind[scores >= 0.05] == HIT
+        )
+        return row
+
+
+def recall_between(parts: list[Matched], threshold: float, low: float, high: float) -> float:
+    """Share of the faces of ``low`` to below ``high`` pixels that are found from a score on."""
+    found = total = 0
+    for part in parts:
+        wanted = (part.sizes >= low) & (part.sizes < high)
+        hit = part.face[(part.scores >= threshold) & (part.kind == HIT)]
+        found, total = found + int(wanted[hit].sum()), total + int(wanted.sum())
+    return found / total if total else float("nan")
+
+
+def measure(find: Find, items: list[Labelled]) -> Result:
+    """Runs a detector over labelled photographs."""
+    matches: dict[str, list[Matched]] = {}
+    for item in items:
+        found = find(decode_rgb(item.data))
+        result = match(found.boxes, found.scores, item.boxes, item.target == IGNORE)
+        matches.setdefault(item.source, []).append(result)
+    matches = {name: matches[name] for name in PHOTOS if name in matches}
+    threshold, f1 = best_threshold([m for part in matches.values() for m in part])
+    return Result(matches, threshold, f1)
+
+
+def landmark_error(find: Find, teacher: YuNet, portraits: list[bytes]) -> tuple[float, float, int]:
+    """Mean and median distance of the sitter's five points from the teacher's.
+
+    Returns:
+        Both as shares of the distance of the eyes, and the number of faces.
+    """
+    errors = []
+    for data in portraits:
+        image_rgb = decode_rgb(data)
+        theirs, mine = teacher.detect(image_rgb, 0.6), find(image_rgb)
+        if not len(theirs.scores) or not len(mine.scores):
+            continue
+        middle = np.array([image_rgb.shape[1], image_rgb.shape[0]]) / 2
+        sitter = _nearest(theirs.boxes, middle)
+        centre = (theirs.boxes[sitter, :2] + theirs.boxes[sitter, 2:]) / 2
+        sound = mine.scores >= 0.3
+        if not sound.any():
+            continue
+        nearest = np.flatnonzero(sound)[_nearest(mine.boxes[sound], centre)]
+        eyes = np.linalg.norm(theirs.points[sitter, 0] - theirs.points[sitter, 1])
+        away = np.linalg.norm(theirs.points[sitter] - mine.points[nearest], axis=1).mean()
+        if away < 2 * eyes:  # otherwise it is somebody else's face
+            errors.append(away / max(eyes, 1.0))
+    return float(np.mean(errors)), float(np.median(errors)), len(errors)
+
+
+def _nearest(boxes: NDArray[np.float32], spot: NDArray[np.floating]) -> int:
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return int(np.linalg.norm(centres - spot, axis=1).argmin())
+
+
+def read_portraits(shared: Path, most: int) -> list[bytes]:
+    """Returns portraits that training never sees."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(shared / "data/scenes/portraits.parquet")["image"].to_pylist()
+    return [row["bytes"] for row in rows if is_valid(row["path"])][:most]
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    """Prints one column for each detector, in Markdown."""
+    names = list(rows)
+    print("| |", " | ".join(names), "|\n|---|" + "---|" * len(names))
+    for key in rows[names[0]]:
+        values = [rows[name].get(key, float("nan")) for name in names]
+        digits = 1 if key.startswith(("false", "ms")) else 3
+        cells = ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in values]
+        print(f"| {key} |", " | ".join(cells), "|")
+
+
+def draw_curves(results: dict[str, Result], path: Path) -> None:
+    """Draws precision against recall, over all photographs and by source."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    groups = {
+        "all photographs": PHOTOS,
+        "groups": ("fc",),
+        "streets": ("sht_b",),
+        "masks": ("mask",),
+    }
+    figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3.6), sharey=True)
+    for axis, (title, sources) in zip(axes, groups.items(), strict=True):
+        for name, result in results.items():
+            parts = [m for s in sources for m in result.matches.get(s, [])]
+            thresholds, precision, recall = precision_recall(parts)
+            line = axis.plot(recall, precision, label=name)[0]
+            at = int((thresholds >= result.threshold).sum()) - 1
+            axis.plot(recall[at], precision[at], "o", color=line.get_color())
+        axis.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0.5, 1.01))
+        axis.grid(visible=True, alpha=0.3)
+    axes[0].set_ylabel("precision")
+    axes[0].legend(loc="lower left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def print_thresholds(result: Result) -> None:
+    """Prints what other lowest scores would give."""
+    print("\n| score from | recall | precision | F1 | false per 100 groups | cats and dogs |")
+    print("|---|---|---|---|---|---|")
+    thresholds, precision, recall = precision_recall(result.all)
+    for score in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        at = int((thresholds >= score).sum()) - 1
+        p, r = float(precision[at]), float(recall[at])
+        groups, animals = (
+            false_per_hundred(result.matches[name], score) for name in ("fc", "catdog")
+        )
+        f1 = 2 * p * r / (p + r)
+        print(f"| {score} | {r:.3f} | {p:.3f} | {f1:.3f} | {groups:.1f} | {animals:.1f} |")
+
+
+def time_finders(
+    finders: dict[str, Find], image_rgb: NDArray[np.uint8], rounds: int
+) -> dict[str, float]:
+    """Returns the quickest of several rounds of each detector, in turns, in milliseconds."""
+    best = dict.fromkeys(finders, float("inf"))
+    for _ in range(rounds + 1):  # the first one warms up
+        for name, find in finders.items():
+            start = time.perf_counter()
+            find(image_rgb)
+            best[name] = min(best[name], 1000 * (time.perf_counter() - start))
+    return best
+
+
+def main() -> None:
+    """Evaluates from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--folder", type=Path, help="the detector's; the package's by default")
+    parser.add_argument("--peers", action="store_true", help="run the other detectors too")
+    parser.add_argument("--portraits", type=int, default=400, help="for the landmarks")
+    parser.add_argument("--rounds", type=int, default=5, help="of the timing; 0 for none")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--curves", type=Path, help="where to draw precision against recall")
+    parser.add_argument("--json", type=Path, help="where to write the numbers")
+    args = parser.parse_args()
+    items = list(read_photos(args.shared / "data/photos/valid.parquet", valid=True))
+    weights = args.shared / "weights"
+    yunet_n = YuNet(weights / "yunet_n_dynamic.onnx", threads=args.threads)
+    mien = MienDetector(args.folder, threads=args.threads)
+    usual, eager = mien.min_score, mien.with_min_score(MIN_SCORE)
+
+    def find_mien(image_rgb: NDArray[np.uint8]) -> Found:
+        found = eager.detect(image_rgb, min_face=0)
+        points = np.zeros((0, 5, 2), np.float32) if found.landmarks is None else found.landmarks
+        return Found(found.boxes_xyxy, found.scores, points)
+
+    finders: dict[str, Find] = {"mien": find_mien}
+    if args.peers:
+        yunet_s = YuNet(weights / "face_detection_yunet_2026may.onnx", threads=args.threads)
+        ultraface = UltraFace(weights / "ultraface_rfb_640.onnx", threads=args.threads)
+        finders["YuNet_s"] = lambda image: yunet_s.detect(image, MIN_SCORE)
+        finders["YuNet_n"] = lambda image: yunet_n.detect(image, MIN_SCORE)
+        finders["UltraFace"] = lambda image: ultraface.detect(image, MIN_SCORE)
+    results = {name: measure(find, items) for name, find in finders.items()}
+    rows = {name: result.row() for name, result in results.items()}
+    rows["mien"] = results["mien"].row(usual)
+    portraits = read_portraits(args.shared, args.portraits)
+    for name, find in finders.items():
+        if name not in {"UltraFace", "YuNet_n"}:
+            mean, median, _ = landmark_error(find, yunet_n, portraits)
+            rows[name] |= {"landmarks, mean": mean, "landmarks, median": median}
+    if args.rounds:
+        photo = decode_rgb(next(item.data for item in items if item.source == "fc"))
+        for size in FRAMES:
+            resized = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
+            finders["mien"] = mien.detect  # type: ignore[assignment]
+            for name, value in time_finders(finders, resized, args.rounds).items():
+                rows[name][f"ms, {size[0]}x{size[1]}"] = value
+    print_table(rows)
+    print_thresholds(results["mien"])
+    if args.curves:
+        draw_curves(results, args.curves)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
