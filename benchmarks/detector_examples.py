@@ -27,7 +27,7 @@ TILE, CAPTION = 200, 18
 MIDDLE, FACE = (224, 118), 96
 
 
-def look(photo: Image.Image, *, face: float = 64, turn: float = 0.0) -> Image.Image:
+def variant_of(photo: Image.Image, *, face: float = 64, turn: float = 0.0) -> Image.Image:
     """Returns a tile with the face in its middle, ``face`` pixels large, turned by degrees."""
     scale = face / FACE
     wide = photo.resize(
@@ -64,23 +64,23 @@ def covered(tile: Image.Image, box: tuple[float, float, float, float]) -> Image.
 def tiles(photo: Image.Image) -> Iterator[tuple[str, Image.Image]]:
     """Yields caption and picture, row by row."""
     for face in (10, 14, 20, 28, 48, 120):
-        yield f"face of {face} px", look(photo, face=face)
+        yield f"face of {face} px", variant_of(photo, face=face)
     for turn in (15, 30, 45, 60, 90, 180):
-        yield f"turned {turn} degrees", look(photo, turn=turn)
+        yield f"turned {turn} degrees", variant_of(photo, turn=turn)
     for factor in (0.5, 0.25, 0.1, 2.0, 4.0):
-        yield f"light times {factor:g}", gain(look(photo), factor)
-    yield "gray", look(photo).convert("L").convert("RGB")
+        yield f"light times {factor:g}", gain(variant_of(photo), factor)
+    yield "gray", variant_of(photo).convert("L").convert("RGB")
     for radius in (2, 4, 6):
-        yield f"blur, radius {radius}", look(photo).filter(ImageFilter.GaussianBlur(radius))
+        yield f"blur, radius {radius}", variant_of(photo).filter(ImageFilter.GaussianBlur(radius))
     for strength in (20, 50, 90):
-        yield f"noise of {strength} levels", noisy(look(photo), strength)
-    yield "eyes covered", covered(look(photo), (-0.6, -0.3, 0.6, 0.0))
-    yield "mouth covered", covered(look(photo), (-0.6, 0.15, 0.6, 0.7))
-    yield "left half covered", covered(look(photo), (-0.7, -0.8, 0.0, 0.8))
+        yield f"noise of {strength} levels", noisy(variant_of(photo), strength)
+    yield "eyes covered", covered(variant_of(photo), (-0.6, -0.3, 0.6, 0.0))
+    yield "mouth covered", covered(variant_of(photo), (-0.6, 0.15, 0.6, 0.7))
+    yield "left half covered", covered(variant_of(photo), (-0.7, -0.8, 0.0, 0.8))
     for share in (0.25, 0.5, 0.75):
         half = round(TILE / 2 - 32 + 64 * share)
         cut = Image.new("RGB", (TILE, TILE))
-        cut.paste(look(photo).crop((half, 0, TILE, TILE)), (0, 0))
+        cut.paste(variant_of(photo).crop((half, 0, TILE, TILE)), (0, 0))
         yield f"cut by {share:.0%}", cut
 
 

@@ -69,7 +69,7 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
             face.convert("RGB").resize((side, side)).save(below / f"{index:07}.jpg", quality=85)
 
 
-#: Seconds between two looks at the CPU time of a process tree, and between two at its memory:
+#: Seconds between two readings of the CPU time of a process tree, and between two at its memory:
 #: adding up the pages of Ray's many processes takes a tenth of a second from those who work.
 LOOK_S, WEIGH_S = 1.0, 8.0
 
@@ -93,7 +93,7 @@ def weigh(process: psutil.Process) -> int:
 
 
 def steady_rate(output: Path) -> float:
-    """Pictures a second from the first part that was written to the last."""
+    """Pictures per second from the first part that was written to the last."""
     paths = sorted(output.glob("part-*.parquet"), key=lambda path: path.stat().st_mtime)
     counts = [int(pq.read_metadata(path).metadata[b"mien.pictures"]) for path in paths]
     took = paths[-1].stat().st_mtime - paths[0].stat().st_mtime

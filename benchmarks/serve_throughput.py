@@ -3,11 +3,11 @@
 All sides run in turns in one run, with the client on the same machine:
 
 - ready crops: the service, in-process ``predict_faces``, and a plain FastAPI endpoint that runs
-  one session call a request;
+  one session call per request;
 - photos of 640x480: the service and in-process ``predict``.
 
-Beside the throughput stands the CPU time of client and server together an item: on a machine that
-others use too, it says more.
+It also prints the CPU time of client and server together per item: on a machine that
+others use too, it tells more.
 
 Usage: ``python benchmarks/serve_throughput.py PHOTO [--rounds 5] [--seconds 3]``.
 """

@@ -2,8 +2,8 @@
 
 Speed: clips of 640x360 at 25 frames per second with one to three faces, made of the bundled photo,
 are read from the file to the folder of results, annotated copy included. Printed are seconds of
-clip a second of wall time, and the CPU time of a frame, which a busy machine changes less. Beside
-them stands what decoding and encoding the same clip take alone: no reader can be faster.
+clip per second of wall time, and the CPU time of a frame, which a busy machine changes less; also
+what decoding and encoding the same clip take alone: no reader can be faster.
 
 Memory: a clip of ``--minutes`` is read in one process, one of a minute in another, and the peak
 resident sizes are compared. Usage::
@@ -104,12 +104,12 @@ def print_peak(clip: Path, output: Path) -> None:
     # Not ru_maxrss: on Linux a new process inherits the peak of the one that started it.
     process, peak = psutil.Process(), 0
 
-    def look(done: int, _: int | None) -> None:
+    def on_progress(done: int, _: int | None) -> None:
         nonlocal peak
         if done % 25 == 0:
             peak = max(peak, process.memory_info().rss)
 
-    read_video(clip, output, config=VideoConfig(), progress=look)
+    read_video(clip, output, config=VideoConfig(), progress=on_progress)
     print(max(peak, process.memory_info().rss))
 
 

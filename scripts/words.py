@@ -37,9 +37,12 @@ _COUNTED = (
     "faces|requests|frames|pictures|images|photos|epochs|steps|crops|votes|raters|batches|tokens|"
     "rows|files|clips|milliseconds|seconds|minutes|ms|nats|bits|KB|MB|GB|kB|bytes|operations|"
     "multiply-accumulates|MACs|values|parameters|threads|processes|calls|connections|points|lines|"
-    "labels|cases|boxes|trials|runs|times|once|twice|shares|numbers|proposals|squares|detections|"
+    "labels|cases|boxes|trials|(?-i:runs)|times|once|twice|shares|numbers|proposals|squares|detections|"
     "pixels|gradients|updates|samples|columns|layers|channels|changes|shards|answers"
 )
+
+#: After these a count and its unit are only neighbours: "the times a face was lost".
+_VERBS = "of|that|which|is|was|has|had|may|can|in|holds|needs|takes"
 
 #: Pattern -> what to write instead. In code, configuration and file names.
 CODE = {
@@ -69,8 +72,8 @@ CODE = {
 
 #: The same in code and documents. A space stands for any gap between words, a new line too.
 PROSE = {
-    rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b(?! (?:of|that|which|is|has|may|can|in|holds)\b)": "per",
-    r"\b(?:once|twice) an? (?:second|minute|hour|day|epoch|clip|model|process|run|file)\b": "per",
+    rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b(?! (?:{_VERBS})\b)": "per",
+    r"\b(?:once|twice) an? (?:second|minute|hour|day|epoch|clip|process)\b": "per",
     r"\b(?:an?|one) (?:[a-z]+ of )?(?:row|line|path|file|tuple|folder|bars?|word|name|curve|sheet|"
     r"page|call|answer) an? (?:case|face|file|line|picture|photo|model|run|split|row|trial|class|"
     r"clip|group|verb|training|label|person)\b": "per",
@@ -89,7 +92,8 @@ PROSE = {
     r"\b(?:faces?|boxes|box|person|people) (?:is|are|was|were) followed\b": "tracked",
     r"\bfollow(?:s|ed|ing)? (?:an? |the |each |every |its |their )?(?:faces?|boxes|people|person)"
     r"\b": "track",
-    r"(?:^|[.:;] |\"|`)Of (?:an?|each|every) \w+,? (?:the|its|no|only|one)\b": "In a clip, ... are",
+    r"(?:^|[.:;] |\"|`)(?-i:Of) (?:an?|each|every) \w+,? (?:the|its|no|only|one)"
+    r"\b": "In a clip, ... are",
     r"\bmien finder\b": "mien detector",
 }
 
@@ -104,7 +108,7 @@ ALLOWED = (
 # What parts two words of a sentence: spaces, a new line of a comment, or of a string.
 _GAP = r"""(?:\s?["']\s+[fr]{0,2}["']|\s+(?:#\s+)?)"""
 RULES = [(re.compile(pattern, re.MULTILINE), instead) for pattern, instead in CODE.items()] + [
-    (re.compile(pattern.replace(" ", _GAP), re.MULTILINE), instead)
+    (re.compile(pattern.replace(" ", _GAP), re.MULTILINE | re.IGNORECASE), instead)
     for pattern, instead in PROSE.items()
 ]
 

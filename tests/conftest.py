@@ -12,10 +12,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder ``shared`` beside the repository: media, data and weights for tests."""
+    """The folder ``shared`` next to the repository: media, data and weights for tests."""
     folder = REPOSITORY.parent / "shared"
     if not folder.is_dir():
-        pytest.skip("needs the folder 'shared' beside the repository")
+        pytest.skip("needs the folder 'shared' next to the repository")
     return folder
 
 

@@ -188,7 +188,7 @@ def test_targets_are_held_against_ratios_by_hand(peers: Any) -> None:
     assert found["environment on disk"]["found"] == 0.025
     assert found["accuracy above fer's"]["found"] == 20
     assert all(entry["met"] for entry in value["targets"])
-    # Crops are a speed: 1,000 a second beside 2,000 is twice the cost.
+    # Crops are a speed: 1,000 per second is twice the cost of 2,000.
     assert value["ratios"]["deepface"]["crop"]["median"] == 2.0
     value["peers"]["mien"]["disk_mb"] = 4000.0
     missed = [entry for entry in peers("run").targets(value) if not entry["met"]]

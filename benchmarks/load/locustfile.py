@@ -2,7 +2,7 @@
 
 steady   one photo after the other, without a pause
 burst    pauses of seconds, then many requests at once
-mixed    crops, photos and several pictures a request, small and large
+mixed    crops, photos and several pictures per request, small and large
 hostile  broken pictures, bombs, wrong types and options between good requests
 """
 

@@ -3,7 +3,7 @@
 Usage: ``python benchmarks/peers/page.py BENCHMARK.json PEERS.json FOLDER.json
 -o docs/benchmarks.md``. The files are those of ``mien benchmark -o``, ``benchmarks/peers/run.py``
 and ``benchmarks/predict_folder.py -o``; in any order, each at most once. The picture
-goes to ``images/benchmarks.png`` beside the page.
+goes to ``images/benchmarks.png`` next to the page.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def folder_section(value: dict[str, Any]) -> str:
         + f". CPU time a picture: {spread(cpu['mien'])} ms, of the stages alone "
         f"{spread(cpu['stages'])} ms; {spread(value['busy_cores'], 2)} cores were busy.",
         f"Memory held by a process that reads 2,000 photos: {held or 'not measured'}.",
-        f"{settings['pictures']} pictures a turn from {', '.join(value['photos'])}, "
+        f"{settings['pictures']} pictures per turn from {', '.join(value['photos'])}, "
         f"{value['faces']} faces, {settings['rounds']} turns. Large JPEG files are decoded at "
         "reduced size where that loses no pixel that detector or network would see.",
         machine(value["machine"]),
@@ -148,13 +148,13 @@ def peers_section(value: dict[str, Any]) -> str:
         accuracy_part(value["accuracy"]),
         machine(value["machine"]),
     ]
-    return section("Beside other tools", *[part for part in parts if part])
+    return section("Comparison with other tools", *[part for part in parts if part])
 
 
 def ratio_table(ratios: dict[str, Any]) -> str:
     rows = [[name, *(spread(found[key], 3) for key in NAMES)] for name, found in ratios.items()]
     title = "**mien's cost as a share of the other's, turn by turn; below 1 mien needs less**\n\n"
-    return title + table(("beside", *NAMES.values()), rows) if rows else ""
+    return title + table(("compared with", *NAMES.values()), rows) if rows else ""
 
 
 def fer_notes(value: dict[str, Any]) -> str:

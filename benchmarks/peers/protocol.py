@@ -1,8 +1,9 @@
 """What every runner speaks; the standard library only, for it runs in each peer's environment.
 
 ``RUNNER first PHOTO`` prints a first answer at once, and after twenty more the process's peak in
-bytes. ``RUNNER steady PHOTO FACES.npy`` prints JSON with milliseconds a photo and crops a second.
-``RUNNER label FACES.npy`` prints JSON with a label a face.
+bytes. ``RUNNER steady PHOTO FACES.npy`` prints JSON with milliseconds per
+photo and crops per second.
+``RUNNER label FACES.npy`` prints JSON with a label per face.
 """
 
 from __future__ import annotations

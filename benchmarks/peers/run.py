@@ -1,4 +1,4 @@
-"""mien beside the tools that a user would pick instead, each in its own environment, in turns.
+"""mien and the tools that a user would pick instead, each in its own environment, in turns.
 
 Usage: ``python benchmarks/peers/run.py --photos DIR --faces ferplus:DIR -o OUT.json``. The
 environments lie in ``--work`` (``out/peers``) and are kept for the next run; that of fer takes
@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="folder with a photo of one face")
     parser.add_argument("--faces", help="labelled faces, ferplus:DIR")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=60, help="photos a turn")
+    parser.add_argument("--repeats", type=int, default=60, help="photos per turn")
     parser.add_argument("--only", help="names of peers, with commas")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "peers")
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -186,7 +186,7 @@ def ratios(peers: list[Peer]) -> dict[str, dict[str, Any]]:
             "start": (mien.starts_s, peer.starts_s),
             "peak": (mien.peaks_mb, peer.peaks_mb),
             "photo": (_medians(mien.photos_ms), _medians(peer.photos_ms)),
-            # Crops a second turned round, so that below 1 is better here too.
+            # Crops per second turned round, so that below 1 is better here too.
             "crop": (_medians(peer.crops), _medians(mien.crops)),
         }
         found[peer.name] = {
@@ -201,7 +201,7 @@ def _medians(turns: list[list[float]]) -> list[float]:
 
 
 def targets(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns what was aimed at beside fer, and what was found."""
+    """Returns the aims in comparison with fer, and what was found."""
     if "fer" not in value["peers"]:
         return []
     mien, fer, ratio = value["peers"]["mien"], value["peers"]["fer"], value["ratios"]["fer"]

@@ -138,7 +138,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     middle = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    # At the ends the bound is exact, but rounding would leave a hair beside it.
+    # At the ends the bound is exact, but rounding would miss it by a hair.
     low = 0.0 if successes == 0 else (middle - spread) / scale
     high = 1.0 if successes == n else (middle + spread) / scale
     return low, high

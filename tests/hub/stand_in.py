@@ -43,7 +43,7 @@ class Repository:
 
 
 class Hub:
-    """What the stand-in knows; tests look into it and spoil it."""
+    """What the stand-in knows; tests read it and corrupt it."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -136,12 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404)
 
-    def _create(self, wish: dict[str, object]) -> None:
-        repo_id = f"{wish.get('organization') or 'tester'}/{wish['name']}"
+    def _create(self, body: dict[str, object]) -> None:
+        repo_id = f"{body.get('organization') or 'tester'}/{body['name']}"
         if repo_id in self.hub.repositories:
             self._json({"error": "exists", "url": f"{self.hub.address}/{repo_id}"}, 409)
             return
-        private = bool(wish.get("private") or wish.get("visibility") == "private")
+        private = bool(body.get("private") or body.get("visibility") == "private")
         self.hub.add(repo_id, {".gitattributes": b"*.onnx filter=lfs\n"}, private=private)
         self._json({"url": f"{self.hub.address}/{repo_id}"})
 
@@ -187,10 +187,10 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{self.hub.address}/{repo_id}/commit/{sha}"
         self._json({"commitUrl": url, "commitOid": sha, "hookOutput": "", "success": True})
 
-    def _batch(self, wish: dict[str, list[dict[str, object]]]) -> None:
+    def _batch(self, body: dict[str, list[dict[str, object]]]) -> None:
         objects = [
             {**entry, "actions": {"upload": {"href": f"{self.hub.address}/blob/{entry['oid']}"}}}
-            for entry in wish["objects"]
+            for entry in body["objects"]
         ]
         self._json({"transfer": "basic", "objects": objects})
 

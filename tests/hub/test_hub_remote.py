@@ -133,7 +133,7 @@ def test_cache_serves_when_the_hub_is_gone(
 def test_damaged_cache_is_mended(hub: object, folder: Path, tmp_path: Path) -> None:
     hub.add(REPO, _files(folder))
     path = fetch_model_folder(REPO, cache_dir=tmp_path / "cache") / "model.onnx"
-    path.resolve().write_bytes(b"spoiled")
+    path.resolve().write_bytes(b"corrupted")
     assert _fetch(tmp_path).config.temperature
     assert path.read_bytes() == (folder / "model.onnx").read_bytes()
 

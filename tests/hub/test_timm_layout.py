@@ -107,12 +107,12 @@ def test_layout_that_answers_otherwise_is_refused(
     folder = _backbone(tmp_path / "model")
     from mien.hub import timm_layout
 
-    def spoiled(config: ModelConfig, network: torch.nn.Module) -> object:
+    def corrupted(config: ModelConfig, network: torch.nn.Module) -> object:
         values, state = timm_layout._as_mien_face(config, network)
         values["model_args"]["temperature"] = 9.0
         return values, state
 
-    monkeypatch.setattr(timm_layout, "_as_timm", spoiled)
+    monkeypatch.setattr(timm_layout, "_as_timm", corrupted)
     with pytest.raises(ModelError, match="other probabilities"):
         write_timm_layout(folder, tmp_path / "timm")
     assert not (tmp_path / "timm").exists()

@@ -20,11 +20,11 @@ from mien.jobs.table import schema
 CONFIG = JobConfig(workers=1, part_size=4, detector="none", batch_size=3)
 
 
-SAID = ("prediction_set", "quality_flags", "uncertain")
+FLAGS = ("prediction_set", "quality_flags", "uncertain")
 
 
-def _said(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in SAID}
+def _flags(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in FLAGS}
 
 
 def _run(*arguments: object) -> int:
@@ -57,7 +57,7 @@ def test_rows_are_what_the_recognizer_says(faces: Path, done: Path) -> None:
         face = recognizer.predict(path).faces[0]
         assert (row["width"], row["height"], row["face"], row["error"]) == (48, 48, 1, None)
         assert row["emotion"] == face.emotion
-        assert _said(row) == {name: face.to_dict()[name] for name in SAID}
+        assert _flags(row) == {name: face.to_dict()[name] for name in FLAGS}
         # Batches of other sizes round otherwise.
         np.testing.assert_allclose(
             [row[f"p_{label}"] for label in face.probs], list(face.probs.values()), atol=1e-5
@@ -79,7 +79,7 @@ def test_faces_are_numbered_and_pictures_without_one_have_a_row(
     assert (summary.pictures, summary.faces, summary.failed) == (2, 5, 0)
     result = EmotionRecognizer().predict(media / names[0])
     for row, face in zip(rows, result.faces, strict=False):
-        assert _said(row) == {name: face.to_dict()[name] for name in SAID}
+        assert _flags(row) == {name: face.to_dict()[name] for name in FLAGS}
         np.testing.assert_allclose([row[k] for k in ("x1", "y1", "x2", "y2")], face.box_xyxy)
         assert row["emotion"] == face.emotion
     assert rows[-1]["width"] > 0

@@ -201,6 +201,6 @@ class _OpenVinoSession:
         return [_OpenVinoPort(port) for port in self._model.outputs]
 
     def run(self, names: Sequence[str], feed: dict[str, Any]) -> list[Any]:
-        # A request belongs to one thread; making one is cheap beside a run.
+        # A request belongs to one thread; making one costs little compared with a run.
         results = self._model.create_infer_request().infer(feed)
         return [np.array(results[name]) for name in names]

@@ -145,10 +145,10 @@ def _print_tracks(summary: VideoSummary) -> None:
         print(f"{name:<24}  no face found in {summary.duration_s:.1f} s", flush=True)
     for index, track in enumerate(summary.tracks):
         ranked = sorted(track.shares.items(), key=lambda pair: -pair[1])[:3]
-        looks = ", ".join(f"{label} {share:.0%}" for label, share in ranked if share >= 0.005)
+        shown = ", ".join(f"{label} {share:.0%}" for label, share in ranked if share >= 0.005)
         print(
             f"{'' if index else name:<24}  {track.track_id:>4}  {track.first_s:>6.1f}s  "
-            f"{track.last_s:>6.1f}s  {track.seen_s:>6.1f}s  {looks}",
+            f"{track.last_s:>6.1f}s  {track.seen_s:>6.1f}s  {shown}",
             flush=True,
         )
 

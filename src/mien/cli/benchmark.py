@@ -44,7 +44,7 @@ def command(
         int, typer.Option("--rounds", help="Turns of each throughput and ratio.", min=1)
     ] = 15,
     starts: Annotated[
-        int, typer.Option("--starts", help="Fresh processes a model; 0: none.", min=0)
+        int, typer.Option("--starts", help="Fresh processes per model; 0: none.", min=0)
     ] = 5,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="NAME.md, NAME.json or NAME.html.")

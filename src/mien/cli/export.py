@@ -22,7 +22,7 @@ def command(
     model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder to write; without it, beside the weights."),
+        typer.Option("-o", "--output", help="Folder to write; without it, next to the weights."),
     ] = None,
     weights: Annotated[
         str, typer.Option("--weights", help="float32, or float16: half the size, sums in float32.")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which a file goes once it was read, and whether it was read or not.
 READ_S, LONGEST_S = 20.0, 600.0
-#: Seconds between two looks at what is to go.
+#: Seconds between two checks of what is to go.
 _EVERY_S = 5.0
 _GONE = "the file waited too long and was deleted: send it again."
 #: Visits whose photo is remembered, at most.
@@ -164,7 +164,7 @@ class Visit:
 
     Args:
         photo: The file of the photo last sent, so that it can be read with another model.
-        live: What follows the faces of the camera.
+        live: Tracks the faces of the camera.
         touched: When it was last used, seconds since 1970.
     """
 

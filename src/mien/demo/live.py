@@ -42,7 +42,7 @@ class LiveAnswer:
 
 
 class LiveReader:
-    """Follows the faces of a visitor's camera.
+    """Tracks the faces of a visitor's camera.
 
     Of frames that come faster than they are answered the page sends the latest only.
 

@@ -188,7 +188,7 @@ def _clip_tab(handlers: Handlers, model: Any) -> None:
 
 
 def _reads_clips() -> bool:
-    """Whether the video extra is installed, which follows the faces of cameras, too."""
+    """Whether the video extra is installed, which tracks the faces of cameras, too."""
     return all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mien.explanation import ReadImage
     from mien.results import ImageResult
 
-#: Longest side of the picture that is sent back, and side of a face beside its bars.
+#: Longest side of the picture that is sent back, and side of a face next to its bars.
 _SHOWN, _FACE = 1280, Preprocessing(size=96, color="rgb")
 _SOURCE = "photo"
 

@@ -66,7 +66,7 @@ def export(
         model: A model folder or a name.
         formats: Names of ``mien.exporting.FORMATS``: ``"onnx"``, ``"onnx-fp16"``,
             ``"int8-dynamic"``, ``"int8-static"``, ``"openvino"``, ``"torch-export"``.
-        output: Folder to write; None: beside ``model.onnx``.
+        output: Folder to write; None: next to ``model.onnx``.
         data: Labelled faces, a spec or a manifest, to measure accuracy on; None: agreement is
             measured on noise.
         calibrate: Faces whose train split int8-static is calibrated on; None: ``data``.

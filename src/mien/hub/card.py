@@ -133,7 +133,7 @@ def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
         for name, entry in config.files.items()
     )
     report = _report(folder)
-    spoiled = sections.robustness(report.get("robustness", ()))
+    robustness = sections.robustness(report.get("robustness", ()))
     return f"""{front_matter(folder)}
 # {config.name}
 
@@ -146,7 +146,7 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 {_headline(_own(config))}
 
 {_per_class(report)}{sections.calibration(folder)}
-{spoiled}{sections.other_labels(config.schema, config.metrics)}
+{robustness}{sections.other_labels(config.schema, config.metrics)}
 ## Input and output
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}

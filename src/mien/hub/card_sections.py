@@ -28,21 +28,21 @@ def calibration(folder: ModelFolder) -> str:
 
 
 def robustness(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the tables of spoiled and badly framed faces as a chapter, or an empty text.
+    """Returns the tables of corrupted and badly framed faces as a chapter, or an empty text.
 
     Args:
         rows: What ``mien evaluate --robustness --record`` wrote.
     """
     if not rows:
         return ""
-    spoiled = [row for row in rows if row["severity"]]
-    kinds = list(dict.fromkeys(row["condition"] for row in spoiled))
-    lines = ["| spoiled by | 1 | 2 | 3 | 4 | 5 | mean |", "|---|---|---|---|---|---|---|"]
+    corrupted = [row for row in rows if row["severity"]]
+    kinds = list(dict.fromkeys(row["condition"] for row in corrupted))
+    lines = ["| corruption | 1 | 2 | 3 | 4 | 5 | mean |", "|---|---|---|---|---|---|---|"]
     for kind in kinds:
-        values = [row["accuracy"] for row in spoiled if row["condition"] == kind]
+        values = [row["accuracy"] for row in corrupted if row["condition"] == kind]
         shown = " | ".join(f"{value:.1%}" for value in values)
         lines.append(f"| {kind} | {shown} | {fmean(values):.1%} |")
-    every = fmean([row["accuracy"] for row in spoiled])
+    every = fmean([row["accuracy"] for row in corrupted])
     framed = ["| framing and size | accuracy (95 % interval) | lost |", "|---|---|---|"]
     others = [row for row in rows if not row["severity"]]
     for row in others:
@@ -52,9 +52,9 @@ def robustness(rows: Sequence[Mapping[str, Any]]) -> str:
             f"| {row['condition']} | {row['accuracy']:.1%} ({low:.1%} to {high:.1%}) | {lost:.1f} |"
         )
     return (
-        f"\n## Spoiled and badly framed faces\n\nOn {rows[0]['n']} validation faces, drawn "
-        f"and spoiled with fixed seeds: accuracy by severity; {every:.1%} is the mean of all "
-        f"{len(spoiled)} cells.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(framed) + "\n"
+        f"\n## Corrupted and badly framed faces\n\nOn {rows[0]['n']} validation faces, drawn "
+        f"and corrupted with fixed seeds: accuracy by severity; {every:.1%} is the mean of all "
+        f"{len(corrupted)} cells.\n\n" + "\n".join(lines) + "\n\n" + "\n".join(framed) + "\n"
     )
 
 

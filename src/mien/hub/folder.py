@@ -303,7 +303,7 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
 
 
 def write_config(path: Path, config: ModelConfig) -> ModelFolder:
-    """Writes ``config.json`` with the sha256 of every weight file that lies beside it.
+    """Writes ``config.json`` with the sha256 of every weight file next to it.
 
     What ``config.files`` says of a file beyond that is kept.
     """

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-#: Files of a run directory that are pushed beside those that ``config.json`` lists.
+#: Files of a run directory that are pushed in addition to those that ``config.json`` lists.
 RECORDS = ("args.yaml", "metrics.csv", "curves.png")
 #: Archives that only torch reads; they can hold pickles and are never sent or fetched.
 ARCHIVES = (".pt2",)
@@ -91,7 +91,7 @@ def fetch_model_folder(
 
     def fetch(name: str, commit: str | None, *, force: bool = False) -> Path:
         hub = _hub("from_pretrained")
-        found = _asking(
+        found = _call_hub(
             lambda: hub.hf_hub_download(
                 repo_id, name, revision=commit, force_download=force, endpoint=_endpoint(), **where
             ),
@@ -202,7 +202,7 @@ def push_model_folder(
             done = api.create_commit(repo_id, files, revision=revision, commit_message=message)
             return str(done.commit_url)
 
-        return _asking(upload, repo_id, revision, "push to")
+        return _call_hub(upload, repo_id, revision, "push to")
 
 
 @contextmanager
@@ -234,7 +234,7 @@ def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
-def _asking(call: Callable[[], str], repo_id: str, revision: str | None, what: str) -> str:
+def _call_hub(call: Callable[[], str], repo_id: str, revision: str | None, what: str) -> str:
     """Calls the Hub and turns each of its many errors into one sentence."""
     from huggingface_hub import errors
 

@@ -65,8 +65,8 @@ def decode(
 
     The picture is turned upright by its EXIF orientation. Transparent parts are laid over mid
     grey (128, 128, 128): white or black would draw a hard edge around light or dark hair, and
-    grey is close to nothing once a model's input is normalised. Of an animation the first frame
-    is taken. 16-bit grey is scaled (65535 becomes 255), never clipped. Colour profiles are not
+    grey is close to nothing after a model's input is normalised. The first frame of an animation is
+    taken. 16-bit grey is scaled (65535 becomes 255), never clipped. Colour profiles are not
     applied: CMYK is converted by the plain formula.
 
     Args:

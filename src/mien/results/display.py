@@ -63,7 +63,7 @@ def to_html(result: ImageResult) -> str:
 
 
 def plot_result(result: ImageResult, image_rgb: NDArray[np.uint8]) -> Figure:
-    """Draws the annotated picture with bars of the probabilities of its largest faces beside it.
+    """Draws the annotated picture with bars of the probabilities of its largest faces at its side.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.

@@ -36,7 +36,7 @@ class ExpressionModule(lightning.LightningModule):
         network: Maps (N, C, S, S) to logits (N, K).
         config: The recipe.
         preprocessing: The normalisation of the network's input.
-        steps_per_epoch: Batches an epoch, for the schedule.
+        steps_per_epoch: Batches per epoch, for the schedule.
         counts: float (K,), faces of each class in training, for what makes up for rare ones.
         faces_per_epoch: Faces in training, where several processes share them.
         teachers: Networks to learn from in addition to the targets; they stay out of checkpoints.

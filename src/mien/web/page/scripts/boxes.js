@@ -23,7 +23,7 @@ function agree(a, b, iou) {
 /**
  * Keeps the candidates that do not overlap a surer one.
  *
- * @param candidates The surest first.
+ * @param candidates The most confident first.
  * @param iou Overlap above which the less sure one goes.
  */
 export function suppress(candidates, iou) {

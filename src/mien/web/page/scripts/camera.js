@@ -2,7 +2,7 @@
 
 import { PictureError } from "./pictures.js";
 
-const WISHES = { video: { width: { ideal: 640 }, facingMode: "user" }, audio: false };
+const CONSTRAINTS = { video: { width: { ideal: 640 }, facingMode: "user" }, audio: false };
 
 const REASONS = {
   NotAllowedError: "The camera was not allowed. Allow it in the browser's settings of this page.",
@@ -50,7 +50,7 @@ async function ask() {
     throw new PictureError("Browsers lend the camera to pages over https only; this one is not.");
   }
   try {
-    return await navigator.mediaDevices.getUserMedia(WISHES);
+    return await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
   } catch (error) {
     throw new PictureError(REASONS[error.name] ?? `The camera did not open (${error.name}).`);
   }

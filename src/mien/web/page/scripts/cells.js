@@ -14,7 +14,7 @@ const POINTS = 5;
  * @param height Of the network's input.
  * @param minScore Lowest score to keep, 0..1.
  * @param settings { strides, max_cells, max_log_size }.
- * @returns Candidates in pixels of the input, the surest first.
+ * @returns Candidates in pixels of the input, the most confident first.
  */
 export function decodeCells(cells, width, height, minScore, settings) {
   const least = Math.log(minScore / (1 - minScore));

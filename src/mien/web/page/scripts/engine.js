@@ -1,4 +1,4 @@
-/** Loads the settings, the two networks and ONNX Runtime, all from beside the page. */
+/** Loads the settings, the two networks and ONNX Runtime, all from the folder of the page. */
 
 const page = (path) => new URL(`../${path}`, import.meta.url);
 
