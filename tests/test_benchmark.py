@@ -48,10 +48,10 @@ def test_spread_of_nothing_is_refused(values: list[float]) -> None:
     ("values", "words"),
     [
         ({"batch_sizes": ()}, "--batch-sizes"),
-        ({"batch_sizes": (0, 1)}, "--batch-sizes"),
+        ({"batch_sizes": (0, 1)}, "batch_sizes must be at least 1"),
         ({"threads": (2, 2)}, "--threads"),
-        ({"repeats": 0}, "--repeats"),
-        ({"starts": -1}, "--starts"),
+        ({"repeats": 0}, "repeats must be at least 1"),
+        ({"starts": -1}, "starts must be at least 0"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], words: str) -> None:
@@ -190,7 +190,7 @@ def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as stop:
         main(["benchmark", "--batch-sizes", "1,x"])
     assert stop.value.code == 2
-    assert "whole numbers" in capsys.readouterr().err
+    assert "--batch-sizes must be a whole number; got 'x'" in capsys.readouterr().err
 
 
 def test_picture_says_which_extra_it_needs() -> None:

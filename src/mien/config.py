@@ -193,21 +193,25 @@ class Kind(NamedTuple):
     base: type
     several: bool = False
     optional: bool = False
+    choices: tuple[str, ...] = ()
 
 
 def _kinds(cls: type[Config]) -> dict[str, Kind]:
     if cls not in _KINDS:
         hints = hints_of(cls)
-        _KINDS[cls] = {item.name: _kind(hints[item.name]) for item in fields(cls)}
+        _KINDS[cls] = {
+            item.name: _kind(hints[item.name], item.metadata["limits"].choices)
+            for item in fields(cls)
+        }
     return _KINDS[cls]
 
 
-def _kind(hint: Any) -> Kind:
+def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
     optional = origin_of(hint) is types.UnionType
     if optional:
         hint = next(part for part in get_args(hint) if part is not types.NoneType)
     several = origin_of(hint) is tuple
-    return Kind(get_args(hint)[0] if several else hint, several, optional)
+    return Kind(get_args(hint)[0] if several else hint, several, optional, choices)
 
 
 def kind_of(cls: type[Config], name: str) -> Kind:
@@ -226,7 +230,7 @@ def coerce(name: str, value: Any, kind: Kind) -> Any:
     Raises:
         ConfigError: If the value is none of that kind.
 
-    >>> coerce("epochs", "3", Kind(int)), coerce("precision", 32, Kind(str))
+    >>> coerce("epochs", "3", Kind(int)), coerce("precision", 32, Kind(str, choices=("32",)))
     (3, '32')
     >>> coerce("mean", "1/2, 0.5", Kind(float, several=True))
     (0.5, 0.5)
@@ -234,7 +238,7 @@ def coerce(name: str, value: Any, kind: Kind) -> Any:
     if value is None and kind.optional:
         return None
     if not kind.several:
-        return _single(name, value, kind.base)
+        return _single(name, value, kind)
     if isinstance(value, dict):  # model: {fast: runs/fast}
         value = [f"{key}={entry}" for key, entry in value.items()]
     elif isinstance(value, str):
@@ -243,10 +247,11 @@ def coerce(name: str, value: Any, kind: Kind) -> Any:
         value = [value]
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"must be a list; got {value!r}", subject=name)
-    return tuple(_single(name, part, kind.base) for part in value)
+    return tuple(_single(name, part, kind) for part in value)
 
 
-def _single(name: str, value: Any, base: type) -> Any:
+def _single(name: str, value: Any, kind: Kind) -> Any:
+    base = kind.base
     refused = ConfigError(f"must be {_NAMES[base]}; got {value!r}", subject=name)
     if base is bool:
         value = {"true": True, "false": False}.get(value, value) if type(value) is str else value
@@ -257,7 +262,7 @@ def _single(name: str, value: Any, base: type) -> Any:
         raise refused
     if base is str:
         # YAML reads `precision: 32` as a number.
-        if isinstance(value, (str, int, Path)):
+        if isinstance(value, (str, Path)) or str(value) in kind.choices:
             return str(value)
         raise refused
     try:
@@ -414,7 +419,8 @@ def _field_flag(item: Field[Any], kind: Kind) -> inspect.Parameter:
     default: Any = item.default if item.default_factory is MISSING else item.default_factory()
     if kind.several and default is not None:
         default = (" " if limits.repeat else ",").join(map(str, default))
-    shown = item.metadata["help"] + ("" if default in ("", None) else f" [default: {default}]")
+    unsaid = default is False or default in ("", None)
+    shown = item.metadata["help"] + ("" if unsaid else f" [default: {default}]")
     # Numbers arrive as text: one place reads and refuses them, wherever they come from.
     several = kind.several and limits.repeat
     typed: Any = bool if kind.base is bool else list[str] if several else str

@@ -51,15 +51,15 @@ def _face(probs: dict[str, float], box: tuple[float, ...] = (0, 0, 20, 20)) -> F
 @pytest.mark.parametrize(
     ("values", "words_said"),
     [
-        ({"port": -1}, "port must be from 0 to 65535; got -1"),
+        ({"port": -1}, "port must be at least 0 and at most 65535; got -1"),
         ({"port": 80.5}, "port must be a whole number; got 80.5"),
-        ({"max_mb": 0}, "max_mb must be from 0.001 to 1000"),
+        ({"max_mb": 0}, "max_mb must be at least 0.001 and at most 1000"),
         ({"max_seconds": float("nan")}, "max_seconds must be a number"),
         ({"concurrency": True}, "concurrency must be a whole number; got True"),
         ({"host": ""}, "host must be an address"),
-        ({"share": "yes"}, "share must be True or False"),
+        ({"share": "yes"}, "share must be true or false"),
         ({"model": ("a=x", "a=y")}, "expected NAME=FOLDER with a new NAME"),
-        ({"model": (1,)}, "model must be a list of texts"),
+        ({"model": (1,)}, "model must be a text; got 1"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], words_said: str) -> None:

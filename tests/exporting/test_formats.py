@@ -20,7 +20,7 @@ from mien.backends.session import Session
 from mien.cli import main
 from mien.data import read_manifest
 from mien.errors import ConfigError, ModelError
-from mien.exporting import ExportOptions, export_formats
+from mien.exporting import ExportConfig, export_formats
 from mien.exporting.embed import embed_preprocessing
 from mien.exporting.graph import float_graph, free_names, opset, read_graph
 from mien.exporting.measure import FormatResult
@@ -56,7 +56,7 @@ Exported = tuple[ModelFolder, list[FormatResult]]
 
 @pytest.fixture(scope="session")
 def exported(made: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    options = ExportOptions(FORMATS, embed=True, calibration_faces=40, max_drop=4.0)
+    options = ExportConfig(FORMATS, embed=True, calibration_faces=40, max_drop=4.0)
     output = tmp_path_factory.mktemp("exported") / "model"
     return export_formats(made, output, options, data=read_manifest(f"folder:{data}"))
 
@@ -240,7 +240,7 @@ def test_network_that_lost_its_accuracy_is_not_written(
 
 
 def test_calibrations_are_compared_on_other_faces(made: Path, data: Path, tmp_path: Path) -> None:
-    options = ExportOptions(("int8-static",), calibration="compare", calibration_faces=16)
+    options = ExportConfig(("int8-static",), calibration="compare", calibration_faces=16)
     manifest = read_manifest(f"folder:{data}")
     folder, results = export_formats(made, tmp_path / "out", options, calibrate=manifest)
     words = results[1].note.replace(",", "").split()
@@ -256,22 +256,22 @@ def test_calibrations_are_compared_on_other_faces(made: Path, data: Path, tmp_pa
     [
         ({"formats": ("int8-statc",)}, "int8-static"),
         ({"calibration": "minmx"}, "minmax"),
-        ({"calibration_faces": 0}, "1 face"),
-        ({"max_drop": -1.0}, "0 points"),
-        ({"max_drop": float("nan")}, "0 points"),
-        ({"half_weights": True}, "--format onnx"),
+        ({"calibration_faces": 0}, "calibration_faces must be at least 1"),
+        ({"max_drop": -1.0}, "max_drop must be at least 0"),
+        ({"max_drop": float("nan")}, "max_drop must be a number"),
+        ({"weights": "float16"}, "--format onnx"),
     ],
 )
 def test_impossible_options_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        dataclasses.replace(ExportOptions(("int8-static",)), **changes)
+        dataclasses.replace(ExportConfig(("int8-static",)), **changes)
 
 
 def test_nothing_is_replaced_and_faces_are_asked_for(exported: Exported, tmp_path: Path) -> None:
     path = exported[0].path
     with pytest.raises(ConfigError, match="--calibrate"):
-        export_formats(path, tmp_path / "x", ExportOptions(("int8-static",)))
-    for options in (ExportOptions(("int8-dynamic",)), ExportOptions((), embed=True)):
+        export_formats(path, tmp_path / "x", ExportConfig(("int8-static",)))
+    for options in (ExportConfig(("int8-dynamic",)), ExportConfig((), embed=True)):
         with pytest.raises(ConfigError, match="--overwrite"):
             export_formats(path, None, options)
     assert not (tmp_path / "x").exists()
@@ -289,7 +289,7 @@ def test_formats_land_beside_model_onnx_and_leave_it_alone(made: Path, tmp_path:
 
 def test_torch_program_agrees(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    options = ExportOptions(("torch-export",))
+    options = ExportConfig(("torch-export",))
     folder, results = export_formats("mienet_s.ferplus8", tmp_path / "out", options)
     assert results[1].difference < 1e-4
     assert folder.config.files["model.torch-export.pt2"]["format"] == "torch-export"
@@ -301,7 +301,7 @@ def test_torch_program_agrees(tmp_path: Path) -> None:
 
 def test_openvino_agrees_and_its_weights_are_checked(made: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    folder, _ = export_formats(made, tmp_path / "out", ExportOptions(("openvino",)))
+    folder, _ = export_formats(made, tmp_path / "out", ExportConfig(("openvino",)))
     path = folder.path / "model.openvino.xml"
     fast, slow = open_backend(read_model_folder(path)), open_backend(folder)
     x = np.random.default_rng(0).normal(size=(7, 1, 48, 48)).astype(np.float32)

@@ -228,7 +228,7 @@ def test_command_line_says_what_goes_with_what(
         (["--engine", "spark", "-o", out], "engine 'spark'"),
         (["--address", "auto", "-o", out], "--engine ray"),
         (["--stages", "split", "-o", out], "--engine ray"),
-        (["--resume"], "are for jobs"),
+        (["--resume"], "is for jobs"),
         (["-o", out, "--format", "csv"], "Parquet"),
         (["-o", out, "--webcam", "0"], "stands alone"),
     ):
@@ -246,15 +246,18 @@ def test_job_of_bad_pictures_alone_fails(
     assert len(read(tmp_path / "r.parquet")) == 1
 
 
-def test_flags_have_the_defaults_of_the_config() -> None:
-    import inspect
+def test_flags_are_those_of_the_config_and_give_its_defaults(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.cli import predict_jobs
 
-    from mien.cli.predict import command
-
-    flags = {name: value.default for name, value in inspect.signature(command).parameters.items()}
-    config = JobConfig()
-    for name in ("address", "stages", "part_size", "workers", "batch_size", "min_face", "backend"):
-        assert flags[name] == getattr(config, name)
+    given: list[JobConfig] = []
+    monkeypatch.setattr(
+        predict_jobs, "predict_job", lambda _words, _output, config, **_: given.append(config)
+    )
+    assert _run(faces, "-o", "r.parquet") == 0
+    assert _run(faces, "-o", "r.parquet", "--part-size", 7, "--min-face", 9) == 0
+    assert given == [JobConfig(), JobConfig(part_size=7, min_face=9)]
 
 
 @pytest.mark.parametrize(

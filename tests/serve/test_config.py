@@ -40,7 +40,7 @@ def test_toml_is_read_and_lists_are_lists(tmp_path: Path) -> None:
         ("max_images: 0", "at least 1"),
         ("log_level: loud", "log_level"),
         ("detector: []", "detector"),
-        ("host: 5", "host must be an address"),
+        ("host: 5", "host must be a text"),
         ("- 1", "flat mapping"),
         ("port: [", "not valid YAML"),
     ],

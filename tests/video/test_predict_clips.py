@@ -33,7 +33,7 @@ def test_clip_without_a_folder_is_only_told(
     monkeypatch.chdir(tmp_path)
     assert _run(str(clip), "--fps", "6") == 0
     header, line = capsys.readouterr().out.splitlines()
-    assert header.split() == ["clip", "face", "from", "to", "seen", "looks"]
+    assert header.split() == ["clip", "face", "from", "to", "seen", "expressions"]
     assert line.split()[:2] == ["one.mp4", "1"]
     assert "happiness" in line
     assert list(tmp_path.iterdir()) == []
@@ -88,16 +88,18 @@ def test_camera_is_answered_line_by_line(clip: Path, capsys: pytest.CaptureFixtu
     assert "fps" in capsys.readouterr().out
 
 
-def test_flags_have_the_defaults_of_the_library() -> None:
+def test_flags_are_those_of_the_library_and_give_its_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import inspect
 
-    from mien.cli.predict import command
+    from mien.cli import predict, predict_clips
 
-    defaults = {
-        name: value.default for name, value in inspect.signature(command).parameters.items()
-    }
-    config = VideoConfig()
-    assert defaults["fps"] == config.fps
-    assert defaults["detect_every"] == config.detect_every
-    assert defaults["smooth"] == config.smooth_s
-    assert defaults["srt"] == config.srt
+    flags = inspect.signature(predict.command).parameters
+    assert {"fps", "detect_every", "smooth_s", "srt", "min_face", "max_faces"} <= set(flags)
+    given: list[VideoConfig] = []
+    monkeypatch.setattr(
+        predict_clips, "predict_camera", lambda _name, _model, config, **_: given.append(config)
+    )
+    assert _run("--webcam", "0") == 0
+    assert given == [VideoConfig()]

@@ -215,8 +215,8 @@ def test_cut_is_found_and_a_moving_camera_is_none() -> None:
         ({"detect_every": 0}, "detect_every must be at least 1"),
         ({"detect_every": 1.5}, "whole number"),
         ({"min_face": 0}, "min_face"),
-        ({"srt": 1}, "srt must be True or False"),
-        ({"smooth_s": "1"}, "smooth_s must be a number"),
+        ({"srt": 1}, "srt must be true or false"),
+        ({"smooth_s": "soon"}, "smooth_s must be a number"),
     ],
 )
 def test_impossible_setting_is_refused(values: dict[str, object], words: str) -> None:

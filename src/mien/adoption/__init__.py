@@ -1,6 +1,6 @@
 """Adoption: a classifier trained elsewhere becomes a model folder."""
 
+from mien.adoption.config import AdoptConfig
 from mien.adoption.run import Adoption, adopt
-from mien.adoption.settings import AdoptSettings
 
-__all__ = ["AdoptSettings", "Adoption", "adopt"]
+__all__ = ["AdoptConfig", "Adoption", "adopt"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.adoption.config import AdoptConfig, resolve_preprocessing, schema_of
 from mien.adoption.reading import GraphFacts, read_facts
 from mien.adoption.rewriting import rewrite
-from mien.adoption.settings import AdoptSettings, resolve_preprocessing, schema_of
 from mien.atomic import replacing, write_text
 from mien.backends.session import import_onnxruntime
 from mien.errors import ConfigError, ModelError
@@ -65,7 +65,7 @@ class Adoption:
 def adopt(
     path: Path,
     output: Path,
-    settings: AdoptSettings,
+    settings: AdoptConfig,
     *,
     name: str | None = None,
     license: str = "unknown",  # noqa: A002 - the card's word
@@ -98,7 +98,7 @@ def adopt(
     """
     if (output / CONFIG).exists() and not overwrite:
         raise ConfigError("is a model folder: type --overwrite, or give another -o", subject=output)
-    model, facts = read_facts(path, output=settings.output)
+    model, facts = read_facts(path, output=settings.output_name)
     preprocessing = resolve_preprocessing(facts, settings)
     form: dict[str, Any] = {
         "layout": facts.layout or settings.layout,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from mien.config import Config, from_one, from_zero, option
 from mien.errors import ConfigError
 
 
@@ -12,20 +13,11 @@ def _one_and_all() -> tuple[int, ...]:
     return tuple(sorted({1, os.cpu_count() or 1}))
 
 
-@dataclass(frozen=True)
-class BenchmarkConfig:
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(Config):
     """The settings of ``mien benchmark``.
 
-    Args:
-        models: Model folders or bundled names; empty: the default model.
-        detector: A detector's name, or None for the default one.
-        batch_sizes: Faces per network run.
-        threads: Threads per network run.
-        repeats: Photos answered for the latency; at least as many as there are photos. A p99 of
-            fewer than 100 is little more than the slowest.
-        rounds: Turns of each throughput and each ratio.
-        starts: Fresh processes, after one that only warms the file cache.
-        warm_up: Runs of everything before those that count.
+    A p99 of fewer than 100 photos is little more than the slowest.
 
     Raises:
         ConfigError: If a number is impossible.
@@ -34,28 +26,28 @@ class BenchmarkConfig:
     15
     """
 
-    models: tuple[str, ...] = ()
-    detector: str | None = None
-    batch_sizes: tuple[int, ...] = (1, 8, 32)
-    threads: tuple[int, ...] = field(default_factory=_one_and_all)
-    repeats: int = 100
-    rounds: int = 15
-    starts: int = 5
-    warm_up: int = 3
+    models: tuple[str, ...] = option(
+        (), "Model folder or bundled name; repeat it.", flag="--model", short="-m"
+    )
+    detector: str | None = option(None, "Face detector: NAME or NAME:FILE.")
+    device: str = option("auto", "auto, cpu, cuda or cuda:1.")
+    batch_sizes: tuple[int, ...] = from_one(
+        (1, 8, 32), "Faces per network run, with commas.", repeat=False
+    )
+    threads: tuple[int, ...] = from_one(
+        _one_and_all, "Threads per network run, with commas.", repeat=False
+    )
+    repeats: int = from_one(100, "Photos answered for the latency; as many as given at least.")
+    rounds: int = from_one(15, "Turns of each throughput and ratio.")
+    starts: int = from_zero(5, "Fresh processes per model, after one that only warms the disk.")
+    warm_up: int = from_zero(3, "Runs of everything before those that count.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuses lists of numbers that are empty or hold one twice."""
         for flag, values in (("--batch-sizes", self.batch_sizes), ("--threads", self.threads)):
-            if not values or min(values) < 1 or len(set(values)) < len(values):
+            if not values or len(set(values)) < len(values):
+                shown = ",".join(map(str, values)) or "nothing"
                 raise ConfigError(
-                    (
-                        "takes different whole numbers above 0, such as 1,8,32; got "
-                        f"{','.join(map(str, values)) or 'nothing'}"
-                    ),
+                    f"takes different whole numbers above 0, such as 1,8,32; got {shown}",
                     subject=flag,
-                )
-        for name, least in (("repeats", 1), ("rounds", 1), ("starts", 0), ("warm_up", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} must be at least {least}; "
-                    f"got {getattr(self, name)}."
                 )

@@ -43,7 +43,8 @@ def run_benchmark(
     if not files:
         raise InputError("no pictures: name at least one photo.")
     machine = describe_machine()
-    options: dict[str, Any] = {} if config.detector is None else {"detector": config.detector}
+    options: dict[str, Any] = {"device": config.device}
+    options |= {} if config.detector is None else {"detector": config.detector}
     names = config.models or (None,)
     recognizers = [EmotionRecognizer(name, **options) for name in names]
     shown = [recognizers[0].predict(file) for file in files]

@@ -1,11 +1,11 @@
-"""The ``mien`` command: one thin file a verb, loaded only when it is called."""
+"""The ``mien`` command: one thin file per verb, loaded only when it is called."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 #: Verb -> one line for the overview. Each verb is the function ``command`` of ``mien.cli.<verb>``,
 #: or, where it has verbs of its own, the Typer ``app`` of that module.
 VERBS = {
-    "predict": "Find faces in photos and read their expressions.",
+    "predict": "Find faces in photos, clips or a camera and read their expressions.",
     "train": "Train a model on labelled faces; the run is a model folder.",
     "tune": "Search for the best recipe: many trainings over a space of keys.",
     "ensemble": "Join models into one: a model folder with a single ONNX file.",
     "compare": "Set runs side by side: accuracy, size, speed, McNemar's test.",
     "evaluate": "Score a model on labelled faces: accuracy, calibration, classes.",
     "calibrate": "Set when a model's answers count as uncertain, on labelled faces.",
-    "data": "Look through a dataset, split it honestly, write it in another form.",
-    "explain": "Show which places of a face speak for an emotion.",
+    "data": "Inspect a dataset, split it honestly, write it in another form.",
+    "explain": "Show which parts of a face speak for an emotion.",
     "export": "Write a trained model as ONNX and other formats, each checked.",
     "benchmark": "Measure latency, throughput, start and memory on this machine.",
     "adopt": "Make a model folder of a classifier trained elsewhere.",
@@ -40,6 +40,20 @@ VERBS = {
 }
 
 _EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, progress to stderr."
+#: What Typer raises on wrong usage; where its class lies differs between versions.
+_ClickError: Any = typer.BadParameter.__mro__[2]
+
+
+def new_app(**options: Any) -> typer.Typer:
+    """Returns a Typer application with the settings that all of the command line shares."""
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )
 
 
 def _version(value: bool) -> None:
@@ -62,14 +76,7 @@ def _listed_only() -> None:
 
 def build_app(verb: str | None) -> typer.Typer:
     """Builds the command line; of all verbs only ``verb`` is imported."""
-    app = typer.Typer(
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        epilog=_EPILOG,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    app = new_app(epilog=_EPILOG)
     app.callback()(_root)
     for name, summary in VERBS.items():
         if name == verb:
@@ -88,15 +95,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     verb = next((word for word in given if not word.startswith("-")), None)
     try:
-        build_app(verb)(given, prog_name="mien")
+        command = typer.main.get_command(build_app(verb))
+        code = command.main(given, prog_name="mien", standalone_mode=False)
     except MienError as error:
-        sys.stdout.flush()
-        print(f"mien: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except KeyboardInterrupt:
-        print("mien: stopped", file=sys.stderr)
+        _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except _ClickError as error:
+        message = error.format_message()
+        if message.startswith("Usage:"):  # a verb of verbs was given none of them
+            print(message, file=sys.stderr)
+            sys.exit(error.exit_code)
+        path = error.ctx.command_path if getattr(error, "ctx", None) else "mien"
+        _fail(f"{message.rstrip('.')}. Try: {path} --help", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (mien predict ... | head): nothing to complain about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

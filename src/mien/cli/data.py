@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from mien.cli import new_app
 from mien.cli.datatables import print_counts, print_findings
+from mien.cli.flags import Data, Format, Labels, License, Overwrite, Print, Quiet, Seed, Workers
+from mien.cli.progress import progress_bar, progress_bars
+from mien.cli.tables import failed, remark
 from mien.errors import ConfigError, needs_extra
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-app = typer.Typer(
-    help="Inspect a dataset, split it without leaks, write it in another form.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-class Format(StrEnum):
-    """How findings are printed."""
-
-    table = "table"
-    json = "json"
+app = new_app(help="Inspect a dataset, split it without leaks, write it in another form.")
 
 
 class To(StrEnum):
@@ -41,13 +27,6 @@ class To(StrEnum):
     parquet = "parquet"
 
 
-Data = Annotated[
-    str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
-]
-Labels = Annotated[str | None, typer.Option("--labels", help="Read it as hes3, fer7 or ferplus8.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
-Workers = Annotated[int, typer.Option("-j", "--workers", help="Threads that decode.", min=1)]
 Near = Annotated[
     float,
     typer.Option("--near", help="Smallest correlation of near copies.", min=0.5, max=1.0),
@@ -61,9 +40,7 @@ def inspect(
         Path | None,
         typer.Option("-o", "--output", help="Report (.html); the JSON is written next to it."),
     ] = None,
-    format: Annotated[  # noqa: A002 - the flag is --format
-        Format, typer.Option("--format", help="What is printed.")
-    ] = Format.table,
+    format: Print = Format.table,  # noqa: A002 - the flag is --format
     faces: Annotated[
         str | None,
         typer.Option("--faces", help="Detector that searches for pictures without a face (slow)."),
@@ -77,7 +54,7 @@ def inspect(
     near: Near = 0.95,
     labels: Labels = None,
     workers: Workers = 2,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds of --suspects.")] = 0,
+    seed: Seed = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -99,7 +76,7 @@ def inspect(
             near=near, faces=faces, suspects=suspects, model=model, workers=workers, seed=seed
         ),
         labels=labels,
-        bars=_bars(quiet=quiet),
+        bars=progress_bars(quiet=quiet),
     )
     found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
     if output is not None:
@@ -112,20 +89,16 @@ def inspect(
     else:
         print_findings(inspection)
     if output is not None:
-        print(f"report: {output}", file=sys.stderr)
+        remark(f"report: {output}")
     if inspection.leaks:
-        sys.stdout.flush()
-        print("mien: the data leaks between its splits", file=sys.stderr)
-        raise typer.Exit(1)
+        raise failed("the data leaks between its splits")
 
 
 @app.command()
 def card(
     data: Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Card: README.md.")],
-    license: Annotated[  # noqa: A002 - the flag is --license
-        str, typer.Option("--license", help="Licence of the data: an identifier, or words.")
-    ] = "unknown",
+    license: License = "unknown",  # noqa: A002 - the flag is --license
     name: Annotated[
         str | None, typer.Option("--name", help="What to call the dataset; else its last folder.")
     ] = None,
@@ -149,12 +122,12 @@ def card(
         data,
         InspectConfig(near=near, workers=workers),
         labels=labels,
-        bars=_bars(quiet=quiet),
+        bars=progress_bars(quiet=quiet),
     )
     write_text(output, dataset_card(inspection, name=name, license=license))
-    print(f"card: {output}", file=sys.stderr)
+    remark(f"card: {output}")
     if inspection.leaks:
-        print("note: the data leaks between its splits, and the card says so", file=sys.stderr)
+        remark("note: the data leaks between its splits, and the card says so")
 
 
 @app.command()
@@ -164,7 +137,7 @@ def split(
     shares: Annotated[
         str, typer.Option("--shares", help="Share of each split.")
     ] = "train=0.8,valid=0.1,test=0.1",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the deal.")] = 0,
+    seed: Seed = 0,
     near: Near = 0.95,
     copy: Annotated[
         bool,
@@ -186,14 +159,20 @@ def split(
     check_manifest_name(output)
     check_free(output, overwrite=overwrite)
     done = resplit(
-        data, wanted, seed=seed, near=near, workers=workers, labels=labels, bars=_bars(quiet=quiet)
+        data,
+        wanted,
+        seed=seed,
+        near=near,
+        workers=workers,
+        labels=labels,
+        bars=progress_bars(quiet=quiet),
     )
     manifest = done.manifest
     write_manifest(manifest, output, copy=copy, overwrite=overwrite)
     print_counts(manifest.counts())
-    print(f"{len(manifest)} pictures in {done.groups} groups: {output}", file=sys.stderr)
+    remark(f"{len(manifest)} pictures in {done.groups} groups: {output}")
     if done.unreadable:
-        print(f"mien: {len(done.unreadable)} unreadable pictures are left out", file=sys.stderr)
+        remark(f"note: {len(done.unreadable)} unreadable pictures are left out")
 
 
 @app.command()
@@ -221,16 +200,15 @@ def convert(
         copy=copy,
         labels=labels,
         overwrite=overwrite,
-        bars=_bars(quiet=quiet),
+        bars=progress_bars(quiet=quiet),
     )
     print_counts(manifest.counts())
-    print(f"{len(manifest) - left_out} pictures: {output}", file=sys.stderr)
+    remark(f"{len(manifest) - left_out} pictures: {output}")
     for warning in manifest.warnings:
-        print(f"note: {warning}", file=sys.stderr)
+        remark(f"note: {warning}")
     if left_out:
-        print(
-            f"mien: {left_out} pictures without a majority label have no folder and are left out",
-            file=sys.stderr,
+        remark(
+            f"note: {left_out} pictures without a majority label have no folder: they are left out"
         )
 
 
@@ -246,7 +224,7 @@ def shard(
         typer.Option("--size", help="Store faces ready at this side; 0: pictures as they are."),
     ] = 0,
     color: Annotated[str, typer.Option("--color", help="With --size: gray or rgb.")] = "gray",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of splits and of the order.")] = 0,
+    seed: Seed = 0,
     labels: Labels = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -264,7 +242,7 @@ def shard(
     check_free(output, overwrite=overwrite)
     manifest = read_manifest(data, labels=labels, seed=seed)
     check_apart(output, [parse_spec(data)[1], *source_folders(manifest.images)])
-    with _bars(quiet=quiet)("write shards", len(manifest)) as advance:
+    with progress_bar("write shards", len(manifest), quiet=quiet) as advance:
         count = write_shards(
             manifest,
             output,
@@ -275,9 +253,9 @@ def shard(
             progress=advance,
         )
     print_counts(manifest.counts())
-    print(f"{len(manifest)} faces in {count} shards: {output}", file=sys.stderr)
+    remark(f"{len(manifest)} faces in {count} shards: {output}")
     for warning in manifest.warnings:
-        print(f"note: {warning}", file=sys.stderr)
+        remark(f"note: {warning}")
 
 
 @app.command()
@@ -307,13 +285,4 @@ def augment(
     picture = Image.fromarray(draw_augmentation(recipe, faces=faces, copies=copies))
     with replacing(output) as temporary:
         picture.save(temporary)
-    print(f"sheet: {output}", file=sys.stderr)
-
-
-def _bars(*, quiet: bool) -> Any:
-    from mien.cli.progress import progress_bar
-
-    def bar(what: str, total: int | None) -> AbstractContextManager[Any]:
-        return progress_bar(what, total, quiet=quiet)
-
-    return bar
+    remark(f"sheet: {output}")

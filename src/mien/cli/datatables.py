@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from mien.cli.tables import print_table
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,13 +60,8 @@ def shared_folder(names: Sequence[str]) -> str:
 
 def print_counts(counts: dict[str, dict[str, int]]) -> None:
     """Prints pictures by class and split."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="pictures by class")
-    table.add_column("")
-    for split_name in counts:
-        table.add_column(split_name, justify="right")
-    for label in next(iter(counts.values()), {}):
-        table.add_row(label, *(f"{found[label]:,}" for found in counts.values()))
-    Console().print(table)
+    rows = [
+        [label, *(f"{found[label]:,}" for found in counts.values())]
+        for label in next(iter(counts.values()), {})
+    ]
+    print_table(("", *counts), rows, title="pictures by class")

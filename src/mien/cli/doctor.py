@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
-import sys
 import time
 from typing import Any
 
-import typer
-
 from mien import __version__
 from mien.cli.flags import Format, Print
+from mien.cli.tables import failed, print_json
 from mien.errors import MienError
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
@@ -82,12 +79,11 @@ def command(
         "self_test": test,
     }
     if format is Format.json:
-        print(json.dumps(report, indent=2))
+        print_json(report)
     else:
         _print(report)
     if not test["ok"]:
-        print("mien: the self-test failed", file=sys.stderr)
-        raise typer.Exit(1)
+        raise failed("the self-test failed")
 
 
 def _print(report: dict[str, Any]) -> None:

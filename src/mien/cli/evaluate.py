@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.predict import Format
+from mien.cli.flags import (
+    Backend,
+    BatchSize,
+    Data,
+    Device,
+    Imports,
+    Labels,
+    Model,
+    Overwrite,
+    PrintRows,
+    Quiet,
+    RowsFormat,
+    Split,
+)
+from mien.cli.tables import interval, print_json, print_table, remark, score_cells
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from rich.console import Console
-
-    from mien.data import Manifest
     from mien.evaluation import Evaluation
     from mien.evaluation.groups import GroupReport
     from mien.evaluation.robustness import RobustnessRow
@@ -25,16 +33,11 @@ if TYPE_CHECKING:
 
 
 def command(
-    data: Annotated[
-        str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
-    ],
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
-    ] = None,
-    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "valid",
-    format: Annotated[  # noqa: A002 - the flag is --format
-        Format, typer.Option("--format", help="csv: one row per face with its probabilities.")
-    ] = Format.table,
+    data: Data,
+    model: Model = None,
+    split: Split = "valid",
+    labels: Labels = None,
+    format: PrintRows = RowsFormat.table,  # noqa: A002 - the flag is --format
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Folder for evaluation.json and predictions.csv."),
@@ -47,7 +50,7 @@ def command(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--compare", help="A second model to compare with the first, on one page."),
+        typer.Option("--compare", help="A second model, compared with the first on the page."),
     ] = None,
     robust: Annotated[
         bool, typer.Option("--robustness", help="Score it on corrupted and badly framed faces too.")
@@ -64,12 +67,12 @@ def command(
         Path | None,
         typer.Option("--group-table", help="CSV with file_name and that column, if elsewhere."),
     ] = None,
-    backend: Annotated[str, typer.Option("--backend", help="onnx or torch.")] = "onnx",
-    batch_size: Annotated[int, typer.Option("-b", "--batch-size", min=1)] = 64,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    backend: Backend = "onnx",
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+    imports: Imports = None,  # noqa: ARG001 - imported when it is read
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score a model on labelled faces: accuracy, calibration, classes.
 
@@ -85,16 +88,22 @@ def command(
         raise ConfigError("--record writes into a model's folder: give it with --model.")
     if group_table and not group_by:
         raise ConfigError("--group-table says where a column lies: name it with --group-by.")
-    options: Any = {"detector": "none", "backend": backend, "batch_size": batch_size}
+    options: Any = {
+        "detector": "none", "backend": backend, "batch_size": batch_size, "device": device,
+    }  # fmt: skip
     recognizer = EmotionRecognizer(model, **options)
     second = EmotionRecognizer(against, **options) if against else None
-    manifest = read_manifest(data)
+    manifest = read_manifest(data, labels=labels)
     # Wrong columns are refused before the model runs.
-    values = _group_values(manifest, split, group_by, group_table) if group_by else None
+    values = None
+    if group_by:
+        from mien.evaluation.groups import by_group, read_groups
+
+        values = read_groups(manifest.split(split).with_labels(), group_by, table=group_table)
     with progress_bar("evaluate", None, quiet=quiet) as advance:
         evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
         other = evaluate(second, manifest, split=split, progress=advance) if second else None
-    groups = _groups(evaluation, values, group_by)
+    groups = by_group(evaluation, values, group_by) if group_by and values is not None else None
     rows = []
     if robust or report:
         from mien.evaluation.robustness import CONDITIONS, robustness
@@ -110,7 +119,7 @@ def command(
             names=names if other and other.model == evaluation.model else None,
             overwrite=overwrite,
         )  # fmt: skip
-        print(f"mien: wrote {page}", file=sys.stderr)
+        remark(f"wrote {page}")
     numbers = evaluation.to_dict()
     numbers |= {"robustness": [row.to_dict() for row in rows]} if rows else {}
     numbers |= {"groups": groups.to_dict()} if groups else {}
@@ -120,13 +129,14 @@ def command(
         _write(output, evaluation, numbers)
     if record:
         _record(recognizer, evaluation, rows, data)
-    if format is Format.json:
-        print(json.dumps(numbers, indent=2))
-    elif format is Format.csv:
+    if format is RowsFormat.json:
+        print_json(numbers)
+    elif format is RowsFormat.csv:
         print(evaluation.predictions_csv(), end="")
     else:
-        _print_table(evaluation, numbers)
-        _print_groups(groups)
+        _print(evaluation, numbers)
+        if groups:
+            _print_groups(groups)
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:
@@ -167,99 +177,55 @@ def _record(
     kind, folder = parse_spec(data)[0], recognizer.folder
     with naming_unwritable(folder.path):
         record_evaluation(folder, evaluation, kind, robustness=rows, picture=picture)
-    print(f"mien: recorded in {folder.path}", file=sys.stderr)
+    remark(f"recorded in {folder.path}")
 
 
-def _groups(
-    evaluation: Evaluation, values: NDArray[np.str_] | None, column: str | None
-) -> GroupReport | None:
-    if values is None or column is None:
-        return None
-    from mien.evaluation.groups import by_group
-
-    return by_group(evaluation, values, column)
-
-
-def _group_values(
-    manifest: Manifest, split: str, column: str, table: Path | None
-) -> NDArray[np.str_]:
-    from mien.evaluation.groups import read_groups
-
-    return read_groups(manifest.split(split).with_labels(), column, table=table)
-
-
-def _print_groups(report: GroupReport | None) -> None:
-    if report is None:
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=f"groups by {report.column}")
-    columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "group" else "right")
+def _print_groups(report: GroupReport) -> None:
+    rows = []
     for group in report.groups:
         m, (low, high) = group.scores, group.gap_ci
-        first, last = m["accuracy_ci"]
-        table.add_row(
-            group.name, str(m["n"]), f"{m['accuracy']:.1%}", f"{first:.1%} to {last:.1%}",
+        rows.append([
+            group.name, m["n"], f"{m['accuracy']:.1%}", interval(m["accuracy_ci"], 1),
             f"{group.expected:.1%}", f"{m['macro_f1']:.3f}", f"{group.gap * 100:+.1f}",
             f"{low * 100:+.1f} to {high * 100:+.1f}", f"{group.p_holm:.3f}",
-        )  # fmt: skip
-    console.print(table)
-    console.print(report.sentence())
+        ])  # fmt: skip
+    columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
+    print_table(columns, rows, title=f"groups by {report.column}")
+    print(report.sentence())
 
 
-def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    head = Table(title=f"{evaluation.model} on {evaluation.data}, {evaluation.split}")
-    for column in ("faces", "n", "accuracy", "95 % interval", "macro-F1", "balanced", "ECE", "NLL"):
-        head.add_column(column, justify="left" if column == "faces" else "right", no_wrap=True)
-    rows = [("all", report)]
-    if report["deduplicated"]:
-        rows.append(("no copies", report["deduplicated"]))
-    for name, m in rows:
-        low, high = m["accuracy_ci"]
-        head.add_row(
-            name, str(m["n"]), f"{m['accuracy']:.2%}", f"{low:.2%} to {high:.2%}",
-            f"{m['macro_f1']:.3f}", f"{m['balanced_accuracy']:.3f}", f"{m['ece']:.3f}",
-            f"{m['nll']:.3f}",
-        )  # fmt: skip
-    console.print(head)
-    classes = Table(title="classes")
-    for column in ("class", "faces", "recall", "precision", "F1"):
-        classes.add_column(column, justify="left" if column == "class" else "right")
-    for label, m in report["per_class"].items():
-        classes.add_row(
-            label,
-            str(m["support"]),
-            f"{m['recall']:.1%}",
-            f"{m['precision']:.1%}",
-            f"{m['f1']:.3f}",
-        )
-    console.print(classes)
-    confusion = Table(title="confusion (rows: true, columns: predicted)")
-    confusion.add_column("")
-    for label in evaluation.labels:
-        confusion.add_column(label[:9], justify="right")
-    for index, (label, counts) in enumerate(
-        zip(evaluation.labels, report["confusion"]["counts"], strict=True)
-    ):
-        cells = [
-            f"[bold]{c}[/]" if i == index else (str(c) if c else "·") for i, c in enumerate(counts)
-        ]
-        confusion.add_row(label, *cells)
-    console.print(confusion)
+def _print(evaluation: Evaluation, report: dict[str, Any]) -> None:
+    parts = [("all", report), ("no copies", report["deduplicated"])]
+    names = ("macro_f1", "balanced_accuracy", "ece", "nll")
+    print_table(
+        ("faces", "n", "accuracy", "95 % interval", "macro-F1", "balanced", "ECE", "NLL"),
+        ([name, m["n"], *score_cells(m, *names)] for name, m in parts if m),
+        title=f"{evaluation.model} on {evaluation.data}, {evaluation.split}",
+    )
+    shares = ("recall", "precision")
+    print_table(
+        ("class", "faces", *shares, "F1"),
+        (
+            [label, m["support"], *(f"{m[name]:.1%}" for name in shares), f"{m['f1']:.3f}"]
+            for label, m in report["per_class"].items()
+        ),
+        title="classes",
+    )
+    labelled = zip(evaluation.labels, report["confusion"]["counts"], strict=True)
+    print_table(
+        ("", *(label[:9] for label in evaluation.labels)),
+        (
+            [label, *(f"[bold]{c}[/]" if i == row else c or "·" for i, c in enumerate(counts))]
+            for row, (label, counts) in enumerate(labelled)
+        ),
+        title="confusion (rows: true, columns: predicted)",
+    )
     if "robustness" in report:
-        _print_robustness(console, report["robustness"])
+        _print_robustness(report["robustness"])
     if "comparison" in report:
         found = report["comparison"]
         low, high = found["difference_ci"]
-        console.print(
+        print(
             f"{found['with']['model']} (--compare) minus {evaluation.model}: "
             f"{found['difference'] * 100:+.2f} points ({low * 100:+.2f} to {high * 100:+.2f}); "
             f"only the first right on {found['first_only']} faces, only the second on "
@@ -267,26 +233,26 @@ def _print_table(evaluation: Evaluation, report: dict[str, Any]) -> None:
         )
 
 
-def _print_robustness(console: Console, rows: list[dict[str, Any]]) -> None:
+def _print_robustness(rows: list[dict[str, Any]]) -> None:
     from statistics import fmean
 
-    from rich.table import Table
-
-    corrupted = Table(title=f"accuracy on corrupted faces, severity 1 to 5 (n = {rows[0]['n']})")
-    for column in ("corruption", "1", "2", "3", "4", "5", "mean"):
-        corrupted.add_column(column, justify="left" if column == "corruption" else "right")
-    kinds = list(dict.fromkeys(row["condition"] for row in rows if row["severity"]))
-    for kind in kinds:
-        values = [row["accuracy"] for row in rows if row["condition"] == kind]
-        corrupted.add_row(kind, *(f"{v:.1%}" for v in [*values, fmean(values)]))
-    cells = [row["accuracy"] for row in rows if row["severity"]]
-    corrupted.caption = f"mean of all {len(cells)}: {fmean(cells):.1%}"
-    framing = Table(title="framing and size")
-    for column in ("condition", "accuracy", "95 % interval"):
-        framing.add_column(column, justify="left" if column == "condition" else "right")
+    kinds: dict[str, list[float]] = {}
     for row in rows:
-        if not row["severity"]:
-            low, high = row["accuracy_ci"]
-            framing.add_row(row["condition"], f"{row['accuracy']:.1%}", f"{low:.1%} to {high:.1%}")
-    console.print(corrupted)
-    console.print(framing)
+        if row["severity"]:
+            kinds.setdefault(row["condition"], []).append(row["accuracy"])
+    everything = [value for values in kinds.values() for value in values]
+    print_table(
+        ("corruption", "1", "2", "3", "4", "5", "mean"),
+        ([kind, *(f"{v:.1%}" for v in (*values, fmean(values)))] for kind, values in kinds.items()),
+        title=f"accuracy on corrupted faces, severity 1 to 5 (n = {rows[0]['n']})",
+        caption=f"mean of all {len(everything)}: {fmean(everything):.1%}",
+    )
+    print_table(
+        ("condition", "accuracy", "95 % interval"),
+        (
+            [row["condition"], f"{row['accuracy']:.1%}", interval(row["accuracy_ci"], 1)]
+            for row in rows
+            if not row["severity"]
+        ),
+        title="framing and size",
+    )

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.flags import Format, Print
+from mien.cli.flags import (
+    Detector,
+    Device,
+    Format,
+    Imports,
+    Labels,
+    MinScore,
+    Model,
+    Overwrite,
+    Print,
+    Quiet,
+    SourceFlag,
+    Sources,
+)
+from mien.cli.tables import failed, print_table
 from mien.errors import ConfigError, InputError, suggest
 
 if TYPE_CHECKING:
@@ -24,17 +37,8 @@ if TYPE_CHECKING:
 
 
 def command(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Photos, folders, globs, 'sample' for the bundled photo, or - for a list of "
-            "paths on stdin.",
-            show_default=False,
-        ),
-    ] = None,
-    source: Annotated[
-        list[str] | None, typer.Option("-s", "--source", help="Same as a plain argument.")
-    ] = None,
+    sources: Sources = None,
+    source: SourceFlag = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder (or one file) for the pictures.")
     ] = None,
@@ -50,18 +54,11 @@ def command(
         str | None,
         typer.Option("--label", help="Label to explain; all: a panel each; default: the top one."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            "--detector", help="Face detector: NAME or NAME:FILE; none: pictures are faces already."
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option("--labels", help="Answer in hes3, fer7 or ferplus8.")
-    ] = None,
+    model: Model = None,
+    detector: Detector = None,
+    min_score: MinScore = None,
+    labels: Labels = None,
+    device: Device = "auto",
     layers: Annotated[
         bool, typer.Option("--layers", help="List the network's layers and their shapes.")
     ] = False,
@@ -73,16 +70,14 @@ def command(
         typer.Option("--feature-maps", help="Draw what this layer makes of the largest face."),
     ] = None,
     faithfulness: Annotated[
-        bool,
-        typer.Option("--faithfulness", help="Score the maps by deletion and insertion."),
+        bool, typer.Option("--faithfulness", help="Score the maps by deletion and insertion.")
     ] = False,
+    imports: Imports = None,  # noqa: ARG001 - imported when it is read
     format: Print = Format.table,  # noqa: A002 - the flag is --format
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace pictures that exist.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Show which places of each face speak for an emotion, painted onto the photo.
+    """Show which parts of each face speak for an emotion, painted onto the photo.
 
     The cam method needs no torch. Without a face a photo is copied as it is. One bad picture among
     many is named, gives exit code 1, and the rest is answered.
@@ -105,12 +100,17 @@ def command(
             "no pictures: name at least one, for example mien explain photo.jpg -o out"
         )
     if output is None and not faithfulness:
-        raise ConfigError("nowhere to write to: give -o FOLDER, or ask for --faithfulness alone.")
+        raise ConfigError(
+            "nowhere to write to: give -o FOLDER, or add --faithfulness for scores alone."
+        )
     options: Any = {"detector": detector} if detector else {}
-    recognizer = EmotionRecognizer(model, labels=labels, **options)
+    recognizer = EmotionRecognizer(
+        model, labels=labels, device=device, min_score=min_score, **options
+    )
     draw = _drawing(recognizer, label, method, feature_maps)
     outputs = Outputs(output, items, overwrite=overwrite) if output else None
-    failed, scores = 0, None
+    unread: list[str] = []
+    scores = None
     if faithfulness:
         if label == "all":
             raise ConfigError("--faithfulness scores one label: leave --label all out.")
@@ -123,14 +123,12 @@ def command(
                     scores.add(read)
                 _write(outputs, item, draw, read)
             except InputError as error:
-                failed += 1
-                print(f"mien: {item.path}: {error}", file=sys.stderr)
+                unread.append(f"{item.path}: {error}")
             advance(1)
     if scores is not None:
         _print_scores(scores.to_dict(), format)
-    if failed:
-        sys.stdout.flush()
-        raise typer.Exit(1)
+    if unread:
+        raise failed("\nerror: ".join(unread))
 
 
 def _check_method(name: str | None) -> None:
@@ -189,12 +187,10 @@ def _print_scores(report: dict[str, Any], form: Format) -> None:
     if report["maps"] is None:
         print("no face found: nothing to score.")
         return
-    print(f"{'maps':<12} {'faces':>6} {'deletion':>9} {'insertion':>10} {'score':>7}")
-    for name, row in ((report["method"], report["maps"]), ("chance", report["chance"])):
-        print(
-            f"{name:<12} {row['faces']:>6} {row['deletion']:>9.3f} {row['insertion']:>10.3f} "
-            f"{row['score']:>7.3f}"
-        )
+    named = ((report["method"], report["maps"]), ("chance", report["chance"]))
+    numbers = ("deletion", "insertion", "score")
+    rows = [[name, row["faces"], *(f"{row[key]:.3f}" for key in numbers)] for name, row in named]
+    print_table(("maps", "faces", *numbers), rows)
 
 
 def _network(
@@ -229,8 +225,8 @@ def _network(
         if form is Format.json:
             print(json.dumps([row.to_dict() for row in rows]))
             return
-        width = max(len(row.name) for row in rows)
-        print(f"{'layer':<{width}}  {'kind':<18}  {'output':<16}  {'parameters':>10}")
-        for row in rows:
-            shape = " x ".join(str(value) for value in row.shape)
-            print(f"{row.name:<{width}}  {row.kind:<18}  {shape:<16}  {row.parameters:>10,}")
+        cells = [
+            [row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}"]
+            for row in rows
+        ]
+        print_table(("layer", "kind", "output", "parameters"), cells, left=3)

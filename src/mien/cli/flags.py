@@ -76,6 +76,13 @@ Print = Annotated[Format, typer.Option("--format", help="What is printed.")]
 PrintRows = Annotated[
     RowsFormat, typer.Option("--format", help="What is printed; csv: one row per face.")
 ]
+ReportFile = Annotated[
+    Path | None, typer.Option("-o", "--output", help="NAME.html, NAME.json or NAME.md.")
+]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN RUN ...", help="Model folders or bundled names.")
+]
+License = Annotated[str, typer.Option("--license", help="Licence, for the card.")]
 Picture = Annotated[Path | None, typer.Option("--picture", help="NAME.png to draw.")]
 Imports = Annotated[
     list[str] | None,
@@ -84,7 +91,6 @@ Imports = Annotated[
         help="Module or .py file with networks, detectors or readers of your own; repeat it.",
         callback=_import,
         is_eager=True,
-        expose_value=False,
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from mien.cli.flags import Format, Print
+from mien.cli.flags import Format, Imports, Print
+from mien.cli.tables import interval, print_json, print_table
 from mien.errors import needs_extra
+from mien.plugins import load_entry_points
 
 _DETECTORS = {
     "mien": "the package's own network; mien:verify checks more, mien:fine looks closer",
@@ -22,31 +23,23 @@ def command(
     architectures: Annotated[
         bool, typer.Option("--architectures", help="List the networks to train (needs train).")
     ] = False,
+    imports: Imports = None,  # noqa: ARG001 - imported when it is read
     format: Print = Format.table,  # noqa: A002 - the flag is --format
 ) -> None:
     """List models, architectures, detectors and label schemas."""
+    load_entry_points()
     listing = _architectures() if architectures else _models()
     if format is Format.json:
-        print(json.dumps(listing, indent=2))
+        print_json(listing)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     for title, rows in listing.items():
-        table = Table(title=title, title_justify="left")
-        for column in rows[0]:
-            table.add_column(column)
-        for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
-        console.print(table)
+        print_table(list(rows[0]), (row.values() for row in rows), title=title, left=len(rows[0]))
 
 
 def _percent(scores: dict[str, Any]) -> str:
     if not scores:
         return "not measured"
-    low, high = scores["accuracy_ci"]
-    return f"{scores['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+    return f"{scores['accuracy']:.1%} ({interval(scores['accuracy_ci'], 1)})"
 
 
 def _models() -> dict[str, list[dict[str, Any]]]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress, ProgressColumn
+
+    from mien.data.inspection.run import Bars
 
 
 @contextmanager
@@ -21,6 +25,22 @@ def progress_bar(
     if quiet or total == 1 or not sys.stderr.isatty():
         yield lambda _done: None
         return
+    with progress_display() as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def progress_bars(*, quiet: bool) -> Bars:
+    """Returns what makes a bar of a title and a number of steps."""
+
+    def bar(what: str, total: int | None) -> Any:
+        return progress_bar(what, total, quiet=quiet)
+
+    return bar
+
+
+def progress_display(*more: ProgressColumn) -> Progress:
+    """Returns an empty display on stderr, with further columns before the time that is left."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -34,8 +54,7 @@ def progress_bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *more,
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+    return Progress(*columns, console=Console(stderr=True), transient=True)

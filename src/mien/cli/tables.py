@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from mien.cli.flags import Format
 
 
 def print_json(value: Any) -> None:
@@ -68,3 +74,41 @@ def score_cells(scores: Mapping[str, Any], *names: str) -> list[str]:
     """
     others = [f"{scores[name]:.3f}" for name in names]
     return [f"{scores['accuracy']:.2%}", interval(scores["accuracy_ci"]), *others]
+
+
+def check_reports(output: Path | None, picture: Path | None, *, overwrite: bool) -> None:
+    """Makes sure, before anything is computed, that report and picture can be written.
+
+    Raises:
+        ConfigError: If an ending is none of theirs, or a file is there already.
+    """
+    from mien.reporting import FORMS, check_output
+
+    for target, endings in ((output, FORMS), (picture, (".png",))):
+        if target:
+            check_output(target, endings, overwrite=overwrite)
+
+
+def print_report(report: Any, output: Path | None, picture: Path | None, form: Format) -> None:
+    """Prints a report that can be plotted, and writes it where it is to go."""
+    from mien.reporting import save_figure, write_report
+
+    print(json.dumps(report.to_dict(), indent=2) if form == "json" else report.markdown().rstrip())
+    if output:
+        write_report(report, output)
+        remark(f"wrote {output}")
+    if picture:
+        save_figure(report.plot(), picture)
+        remark(f"wrote {picture}")
+
+
+def remark(text: str) -> None:
+    """Prints what a person should know, to stderr."""
+    print(text, file=sys.stderr)
+
+
+def failed(text: str) -> typer.Exit:
+    """Prints a fault among results to stderr, after them, and returns the exit to raise."""
+    sys.stdout.flush()
+    print(f"error: {text}", file=sys.stderr)
+    return typer.Exit(1)

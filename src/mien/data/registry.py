@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError, DataError, suggest
+from mien.plugins import knows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +144,7 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     """
     named = _KIND.fullmatch(spec)
     kind, rest = (named[1].lower(), named[2]) if named else ("", spec)
-    if kind not in READERS and _exists(_cut_options(spec)[0]):
+    if kind and not knows(READERS, kind) and _exists(_cut_options(spec)[0]):
         kind, rest = "", spec
     if kind and kind not in READERS:
         raise ConfigError(

@@ -1,22 +1,16 @@
-"""The page's settings: one dataclass whose fields are the flags. Nothing heavy is imported here."""
+"""The page's settings. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
+from mien.config import Config, from_one, from_zero, option, switch
 from mien.errors import ConfigError
 
 
-def _option(default: Any, help_text: str, low: float = 0, high: float = math.inf) -> Any:
-    return field(default=default, metadata={"help": help_text, "low": low, "high": high})
-
-
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig:
-    """Everything that decides how the page runs. The help of each field is its documentation.
+class DemoConfig(Config):
+    """Everything that decides how the page runs.
 
     Raises:
         ConfigError: If a value is out of range or of the wrong type.
@@ -25,44 +19,26 @@ class DemoConfig:
     5000000
     """
 
-    model: tuple[str, ...] = _option(
-        (), "Model folder or bundled name, or NAME=FOLDER; repeat it to compare models."
+    model: tuple[str, ...] = option(
+        (),
+        "Model folder or bundled name, or NAME=FOLDER; repeat it to compare models.",
+        short="-m",
     )
-    host: str = _option("127.0.0.1", "Address to listen on; 0.0.0.0: all.")
-    port: int = _option(7860, "Port; 0: any free one, printed at the start.", 0, 65535)
-    share: bool = _option(default=False, help_text="Open a public link through Gradio's servers.")
-    max_mb: float = _option(20.0, "Largest photo or clip, megabytes (10^6).", 0.001, 1000)
-    max_seconds: float = _option(30.0, "Longest clip, seconds.", 0.5, 3600)
-    concurrency: int = _option(
-        2, "Visitors answered at once with photos, with cameras and with clips, each.", 1, 256
+    host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0: all.")
+    port: int = from_zero(7860, "Port; 0: any free one, printed at the start.", high=65535)
+    share: bool = switch("Open a public link through Gradio's servers.")
+    device: str = option("auto", "auto, cpu, cuda or cuda:1.")
+    max_mb: float = option(20.0, "Largest photo or clip, megabytes (10^6).", low=0.001, high=1000)
+    max_seconds: float = option(30.0, "Longest clip, seconds.", low=0.5, high=3600)
+    concurrency: int = from_one(
+        2, "Visitors answered at once with photos, with cameras and with clips, each.", high=256
     )
 
-    def __post_init__(self) -> None:
-        given: Any = self.model
-        if isinstance(given, (str, Path)):
-            given = (str(given),)
-        if not all(isinstance(entry, (str, Path)) for entry in given):
-            raise ConfigError(f"model must be a list of texts; got {self.model!r}.")
-        object.__setattr__(self, "model", tuple(str(entry) for entry in given))
-        if not isinstance(self.host, str) or not self.host:
-            raise ConfigError(f"host must be an address, for example 127.0.0.1; got {self.host!r}.")
-        if not isinstance(self.share, bool):
-            raise ConfigError(f"share must be True or False; got {self.share!r}.")
-        for item in fields(self):
-            if item.type in ("int", "float"):
-                self._check_number(item.name, item.metadata, whole=item.type == "int")
-        _ = self.models  # a name that stands twice is refused here
-
-    def _check_number(self, name: str, limits: Any, *, whole: bool) -> None:
-        value = getattr(self, name)
-        sound = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not sound or not math.isfinite(value) or (whole and value != int(value)):
-            what = "a whole number" if whole else "a number"
-            raise ConfigError(f"must be {what}; got {value!r}", subject=name)
-        low, high = limits["low"], limits["high"]
-        if not low <= value <= high:
-            raise ConfigError(f"must be from {low:g} to {high:g}; got {value!r}", subject=name)
-        object.__setattr__(self, name, int(value) if whole else float(value))
+    def check(self) -> None:
+        """Refuses an address that is none, and a name of a model that stands twice."""
+        if not self.host:
+            raise ConfigError(f"host must be an address, as in 127.0.0.1; got {self.host!r}.")
+        _ = self.models
 
     @property
     def max_bytes(self) -> int:

@@ -42,7 +42,9 @@ def open_models(config: DemoConfig) -> dict[str, Model]:
     limits = ImageLimits(max_bytes=config.max_bytes, max_pixels=MAX_PIXELS)
     models = {}
     for given, folder in (config.models or {"": None}).items():
-        recognizer = EmotionRecognizer(folder, max_faces=MAX_FACES, limits=limits)
+        recognizer = EmotionRecognizer(
+            folder, max_faces=MAX_FACES, limits=limits, device=config.device
+        )
         name = given or recognizer.config.name
         models[name] = Model(name, recognizer, light_method(recognizer))
     return models

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from mien.detectors.protocol import Detector, as_detector
 from mien.errors import ConfigError, suggest
+from mien.plugins import knows
 
 #: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
 DetectorFactory = Callable[[str | None, int], Detector]
@@ -77,7 +78,7 @@ def get_detector(spec: str | object, *, threads: int = 0) -> Detector:
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
         raise ConfigError(f"threads must be 0 or a whole number above; got {threads!r}.")
     name, colon, argument = spec.partition(":")
-    if name not in _FACTORIES:
+    if not knows(_FACTORIES, name):
         raise ConfigError(f"no face detector {name!r}." + suggest(name, _FACTORIES))
     return as_detector(_FACTORIES[name](argument if colon else None, threads))
 

@@ -18,6 +18,7 @@ from mien.explanation.activation import (
 )
 from mien.explanation.classifier import read_classifier
 from mien.hub import WEIGHTS
+from mien.plugins import knows
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def method_spec(name: str) -> MethodSpec:
     >>> method_spec("cam").extra is None
     True
     """
-    if name not in METHODS:
+    if not knows(METHODS, name):
         raise ConfigError(f"no method named {name!r}." + suggest(name, METHODS))
     return METHODS[name]
 

@@ -6,14 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.exporting.config import FORMATS, ExportConfig
     from mien.exporting.formats import export_formats
     from mien.exporting.onnx import export_onnx, export_run
-    from mien.exporting.options import FORMATS, ExportOptions
     from mien.exporting.result import ExportResult, export
 
 __all__ = [
     "FORMATS",
-    "ExportOptions",
+    "ExportConfig",
     "ExportResult",
     "export",
     "export_formats",
@@ -22,8 +22,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "FORMATS": "options",
-    "ExportOptions": "options",
+    "FORMATS": "config",
+    "ExportConfig": "config",
     "ExportResult": "result",
     "export": "result",
     "export_formats": "formats",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.backends.onnx import OnnxBackend
+from mien.exporting.config import FORMATS, embedded_name
 from mien.exporting.graph import float_graph, import_onnx, read_graph
-from mien.exporting.options import FORMATS, embedded_name
 from mien.hub import ONNX
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.backends import Backend
+    from mien.exporting.config import ExportConfig
     from mien.exporting.measure import FormatResult, ParityCheck
-    from mien.exporting.options import ExportOptions
     from mien.hub import ModelFolder
 
 
@@ -41,7 +41,7 @@ class FormatExporter:
         folder: ModelFolder,
         staging: Path,
         check: ParityCheck,
-        options: ExportOptions,
+        options: ExportConfig,
         training: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
     ) -> None:
         self.files: dict[str, Any] = dict(folder.config.files)

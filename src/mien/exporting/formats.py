@@ -17,9 +17,9 @@ import numpy as np
 from mien.atomic import replacing, write_text
 from mien.backends.onnx import OnnxBackend
 from mien.errors import ConfigError, needs_extra
+from mien.exporting.config import ExportConfig, available_formats, files_of
 from mien.exporting.exporter import FormatExporter
 from mien.exporting.measure import FormatResult, ParityCheck
-from mien.exporting.options import ExportOptions, files_of
 from mien.hub import CARD, ONNX, WEIGHTS, ModelFolder, read_model_folder, write_config
 from mien.hub.card import model_card
 from mien.preprocess import normalize
@@ -38,7 +38,7 @@ _COPIED = (WEIGHTS, "args.yaml", "metrics.csv", "eval/valid.json")
 def export_formats(
     model: str | Path,
     output: Path | None,
-    options: ExportOptions,
+    options: ExportConfig,
     *,
     data: Manifest | None = None,
     calibrate: Manifest | None = None,
@@ -67,6 +67,8 @@ def export_formats(
         MissingExtraError: If a library is not installed.
     """
     source = read_model_folder(model)
+    if "all" in options.formats:
+        options = replace(options, formats=available_formats(source)[0])
     target = source.path if output is None else output
     wanted = [name for name in options.formats if name != "onnx"]
     for name in files_of(options):
@@ -98,7 +100,7 @@ def export_formats(
 
 
 def _training_faces(
-    source: ModelFolder, manifest: Manifest | None, options: ExportOptions
+    source: ModelFolder, manifest: Manifest | None, options: ExportConfig
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draws two sets of training faces: to calibrate on, and to compare calibrations on."""
     from mien.data.faces import load_faces
@@ -121,7 +123,7 @@ def _training_faces(
 
 
 def _with_network(
-    source: ModelFolder, target: Path, options: ExportOptions, *, overwrite: bool
+    source: ModelFolder, target: Path, options: ExportConfig, *, overwrite: bool
 ) -> ModelFolder:
     """Puts ``model.onnx`` into the target: exported anew where asked for, else as it is."""
     here = target.resolve() == source.path.resolve()

@@ -33,17 +33,6 @@ _CHUNK = 16
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
-def check_calibration(method: str) -> None:
-    """Refuses an unknown calibration method.
-
-    Raises:
-        ConfigError: If it is none of ``CALIBRATIONS`` nor ``"compare"``.
-    """
-    known = [*CALIBRATIONS, "compare"]
-    if method not in known:
-        raise ConfigError(f"no calibration method {method!r}." + suggest(method, known))
-
-
 def to_half(model: Any) -> Any:
     """Returns the graph in float16, inputs and outputs still float32.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mien.data import read_manifest
 from mien.errors import ConfigError
+from mien.exporting.config import ExportConfig
 from mien.exporting.formats import export_formats
-from mien.exporting.options import ExportOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ def export(
         calibrate: Faces whose train split int8-static is calibrated on; None: ``data``.
         overwrite: Replace files that exist.
         progress: Called with 1 after each form.
-        **options: Fields of :class:`mien.exporting.ExportOptions`.
+        **options: Fields of :class:`mien.exporting.ExportConfig`.
 
     Returns:
         The folder, and the size, accuracy and time of each form. A form that lost too much accuracy
@@ -95,7 +95,7 @@ def export(
     folder, results = export_formats(
         model,
         None if output is None else Path(output),
-        ExportOptions(formats=names, **options),
+        ExportConfig(formats=names, **options),
         data=read[0],
         calibrate=read[1],
         overwrite=overwrite,

@@ -1,4 +1,4 @@
-"""How a job runs: one dataclass whose fields are the arguments and the flags.
+"""How photos are read, one by one or as a job.
 
 Nothing heavy is imported here, so that the command line can know a job from a few photos.
 """
@@ -6,11 +6,12 @@ Nothing heavy is imported here, so that the command line can know a job from a f
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from mien.config import Config, from_one, from_zero, one_of, option, share
 from mien.detectors import DEFAULT_DETECTOR
-from mien.errors import ConfigError, suggest
+from mien.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,18 +19,13 @@ if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
 
 ENGINES = ("local", "ray")
-STAGES = ("fused", "split")
 #: Ending of an output that is a job's.
 RESULTS_SUFFIX = ".parquet"
 
 
-def _option(default: Any, help_text: str, low: int | None = None, high: int = 10**9) -> Any:
-    return field(default=default, metadata={"help": help_text, "low": low, "high": high})
-
-
 @dataclass(frozen=True, kw_only=True)
-class JobConfig:
-    """Everything that decides how a job runs. Each field's help is its documentation.
+class JobConfig(Config):
+    """Everything that decides how photos are read, and how a job reads many.
 
     Raises:
         ConfigError: If a value is unknown, out of range, or does not go with another.
@@ -38,44 +34,43 @@ class JobConfig:
     250
     """
 
-    engine: str = _option("local", "local: processes of this machine; ray: Ray's tasks.")
-    address: str | None = _option(
-        None, "Ray cluster: auto, HOST:PORT or ray://HOST:PORT; none: Ray on this machine alone."
+    model: str | None = option(None, "Model folder or bundled name.", short="-m")
+    detector: str = option(
+        DEFAULT_DETECTOR, "Face detector: NAME or NAME:FILE; none: pictures are faces already."
     )
-    stages: str = _option(
-        "fused",
-        "fused: each task reads, decodes, detects and classifies a part; split: Ray Data runs "
-        "these as separate stages.",
+    labels: str | None = option(None, "Answer in hes3, fer7 or ferplus8.")
+    backend: str = one_of("What runs the network", "onnx", "torch")
+    device: str = option("auto", "auto, cpu, cuda or cuda:1.")
+    batch_size: int = from_one(64, "Faces per network run.", high=100_000, short="-b")
+    min_score: float | None = share(None, "Lowest detection score of a face; none: the detector's.")
+    min_face: int | None = from_one(None, "Smallest face that is detected, pixels.")
+    max_faces: int | None = from_one(None, "Most faces per picture or frame; none: all.")
+    workers: int = from_zero(
+        0, "Pictures at once, one thread each (a job: one process); 0: all cores.", high=100_000,
+        short="-j",
+    )  # fmt: skip
+    engine: str | None = option(
+        None, "Jobs: local (processes, the default) or ray; starts a job.", choices=ENGINES
     )
-    workers: int = _option(0, "Processes, or CPUs that Ray may use; 0: all cores.", 0, 100_000)
-    part_size: int = _option(250, "Pictures per part: what a killed job repeats at most.", 1)
-    model: str | None = _option(None, "Model folder or bundled name.")
-    detector: str = _option(DEFAULT_DETECTOR, "Face detector; none: pictures are faces already.")
-    labels: str | None = _option(None, "Labels to answer in: a schema.")
-    backend: str = _option("onnx", "onnx or torch.")
-    batch_size: int = _option(64, "Faces per network run.", 1, 100_000)
-    min_face: int | None = _option(None, "Smallest face to find, pixels.", 1)
-    readers: int = _option(8, "Pictures that a worker fetches from a store at once.", 1, 1024)
-    object_store_mb: int = _option(
-        512, "Memory for what Ray's processes share on this machine, megabytes (10^6).", 80
+    address: str | None = option(
+        None, "Jobs: Ray cluster: auto, HOST:PORT or ray://HOST:PORT; none: Ray on this machine."
+    )
+    stages: str = one_of("Jobs: split runs stages of Ray Data", "fused", "split")
+    part_size: int = from_one(
+        250, "Jobs: pictures per part and file, what a killed job repeats at most.", high=10**9
+    )
+    readers: int = from_one(
+        8, "Pictures that a worker fetches from a store at once.", high=1024, flag=None
+    )
+    object_store_mb: int = option(
+        512, "Memory that Ray's processes share here, megabytes (10^6).", low=80, flag=None
+    )
+    imports: tuple[str, ...] = option(
+        (), "Module or .py file with code of your own to register; repeat it.", flag="--import"
     )
 
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value, low, high = getattr(self, item.name), item.metadata["low"], item.metadata["high"]
-            if low is None or (value is None and item.default is None):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(
-                    f"must be a whole number of at least {low} and at most {high}; got {value!r}",
-                    subject=item.name,
-                )
-        for name, known in (("engine", ENGINES), ("stages", STAGES)):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"{name} {getattr(self, name)!r} is unknown."
-                    + suggest(str(getattr(self, name)), known)
-                )
+    def check(self) -> None:
+        """Refuses what only Ray can do, without Ray."""
         if self.engine != "ray":
             for name, given in (("address", self.address), ("stages", self.stages == "split")):
                 if given:
@@ -86,31 +81,30 @@ class JobConfig:
         """Workers on this machine."""
         return self.workers or os.cpu_count() or 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the values, in the order of the fields."""
-        return asdict(self)
-
-    def open_recognizer(self, model: str | Path | None = None) -> EmotionRecognizer:
-        """Opens model and detector for one worker: a single thread in each, as workers are many.
+    def open_recognizer(
+        self, model: str | Path | None = None, *, threads: int = 1
+    ) -> EmotionRecognizer:
+        """Opens model and detector.
 
         Args:
-            model: Where the model lies on this machine; None: where the job says.
+            model: Where the model lies on this machine; None: where the config says.
+            threads: Threads of each, 1 since workers are many; 0: all cores.
 
         Raises:
             ConfigError: If a name is unknown.
             ModelError: If the model or detector cannot be loaded.
         """
         from mien.detectors import get_detector
+        from mien.plugins import import_plugins
         from mien.recognizer import EmotionRecognizer
 
+        import_plugins(self.imports)
+        names = ("labels", "backend", "device", "batch_size", "min_face", "max_faces", "min_score")
         return EmotionRecognizer(
             model or self.model,
-            detector=get_detector(self.detector, threads=1),
-            labels=self.labels,
-            backend=self.backend,
-            threads=1,
-            batch_size=self.batch_size,
-            min_face=self.min_face,
+            detector=get_detector(self.detector, threads=threads),
+            threads=threads,
+            **{name: getattr(self, name) for name in names},
         )
 
 

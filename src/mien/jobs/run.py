@@ -99,7 +99,7 @@ class OpenJob:
         job, config = self._job, self._config
         if len(job.done) == job.parts:
             return
-        if config.engine == "local":
+        if config.engine != "ray":
             yield from run_local(config, job.left(), recognizer=self._recognizer)
             return
         from mien.jobs.cluster import run_ray

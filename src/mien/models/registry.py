@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.errors import ConfigError, suggest
+from mien.plugins import knows
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
@@ -108,10 +109,9 @@ def model_spec(name: str) -> ModelSpec:
     family, colon, _ = name.partition(":")
     if colon and family in _FAMILIES:
         return _FAMILIES[family](name)
-    try:
-        return _MODELS[name]
-    except KeyError:
-        raise ConfigError(f"no model named {name!r}." + suggest(name, _MODELS)) from None
+    if not knows(_MODELS, name):
+        raise ConfigError(f"no model named {name!r}." + suggest(name, _MODELS))
+    return _MODELS[name]
 
 
 def create_model(

@@ -67,7 +67,7 @@ class ServeConfig(Config):
 
     def check(self) -> None:
         """Refuses no detector, and an address that is none."""
-        if not self.host or self.host.isdecimal():
+        if not self.host:
             raise ConfigError(f"host must be an address, as in 127.0.0.1; got {self.host!r}.")
         if not self.detector:
             raise ConfigError("detector: name at least one, for example none.")

@@ -1,15 +1,14 @@
-"""How a clip is read: one dataclass whose fields are the arguments and the flags.
+"""How a clip is read.
 
 Nothing heavy is imported here, so that the command line can know a clip from a photo.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mien.errors import ConfigError
+from mien.config import Config, from_one, from_zero, option, switch
 
 if TYPE_CHECKING:
     import os
@@ -30,13 +29,9 @@ def is_video_name(path: str | os.PathLike[str]) -> bool:
     return "." + str(path).rpartition(".")[2].lower() in VIDEO_SUFFIXES
 
 
-def _option(default: Any, help_text: str, low: float = 0, high: float = math.inf) -> Any:
-    return field(default=default, metadata={"help": help_text, "low": low, "high": high})
-
-
 @dataclass(frozen=True, kw_only=True)
-class VideoConfig:
-    """Everything that decides what comes out of a clip. Each field's help is its documentation.
+class VideoConfig(Config):
+    """Everything that decides what comes out of a clip.
 
     Raises:
         ConfigError: If a value is out of range or not a number.
@@ -45,57 +40,25 @@ class VideoConfig:
     3
     """
 
-    fps: float = _option(0.0, "Frames per second to read; 0: every frame.", 0, 1000)
-    detect_every: int = _option(
-        3, "Search for faces in every n-th frame that is read; between, tracks move on.", 1, 1000
+    fps: float = from_zero(0.0, "Clips: frames per second to read; 0: every frame.", high=1000)
+    detect_every: int = from_one(
+        3, "Clips: faces are detected in every n-th frame and tracked between.", high=1000
     )
-    smooth_s: float = _option(
-        0.5, "Time constant of the smoothing in seconds; 0: no smoothing.", 0, 600
+    smooth_s: float = from_zero(
+        0.5, "Clips: time constant of the smoothing, seconds; 0: none.", high=600, flag="--smooth"
     )
-    gap_s: float = _option(
-        1.0, "Longest time out of sight after which a face keeps its number, seconds.", 0, 60
+    gap_s: float = from_zero(
+        1.0, "Seconds out of sight after which a face keeps its number.", high=60, flag=None
     )
-    confirm: int = _option(3, "Detections after which a face becomes a track.", 1, 100)
-    min_face: int | None = _option(None, "Smallest face to search for, pixels.", 1)
-    max_faces: int | None = _option(None, "How many faces to track at most; none: all.", 1)
-    segment_s: float = _option(
-        5.0, "Seconds of the clip between two savings of an unfinished run.", 0.2, 600
+    confirm: int = from_one(
+        3, "Detections after which a face becomes a track.", high=100, flag=None
     )
-    max_pixels: int = _option(36_000_000, "How many pixels a frame may have at most.", 1)
-    annotate: bool = _option(default=True, help_text="Write the clip with boxes and labels.")
-    picture: bool = _option(default=True, help_text="Draw the timeline (needs matplotlib).")
-    srt: bool = _option(default=False, help_text="Write subtitles.")
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value, kind = getattr(self, item.name), str(item.type)
-            if "bool" in kind:
-                if not isinstance(value, bool):
-                    raise ConfigError(f"must be True or False; got {value!r}", subject=item.name)
-                continue
-            if value is None and "None" in kind:
-                continue
-            number = _number(item.name, value, whole="int" in kind)
-            low, high = item.metadata["low"], item.metadata["high"]
-            if not low <= number <= high:
-                most = "" if high == math.inf else f" and at most {high:g}"
-                raise ConfigError(
-                    f"must be at least {low:g}{most}; got {value!r}", subject=item.name
-                )
-            object.__setattr__(self, item.name, number)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the values, in the order of the fields."""
-        return asdict(self)
-
-
-def _number(name: str, value: Any, *, whole: bool) -> int | float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or (whole and number != int(number)):
-        raise ConfigError(
-            f"must be {'a whole number' if whole else 'a number'}; got {value!r}", subject=name
-        )
-    return int(number) if whole else number
+    min_face: int | None = from_one(None, "Smallest face that is detected, pixels.")
+    max_faces: int | None = from_one(None, "Most faces per picture or frame; none: all.")
+    segment_s: float = option(
+        5.0, "Seconds between two savings of an unfinished run.", low=0.2, high=600, flag=None
+    )
+    max_pixels: int = from_one(36_000_000, "Most pixels a frame may have.", flag=None)
+    annotate: bool = switch("Write the clip with boxes and labels.", default=True, flag=None)
+    picture: bool = switch("Draw the timeline (needs matplotlib).", default=True, flag=None)
+    srt: bool = switch("Clips: write subtitles.")

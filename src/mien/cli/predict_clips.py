@@ -1,4 +1,4 @@
-"""What ``mien predict`` does with clips and cameras."""
+"""``mien predict`` of clips and cameras."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from mien.cli.progress import progress_display
+from mien.cli.tables import failed, remark
 from mien.errors import ConfigError, InputError
 from mien.results import csv_header
 from mien.video import is_video_name
@@ -37,7 +37,7 @@ def predict_clips(
 ) -> None:
     """Reads clips one after the other and prints what was found.
 
-    Without an output folder nothing is kept. Of several clips each gets a folder of its own.
+    Without an output folder nothing is kept. Several clips get a folder each.
 
     Raises:
         ConfigError: If the output is no folder, two clips would share one, or CSV is asked for
@@ -50,8 +50,8 @@ def predict_clips(
         raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)
     if form == "table":
-        print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  looks")
-    failed = 0
+        print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  expressions")
+    unread: list[str] = []
     for path, folder in zip(paths, folders, strict=True):
         try:
             _predict_clip(
@@ -60,10 +60,9 @@ def predict_clips(
         except InputError as error:
             if len(paths) == 1:
                 raise
-            failed += 1
-            print(f"mien: {error}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(1)
+            unread.append(str(error))
+    if unread:
+        raise failed("\nerror: ".join(unread))
 
 
 def predict_camera(
@@ -122,9 +121,9 @@ def _predict_clip(
     with tempfile.TemporaryDirectory(prefix="mien-") as temporary, _bar(path, quiet) as progress:
         if folder is None:
             config = replace(config, annotate=False, picture=False, srt=False)
-        place = Path(temporary) / "results" if folder is None else folder
+        target = Path(temporary) / "results" if folder is None else folder
         result = read_video(
-            path, place, recognizer=recognizer, config=config, overwrite=overwrite,
+            path, target, recognizer=recognizer, config=config, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
         if form == "csv":
@@ -132,7 +131,7 @@ def _predict_clip(
                 for line in stream:
                     sys.stdout.write(line)
     if not result.summary.complete:
-        print(f"mien: {path} breaks off: read as far as it goes", file=sys.stderr)
+        remark(f"{path} breaks off: it was read as far as it goes")
     if form == "json":
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif form == "table":
@@ -176,19 +175,9 @@ def _bar(path: Path, quiet: bool) -> Iterator[Callable[[int, int | None], None] 
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
+    from rich.progress import TextColumn
 
-    rate = TextColumn("{task.fields[rate]:>6.1f} fps")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        rate,
-        TimeLeft(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_display(TextColumn("{task.fields[rate]:>6.1f} fps")) as bar:
         task = bar.add_task(path.name, total=None, rate=0.0)
 
         def show(done: int, total: int | None) -> None:

@@ -8,64 +8,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.adoption.reading import LAYOUTS
-from mien.errors import ConfigError, suggest
+from mien.config import Config, above_zero, from_one, one_of, option
+from mien.errors import ConfigError
 from mien.labels import ALIASES, FERPLUS8, SCHEMAS, LabelSchema
-from mien.preprocess import INTERPOLATIONS, Preprocessing
+from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from mien.adoption.reading import GraphFacts
 
-COLORS = ("gray", "rgb", "bgr")
-ACTIVATIONS = ("auto", "logits", "softmax")
-
 
 @dataclass(frozen=True)
-class AdoptSettings:
-    """What is said of a classifier; None or ``"auto"``: read it from the graph.
+class AdoptConfig(Config):
+    """What is said of a classifier; None or ``"auto"``: it is read from the graph.
 
     A pixel p of 0..255 goes in as ``(p * scale - mean) / std``, by channel.
-
-    Args:
-        labels: Class names in the order of the outputs.
-        size: Side S of the input.
-        color: ``"gray"``, ``"rgb"``, or ``"bgr"`` (trained on pictures read by OpenCV).
-        mean: One number, or one per channel in the order of ``color``.
-        std: One number, or one per channel.
-        scale: What pixels are multiplied by; 1/255 where only mean or std is given.
-        layout: ``"auto"``, ``"nchw"`` or ``"nhwc"``.
-        activation: ``"auto"``, ``"logits"``, or ``"softmax"`` where probabilities come out.
-        interpolation: How faces are scaled to the input.
-        output: Name of the scores, where there are several outputs.
 
     Raises:
         ConfigError: If a value is unknown or impossible.
     """
 
-    labels: tuple[str, ...] | None = None
-    size: int | None = None
-    color: str | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    scale: float | None = None
-    layout: str = "auto"
-    activation: str = "auto"
-    interpolation: str = "bilinear"
-    output: str | None = None
+    labels: tuple[str, ...] | None = option(
+        None, "Class names in the order of the outputs, or a file of them.", repeat=False
+    )
+    size: int | None = from_one(None, "Side of the input in pixels.")
+    color: str | None = option(
+        None, "gray, rgb, or bgr (trained on pictures read by OpenCV).",
+        choices=("gray", "rgb", "bgr"),
+    )  # fmt: skip
+    mean: tuple[float, ...] | None = option(
+        None, "Subtracted after --scale; one, or one per channel.", repeat=False
+    )
+    std: tuple[float, ...] | None = option(None, "Divided by after --mean.", repeat=False)
+    scale: float | None = above_zero(None, "Pixels 0..255 are multiplied by it: 1/255, 1.")
+    layout: str = one_of("Order of the axes", "auto", *LAYOUTS)
+    activation: str = one_of("What comes out", "auto", "logits", "softmax")
+    interpolation: str = one_of("How faces are scaled", "bilinear", "bicubic", "lanczos")
+    output_name: str | None = option(None, "Which output holds the scores, if there are several.")
 
-    def __post_init__(self) -> None:
-        for flag, value, known in (
-            ("--color", self.color, COLORS),
-            ("--layout", self.layout, ("auto", *LAYOUTS)),
-            ("--activation", self.activation, ACTIVATIONS),
-            ("--interpolation", self.interpolation, tuple(INTERPOLATIONS)),
-        ):
-            if value is not None and value not in known:
-                raise ConfigError(f"{flag} {value!r} is unknown." + suggest(value, known))
-        if self.scale is not None and not 0 < self.scale < float("inf"):
-            raise ConfigError(f"--scale must be a number above 0; got {self.scale}.")
+    def check(self) -> None:
+        """Resolves labels that are the name of a schema or a file."""
+        if self.labels is not None and len(self.labels) == 1:
+            object.__setattr__(self, "labels", read_labels(self.labels[0]))
 
 
-def missing_settings(facts: GraphFacts, settings: AdoptSettings) -> dict[str, str]:
+def missing_settings(facts: GraphFacts, settings: AdoptConfig) -> dict[str, str]:
     """Returns what neither the graph nor the person has said: by flag, what it is for."""
     missing = {}
     if settings.labels is None and facts.labels is None:
@@ -87,7 +73,7 @@ def missing_settings(facts: GraphFacts, settings: AdoptSettings) -> dict[str, st
     return missing
 
 
-def resolve_preprocessing(facts: GraphFacts, settings: AdoptSettings) -> Preprocessing:
+def resolve_preprocessing(facts: GraphFacts, settings: AdoptConfig) -> Preprocessing:
     """Returns the preprocessing that graph and person have agreed on.
 
     Raises:

@@ -1,14 +1,12 @@
-"""What ``mien predict`` does with jobs: a folder of Parquet files, resumed if asked for."""
+"""``mien predict`` as a job: a folder of Parquet files, resumed if asked for."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from mien.cli.progress import progress_bar
+from mien.cli.tables import failed
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def predict_job(
     from mien.jobs.run import all_failed, open_job
 
     if output is None:
-        raise ConfigError("a job needs a place for its files: add -o results.parquet.")
+        raise ConfigError("a job writes files: add -o results.parquet.")
     if form == "csv":
         raise ConfigError("a job's rows are in its Parquet files: leave --format csv out.")
     with (
@@ -45,11 +43,6 @@ def predict_job(
     ):
         advance(job.done)
         summary = job.run(advance)
-    if form == "json":
-        print(json.dumps(summary.to_dict()))
-    else:
-        print("\n".join(summary.lines()))
+    print(json.dumps(summary.to_dict()) if form == "json" else "\n".join(summary.lines()))
     if all_failed(summary):
-        sys.stdout.flush()
-        print("mien: not one picture could be read; the rows' errors say why", file=sys.stderr)
-        raise typer.Exit(1)
+        raise failed("not one picture could be read; the errors are in the rows")
