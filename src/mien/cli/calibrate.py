@@ -37,7 +37,7 @@ def command(
     if not 0 < coverage < 1:
         raise ConfigError(f"must lie between 0 and 1; got {coverage:g}", subject="--coverage")
     recognizer = EmotionRecognizer(model, detector="none", device=device)
-    manifest = read_manifest(data, labels=recognizer.config.schema)
+    manifest = read_manifest(data, labels=recognizer.config.schema, runs=[recognizer.folder.path])
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     if format is Format.json:

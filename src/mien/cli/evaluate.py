@@ -93,7 +93,8 @@ def command(
     }  # fmt: skip
     recognizer = EmotionRecognizer(model, **options)
     second = EmotionRecognizer(against, **options) if against else None
-    manifest = read_manifest(data, labels=labels)
+    folders = [each.folder.path for each in (recognizer, second) if each]
+    manifest = read_manifest(data, labels=labels, runs=folders)
     # Wrong columns are refused before the model runs.
     values = None
     if group_by:

@@ -59,8 +59,8 @@ def command(
             model,
             output,
             settings,
-            data=read_manifest(data) if data else None,
-            calibrate=read_manifest(calibrate) if calibrate else None,
+            data=read_manifest(data, runs=[model]) if data else None,
+            calibrate=read_manifest(calibrate, runs=[model]) if calibrate else None,
             overwrite=overwrite,
             progress=advance,
         )
@@ -124,7 +124,8 @@ def _score(folder: ModelFolder, data: str) -> None:
     from mien.recognizer import EmotionRecognizer
 
     before = folder.config.metrics.get("valid")
-    evaluation = evaluate(EmotionRecognizer(folder.path, detector="none"), read_manifest(data))
+    recognizer = EmotionRecognizer(folder.path, detector="none")
+    evaluation = evaluate(recognizer, read_manifest(data, runs=[folder.path]))
     after = evaluation.scores()
     for name, scores in (("trained", before), ("exported", after)):
         if scores:

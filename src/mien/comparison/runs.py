@@ -156,7 +156,7 @@ def compare(
     """
     if len(models) < 2:
         raise ConfigError(f"a comparison needs two runs or more; got {len(models)}.")
-    manifest = read_manifest(data) if isinstance(data, str) else data
+    manifest = read_manifest(data, runs=models) if isinstance(data, str) else data
     opened = [EmotionRecognizer(m, detector="none", threads=threads) for m in models]
     found = [evaluation.evaluate(each, manifest, split=split, progress=progress) for each in opened]
     latency = measure_latency(opened) if timing else [None] * len(opened)

@@ -9,11 +9,15 @@ from mien.data.image_stores import FileImages, ImageStore
 from mien.data.manifest import Manifest
 from mien.data.readers.assemble import assemble
 from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader
+from mien.data.run_split import read_held_out
 from mien.data.split import SPLITS
 from mien.errors import ConfigError
 from mien.labels import as_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from mien.labels import LabelSchema
 
 __all__ = [
@@ -34,6 +38,7 @@ def read_manifest(
     labels: str | LabelSchema | None = None,
     valid_share: float = 0.1,
     seed: int = 0,
+    runs: Iterable[str | Path] = (),
 ) -> Manifest:
     """Reads a dataset.
 
@@ -43,6 +48,8 @@ def read_manifest(
         labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         valid_share: Share of the pictures to put into valid where the data has no splits.
         seed: Seed of that split; the same seed gives the same split.
+        runs: Run directories that are to be scored: where the data has no splits, valid is what
+            all of them held out in training. That is logged, and stands in the warnings.
 
     Raises:
         ConfigError: If the kind or an option is unknown or impossible.
@@ -63,5 +70,5 @@ def read_manifest(
         raise ConfigError(f"valid_share must lie in 0 <= share < 1, got {valid_share}")
     kind, path, options = parse_spec(spec)
     return READERS[kind].read(
-        ReadRequest(spec, path, options, as_schema(labels), valid_share, seed)
+        ReadRequest(spec, path, options, as_schema(labels), valid_share, seed, read_held_out(runs))
     )

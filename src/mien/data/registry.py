@@ -35,6 +35,8 @@ class ReadRequest:
         labels: Schema of the labels wanted, or None to take them from the data.
         valid_share: Share of the pictures to put into valid where the data has no splits.
         seed: Seed of that split.
+        held_out: Keys of the pictures that runs did not learn from, by run: they become valid
+            where the data has no splits.
         as_is: Keep all copies, make no split, and do not warn of either.
     """
 
@@ -44,6 +46,7 @@ class ReadRequest:
     labels: LabelSchema | None = None
     valid_share: float = 0.1
     seed: int = 0
+    held_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     as_is: bool = False
 
     def choice(self, key: str, *values: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from mien.atomic import replacing, write_text
 from mien.backends.session import Session
 from mien.data import read_manifest
+from mien.data.run_split import write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import cross_fitted_probs, fit_mixture
@@ -135,7 +136,7 @@ def ensemble(
     _check_output(output, models, overwrite=overwrite)
     members = open_members(models)
     schema = members[0].config.schema
-    manifest = read_manifest(data, labels=schema) if isinstance(data, str) else data
+    manifest = read_manifest(data, labels=schema, runs=models) if isinstance(data, str) else data
     part, labels = manifest.split(split).with_labels(), schema.labels
     if part.schema.labels != labels:
         raise ConfigError(
@@ -163,6 +164,8 @@ def ensemble(
     with replacing(output / ONNX) as temporary:
         import_onnx().save_model(model, temporary)
     folder = write_config(output, config)
+    if split == "valid":
+        write_split(output, manifest.split(split), seed=seed)
     fitted, parity = _check_file(folder, part, mixture, alone, exact=exact)
     folder = record_evaluation(folder, _evaluation(config.name, part, split, probs), config.data)
     result = EnsembleResult(

@@ -239,7 +239,9 @@ def evaluate(
     recognizer = (
         model if isinstance(model, EmotionRecognizer) else EmotionRecognizer(model, detector="none")
     )
-    manifest = read_manifest(data, labels=labels) if isinstance(data, str) else data
+    manifest = data
+    if isinstance(manifest, str):
+        manifest = read_manifest(manifest, labels=labels, runs=[recognizer.folder.path])
     part = manifest.split(split).with_labels()
     logits = []
     for start in range(0, len(part), CHUNK):

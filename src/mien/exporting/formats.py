@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mien.data import Manifest
 
 #: Copied along when a model goes to another folder.
-_COPIED = (WEIGHTS, "args.yaml", "metrics.csv", "eval/valid.json")
+_COPIED = (WEIGHTS, "args.yaml", "metrics.csv", "split.json", "eval/valid.json")
 
 
 def export_formats(

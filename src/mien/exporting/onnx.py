@@ -208,7 +208,7 @@ def export_run(
     difference = export_onnx(network, target / ONNX, source.config, half_weights=half_weights)
     if target.resolve() != source.path.resolve():
         save_weights(network, target / WEIGHTS, half_weights=half_weights)
-        for name in ("args.yaml", "metrics.csv", "eval/valid.json"):
+        for name in ("args.yaml", "metrics.csv", "split.json", "eval/valid.json"):
             if (source.path / name).is_file():
                 (target / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(source.path / name, target / name)

@@ -91,7 +91,10 @@ def export(
     1
     """
     names = (formats,) if isinstance(formats, str) else tuple(formats)
-    read = [read_manifest(item) if isinstance(item, str) else item for item in (data, calibrate)]
+    read = [
+        read_manifest(item, runs=[model]) if isinstance(item, str) else item
+        for item in (data, calibrate)
+    ]
     folder, results = export_formats(
         model,
         None if output is None else Path(output),

@@ -10,6 +10,7 @@ import torch
 
 from mien.conformal import fit_conformal
 from mien.data.registry import parse_spec
+from mien.data.run_split import write_split
 from mien.evaluation import evaluate_logits, record_evaluation
 from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
@@ -80,6 +81,8 @@ def finish_run(
         quality=fit_quality(data.valid_faces.faces.permute(0, 2, 3, 1).numpy()),
     )
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
+    faces = {"train": len(data.train), "valid": len(data.valid)}
+    write_split(output, data.valid, seed=config.seed, faces=faces)
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)
     return record_evaluation(write_config(output, model), evaluation, kind)

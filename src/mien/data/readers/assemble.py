@@ -13,6 +13,7 @@ from mien.data.leakage import (
     shared_groups_warning,
 )
 from mien.data.manifest import Manifest
+from mien.data.run_split import recorded_split
 from mien.data.split import split_name, stratified_group_split
 from mien.errors import DataError, suggest
 from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
@@ -157,7 +158,7 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
         class_id(schema, "", place(list(labels).index("")))
     class_ids = np.array([ids[name] for name in labels], np.int64)
     found = [*warnings]
-    dealt, remark = _splits(request, class_ids, splits, groups, place)
+    dealt, remark = _splits(request, images.key, class_ids, splits, groups, place)
     if groups is not None and splits is not None and not request.as_is:
         shown = np.flatnonzero(np.broadcast_to(told, len(class_ids)))
         found.append(shared_groups_warning(np.asarray(groups)[shown], dealt[shown]))
@@ -188,6 +189,7 @@ def _firsts(labels: Sequence[str]) -> list[tuple[str, int]]:
 
 def _splits(
     request: ReadRequest,
+    key: Callable[[int], str],
     class_ids: NDArray[np.int64],
     given: Sequence[str] | None,
     groups: Sequence[str] | None,
@@ -201,6 +203,11 @@ def _splits(
     train = splits == "train"
     if not request.valid_share or not train.any() or (splits == "valid").any():
         return splits, ""
+    keys = [key(index) for index in np.flatnonzero(train).tolist()] if request.held_out else []
+    known = recorded_split(keys, request.held_out, request.spec)
+    if known is not None:
+        splits[train] = np.where(known[0], "valid", "train")
+        return splits, known[1]
     shares = {"train": 1 - request.valid_share, "valid": request.valid_share}
     inner = None if groups is None else np.asarray(groups)[train]
     splits[train] = stratified_group_split(class_ids[train], inner, shares, request.seed)
