@@ -16,8 +16,8 @@ from PIL import Image
 
 from faces_made import draw_face
 from mien.data import read_manifest
+from mien.data.split import grouped_folds
 from mien.ensembles import ensemble, fit_mixture
-from mien.ensembles.folds import grouped_folds
 from mien.ensembles.mixing import cross_fitted_probs, fit_weights, select_greedily
 from mien.errors import ConfigError, DataError, ModelError
 from mien.explanation import explain_crops

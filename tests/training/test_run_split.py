@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,13 @@ from mien.cli import main
 from mien.data import read_manifest
 from mien.errors import DataError
 from mien.evaluation import evaluate
-from mien.training.config import make_config
+from mien.training.config import TrainConfig
 from mien.training.run import train
 
 EACH = 20
 
 
-def _values(data: Path, **more: object) -> dict[str, object]:
+def _values(data: Path, **more: object) -> dict[str, Any]:
     return {
         "data": f"folder:{data}", "model": "mienet_test", "epochs": 1, "warmup_epochs": 0,
         "batch_size": 16, "threads": 1, "precision": "32", "device": "cpu", **more,
@@ -44,7 +45,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(flat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("split") / "run"
-    train(make_config(_values(flat, seed=7)), output, progress=False)
+    train(TrainConfig(**_values(flat, seed=7)), output, progress=False)
     return output
 
 
@@ -75,7 +76,10 @@ def test_record_says_who_was_in_valid(flat: Path, run: Path) -> None:
     record = json.loads((run / "split.json").read_text())
     assert record["seed"] == 7
     assert set(record["valid"]) == _valid(flat, 7)
-    assert record["faces"] == {"train": 3 * EACH - len(record["valid"]), "valid": 6}
+    faces = record["faces"]
+    assert (faces["train"], faces["valid"]) == (3 * EACH - len(record["valid"]), 6)
+    assert faces["select"] + faces["calibrate"] == 6
+    assert set(record["calibrate"]) < set(record["valid"])
 
 
 def test_own_split_of_the_data_wins(run: Path, flat: Path, tmp_path: Path) -> None:

@@ -112,6 +112,44 @@ def stratified_group_split(
     return np.array(names)[dealt][rows]
 
 
+def grouped_folds(
+    class_ids: NDArray[np.int64],
+    groups: NDArray[np.str_] | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Deals N faces into folds of about equal size and classes; a group lies in one fold.
+
+    Args:
+        class_ids: (N,) classes.
+        groups: (N,) names, or None where every face is a group of its own.
+        folds: Their number, 2 or more.
+        seed: Seed of the order in which groups are dealt.
+
+    Returns:
+        int64 (N,) in 0..folds-1.
+
+    Raises:
+        ConfigError: If there are fewer than two folds.
+        DataError: If there are fewer groups than folds.
+
+    >>> np.bincount(grouped_folds(np.array([0, 1] * 6), folds=3)).tolist()
+    [4, 4, 4]
+    """
+    if folds < 2:
+        raise ConfigError(f"cross-validation needs 2 folds or more; got {folds}.")
+    count = len(class_ids) if groups is None else len(np.unique(groups))
+    if count < folds:
+        raise DataError(
+            f"group(s) of faces cannot be dealt into {folds} folds: give fewer folds", subject=count
+        )
+    names = [f"{fold:03}" for fold in range(folds)]
+    dealt = stratified_group_split(class_ids, groups, dict.fromkeys(names, 1.0 / folds), seed)
+    found: NDArray[np.int64] = dealt.astype(np.int64)
+    return found
+
+
 def _check_shares(shares: Mapping[str, float]) -> None:
     values = list(shares.values())
     if not values or min(values) < 0 or not math.isclose(sum(values), 1.0, abs_tol=1e-6):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.ensembles.folds import grouped_folds
+from mien.data.split import grouped_folds
 from mien.ensembles.mixture import METHODS, Mixture
 from mien.ensembles.stacking import fit_stacking
 from mien.errors import ConfigError, DataError, suggest

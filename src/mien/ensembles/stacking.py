@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.ensembles.folds import grouped_folds
+from mien.data.split import grouped_folds
 from mien.ensembles.mixture import FLOOR, Mixture
 from mien.errors import MissingExtraError
 from mien.metrics import negative_log_likelihood, softmax

@@ -10,6 +10,7 @@ from torch import nn
 from mien.errors import ConfigError
 from mien.training.data.augment import normalize_tensor
 from mien.training.data.transforms import uniform, warp
+from mien.training.distributed.trainer import autocast, training_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mien.labels import LabelSchema
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
+    from mien.training.data.faces import FaceTensors
 
 
 class Teachers(nn.Module):
@@ -93,6 +95,31 @@ def load_teachers(
             )
         networks.append(load_network(folder).to(memory_format=torch.channels_last))
     return Teachers(networks, config.distill_temperature) if networks else None
+
+
+def distillation_targets(
+    teachers: Teachers,
+    faces: FaceTensors,
+    config: TrainConfig,
+    preprocessing: Preprocessing,
+    progress: Callable[[int], None],
+) -> Tensor:
+    """Moves each target towards what the teachers answer, by the recipe's ``distill_weight``.
+
+    Args:
+        teachers: They are moved to the device of the training.
+        faces: N faces with targets (N, K).
+        config: The recipe.
+        preprocessing: The normalisation of the teachers' input.
+        progress: Called with the number of faces just done.
+
+    Returns:
+        float32 (N, K).
+    """
+    teachers.to(training_device(config))
+    with autocast(config):
+        answers = average_answers(teachers, faces.faces, config, preprocessing, progress)
+    return faces.targets.lerp(answers, config.distill_weight)
 
 
 @torch.no_grad()

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mien.conformal import fit_conformal
 from mien.data.registry import parse_spec
 from mien.data.run_split import write_split
 from mien.evaluation import evaluate_logits, record_evaluation
+from mien.evaluation.calibration import cross_fit
 from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
-from mien.metrics import fit_temperature, softmax
 from mien.quality import fit_quality
 from mien.training.data.augment import normalize_tensor
 from mien.training.network import model_options
+from mien.training.valid_parts import calibration_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,8 @@ def finish_run(
 ) -> ModelFolder:
     """Writes what makes a run directory a model folder.
 
-    The temperature is the one that minimises the negative log-likelihood of the labels of the
-    validation faces; the thresholds of prediction sets are set on them too.
+    Temperature and prediction sets are fitted on the validation faces that did not choose the
+    epoch, see :mod:`mien.training.valid_parts`; all validation faces are scored.
 
     Raises:
         ModelError: If ONNX and torch disagree.
@@ -72,17 +72,24 @@ def finish_run(
         data=kind,
     )
     logits = compute_logits(network, data.valid_faces, spec.preprocessing)
-    temperature = fit_temperature(logits, data.valid.class_ids)
-    probs = softmax(logits, temperature=temperature)
+    calibrates = calibration_part(data.selects)
+    held_out = data.valid.select(calibrates)
+    temperature, conformal = cross_fit(
+        logits[calibrates], held_out.class_ids, held_out.groups, seed=config.seed
+    )
     model = replace(
         model,
         temperature=temperature,
-        conformal=fit_conformal(probs, data.valid.class_ids),
+        conformal=conformal,
         quality=fit_quality(data.valid_faces.faces.permute(0, 2, 3, 1).numpy()),
     )
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
-    faces = {"train": len(data.train), "valid": len(data.valid)}
-    write_split(output, data.valid, seed=config.seed, faces=faces)
+    faces = {
+        "train": len(data.train), "valid": len(data.valid), "select": int(data.selects.sum()),
+        "calibrate": len(held_out),
+    }  # fmt: skip
+    keys = [held_out.images.key(index) for index in range(len(held_out))]
+    write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)
     return record_evaluation(write_config(output, model), evaluation, kind)

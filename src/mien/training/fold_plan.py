@@ -17,8 +17,7 @@ from mien.data import read_manifest
 from mien.data.inspection.duplicates import find_duplicates
 from mien.data.inspection.run import picture_groups, silent
 from mien.data.inspection.scan import scan_pictures
-from mien.data.split import stratified_group_split
-from mien.ensembles.folds import grouped_folds
+from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError
 from mien.training.directory import FREE
 

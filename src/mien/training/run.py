@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ from mien.training.curves import draw_curves
 from mien.training.data.faces import FaceTensors, count_steps, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.directory import CHECKPOINTS, prepare_directory
-from mien.training.distillation import average_answers, load_teachers
+from mien.training.distillation import distillation_targets, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
 from mien.training.distributed.processes import (
     check_dist_info,
@@ -30,10 +28,10 @@ from mien.training.distributed.processes import (
     init_distributed,
     naming_lost_process,
     on_rank_zero,
+    process_settings,
     read_dist_info,
-    uses_gpu,
 )
-from mien.training.distributed.trainer import autocast, make_trainer, training_device
+from mien.training.distributed.trainer import make_trainer
 from mien.training.finish import finish_run
 from mien.training.module import ExpressionModule
 from mien.training.network import build_network, model_options, trained_spec
@@ -41,6 +39,7 @@ from mien.training.optim.losses import ExpressionLoss, class_counts, face_weight
 from mien.training.optim.optimizers import make_optimizer, rate_factor
 from mien.training.plugins import load_callbacks
 from mien.training.tracking import find_logger
+from mien.training.valid_parts import deal_valid
 from mien.training.weights import find_weights, read_tensors
 
 if TYPE_CHECKING:
@@ -48,15 +47,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    import numpy as np
     from lightning import Trainer
     from lightning.pytorch.callbacks import Callback
+    from numpy.typing import NDArray
 
     from mien.data import Manifest
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
-    from mien.training.distillation import Teachers
     from mien.training.distributed.processes import DistInfo
 
     ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
@@ -68,12 +68,22 @@ METRICS = "metrics.csv"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from and is scored on."""
+    """What a run learns from and is scored on.
+
+    Args:
+        train: Labels of the training faces.
+        valid: Labels of the N validation faces.
+        train_faces: Their pictures, or where they lie.
+        valid_faces: The pictures of the validation faces.
+        selects: bool (N,), the validation faces that choose the epoch; see
+            :func:`mien.training.valid_parts.deal_valid`.
+    """
 
     train: Manifest
     valid: Manifest
     train_faces: FaceTensors | StreamedFaces
     valid_faces: FaceTensors
+    selects: NDArray[np.bool_]
 
 
 def check_parts(config: TrainConfig) -> None:
@@ -125,8 +135,9 @@ def load_data(
         faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
         return FaceTensors(faces, part.targets, part.class_ids)
 
+    selects = deal_valid(valid, config.seed)
     if find_shards(train.images) is None:
-        return TrainingData(train, valid, tensors(train), tensors(valid))
+        return TrainingData(train, valid, tensors(train), tensors(valid), selects)
     if config.sampler == "weighted":
         raise ConfigError(
             "sampler: weighted draws from all faces at once, and shards are read one after "
@@ -137,7 +148,8 @@ def load_data(
             "distill_views asks teachers about all faces before the first epoch, and shards are "
             "read as they are needed: give distill_views: 0."
         )
-    return TrainingData(train, valid, StreamedFaces(train, preprocessing), tensors(valid))
+    streamed = StreamedFaces(train, preprocessing)
+    return TrainingData(train, valid, streamed, tensors(valid), selects)
 
 
 def train(
@@ -194,12 +206,14 @@ def train(
         if node_rank(config) == 0:
             prepare_directory(output, config, resume=resume, overwrite=overwrite)
         return launch(train, config, output, resume=True, progress=progress)
-    with init_distributed(config) as dist, naming_lost_process(output, dist):
+    with (
+        init_distributed(config) as dist,
+        naming_lost_process(output, dist),
+        process_settings(config, dist),
+    ):
         checkpoint = on_rank_zero(
             dist, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
         )
-        _quiet_lightning()
-        _set_threads(config, dist)
         bar = bar if bar and dist.is_rank_zero else _no_bar
         with fail_together(dist), bar("reading faces", None) as advance:
             data = load_data(config, spec.preprocessing, advance, manifest)
@@ -232,7 +246,10 @@ def _make_module(
     teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     faces = data.train_faces
     if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
-        _mix_in_teachers(teachers, config, spec.preprocessing, faces, bar)
+        with bar("asking teachers", len(faces)) as advance:
+            faces.targets = distillation_targets(
+                teachers, faces, config, spec.preprocessing, advance
+            )
         teachers = None
     return ExpressionModule(
         network.to(memory_format=torch.channels_last),
@@ -243,20 +260,6 @@ def _make_module(
         faces_per_epoch=len(data.train_faces),
         teachers=teachers,
     )
-
-
-def _mix_in_teachers(
-    teachers: Teachers,
-    config: TrainConfig,
-    preprocessing: Preprocessing,
-    faces: FaceTensors,
-    bar: ProgressBar,
-) -> None:
-    """Moves each target towards what the teachers say of the face."""
-    teachers.to(training_device(config))
-    with autocast(config), bar("asking teachers", len(faces)) as advance:
-        said = average_answers(teachers, faces.faces, config, preprocessing, advance)
-    faces.targets.lerp_(said, config.distill_weight)
 
 
 def _fit(
@@ -275,7 +278,7 @@ def _fit(
     else:
         weights = face_weights(faces.targets) if config.sampler == "weighted" else None
         loader = make_loader(faces, config.batch_size, seed=config.seed, weights=weights, dist=dist)
-    valid_loader = make_loader(data.valid_faces, 256, shuffle=False, dist=dist)
+    valid_loader = make_loader(data.valid_faces.select(data.selects), 256, shuffle=False, dist=dist)
     try:
         trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
@@ -292,17 +295,3 @@ def _finish(
     module.load_state_dict(best["state_dict"])
     draw_curves(output / METRICS, output / "curves.png")
     return finish_run(module.deployed, module.config, spec, data, output)
-
-
-def _set_threads(config: TrainConfig, dist: DistInfo) -> None:
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    elif dist.local_world_size > 1 and not uses_gpu(config):
-        torch.set_num_threads(max((os.cpu_count() or 1) // dist.local_world_size, 1))
-
-
-def _quiet_lightning() -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
-    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")

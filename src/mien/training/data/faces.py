@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +37,15 @@ class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
         self.faces = torch.from_numpy(faces).permute(0, 3, 1, 2).contiguous()
         self.targets = torch.from_numpy(targets)
         self.class_ids = torch.from_numpy(class_ids)
+
+    def select(self, which: NDArray[np.bool_]) -> FaceTensors:
+        """Returns the faces where bool (N,) is true; all of them are not copied."""
+        if which.all():
+            return self
+        mask, chosen = torch.from_numpy(which), copy(self)
+        chosen.faces, chosen.targets = self.faces[mask], self.targets[mask]
+        chosen.class_ids = self.class_ids[mask]
+        return chosen
 
     def __len__(self) -> int:
         return len(self.faces)

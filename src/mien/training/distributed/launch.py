@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien import errors
 from mien.errors import ConfigError, MienError, ModelError
+from mien.scoped import environment, log_level
 from mien.training.distributed.processes import FailedElsewhereError, how_it_stands, read_dist_info
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def launch(work: Callable[..., T], config: TrainConfig, output: Path, **argument
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # What a process raised is told once, below.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "10")
+    quiet = log_level(logging.CRITICAL, "torch.distributed.elastic")
+    soon = environment({"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "10"}, keep=True)
     chosen = LaunchConfig(
         min_nodes=config.num_nodes,
         max_nodes=config.num_nodes,
@@ -89,7 +90,8 @@ def launch(work: Callable[..., T], config: TrainConfig, output: Path, **argument
         **_meeting(config),
     )
     try:
-        results = elastic_launch(chosen, _work_or_wait)(work, config, output, arguments)
+        with quiet, soon:
+            results = elastic_launch(chosen, _work_or_wait)(work, config, output, arguments)
     except ChildFailedError as error:
         raise _told(*error.get_first_failure(), output) from None
     except SignalException:

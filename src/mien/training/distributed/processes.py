@@ -5,7 +5,9 @@ They are started by ``torchrun``, or by :mod:`mien.training.distributed.launch` 
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +17,7 @@ import torch
 from torch import distributed
 
 from mien.errors import ConfigError, MienError, ModelError
+from mien.scoped import log_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +111,30 @@ def uses_gpu(config: TrainConfig) -> bool:
     return config.device.startswith("cuda") or (
         config.device == "auto" and torch.cuda.is_available()
     )
+
+
+@contextmanager
+def process_settings(config: TrainConfig, dist: DistInfo) -> Iterator[None]:
+    """Sets threads, log levels and warnings of a training, and puts all back in the end.
+
+    The caller's random numbers of torch go on afterwards as if nothing had been drawn.
+    """
+    threads, chosen = torch.get_num_threads(), config.threads
+    if not chosen and dist.local_world_size > 1 and not uses_gpu(config):
+        chosen = max((os.cpu_count() or 1) // dist.local_world_size, 1)
+    gpus = [torch.cuda.current_device()] if uses_gpu(config) else []
+    with (
+        warnings.catch_warnings(),
+        log_level(logging.ERROR, "lightning.pytorch", "lightning.fabric"),
+        torch.random.fork_rng(gpus),
+    ):
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+        torch.set_num_threads(chosen or threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from mien.atomic import write_text
 from mien.errors import ConfigError
 from mien.reporting import save_figure
+from mien.scoped import log_level
 from mien.training.config import TrainConfig
 from mien.training.distributed.launch import must_launch
 from mien.training.network import trained_spec
@@ -80,8 +81,7 @@ def tune(
     name = settings.study or output.resolve().name
     url = settings.storage or sqlite_url(output.resolve() / DATABASE)
     prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with naming_storage(url):
+    with log_level(optuna.logging.ERROR, "optuna"), naming_storage(url):
         storage = open_storage(url, heartbeat=settings.heartbeat, when_stale=put_back)
         try:
             study = optuna.create_study(
