@@ -16,7 +16,7 @@ import types
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, cast, get_args
 from typing import get_origin as origin_of
 from typing import get_type_hints as hints_of
 
@@ -185,6 +185,33 @@ def check_keys(values: Iterable[Any], known: Iterable[str], source: str) -> None
             raise ConfigError(
                 f"unknown key {key!r}.{suggest(str(key), names)}", subject=f"{source}:"
             )
+
+
+class Saved:
+    """A frozen dataclass of numbers and texts that a model folder's ``config.json`` holds."""
+
+    _what: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types; :meth:`from_dict` reads them back."""
+        values = asdict(cast("Any", self))
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Builds it from :meth:`to_dict`'s form.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value missing or impossible.
+        """
+        check_keys(value, [item.name for item in fields(cast("Any", cls))], cls._what)
+        try:
+            return cls(**value)
+        except ConfigError:
+            raise
+        except (TypeError, ValueError) as error:
+            reason = f"{dict(value)!r} is not usable: {error}"
+            raise ConfigError(reason, subject=f"{cls._what}:") from error
 
 
 class Kind(NamedTuple):

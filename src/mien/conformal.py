@@ -9,16 +9,15 @@ the thresholds were fitted on.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.config import Saved
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 __all__ = ["COVERAGE", "MIN_FACES", "ConformalThresholds", "fit_conformal"]
@@ -29,7 +28,7 @@ MIN_FACES = 50
 
 
 @dataclass(frozen=True)
-class ConformalThresholds:
+class ConformalThresholds(Saved):
     """Thresholds of a model's prediction sets; stored in its ``config.json``.
 
     Args:
@@ -45,6 +44,8 @@ class ConformalThresholds:
     [[True, True], [True, False]]
     """
 
+    _what = "conformal"
+
     coverage: float
     thresholds: tuple[float, ...]
     faces: int
@@ -55,22 +56,6 @@ class ConformalThresholds:
             raise ConfigError(f"conformal: every threshold must lie in 0..1; got {self}.")
         if not 0 < self.coverage < 1 or self.faces < 0:
             raise ConfigError(f"conformal: coverage must lie between 0 and 1; got {self}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types; :meth:`from_dict` reads them back."""
-        return {**asdict(self), "thresholds": list(self.thresholds)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ConformalThresholds:
-        """Builds it from :meth:`to_dict`'s form.
-
-        Raises:
-            ConfigError: If a key is unknown or missing, or a value impossible.
-        """
-        try:
-            return cls(**dict(value))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"conformal thresholds {value!r} are not usable: {error}.") from error
 
     def prediction_sets(self, probs: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         """Returns bool (N, K): which labels are in the set of each face, given its probabilities.

@@ -265,10 +265,8 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
         if len(hits) > 1:
             names = ", ".join(target.labels[hit] for hit in sorted(hits))
             raise ConfigError(
-                (
-                    f"of schema {source.name!r} is more than one label of {target.name!r} "
-                    f"({names}): rename or drop an alias"
-                ),
+                f"of schema {source.name!r} is more than one label of {target.name!r} "
+                f"({names}): rename or drop an alias",
                 subject=f"{label!r}",
             )
         if hits:

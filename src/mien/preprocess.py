@@ -7,16 +7,18 @@ the uint8 crops of :func:`crop_faces` in memory and ends with the same normalisa
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from mien.config import Saved
 from mien.errors import ConfigError, InputError, suggest
+from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -45,7 +47,7 @@ ALIGNMENTS = ("none", "eyes")
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Saved):
     """How a cropped face becomes a model's input. Stored in the model's ``config.json``.
 
     Args:
@@ -66,6 +68,8 @@ class Preprocessing:
     >>> Preprocessing(size=48, color="gray").channels
     1
     """
+
+    _what = "preprocessing"
 
     size: int
     color: str = "gray"
@@ -106,26 +110,6 @@ class Preprocessing:
         """Number of input channels C."""
         return COLORS[self.color]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types; :meth:`from_dict` reads them back."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Preprocessing:
-        """Builds it from :meth:`to_dict`'s form.
-
-        Raises:
-            ConfigError: If a key is unknown, or a value missing or impossible.
-        """
-        known = cls.__dataclass_fields__
-        for key in value:
-            if key not in known:
-                raise ConfigError(f"unknown preprocessing key {key!r}." + suggest(key, known))
-        try:
-            return cls(**dict(value))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"preprocessing {dict(value)!r} is not usable: {error}.") from error
-
 
 def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
     """Returns the largest centred square of a picture, as (x1, y1, x2, y2) in pixels.
@@ -163,10 +147,7 @@ def crop_faces(
         InputError: If the picture or a box has the wrong shape, or a box is empty, not finite,
             or does not touch the picture.
     """
-    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8:
-        raise InputError(
-            f"expected a uint8 picture (H, W, 3); got {image_rgb.dtype} {image_rgb.shape}."
-        )
+    check_rgb(image_rgb, "faces are cut from")
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
     faces = np.empty(
         (len(boxes), preprocessing.size, preprocessing.size, preprocessing.channels), np.uint8

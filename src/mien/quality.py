@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.config import Saved
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,7 @@ _OUTSIDE = 0.005
 
 
 @dataclass(frozen=True)
-class QualityBounds:
+class QualityBounds(Saved):
     """What a face must reach to be like those that a model was measured on.
 
     Args:
@@ -55,6 +56,8 @@ class QualityBounds:
     24.0
     """
 
+    _what = "quality"
+
     min_side: float = _MIN_SIDE
     min_light: float = 0.0
     min_contrast: float = 0.0
@@ -64,22 +67,6 @@ class QualityBounds:
         numbers = [getattr(self, item.name) for item in fields(self)]
         if not all(math.isfinite(value) and value >= 0 for value in numbers):
             raise ConfigError(f"quality: every number must be finite and at least 0; got {self}.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types; :meth:`from_dict` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> QualityBounds:
-        """Builds it from :meth:`to_dict`'s form.
-
-        Raises:
-            ConfigError: If a key is unknown, or a value impossible.
-        """
-        try:
-            return cls(**dict(value))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"quality bounds {value!r} are not usable: {error}.") from error
 
     def assess(
         self,

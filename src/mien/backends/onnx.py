@@ -75,19 +75,15 @@ class OnnxBackend(Backend):
         self._outputs = [output.name for output in outputs]
         if len(inputs) == 1 and inputs[0].type != "tensor(float)":
             raise ModelError(
-                (
-                    f"takes {inputs[0].type}, not float32: a network with the preprocessing inside "
-                    "is for programs without mien"
-                ),
+                f"takes {inputs[0].type}, not float32: a network with the preprocessing inside "
+                "is for programs without mien",
                 subject=path,
                 hint="Open the folder's model.onnx here.",
             )
         if len(inputs) != 1 or "logits" not in self._outputs:
             raise ModelError(
-                (
-                    "must have one input and an output 'logits'; it has inputs "
-                    f"{[item.name for item in inputs]} and outputs {self._outputs}"
-                ),
+                "must have one input and an output 'logits'; it has inputs "
+                f"{[item.name for item in inputs]} and outputs {self._outputs}",
                 subject=path,
                 hint=(
                     "A classifier trained elsewhere becomes a model folder with mien adopt "

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import ConfigError, InputError
+from mien.errors import ConfigError
+from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,20 +140,4 @@ def check_image(image_rgb: NDArray[Any]) -> tuple[int, int]:
     Raises:
         InputError: If it is not uint8 (H, W, 3) with at least one pixel.
     """
-    if (
-        not isinstance(image_rgb, np.ndarray)
-        or image_rgb.dtype != np.uint8
-        or image_rgb.ndim != 3
-        or image_rgb.shape[2] != 3
-        or image_rgb.size == 0
-    ):
-        given = (
-            f"{image_rgb.dtype} {image_rgb.shape}"
-            if isinstance(image_rgb, np.ndarray)
-            else type(image_rgb).__name__
-        )
-        raise InputError(
-            f"a detector takes a uint8 RGB picture (H, W, 3); got {given}. "
-            "mien.images.decode makes one from anything."
-        )
-    return image_rgb.shape[0], image_rgb.shape[1]
+    return check_rgb(image_rgb, "a detector takes")

@@ -225,10 +225,8 @@ class ModelFolder:
         expected = self.config.files.get(name, {}).get("sha256")
         if expected is not None and (found := sha256(path)) != expected:
             raise ModelError(
-                (
-                    f"is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
-                    f"{str(expected)[:16]}…"
-                ),
+                f"is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
+                f"{str(expected)[:16]}…",
                 subject=path,
                 hint="Fetch or export it again.",
             )

@@ -294,10 +294,8 @@ def _refuse_pickle(path: Path, where: str) -> None:
     pickled = head[:1] == b"\x80" and head[1:2] <= b"\x05" and last == b"."
     if pickled or head == b"PK\x03\x04" or path.suffix in PICKLES[1:]:
         raise ModelError(
-            (
-                f"{path.name} is a pickle or an archive of pickles, which can run any code when "
-                "it is opened"
-            ),
+            f"{path.name} is a pickle or an archive of pickles, which can run any code when "
+            "it is opened",
             subject=f"{where}:",
             hint="Write the weights as safetensors or ONNX.",
         )

@@ -154,10 +154,8 @@ def _check(place: Path, config: ModelConfig, network: nn.Module) -> None:
     difference = float((expected.softmax(1) - found.softmax(1)).abs().max())
     if not difference <= PARITY:
         raise ModelError(
-            (
-                f"gives other probabilities in timm (by {difference:.1e}): its head is not the "
-                "one that timm has there"
-            ),
+            f"gives other probabilities in timm (by {difference:.1e}): its head is not the "
+            "one that timm has there",
             subject=config.name,
             hint="Push it in the layout of mien.",
         )

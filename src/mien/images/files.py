@@ -9,13 +9,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, InputError, suggest
+from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 #: Suffixes of the files that mien reads as pictures, in lower case.
@@ -47,7 +48,8 @@ def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int =
         InputError: If the array is no such picture, or its size is beyond the format.
         ConfigError: If the suffix or the quality is not one that can be written.
 
-    >>> from mien.images.reading import decode, encode
+    >>> import numpy as np
+    >>> from mien.images import decode
     >>> image_rgb = np.full((4, 5, 3), 200, np.uint8)
     >>> bool((decode(encode(image_rgb)) == image_rgb).all())
     True
@@ -57,17 +59,7 @@ def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int =
         raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must be from 1 to 100; got {quality!r}.")
-    if (
-        not isinstance(image_rgb, np.ndarray)
-        or image_rgb.dtype != np.uint8
-        or image_rgb.ndim != 3
-        or image_rgb.shape[2] != 3
-        or image_rgb.size == 0
-    ):
-        given = f"{getattr(image_rgb, 'dtype', type(image_rgb).__name__)}"
-        raise InputError(
-            f"expected a uint8 picture (H, W, 3); got {given} {getattr(image_rgb, 'shape', '')}."
-        )
+    check_rgb(image_rgb, "an image file needs")
     options: dict[str, Any] = {"quality": quality} if image_format in {"JPEG", "WEBP"} else {}
     buffer = io.BytesIO()
     try:
@@ -104,7 +96,7 @@ def save_image(
             ``overwrite`` is off, or it cannot be written there.
 
     >>> import tempfile
-    >>> from mien.images.reading import save_image
+    >>> import numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_image(Path(folder) / "a.png", np.zeros((2, 2, 3), np.uint8)).name
     'a.png'
@@ -143,7 +135,6 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
     Raises:
         InputError: If there is no such file or folder, or it may not be read.
 
-    >>> from mien.images.reading import list_images
     >>> list_images("no/such/folder/*.png")
     []
     """

@@ -44,6 +44,31 @@ _EXIF_ERRORS = (
 )
 
 
+def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> tuple[int, int]:
+    """Checks an array that is to be a decoded picture, and returns its height and width.
+
+    Args:
+        image_rgb: Should be uint8 (H, W, 3) with at least one pixel.
+        what: What needs it, as the start of a sentence.
+        shape: The shape that it must have; empty: any.
+
+    Raises:
+        InputError: If it is no such picture.
+    """
+    if isinstance(image_rgb, np.ndarray):
+        height, width, *channels = (*image_rgb.shape, 0, 0)[: max(image_rgb.ndim, 2)]
+        is_rgb = image_rgb.dtype == np.uint8 and channels == [3] and image_rgb.size > 0
+        if is_rgb and shape in {(), image_rgb.shape}:
+            return height, width
+        given = f"{image_rgb.dtype} {image_rgb.shape}"
+    else:
+        given = type(image_rgb).__name__
+    raise InputError(
+        f"{what} a uint8 picture {shape or '(H, W, 3)'}; got {given}",
+        hint="mien.images.decode makes one from anything.",
+    )
+
+
 def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
     """Loads, turns upright and converts a PIL image; the size is checked before pixels are read.
 
@@ -100,10 +125,8 @@ def _scale_gray(values: NDArray[Any], white: int, name: str) -> NDArray[np.uint8
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > white:
         raise InputError(
-            (
-                f"has grey values from {low} to {high}; mien reads 0 to {white}, and does not "
-                "guess where white lies"
-            ),
+            f"has grey values from {low} to {high}; mien reads 0 to {white}, and does not "
+            "guess where white lies",
             subject=name,
             hint="Convert the picture to 8 bits.",
         )
@@ -196,10 +219,8 @@ def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype.kind == "f":
         return _scale_unit(array, name)
     raise InputError(
-        (
-            "has a dtype that does not say where white lies; mien reads uint8, uint16, "
-            "bool and float in 0..1"
-        ),
+        "has a dtype that does not say where white lies; mien reads uint8, uint16, "
+        "bool and float in 0..1",
         subject=name,
         hint="For values of 0..255 pass array.astype(np.uint8).",
     )

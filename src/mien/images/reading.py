@@ -5,8 +5,6 @@ PNG, WebP, BMP, GIF and TIFF; it refuses what is too big from the size on disk a
 header, before a pixel is decoded; whatever goes wrong inside a decoder comes out as an
 ``InputError``, and no Python warning is shown. (libtiff, inside Pillow, may still print a line
 to stderr about a damaged TIFF.) Any number of threads may call it.
-
-Writing and listing (:func:`encode`, :func:`save_image`, :func:`list_images`) are here too.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import ConfigError, InputError
-from mien.images.files import IMAGE_SUFFIXES, encode, list_images, save_image
 from mien.images.guard import refusals, silent_pillow
 from mien.images.pixels import array_to_rgb, is_on_its_side, pil_to_rgb
 from mien.images.reduced import OpenedImage, shrink
@@ -32,17 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "ImageLimits",
-    "ImageSource",
-    "OpenedImage",
-    "decode",
-    "encode",
-    "list_images",
-    "open_image",
-    "save_image",
-]
+__all__ = ["ImageSource", "Origin", "decode", "open_image"]
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
@@ -84,7 +71,6 @@ def decode(
             mien does not read.
         ConfigError: If ``bgr`` is set for something that is not an array.
 
-    >>> from mien.images.reading import decode
     >>> decode(np.zeros((2, 3), np.uint8)).shape
     (2, 3, 3)
     """
@@ -92,10 +78,8 @@ def decode(
         return array_to_rgb(source, limits=limits, bgr=bgr)
     if bgr:
         raise ConfigError(
-            (
-                f"bgr=True is for arrays, which do not say their order; got {describe(source)}, "
-                "which does"
-            ),
+            f"bgr=True is for arrays, which do not say their order; got {describe(source)}, "
+            "which does",
             hint="Leave bgr out.",
         )
     if isinstance(source, Image.Image):
@@ -130,6 +114,7 @@ def open_image(
         InputError: See :func:`decode`.
         ConfigError: See :func:`decode`.
 
+    >>> from mien.images import encode
     >>> open_image(encode(np.zeros((80, 120, 3), np.uint8), suffix=".jpg"), min_side=40).factors
     (2.0, 2.0)
     """

@@ -61,10 +61,8 @@ class ImageLimits:
             raise InputError(f"is {width}x{height} pixels: there is nothing in it", subject=name)
         if width * height > self.max_pixels:
             raise InputError(
-                (
-                    f"is {width}x{height} = {width * height:,} pixels; the limit is "
-                    f"{self.max_pixels:,}"
-                ),
+                f"is {width}x{height} = {width * height:,} pixels; the limit is "
+                f"{self.max_pixels:,}",
                 subject=name,
                 hint="Make it smaller, or pass ImageLimits(max_pixels=...).",
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.errors import InputError
+from mien.images.pixels import check_rgb
 from mien.labels import FERPLUS8
 
 if TYPE_CHECKING:
@@ -47,16 +47,8 @@ def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.
     Raises:
         InputError: If the picture is not uint8 (H, W, 3) of the result's size.
     """
-    expected = (result.height, result.width, 3)
-    if not isinstance(image_rgb, np.ndarray):
-        raise InputError(
-            f"the result belongs to a uint8 array {expected}; got {type(image_rgb).__name__}."
-        )
-    if image_rgb.dtype != np.uint8 or image_rgb.shape != expected:
-        raise InputError(
-            f"the result belongs to a uint8 picture {expected}; got {image_rgb.dtype} "
-            f"{image_rgb.shape}."
-        )
+    shape = (result.height, result.width, 3)
+    check_rgb(image_rgb, "the result belongs to", shape=shape)
     picture = Image.fromarray(image_rgb)
     pen = ImageDraw.Draw(picture)
     faces = [(face, _clip(face.box_xyxy, picture.size)) for face in result.faces]
