@@ -33,7 +33,9 @@ def command(
         print_json(listing)
         return
     for title, rows in listing.items():
-        print_table(list(rows[0]), (row.values() for row in rows), title=title, left=len(rows[0]))
+        print_table(
+            list(rows[0]), (list(row.values()) for row in rows), title=title, left=len(rows[0])
+        )
 
 
 def _percent(scores: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ def command(
     and a run that was stopped goes on where it was. One bad picture among many becomes a row with
     its error and exit code 1; the rest is answered.
 
-    With --engine, or -o results.parquet, it runs a job: any number of photos from folders, lists
+    With --engine, or -o results.parquet, it is a job: any number of photos from folders, lists
     or object stores, over processes or a Ray cluster, into Parquet files.
     """
     words, is_job = [*(sources or []), *(source or [])], reading.engine is not None
