@@ -160,7 +160,7 @@ def test_missing_weights_are_named(copy: Path) -> None:
 
 
 def test_graph_that_does_not_fit_the_config_is_refused(copy: Path) -> None:
-    _change(copy, schema=HES3.to_dict(), conformal=None)
+    _change(copy, schema=HES3.to_dict(), conformal=None, prior=None)
     with pytest.raises(ModelError, match="logits"):
         open_backend(read_model_folder(copy))
 

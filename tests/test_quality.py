@@ -106,6 +106,7 @@ def test_sets_of_none_of_two_and_of_another_label_are_ambiguous() -> None:
         schema=LabelSchema("two", ("a", "b")),
         conformal=fitted,
         temperature=1.0,
+        prior=None,
     )
     pipeline = replace(recognizer.pipeline, config=config, schema=config.schema)
     probs = np.array([[0.35, 0.65], [0.2, 0.8], [0.9, 0.1]])

@@ -20,7 +20,6 @@ from mien.errors import DetectorError, InputError
 from mien.images import ImageLimits, open_image
 from mien.images.reading import Origin
 from mien.labels import map_probs, mapping_matrix
-from mien.metrics import softmax
 from mien.preprocess import crop_faces, normalize
 from mien.results import ErrorResult, FaceEmotion, ImageResult
 
@@ -82,6 +81,7 @@ class Pipeline:
         min_face: Smallest face to search for, in pixels of the picture; None: the detector's own.
         max_faces: How many faces to keep per picture; None: all.
         limits: How large a picture to accept.
+        prior: Shares (K,) of the model's labels to answer for; None: as the model's folder says.
     """
 
     config: ModelConfig
@@ -92,6 +92,7 @@ class Pipeline:
     min_face: float | None = None
     max_faces: int | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
+    prior: tuple[float, ...] | None = None
 
     def prepare(
         self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
@@ -200,7 +201,16 @@ class Pipeline:
 
     def calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Turns logits (N, K) into calibrated probabilities (N, K) of the model's own labels."""
-        return softmax(logits, temperature=self.config.temperature)
+        return self.config.calibrated(logits, self.prior)
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Share of each label that is answered for, as results keep it; None: those inside."""
+        known, given = self.config.prior, self.prior
+        given = known.own if given is None and known is not None else given
+        if given is None:
+            return None
+        return dict(zip(self.config.schema.labels, given, strict=True))
 
     def answer(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
         """Maps probabilities (N, K) of the model's labels to (N, L) of :attr:`schema`."""
@@ -307,6 +317,7 @@ class Pipeline:
             detector=self.detector.name,
             timings_ms=prepared.timings_ms,
             warnings=prepared.warnings,
+            prior=self.shares,
         )
         return result if prepared.origin is None else result.with_origin(prepared.origin)
 

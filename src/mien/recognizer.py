@@ -27,12 +27,13 @@ from mien.preprocess import crop_faces, recolor, whole_box
 from mien.results import ErrorResult, ImageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
     from mien.detectors import Detector
+    from mien.hub import ModelFolder
     from mien.images import ImageSource
 
 __all__ = ["EmotionRecognizer", "Prediction", "as_recognizer", "is_many", "predict"]
@@ -66,6 +67,9 @@ class EmotionRecognizer:
         max_faces: How many faces to keep per picture; None: all.
         min_score: Lowest detection score, 0..1; None: the detector's own.
         limits: How large a picture to accept.
+        prior: How common each label is among your faces: ``"natural"`` (as among those that the
+            model learned from), ``"balanced"``, or shares by label, ``{"fear": 0.05}``, of which
+            labels that are not named divide the rest. None: as the model was shipped.
 
     Raises:
         ConfigError: If a name or number is unknown or impossible.
@@ -92,6 +96,7 @@ class EmotionRecognizer:
         max_faces: int | None = None,
         min_score: float | None = None,
         limits: ImageLimits | None = None,
+        prior: str | Mapping[str, float] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
@@ -106,6 +111,7 @@ class EmotionRecognizer:
             min_face=min_face,
             max_faces=_check_max_faces(max_faces),
             limits=limits or ImageLimits(),
+            prior=_target_shares(prior, self.folder),
         )
 
     @classmethod
@@ -335,6 +341,7 @@ class EmotionRecognizer:
         min_face: float | None = None,
         max_faces: int | None = None,
         min_score: float | None = None,
+        prior: str | Mapping[str, float] | None = None,
     ) -> EmotionRecognizer:
         """Returns a recognizer that shares this one's network but searches or answers otherwise.
 
@@ -344,6 +351,7 @@ class EmotionRecognizer:
             min_face: Smallest face to search for, in pixels; None keeps this one's.
             max_faces: How many faces to keep per picture; None keeps this one's.
             min_score: Lowest detection score, 0..1; None keeps this one's.
+            prior: Shares of labels to answer for; None keeps this one's.
 
         Raises:
             ConfigError: If a name or number is unknown or impossible.
@@ -361,6 +369,7 @@ class EmotionRecognizer:
             schema=pipeline.schema if labels is None else _answer_schema(labels, self.config),
             min_face=pipeline.min_face if min_face is None else min_face,
             max_faces=pipeline.max_faces if max_faces is None else _check_max_faces(max_faces),
+            prior=pipeline.prior if prior is None else _target_shares(prior, self.folder),
         )
         return other
 
@@ -455,6 +464,22 @@ def _answer_schema(labels: str | LabelSchema | None, config: ModelConfig) -> Lab
     schema = as_schema(labels) or config.schema
     map_probs(np.full((1, len(config.schema)), 1.0), config.schema, schema)
     return schema
+
+
+def _target_shares(
+    prior: str | Mapping[str, float] | None, folder: ModelFolder
+) -> tuple[float, ...] | None:
+    known = folder.config.prior
+    if prior is None:
+        return None
+    if known is None:
+        raise ConfigError(
+            f"cannot be changed: {folder.path} does not say which shares its answers hold",
+            subject="prior",
+            hint="Record them from the faces it learned from: "
+            f"mien calibrate -m {folder.path} -d KIND:PATH --split train --prior learned",
+        )
+    return known.target(prior, folder.config.schema)
 
 
 def _check_max_faces(max_faces: int | None) -> int | None:

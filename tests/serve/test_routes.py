@@ -97,6 +97,10 @@ def test_options_change_the_answer(client: TestClient, photo: bytes, crop: bytes
 
     assert list(ask("labels=hes3")[0]["faces"][0]["probs"]) == ["angry", "happy", "sad"]
     assert ask("min_face=300")[0]["faces"] == []
+    plain, other = ask("")[0], ask("prior=fear%3D0.9")[0]
+    assert "prior" not in plain
+    assert other["prior"]["fear"] == pytest.approx(0.9)
+    assert other["faces"][0]["probs"]["fear"] > plain["faces"][0]["probs"]["fear"]
     whole = ask("detector=none", crop)[0]
     assert whole["detector"] == "none"
     assert whole["faces"][0]["box_xyxy"] == [0, 0, 97, 97]

@@ -2,50 +2,134 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.flags import Data, Device, Format, Print, Quiet, Split
+from mien.cli.flags import Device, Format, OptionalData, Print, Quiet, SourceFlag, Split
 from mien.cli.tables import print_json, print_table
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mien.data import Manifest
     from mien.evaluation.calibration import CalibrationResult
+    from mien.hub import ModelFolder
+    from mien.priors import ClassPrior
+    from mien.recognizer import EmotionRecognizer
+
+
+class Prior(StrEnum):
+    """What ``--prior`` does."""
+
+    own = "own"
+    learned = "learned"
+    shipped = "shipped"
 
 
 def command(
-    data: Data,
     model: Annotated[str, typer.Option("-m", "--model", help="Model folder; it is changed.")],
+    data: OptionalData = None,
+    source: SourceFlag = None,
     split: Split = "valid",
     coverage: Annotated[
         float, typer.Option("--coverage", help="Share of faces whose set holds the true label.")
     ] = 0.9,
+    prior: Annotated[
+        Prior | None,
+        typer.Option(
+            "--prior",
+            help="own: answer for the shares of labels in -d, or of photos without labels in -s; "
+            "learned: record those of -d as what the model learned from; shipped: undo own.",
+        ),
+    ] = None,
     device: Device = "auto",
     format: Print = Format.table,  # noqa: A002 - the flag is --format
     quiet: Quiet = False,
 ) -> None:
     """Set a model's prediction sets on labelled faces, and check what they promise.
 
-    Trained models have them already. The thresholds go into the folder's config.json.
+    Trained models have them already. With --prior it sets how common each label is: then
+    probabilities are given for these shares. Everything goes into the folder's config.json.
     """
     from mien.cli.progress import progress_bar
-    from mien.data import read_manifest
-    from mien.evaluation.calibration import calibrate
+    from mien.evaluation.calibration import calibrate, write_prior
     from mien.recognizer import EmotionRecognizer
 
     if not 0 < coverage < 1:
         raise ConfigError(f"must lie between 0 and 1; got {coverage:g}", subject="--coverage")
     recognizer = EmotionRecognizer(model, detector="none", device=device)
-    manifest = read_manifest(data, labels=recognizer.config.schema, runs=[recognizer.folder.path])
+    manifest = _manifest(recognizer, data, source, prior)
+    if prior is not None:
+        found = _prior(recognizer, prior, manifest, split, source or [])
+        folder = write_prior(recognizer.folder, found)
+        if prior is not Prior.own or manifest is None:
+            _print_prior(folder, found, format)
+            return
+        # The sets are fitted to the probabilities that will be given from now on.
+        recognizer = EmotionRecognizer(model, detector="none", device=device)
+    assert manifest is not None  # noqa: S101 - _manifest() refuses otherwise
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     if format is Format.json:
-        print_json(
-            {name: getattr(result, name).to_dict() for name in ("conformal", "quality", "check")}
-        )
+        names = ("conformal", "quality", "check")
+        shown = {name: getattr(result, name).to_dict() for name in names}
+        known = result.folder.config.prior
+        print_json(shown if prior is None or known is None else shown | {"prior": known.to_dict()})
     else:
         _print(result)
+
+
+def _manifest(
+    recognizer: EmotionRecognizer, data: str | None, source: list[str] | None, prior: Prior | None
+) -> Manifest | None:
+    from mien.data import read_manifest
+
+    if source and (data or prior is not Prior.own):
+        raise ConfigError("is for --prior own, without -d", subject="--source")
+    if data is None:
+        if source or prior is Prior.shipped:
+            return None
+        raise ConfigError("labelled faces are needed", hint="Give -d KIND:PATH.")
+    folder = recognizer.folder
+    return read_manifest(data, labels=folder.config.schema, runs=[folder.path])
+
+
+def _prior(
+    recognizer: EmotionRecognizer,
+    prior: Prior,
+    manifest: Manifest | None,
+    split: str,
+    source: list[str],
+) -> ClassPrior:
+    from mien.cli.sources import collect
+    from mien.evaluation.calibration import prior_of_photos
+    from mien.priors import ClassPrior, label_shares
+    from mien.recognizer import EmotionRecognizer
+
+    if manifest is not None and prior is Prior.learned:
+        return ClassPrior(label_shares(manifest.split(split).targets))
+    # Refuses a folder that does not say which shares its answers hold.
+    known = recognizer.variant(prior="natural").config.prior
+    assert known is not None  # noqa: S101
+    if prior is Prior.shipped:
+        return replace(known, own=None)
+    if manifest is not None:
+        return replace(known, own=label_shares(manifest.split(split).targets))
+    reader = EmotionRecognizer(recognizer.folder.path)
+    return prior_of_photos(reader, [item.path for item in collect(source)])
+
+
+def _print_prior(folder: ModelFolder, prior: ClassPrior, form: Format) -> None:
+    if form is Format.json:
+        print_json({"prior": prior.to_dict()})
+        return
+    shown = prior.own or tuple(prior.held.tolist())
+    columns = zip(folder.config.schema.labels, prior.shares, shown, strict=True)
+    rows = [[label, f"{a:.1%}", f"{b:.1%}"] for label, a, b in columns]
+    print_table(("label", "learned from", "answers for"), rows)
+    print(f"wrote {folder.path / 'config.json'}")
 
 
 def _print(result: CalibrationResult) -> None:

@@ -66,11 +66,12 @@ class AsyncClient:
         detector: str | None = None,
         min_face: int | None = None,
         max_faces: int | None = None,
+        prior: str | None = None,
     ) -> list[Result]:
         """Finds faces and reads their expressions; as :meth:`Client.predict`."""
         options = {
             "model": model, "labels": labels, "detector": detector,
-            "min_face": min_face, "max_faces": max_faces,
+            "min_face": min_face, "max_faces": max_faces, "prior": prior,
         }  # fmt: skip
         return read_results(await self._call(**upload_call("/v1/predict", pictures, options)))
 

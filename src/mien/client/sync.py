@@ -66,6 +66,7 @@ class Client:
         detector: str | None = None,
         min_face: int | None = None,
         max_faces: int | None = None,
+        prior: str | None = None,
     ) -> list[Result]:
         """Finds the faces in each picture and reads their expressions.
 
@@ -76,6 +77,7 @@ class Client:
             detector: A face detector from :meth:`models`.
             min_face: Smallest face, pixels.
             max_faces: Most faces per picture.
+            prior: Shares of labels to answer for: natural, balanced, or LABEL=SHARE,….
 
         Returns:
             One result per picture; an ``ErrorResult`` where it could not be read.
@@ -86,7 +88,7 @@ class Client:
         """
         options = {
             "model": model, "labels": labels, "detector": detector,
-            "min_face": min_face, "max_faces": max_faces,
+            "min_face": min_face, "max_faces": max_faces, "prior": prior,
         }  # fmt: skip
         return read_results(self._call(**upload_call("/v1/predict", pictures, options)))
 

@@ -14,18 +14,24 @@ from mien.errors import DataError
 from mien.hub import CARD, write_config
 from mien.hub.card import model_card
 from mien.metrics import fit_temperature, softmax
+from mien.priors import estimate_shares
 from mien.quality import QualityBounds, face_quality, fit_quality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from mien.data import Manifest
     from mien.hub import ModelFolder
+    from mien.images import ImageSource
+    from mien.priors import ClassPrior
     from mien.recognizer import EmotionRecognizer
 
-__all__ = ["ROUNDS", "CalibrationResult", "SetCheck", "calibrate", "check_sets"]
+__all__ = [
+    "ROUNDS", "CalibrationResult", "SetCheck", "calibrate", "check_sets", "prior_of_photos",
+    "write_prior",
+]  # fmt: skip
 
 #: Times that the faces are halved, at random, to check the coverage.
 ROUNDS = 20
@@ -217,15 +223,59 @@ def calibrate(
             hint=f"Read it with the labels of the model: --labels {config.schema.name}",
         )
     crops = load_faces(part, config.preprocessing, progress=progress)
-    probs = softmax(recognizer.pipeline.logits(crops), temperature=config.temperature)
+    probs = config.calibrated(recognizer.pipeline.logits(crops))
     labels = config.schema.labels
     check = check_sets(probs, part.class_ids, crops, labels, coverage=coverage)
     conformal = fit_conformal(probs, part.class_ids, coverage=coverage)
     quality = fit_quality(crops)
-    path = recognizer.folder.path
-    with naming_unwritable(path):
-        folder = write_config(path, replace(config, conformal=conformal, quality=quality))
-        write_text(path / CARD, model_card(folder))
+    folder = _write(recognizer.folder, conformal=conformal, quality=quality)
     counts = np.bincount(part.class_ids, minlength=len(labels)).tolist()
     faces = dict(zip(labels, counts, strict=True))
     return CalibrationResult(folder, conformal, quality, faces, check)
+
+
+def _write(folder: ModelFolder, **changes: Any) -> ModelFolder:
+    path = folder.path
+    with naming_unwritable(path):
+        written = write_config(path, replace(folder.config, **changes))
+        write_text(path / CARD, model_card(written))
+    return written
+
+
+def write_prior(folder: ModelFolder, prior: ClassPrior) -> ModelFolder:
+    """Writes into a model folder which shares its answers hold, or are to be given for.
+
+    Raises:
+        ConfigError: If there is not one share for each label, or the folder cannot be written.
+    """
+    return _write(folder, prior=prior)
+
+
+def prior_of_photos(recognizer: EmotionRecognizer, photos: Iterable[ImageSource]) -> ClassPrior:
+    """Estimates how common each label is in photos without labels.
+
+    Args:
+        recognizer: The model; its folder says which shares its answers hold.
+        photos: Pictures as for :meth:`mien.EmotionRecognizer.predict`; unreadable ones are left
+            out.
+
+    Returns:
+        The model's prior with these shares as :attr:`mien.priors.ClassPrior.own`.
+
+    Raises:
+        ConfigError: If the model does not say which shares its answers hold.
+        DataError: If the photos have fewer than :data:`mien.priors.MIN_FACES` faces.
+    """
+    # Asked by name, so that a folder without shares is refused with what to do.
+    plain, known = recognizer.variant(prior="natural"), recognizer.config.prior
+    assert known is not None  # noqa: S101 - variant() refuses otherwise
+    plain.pipeline = replace(
+        plain.pipeline, prior=tuple(known.held.tolist()), schema=recognizer.config.schema
+    )
+    rows = [
+        [face.probs[label] for label in recognizer.config.schema.labels]
+        for result in plain.predict_many(photos)
+        for face in getattr(result, "faces", ())
+    ]
+    probs = np.array(rows).reshape(-1, len(recognizer.config.schema))
+    return replace(known, own=estimate_shares(probs, known.held))

@@ -16,7 +16,7 @@ from mien.data.faces import read_picture
 from mien.errors import ConfigError
 from mien.evaluation.corruptions import SEVERITIES, corrupt
 from mien.labels import map_probs
-from mien.metrics import softmax, wilson_interval
+from mien.metrics import wilson_interval
 from mien.preprocess import crop_faces, whole_box
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def robustness(
     images = [read_picture(part.images, index) for index in range(len(part))]
     config, rows = recognizer.config, []
     for name, severity, strength, crops in conditions(images, config.preprocessing, seed):
-        probs = softmax(recognizer.pipeline.logits(crops), temperature=config.temperature)
+        probs = config.calibrated(recognizer.pipeline.logits(crops))
         predicted = map_probs(probs, config.schema, manifest.schema).argmax(axis=1)
         hits = int((predicted == part.class_ids).sum())
         rows.append(RobustnessRow(name, severity, strength, hits, len(part)))

@@ -189,7 +189,7 @@ def evaluate_logits(
             f"{int((manifest.class_ids < 0).sum())} have no label",
             hint="Give one row for each face of manifest.with_labels().",
         )
-    probs = metrics.softmax(logits, temperature=config.temperature)
+    probs = config.calibrated(logits)
     return Evaluation(
         model=config.name,
         data=manifest.source,

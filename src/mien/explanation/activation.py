@@ -15,7 +15,6 @@ from PIL import Image
 
 from mien.errors import ConfigError, InputError, ModelError, suggest
 from mien.labels import mapping_matrix
-from mien.metrics import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +88,7 @@ def class_coefficients(
     if schema != config.schema:
         matrix = mapping_matrix(config.schema, schema)
     # A class of almost no probability still gets its full share where it is the only one.
-    probs = np.maximum(softmax(logits, temperature=config.temperature), 1e-30)
+    probs = np.maximum(config.calibrated(logits), 1e-30)
     shares = probs * matrix.T[columns]
     total = shares.sum(axis=1, keepdims=True)
     coefficients: NDArray[np.float64] = shares / np.where(total > 0, total, 1.0)

@@ -151,7 +151,8 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}
 {p.color}, {p.interpolation}, {normalization}. The network gives {len(config.schema)} logits; they
-are divided by the temperature {config.temperature:.4f} before the softmax.{_sets(config)}
+are divided by the temperature {config.temperature:.4f} before the softmax.
+{_prior(config)}{_sets(config)}
 
 {files}
 
@@ -169,6 +170,23 @@ culture was not measured, since the labels of the training data do not tell them
 to assess people, at work, at school, at borders or in court; in the European Union reading
 emotions at work and in education is forbidden (Regulation (EU) 2024/1689, article 5).
 """
+
+
+def _prior(config: ModelConfig) -> str:
+    if config.prior is None:
+        return ""
+    pairs = zip(config.schema.labels, config.prior.shares, strict=True)
+    shares = ", ".join(f"{label} {value:.1%}" for label, value in pairs)
+    own = ""
+    if config.prior.own is not None:
+        pairs = zip(config.schema.labels, config.prior.own, strict=True)
+        own = " They are turned into answers for other shares: "
+        own += ", ".join(f"{label} {value:.1%}" for label, value in pairs) + "."
+    return (
+        "\nThe probabilities hold how common each label was among the faces that it learned "
+        f"from, to the power {config.prior.strength:g}: {shares}.{own} Where it is otherwise among "
+        "your faces, say so: `--prior balanced`, or shares of your own."
+    )
 
 
 def _sets(config: ModelConfig) -> str:

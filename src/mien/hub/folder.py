@@ -23,15 +23,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.atomic import write_text
 from mien.conformal import ConformalThresholds
 from mien.errors import ConfigError, MienError, ModelError, suggest
 from mien.labels import LabelSchema
+from mien.metrics import softmax
 from mien.preprocess import Preprocessing
+from mien.priors import ClassPrior, reweigh
 from mien.quality import QualityBounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 #: Version of the ``mien`` block; readers refuse newer ones.
 FORMAT = 2
@@ -61,6 +67,7 @@ class ModelConfig:
         temperature: The logits are divided by it before softmax.
         conformal: Thresholds of its prediction sets; None: it has none.
         quality: Bounds on faces like those it was measured on; None: it has none.
+        prior: Shares of the labels inside its probabilities; None: not recorded.
         license: Licence of the weights.
         data: What the weights were trained on, in a sentence.
         metrics: Numbers with intervals, by dataset and split.
@@ -82,6 +89,7 @@ class ModelConfig:
     temperature: float = 1.0
     conformal: ConformalThresholds | None = None
     quality: QualityBounds | None = None
+    prior: ClassPrior | None = None
     license: str = "unknown"
     data: str = "unknown"
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -97,11 +105,30 @@ class ModelConfig:
             raise ConfigError(
                 f"conformal: {len(fitted.thresholds)} thresholds for {len(self.schema)} labels."
             )
+        known = self.prior
+        if known is not None and {len(known.shares), len(known.own or known.shares)} != {
+            len(self.schema)
+        }:
+            raise ConfigError(f"prior: one share is needed for each of {len(self.schema)} labels.")
 
     @property
     def name(self) -> str:
         """``<architecture>.<tag>``."""
         return f"{self.architecture}.{self.tag}"
+
+    def calibrated(
+        self, logits: NDArray[np.floating[Any]], target: Sequence[float] | None = None
+    ) -> NDArray[np.float64]:
+        """Turns logits (N, K) into calibrated probabilities (N, K).
+
+        Args:
+            logits: What the network gives.
+            target: Shares (K,) of the labels to answer for; None: the prior's own, or those inside.
+        """
+        probs, prior = softmax(logits, temperature=self.temperature), self.prior
+        if prior is None or (target is None and prior.own is None):
+            return probs
+        return reweigh(probs, prior.held, np.array(prior.own if target is None else target))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``config.json``."""
@@ -132,6 +159,7 @@ class ModelConfig:
                 "temperature": self.temperature,
                 **({} if self.conformal is None else {"conformal": self.conformal.to_dict()}),
                 **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+                **({} if self.prior is None else {"prior": self.prior.to_dict()}),
                 "license": self.license,
                 "data": self.data,
                 "metrics": dict(self.metrics),
@@ -159,7 +187,7 @@ class ModelConfig:
                     else "Type: pip install -U mien"
                 ),
             )
-        conformal, quality = block.get("conformal"), block.get("quality")
+        conformal, quality, prior = (block.get(k) for k in ("conformal", "quality", "prior"))
         try:
             return cls(
                 architecture=str(value["architecture"]),
@@ -173,6 +201,7 @@ class ModelConfig:
                 temperature=block["temperature"],
                 conformal=ConformalThresholds.from_dict(conformal) if conformal else None,
                 quality=QualityBounds.from_dict(quality) if quality else None,
+                prior=ClassPrior.from_dict(prior) if prior else None,
                 license=str(block.get("license", "unknown")),
                 data=str(block.get("data", "unknown")),
                 metrics=dict(block.get("metrics") or {}),

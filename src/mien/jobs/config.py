@@ -39,6 +39,10 @@ class JobConfig(Config):
         DEFAULT_DETECTOR, "Face detector: NAME or NAME:FILE; none: pictures are faces already."
     )
     labels: str | None = option(None, "Answer in hes3, fer7 or ferplus8.")
+    prior: str | None = option(
+        None, "Shares of labels to answer for: natural, balanced, or LABEL=SHARE,…; none: the "
+        "model's.",
+    )  # fmt: skip
     backend: str = one_of("What runs the network", "onnx", "torch")
     device: str = option("auto", "auto, cpu, cuda or cuda:1.")
     batch_size: int = from_one(64, "Faces per network run.", high=100_000, short="-b")
@@ -96,6 +100,7 @@ class JobConfig(Config):
         """
         from mien.detectors import get_detector
         from mien.plugins import import_plugins
+        from mien.priors import parse_prior
         from mien.recognizer import EmotionRecognizer
 
         import_plugins(self.imports)
@@ -104,6 +109,7 @@ class JobConfig(Config):
             model or self.model,
             detector=get_detector(self.detector, threads=threads),
             threads=threads,
+            prior=parse_prior(self.prior),
             **{name: getattr(self, name) for name in names},
         )
 

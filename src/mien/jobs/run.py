@@ -188,6 +188,7 @@ def identity_of(
         "model": [folder.config.name, sha256(network), meaning.hexdigest()],
         "detector": recognizer.pipeline.detector.fingerprint, "labels": list(recognizer.labels),
         "backend": config.backend, "min_face": config.min_face, "part_size": config.part_size,
+        "prior": recognizer.pipeline.shares,
     }  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def finish(part: Part, table: Any, recognizer: EmotionRecognizer, *, worker: str
     notes = {
         "job": part.job, "part": part.number, **count(table), "worker": worker,
         "model": recognizer.config.name, "detector": recognizer.pipeline.detector.name,
+        "prior": recognizer.pipeline.shares,
     }  # fmt: skip
     return Answer(part.number, to_parquet(table, notes), notes)
 

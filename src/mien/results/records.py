@@ -270,6 +270,8 @@ class ImageResult(_Record):
         detector: Name of the detector.
         timings_ms: Milliseconds by stage (``decode``, ``detect``, ``crop``, ``inference``).
         warnings: What the answer leaves out, in sentences.
+        prior: Share of each of the model's labels that was answered for, where it is not the one
+            that the model came with; then it stands in the JSON too.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -287,6 +289,7 @@ class ImageResult(_Record):
     detector: str
     timings_ms: Mapping[str, float] = field(hash=False)
     warnings: tuple[str, ...] = ()
+    prior: Mapping[str, float] | None = field(default=None, hash=False)
     _origin: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
@@ -303,7 +306,13 @@ class ImageResult(_Record):
         width, height = (whole(name, getattr(self, name), 1) for name in ("width", "height"))
         warnings = tuple(text("warnings", value) for value in items("warnings", self.warnings))
         store(self, faces=faces, timings_ms=timings, width=width, height=height)
-        store(self, warnings=warnings)
+        prior = self.prior
+        if prior is not None:
+            prior = {
+                text("prior label", k): share(f"prior[{k!r}]", v)
+                for k, v in mapping("prior", prior).items()
+            }
+        store(self, warnings=warnings, prior=prior)
 
     def __repr__(self) -> str:
         shown = [_brief(face) for face in self.faces[:4]] + ["…"] * (len(self.faces) > 4)
@@ -321,6 +330,11 @@ class ImageResult(_Record):
         """
         store(self, _origin=origin)
         return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types, ``prior`` among them where it was set."""
+        value = super().to_dict()
+        return value if self.prior is not None else {k: value[k] for k in value if k != "prior"}
 
     def _picture(self, image_rgb: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
         if image_rgb is not None:

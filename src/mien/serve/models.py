@@ -12,6 +12,7 @@ from mien.errors import ConfigError
 from mien.explanation import light_method
 from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
+from mien.priors import parse_prior
 from mien.recognizer import EmotionRecognizer
 from mien.serve.batcher import Batcher
 from mien.serve.problems import ProblemError
@@ -117,12 +118,16 @@ class Models:
         schema = None
         if options.labels is not None:
             schema = get_schema(_known("labels", options.labels, model.schemas))
-        return model, model.recognizer.variant(
-            detector=self.detectors[detector],
-            labels=schema,
-            min_face=options.min_face,
-            max_faces=options.max_faces,
-        )
+        try:
+            return model, model.recognizer.variant(
+                detector=self.detectors[detector],
+                labels=schema,
+                min_face=options.min_face,
+                max_faces=options.max_faces,
+                prior=parse_prior(options.prior),
+            )
+        except ConfigError as error:
+            raise ProblemError(422, str(error), parameter="prior") from error
 
 
 def _known(what: str, given: str | None, known: list[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_PRIOR = "Shares of labels to answer for: natural, balanced, or LABEL=SHARE,LABEL=SHARE."
+
 
 class Options(BaseModel):
     """Options of every route that reads pictures; an unknown one is refused."""
@@ -21,6 +23,7 @@ class Options(BaseModel):
     )
     min_face: int | None = Field(None, ge=1, le=100_000, description="Smallest face, pixels.")
     max_faces: int | None = Field(None, ge=1, le=100_000, description="Most faces per picture.")
+    prior: str | None = Field(None, max_length=400, description=_PRIOR)
 
 
 class PredictOptions(Options):
@@ -49,6 +52,7 @@ class FacesOptions(BaseModel):
     top_k: int | None = Field(
         None, ge=1, le=1000, description="Keep only the k most probable labels in `probs`."
     )
+    prior: str | None = Field(None, max_length=400, description=_PRIOR)
 
 
 class ExplainOptions(Options):

@@ -82,7 +82,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         request: Request, options: Annotated[FacesOptions, Query()]
     ) -> Response:
         """Reads pictures that show one face each, cropped already: no detection."""
-        chosen = Options.model_validate({"model": options.model, "labels": options.labels})
+        chosen = Options.model_validate(options.model_dump(exclude={"top_k"}))
         _, results = await read(request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
 

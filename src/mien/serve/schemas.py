@@ -20,14 +20,18 @@ def _schema_of(result: Any, **nested: Any) -> Any:
     for name, value in vars(kind).items():
         if isinstance(value, property):
             types[name] = get_type_hints(value.fget)["return"]
-    known: Any = {name: (types[name], ...) for name in result.to_dict()}
+    # What is left out where it is None has that as its default.
+    known: Any = {
+        name: (types[name], None if name == "prior" else ...) for name in result.to_dict()
+    }
     about = f"{(kind.__doc__ or '').splitlines()[0]} See mien.{kind.__name__}."
     return create_model(kind.__name__, __doc__=about, **known)
 
 
 _FACE = FaceEmotion.from_probs(["a"], [1.0], box_xyxy=(0, 0, 1, 1), detection_score=1)
 Face: Any = _schema_of(_FACE)
-Picture: Any = _schema_of(ImageResult("a", 1, 1, (), "m", "d", {}), faces=list[Face])
+_PICTURE = ImageResult("a", 1, 1, (), "m", "d", {}, prior={"a": 1.0})
+Picture: Any = _schema_of(_PICTURE, faces=list[Face])
 Unread: Any = _schema_of(ErrorResult("a", "b", "c"))
 
 

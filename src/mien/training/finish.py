@@ -14,6 +14,7 @@ from mien.evaluation import evaluate_logits, record_evaluation
 from mien.evaluation.calibration import cross_fit
 from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
+from mien.priors import ClassPrior, label_shares
 from mien.quality import fit_quality
 from mien.training.data.augment import normalize_tensor
 from mien.training.network import model_options
@@ -44,6 +45,13 @@ def compute_logits(
     return np.concatenate(parts)
 
 
+def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
+    """The shares that the network's answers hold: none where the training weighed classes alike."""
+    alike = config.sampler == "weighted" or config.class_weight != "none"
+    strength = 0.0 if alike or config.loss == "class_balanced" else 1 - config.logit_adjustment
+    return ClassPrior(label_shares(data.train.targets), min(max(strength, 0.0), 1.0))
+
+
 def finish_run(
     network: nn.Module,
     config: TrainConfig,
@@ -70,6 +78,7 @@ def finish_run(
         model_args=model_options(config),
         license=config.license,
         data=kind,
+        prior=_learned_prior(config, data),
     )
     logits = compute_logits(network, data.valid_faces, spec.preprocessing)
     calibrates = calibration_part(data.selects)

@@ -155,4 +155,5 @@ def identity_of(
         "weights": sorted(str(entry.get("sha256", "")) for entry in model.files.values()),
         "labels": list(recognizer.labels), "backend": pipeline.backend.name,
         "detector": pipeline.detector.fingerprint, "tracker": tracker, "config": config.to_dict(),
+        "prior": pipeline.shares,
     }  # fmt: skip

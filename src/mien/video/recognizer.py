@@ -166,8 +166,10 @@ class VideoRecognizer:
         self, faces: Sequence[FaceEmotion], *, source: str, size: tuple[int, int]
     ) -> ImageResult:
         """Joins a frame's faces into a result; ``size`` is width and height."""
-        detector = self._pipeline.detector.name
-        return ImageResult(source, *size, tuple(faces), self.recognizer.config.name, detector, {})
+        return ImageResult(
+            source, *size, tuple(faces), self.recognizer.config.name,
+            self._pipeline.detector.name, {}, prior=self._pipeline.shares,
+        )  # fmt: skip
 
     def to_state(self) -> dict[str, Any]:
         """Returns plain JSON types for :meth:`restore`."""
