@@ -186,13 +186,16 @@ def main() -> None:
     valid = read_faces(options.data / "valid.parquet", options.faces, rng)
     haar = get_detector("haar")
     yunet = get_detector(f"yunet:{options.yunet}", threads=1)
-    for detector in (haar, yunet):
+    mien = get_detector("mien", threads=1)
+    for detector in (haar, yunet, mien):
         print(f"Pasted faces, {detector.name}")
         print(f"  -> {measure_pasted(detector, train)}; it has {detector.framing}")
         verify_pasted(detector, valid, options.seed)
     if options.photos:
         print("Photographs")
-        compare_on_photos(yunet, haar, read_photos(options.photos, 4 * options.faces, rng))
+        photos = read_photos(options.photos, 4 * options.faces, rng)
+        for detector in (yunet, mien):
+            compare_on_photos(detector, haar, photos)
 
 
 if __name__ == "__main__":

@@ -378,7 +378,7 @@ def test_one_is_a_result_and_many_are_a_list(ready: EmotionRecognizer) -> None:
     assert ready([]) == []
 
 
-@pytest.mark.parametrize("name", sorted({"none", "mien", "mien:fine", "mien:verify", "haar"}))
+@pytest.mark.parametrize("name", sorted({"none", "mien", "mien:fast", "mien:full", "haar"}))
 def test_recognizer_survives_pickling(name: str) -> None:
     if name == "haar":
         pytest.importorskip("cv2")

@@ -199,13 +199,13 @@ def print_thresholds(result: Result) -> None:
         print(f"| {score} | {r:.3f} | {p:.3f} | {f1:.3f} | {groups:.1f} | {animals:.1f} |")
 
 
-def time_finders(
-    finders: dict[str, Find], image_rgb: NDArray[np.uint8], rounds: int
+def time_detectors(
+    detectors: dict[str, Find], image_rgb: NDArray[np.uint8], rounds: int
 ) -> dict[str, float]:
     """Returns the quickest of several rounds of each detector, in turns, in milliseconds."""
-    best = dict.fromkeys(finders, float("inf"))
+    best = dict.fromkeys(detectors, float("inf"))
     for _ in range(rounds + 1):  # the first one warms up
-        for name, find in finders.items():
+        for name, find in detectors.items():
             start = time.perf_counter()
             find(image_rgb)
             best[name] = min(best[name], 1000 * (time.perf_counter() - start))
@@ -235,18 +235,18 @@ def main() -> None:
         points = np.zeros((0, 5, 2), np.float32) if found.landmarks is None else found.landmarks
         return Found(found.boxes_xyxy, found.scores, points)
 
-    finders: dict[str, Find] = {"mien": find_mien}
+    detectors: dict[str, Find] = {"mien": find_mien}
     if args.peers:
         yunet_s = YuNet(weights / "face_detection_yunet_2026may.onnx", threads=args.threads)
         ultraface = UltraFace(weights / "ultraface_rfb_640.onnx", threads=args.threads)
-        finders["YuNet_s"] = lambda image: yunet_s.detect(image, MIN_SCORE)
-        finders["YuNet_n"] = lambda image: yunet_n.detect(image, MIN_SCORE)
-        finders["UltraFace"] = lambda image: ultraface.detect(image, MIN_SCORE)
-    results = {name: measure(find, items) for name, find in finders.items()}
+        detectors["YuNet_s"] = lambda image: yunet_s.detect(image, MIN_SCORE)
+        detectors["YuNet_n"] = lambda image: yunet_n.detect(image, MIN_SCORE)
+        detectors["UltraFace"] = lambda image: ultraface.detect(image, MIN_SCORE)
+    results = {name: measure(find, items) for name, find in detectors.items()}
     rows = {name: result.row() for name, result in results.items()}
     rows["mien"] = results["mien"].row(usual)
     portraits = read_portraits(args.shared, args.portraits)
-    for name, find in finders.items():
+    for name, find in detectors.items():
         if name not in {"UltraFace", "YuNet_n"}:
             mean, median, _ = landmark_error(find, yunet_n, portraits)
             rows[name] |= {"landmarks, mean": mean, "landmarks, median": median}
@@ -254,8 +254,8 @@ def main() -> None:
         photo = decode_rgb(next(item.data for item in items if item.source == "fc"))
         for size in FRAMES:
             resized = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
-            finders["mien"] = mien.detect  # type: ignore[assignment]
-            for name, value in time_finders(finders, resized, args.rounds).items():
+            detectors["mien"] = mien.detect  # type: ignore[assignment]
+            for name, value in time_detectors(detectors, resized, args.rounds).items():
                 rows[name][f"ms, {size[0]}x{size[1]}"] = value
     print_table(rows)
     print_thresholds(results["mien"])

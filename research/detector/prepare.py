@@ -69,8 +69,8 @@ def read_photos(path: Path, *, valid: bool) -> Iterator[Labelled]:
         yield Labelled(row["image"]["bytes"], row["source"], valid, boxes, target, points)
 
 
-def judge(first: Found, second: Found, source: str) -> tuple[Found, NDArray[np.float32]]:
-    """Labels an image by what two detectors saw in it.
+def agreed_labels(first: Found, second: Found, source: str) -> tuple[Found, NDArray[np.float32]]:
+    """Takes as labels what two detectors agree on.
 
     Args:
         first: YuNet_n's faces, from a score of 0.1.
@@ -82,9 +82,9 @@ def judge(first: Found, second: Found, source: str) -> tuple[Found, NDArray[np.f
 
     >>> def found(score):
     ...     return Found(np.float32([[0, 0, 9, 9]]), np.float32([score]), np.zeros((1, 5, 2)))
-    >>> judge(found(0.9), found(0.8), "portraits")[1].round(2).tolist()
+    >>> agreed_labels(found(0.9), found(0.8), "portraits")[1].round(2).tolist()
     [0.9]
-    >>> judge(found(0.9), found(0.1), "portraits")[1].tolist()
+    >>> agreed_labels(found(0.9), found(0.1), "portraits")[1].tolist()
     [-1.0]
     """
     strict = source == "animals"
@@ -129,7 +129,9 @@ def label_scene(shared: Path, name: str, data: bytes, source: str) -> Labelled:
     """Labels one of ``data/scenes`` by the agreement of the teachers."""
     image_rgb = decode_rgb(data)
     yunet, ultraface = _teachers(shared)
-    regions, target = judge(yunet.detect_twice(image_rgb), ultraface.detect(image_rgb), source)
+    regions, target = agreed_labels(
+        yunet.detect_twice(image_rgb), ultraface.detect(image_rgb), source
+    )
     keep = np.ones(len(target), bool)
     for x, y in _background(source).get(name, []):
         low, high = regions.boxes[:, :2] <= (x, y), regions.boxes[:, 2:] >= (x, y)

@@ -22,6 +22,7 @@ from research.detector.network import Residual, conv_block
 from research.detector.pack import SOURCES
 from research.detector.proposals import CONTEXT as STORED_CONTEXT
 from research.detector.proposals import Proposals, read_proposals
+from research.detector.train import parameter_groups
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,7 +53,7 @@ class RefinerConfig:
     widths: tuple[int, int, int, int] = (16, 32, 48, 64)
     hidden: int = 32
     batch_size: int = 256
-    epochs: float = 5.0
+    epochs: float = 6.0
     lr: float = 0.004
     weight_decay: float = 0.05
     faces: float = 0.4
@@ -248,10 +249,7 @@ class RefinerTraining:
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(requires_grad=False)
         self.optimizer = torch.optim.AdamW(
-            [{"params": [p for p in self.network.parameters() if p.ndim > 1]},
-             {"params": [p for p in self.network.parameters() if p.ndim <= 1],
-              "weight_decay": 0.0}],
-            lr=config.lr, weight_decay=config.weight_decay,
+            parameter_groups(self.network, config.weight_decay), lr=config.lr
         )  # fmt: skip
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.crops, self.weights = Crops.of(found), sampling_weights(found, config)

@@ -91,7 +91,7 @@ def test_detections_refuse(arguments: tuple, message: str) -> None:
         ({"min_face": 15, "max_faces": 9}, [40, 20]),
     ],
 )
-def test_keep_obeys_wishes(options: dict, sides: list[int]) -> None:
+def test_keep_obeys_options(options: dict, sides: list[int]) -> None:
     found = Detections(BOXES, SCORES, np.zeros((3, 5, 2))).keep(**options)
     assert (found.boxes_xyxy[:, 2] - found.boxes_xyxy[:, 0]).tolist() == sides
     assert found.landmarks.shape == (len(sides), 5, 2)
@@ -101,7 +101,7 @@ def test_keep_obeys_wishes(options: dict, sides: list[int]) -> None:
     "options", [{"min_face": -1}, {"min_face": float("nan")}, {"max_faces": -1}, {"max_faces": 1.5}]
 )
 @pytest.mark.parametrize("spec", ["keep", "none", "haar"])
-def test_impossible_wishes_are_refused(spec: str, options: dict) -> None:
+def test_impossible_options_are_refused(spec: str, options: dict) -> None:
     call = Detections(BOXES, SCORES).keep
     if spec != "keep":
         detector, picture = get_detector(spec), np.zeros((30, 30, 3), np.uint8)

@@ -1,3 +1,5 @@
+"""The bundled detector, from pixels to faces."""
+
 from __future__ import annotations
 
 import json
@@ -8,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.detectors import Framing, get_detector
-from mien.detectors.bundle import CONFIG, FOLDER, NETWORK, DetectorConfig
+from mien.detectors.bundle import CONFIG, FOLDER, NETWORK, REFINER, Calibration, DetectorConfig
 from mien.detectors.mien import MienDetector
+from mien.detectors.scales import ScaleRules
 from mien.errors import ConfigError, InputError, ModelError
 from mien.images import decode
 
 SAMPLE = FOLDER.parent / "sample" / "astronaut.jpg"
-if not (FOLDER / NETWORK).is_file():
-    pytest.skip("the detector's network is not in the package yet", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +45,15 @@ def test_astronaut_is_found_with_landmarks_in_order(detector: MienDetector) -> N
 
 @pytest.mark.parametrize("side", [128, 160, 1500, 3000])
 def test_size_of_the_photo_does_not_matter(detector: MienDetector, side: int) -> None:
-    from PIL import Image
-
     whole = decode(SAMPLE)
     box = detector.detect(whole).boxes_xyxy[0]
     factor = side / max(whole.shape[:2])
     size = round(whole.shape[1] * factor), round(whole.shape[0] * factor)
     found = detector.detect(np.asarray(Image.fromarray(whole).resize(size, 3)), min_face=5)
     assert len(found) == 1
-    assert np.allclose(found.boxes_xyxy[0] / factor, box, atol=0.12 * (box[2] - box[0]))
+    # The face is 24 pixels wide in the smallest one: 3 or 4 of them are a seventh.
+    share = 0.15 if side == 128 else 0.12
+    assert np.allclose(found.boxes_xyxy[0] / factor, box, atol=share * (box[2] - box[0]))
 
 
 @pytest.mark.parametrize(
@@ -65,19 +67,29 @@ def test_hostile_pictures_are_answered_in_bounded_time(
     picture = np.full((*shape, 3), 255 if kind == "white" else 0, np.uint8)
     if kind == "noise":
         picture = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
-    start = time.perf_counter()
+    start = time.process_time()
     found = detector.detect(picture)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert len(found) <= 2
 
 
-def test_five_hundred_faces_are_bounded(detector: MienDetector) -> None:
-    face = decode(SAMPLE)[::4, ::4][:64, :64]
-    crowd = np.tile(face, (25, 25, 1))
-    start = time.perf_counter()
+def test_two_thousand_faces_are_bounded(detector: MienDetector) -> None:
+    face = decode(SAMPLE)[::4, ::4][:40, 30:70]
+    crowd = np.tile(face, (40, 50, 1))
+    start = time.process_time()
     found = detector.detect(crowd, min_face=0)
-    assert time.perf_counter() - start < 3
-    assert len(found) <= 1000
+    assert time.process_time() - start < 10
+    assert len(found) <= 3000
+
+
+def test_small_face_far_away_in_a_large_photo_is_found(detector: MienDetector) -> None:
+    whole = Image.fromarray(decode(SAMPLE))
+    small = np.asarray(whole.resize((128, 128), Image.Resampling.BOX))
+    photo = np.full((1400, 1900, 3), 90, np.uint8)
+    photo[1200:1328, 1700:1828] = small
+    found = detector.detect(photo)
+    assert len(found) == 1
+    assert found.warnings == ()
 
 
 def test_face_cut_by_the_border_is_no_error(detector: MienDetector) -> None:
@@ -91,15 +103,52 @@ def test_options_are_kept(detector: MienDetector) -> None:
     picture = decode(SAMPLE)
     assert len(detector.detect(picture, max_faces=0)) == 0
     assert len(detector.detect(picture, min_face=5000)) == 0
+    assert len(detector.detect(np.tile(picture, (1, 2, 1)), max_faces=1)) == 1
     with pytest.raises(InputError):
         detector.detect(picture.astype(np.float32))
     with pytest.raises(ConfigError):
         detector.detect(picture, min_face=-1)
 
 
-def test_fine_pass_finds_at_least_the_same_face() -> None:
+def test_other_lowest_score(detector: MienDetector) -> None:
     picture = decode(SAMPLE)
-    assert len(MienDetector(threads=1, fine=True).detect(picture)) >= 1
+    score = float(detector.detect(picture).scores[0])
+    strict = detector.with_min_score(score + 1e-4)
+    assert len(strict.detect(picture)) == 0
+    assert detector.min_score == detector.config.min_score
+    assert strict.fingerprint != detector.fingerprint
+    assert len(detector.with_min_score(0.01).detect(picture)) >= 1
+
+
+def test_fast_and_full_are_typed_and_find_the_same_face() -> None:
+    picture = decode(SAMPLE)
+    for word in ("fast", "full"):
+        other = get_detector(f"mien:{word}", threads=1)
+        assert other.name == f"mien:{word}"
+        assert len(other.detect(picture)) == 1
+    assert get_detector("mien:0.3").min_score == 0.3
+    for wrong in ("mien:fine", "mien:2", "mien:"):
+        with pytest.raises(ConfigError, match=r"mien:fast, mien:full or mien:SCORE"):
+            get_detector(wrong)
+
+
+def test_photo_too_large_for_its_small_faces_says_so(detector: MienDetector) -> None:
+    photo = np.zeros((4000, 6000, 3), np.uint8)
+    photo[:512, :512] = decode(SAMPLE)
+    found = detector.detect(photo)
+    assert len(found) == 1
+    assert "mien:full" in found.warnings[0]
+    assert detector.detect(photo, min_face=60).warnings == ()
+    assert found.keep(max_faces=0).warnings == found.warnings
+
+
+def test_warning_reaches_the_result() -> None:
+    from mien import EmotionRecognizer
+
+    photo = np.zeros((4000, 6000, 3), np.uint8)
+    result = EmotionRecognizer().predict(photo)
+    assert len(result.warnings) == 1
+    assert "mien:full" in result.to_dict()["warnings"][0]
 
 
 def test_threads_share_one_detector(detector: MienDetector) -> None:
@@ -119,6 +168,13 @@ def test_threads_share_one_detector(detector: MienDetector) -> None:
     assert all(np.array_equal(result, expected) for result in results)
 
 
+def test_one_thread_gives_the_same(detector: MienDetector) -> None:
+    picture = decode(SAMPLE)
+    alone = MienDetector(threads=2).single_threaded()
+    found = alone.detect(picture).boxes_xyxy
+    assert np.allclose(found, detector.detect(picture).boxes_xyxy, atol=0.01)
+
+
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         MienDetector(tmp_path)
@@ -126,25 +182,44 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         MienDetector(tmp_path)
     value = json.loads((FOLDER / CONFIG).read_text())
+    for name in (NETWORK, REFINER):
+        shutil.copyfile(FOLDER / name, tmp_path / name)
+    (tmp_path / CONFIG).write_text(json.dumps({**value, "crop_size": 32}))
+    with pytest.raises(ModelError, match="not the second stage"):
+        MienDetector(tmp_path)
+    (tmp_path / CONFIG).write_text(json.dumps({**value, "sha256": {}}))
+    shutil.copyfile(tmp_path / REFINER, tmp_path / NETWORK)
+    with pytest.raises(ModelError, match="is not mien's detector"):
+        MienDetector(tmp_path)
     (tmp_path / CONFIG).write_text(json.dumps({**value, "format": 99}))
     with pytest.raises(ModelError, match="format"):
         MienDetector(tmp_path)
 
 
+def test_changed_network_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "detector")
+    (folder / REFINER).write_bytes((folder / REFINER).read_bytes()[:-9])
+    with pytest.raises(ModelError, match="damaged or was changed"):
+        MienDetector(folder)
+
+
 def test_config_survives_json_and_refuses_nonsense() -> None:
+    calibration = Calibration(0.5, 1.2, -0.3)
     config = DetectorConfig(
-        min_score=0.4, framing=Framing(scale=1.2, shift_y=0.1), metrics={"a": 1}
+        0.4, Framing(scale=1.2, shift_y=0.1), calibration, ScaleRules(tile=640), metrics={"a": 1}
     )
     assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    for values in ({"min_score": 0}, {"iou": 1}, {"max_side": 8}, {"zoom": 0.5}):
+    for values in ({"min_score": 0}, {"iou": 1}, {"context": 0.5}, {"propose": float("nan")}):
         with pytest.raises(ConfigError):
-            DetectorConfig(**{"min_score": 0.5, "framing": Framing(), **values})
+            DetectorConfig(
+                **{"min_score": 0.5, "framing": Framing(), "calibration": calibration, **values}
+            )
     with pytest.raises(ConfigError, match="damaged"):
-        DetectorConfig.from_dict({"format": 1})
+        DetectorConfig.from_dict({"format": 2})
 
 
-def test_bundled_network_is_within_its_budget() -> None:
-    assert (FOLDER / NETWORK).stat().st_size <= 500_000
+def test_bundled_networks_are_within_their_budget() -> None:
+    assert sum((FOLDER / name).stat().st_size for name in (NETWORK, REFINER)) <= 1_000_000
 
 
 def test_real_photos(shared: Path, detector: MienDetector) -> None:

@@ -82,7 +82,7 @@ def test_yunet_landmarks_are_in_order(shared: Path, detector: YuNetDetector) -> 
         assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
 
 
-def test_yunet_obeys_wishes(shared: Path, detector: YuNetDetector) -> None:
+def test_yunet_obeys_options(shared: Path, detector: YuNetDetector) -> None:
     image_rgb = read(shared, "multi_face.jpg", 640)
     everyone = detector.detect(image_rgb)
     assert len(detector.detect(image_rgb, max_faces=2)) == 2

@@ -5,8 +5,9 @@ import { pathToFileURL } from "node:url";
 
 const { scripts, calls } = JSON.parse(readFileSync(0, "utf8"));
 const load = (name) => import(pathToFileURL(`${scripts}/${name}.js`));
-const [boxes, cells, crops, quality, resample, results] = await Promise.all(
-  ["boxes", "cells", "crops", "quality", "resample", "results"].map(load),
+const names = ["boxes", "cells", "crops", "detector", "quality", "resample", "results", "scales"];
+const [boxes, cells, crops, detector, quality, resample, results, scales] = await Promise.all(
+  names.map(load),
 );
 
 const raster = ({ data, ...size }) => ({ ...size, data: Uint8Array.from(data) });
@@ -18,7 +19,9 @@ const known = {
   normalize: (several, preprocessing) => crops.normalize(several.map(raster), preprocessing),
   decodeCells: (values, ...rest) => cells.decodeCells(Float32Array.from(values), ...rest),
   suppress: boxes.suppress,
-  takeVote: boxes.takeVote,
+  planScales: scales.planScales,
+  tiles: scales.tiles,
+  find,
   cropBox: boxes.cropBox,
   softmax: results.softmax,
   toFace: results.toFace,
@@ -27,6 +30,22 @@ const known = {
   warning: quality.warning,
 };
 
+/** The detector with stand-ins for its networks: the same numbers, whatever they see. */
+function find(one, config, settings, numbers, answer) {
+  const propose = (input, [, , height, width]) => {
+    const count = settings.strides
+      .map((stride) => Math.floor(height / stride) * Math.floor(width / stride))
+      .reduce((sum, value) => sum + value, 0);
+    const values = new Float32Array(15 * count).fill(-9);
+    numbers.forEach((cell, n) =>
+      cell.forEach((value, number) => (values[number * count + 5 + 20 * n] = value)),
+    );
+    return values;
+  };
+  const refine = (input, [count]) => Float32Array.from(Array(count).fill(answer).flat());
+  return detector.makeDetector({ propose, refine }, config, settings)(raster(one));
+}
+
 const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
-const answers = calls.map(([name, ...given]) => known[name](...given));
+const answers = await Promise.all(calls.map(([name, ...given]) => known[name](...given)));
 process.stdout.write(JSON.stringify(answers, plain));

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,12 @@ from PIL import Image
 
 from mien.conformal import ConformalThresholds
 from mien.detectors.boxes import nms
-from mien.detectors.cells import decode_cells
+from mien.detectors.cells import STRIDES, decode_cells
 from mien.detectors.framing import Framing, crop_box
-from mien.detectors.voting import vote
+from mien.detectors.mien import MienDetector
+from mien.detectors.refiner import FaceRefiner
+from mien.detectors.scales import ScaleRules, plan_scales, tiles
+from mien.detectors.search import Candidates
 from mien.hub import read_model_folder
 from mien.images import decode
 from mien.metrics import softmax
@@ -145,36 +150,99 @@ def test_crops_are_those_of_the_library(call: Any, preprocessing: Preprocessing)
 def test_cells_are_decoded_alike(call: Any, settings: dict[str, Any]) -> None:
     width, height = 96, 64
     rng = np.random.default_rng(5)
-    cells = rng.normal(0, 1.5, (8 * 12 + 4 * 6 + 2 * 3, 15)).astype(np.float32)
-    cells[7, 3:5] = 9  # a size beyond the limit
-    [found] = call(["decodeCells", cells.ravel().tolist(), width, height, 0.4, settings])
-    boxes, scores, points = decode_cells(cells, width, height, 0.4)
+    cells = rng.normal(0, 1.5, (15, 8 * 12 + 4 * 6 + 2 * 3)).astype(np.float32)
+    cells[3:5, 7] = 9  # a size beyond the limit
+    [found] = call(["decodeCells", cells.ravel().tolist(), width, height, -0.4, settings])
+    boxes, logits, points = decode_cells(cells, width, height, -0.4)
     assert len(found) == len(boxes) > 20
     np.testing.assert_allclose([one["box"] for one in found], boxes, rtol=1e-5, atol=1e-3)
-    np.testing.assert_allclose([one["score"] for one in found], scores, rtol=1e-6)
+    np.testing.assert_allclose([one["score"] for one in found], logits, rtol=1e-6)
     np.testing.assert_allclose([one["points"] for one in found], points, rtol=1e-5, atol=1e-3)
 
 
-def test_suppression_and_voting_agree(call: Any, settings: dict[str, Any]) -> None:
+def test_scales_and_tiles_agree(call: Any) -> None:
+    rules = ScaleRules()
+    sizes = [(640, 480), (4000, 3000), (48, 48), (1, 20_000), (1281, 1), (447, 300), (2000, 1500)]
+    given = asdict(rules)
+    for size, found in zip(
+        sizes, call(*(["planScales", *size, given] for size in sizes)), strict=True
+    ):
+        expected = [
+            {"width": s.width, "height": s.height, "least": s.min_face,
+             "most": None if math.isinf(s.max_face) else s.max_face}
+            for s in plan_scales(*size, rules)
+        ]  # fmt: skip
+        assert found == expected
+    lengths = [1, 1280, 1281, 2000, 20_000, 3333]
+    for length, found in zip(
+        lengths, call(*(["tiles", length, given] for length in lengths)), strict=True
+    ):
+        assert found == [list(part) for part in tiles(length, rules)]
+
+
+def test_suppression_agrees(call: Any) -> None:
     rng = np.random.default_rng(6)
     centres = rng.integers(0, 4, (60, 2)) * 30 + rng.normal(0, 3, (60, 2))
     half = rng.uniform(8, 14, (60, 2))
     boxes = np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
     scores = np.sort(rng.uniform(0.3, 1, 60).astype(np.float32))[::-1]
-    points = rng.uniform(0, 90, (60, 5, 2)).astype(np.float32)
     candidates = [
-        {"box": box, "score": score, "points": marks}
-        for box, score, marks in zip(boxes.tolist(), scores.tolist(), points.tolist(), strict=True)
+        {"box": box, "score": score, "points": []}
+        for box, score in zip(boxes.tolist(), scores.tolist(), strict=True)
     ]
     kept = nms(boxes, scores, iou_threshold=0.3)
     assert 5 < len(kept) < 40
-    [found] = call(["suppress", candidates, 0.3])
+    [found, strict] = call(["suppress", candidates, 0.3], ["suppress", candidates, 0.3, 0.4])
     np.testing.assert_array_equal([one["box"] for one in found], boxes[kept])
-    voted = call(*(["takeVote", one, candidates, settings["vote"]] for one in found))
-    moved, marks = vote(boxes, scores, points, kept)
-    np.testing.assert_allclose([one["box"] for one in voted], moved, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose([one["points"] for one in voted], marks, rtol=1e-5, atol=1e-4)
-    assert np.abs(moved - boxes[kept]).max() > 0.5
+    kept = nms(boxes, scores, iou_threshold=0.3, inside=0.4)
+    np.testing.assert_array_equal([one["box"] for one in strict], boxes[kept])
+    assert len(strict) < len(found)
+
+
+class _Cells:
+    """Stands in for the first network: the same few cells, whatever it sees."""
+
+    def __init__(self, numbers: list[list[float]]) -> None:
+        self.numbers = np.array(numbers, np.float32)
+
+    def __call__(self, pixels: np.ndarray, min_score: float) -> Candidates:
+        height, width = (-(-side // 32) * 32 for side in pixels.shape[:2])
+        count = sum((height // stride) * (width // stride) for stride in STRIDES)
+        cells = np.full((15, count), -9, np.float32)
+        cells[:, 5 : 5 + 20 * len(self.numbers) : 20] = self.numbers.T
+        return Candidates(*decode_cells(cells, width, height, min_score))
+
+
+def test_both_stages_agree_with_the_library(call: Any, settings: dict[str, Any]) -> None:
+    """With stand-ins for the networks; with the networks themselves the page's own test does."""
+    rng = np.random.default_rng(2)
+    numbers = rng.normal(0, 0.5, (4, 15)).round(3)
+    numbers[:, 0] = [3, 2, 1, -0.5]
+    numbers[:, 3:5] = 1.6
+    answer = [1.0, -0.3, -0.35, 0.32, 0.36, *rng.normal(0, 0.2, 10).round(3)]
+    detector = MienDetector(threads=1)
+    size = detector.config.crop_size
+    session = SimpleNamespace(
+        path="", inputs=[SimpleNamespace(name="crops", shape=["n", 3, size, size])],
+        outputs=[SimpleNamespace(shape=["n", 15])],
+        run=lambda names, feed: [np.tile(np.float32(answer), (len(feed["crops"]), 1))],
+    )  # fmt: skip
+    detector._search = replace(detector._search, network=_Cells(numbers.tolist()))
+    detector._refiner = FaceRefiner(session, context=1.5, size=size, weight=0.4)
+    detector.min_score = 0.05
+    config = {**detector.config.to_dict(), "min_score": 0.05, "context": 1.5, "refined": 0.4}
+    for height, width in ((96, 160), (500, 700), (1300, 400)):
+        image_rgb = _noise(height, width)
+        found = detector.detect(image_rgb)
+        [faces] = call(["find", _raster(image_rgb), config, settings, numbers.tolist(), answer])
+        assert len(faces) == len(found) > 0
+        faces.sort(key=lambda face: face["box"])  # several are equally large here
+        order = np.lexsort(found.boxes_xyxy.T[::-1])
+        for name, values in (
+            ("box", found.boxes_xyxy), ("score", found.scores), ("points", found.landmarks)
+        ):  # fmt: skip
+            here = [face[name] for face in faces]
+            np.testing.assert_allclose(here, values[order], atol=1e-2)
 
 
 @pytest.mark.parametrize("side", ["sqrt", "max"])

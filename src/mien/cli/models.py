@@ -12,7 +12,7 @@ from mien.errors import needs_extra
 from mien.plugins import load_entry_points
 
 _DETECTORS = {
-    "mien": "the package's own network; mien:verify checks more, mien:fine looks closer",
+    "mien": "the package's own networks; mien:fast for video, mien:full for every pixel",
     "haar": "OpenCV's frontal face cascade (extra haar)",
     "none": "no search: each picture is one face already",
     "yunet": "OpenCV Zoo's YuNet, fetched once; yunet:FILE takes a local copy",

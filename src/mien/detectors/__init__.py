@@ -1,7 +1,8 @@
 """Where the faces are: one protocol, several detectors, one way from a box to a face crop.
 
 ``get_detector`` makes a detector from a word: ``"mien"`` (the network in the package),
-``"mien:fine"`` (with a second look for small faces), ``"mien:0.65"`` (asking a lower score),
+``"mien:fast"`` (at a small size), ``"mien:full"`` (every pixel of a very large photo),
+``"mien:0.3"`` (with another lowest score),
 ``"yunet"`` or ``"yunet:PATH"`` (a network to download), ``"haar"`` (OpenCV's cascade, an extra),
 ``"none"`` (the picture is one face already).
 ``register_detector`` adds your own. A detector says how its boxes relate to the faces that

@@ -36,7 +36,7 @@ def nms(
     Args:
         boxes_xyxy: (N, 4), x1 < x2 and y1 < y2.
         scores: (N,); of equal ones the first box given counts as the more confident.
-        iou_threshold: Overlap, intersection over union, above which the less sure box goes.
+        iou_threshold: Overlap, intersection over union, above which the less confident box goes.
         inside: Share of the smaller of two boxes that lies in the other above which it goes too;
             1 leaves that rule out.
 

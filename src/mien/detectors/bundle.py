@@ -1,72 +1,77 @@
-"""What belongs to the detector's network: threshold, framing, scales; kept beside it as JSON."""
+"""What belongs to the detector's networks: scales, threshold, framing; stored next to them."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.detectors.framing import Framing
+from mien.detectors.scales import ScaleRules
 from mien.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = 1
+    from numpy.typing import NDArray
+
+FORMAT = 2
 FOLDER = Path(__file__).parents[1] / "assets" / "detector"
 #: Not config.json, which would make the folder look like a model of expressions.
-CONFIG, NETWORK, VERIFIER = "detector.json", "detector.onnx", "verifier.onnx"
-#: The network takes sides that are multiples of this, in pixels.
-MULTIPLE = 32
+CONFIG, NETWORK, REFINER = "detector.json", "detector.onnx", "refiner.onnx"
 
 
 @dataclass(frozen=True)
-class VerifyConfig:
-    """What belongs to the second network, which judges what the first one proposes.
+class Calibration:
+    """From the logits of both stages to a probability.
+
+    ``sigmoid(detector * first + refiner * second + offset)``, fitted by logistic regression
+    (Platt, "Probabilistic outputs for support vector machines", 1999).
 
     Args:
-        propose: Lowest score of the first network for a box to be judged, 0..1.
-        min_score: Lowest score of the second to report, 0..1.
-        sha256: Of the network's file.
-        data: What it was trained on, in a sentence.
+        detector: Weight of the first stage's logit.
+        refiner: Weight of the second stage's.
+        offset: Added to both.
 
-    Raises:
-        ConfigError: If a number is out of range.
+    >>> Calibration(0.5, 0.5, 0.0).scores(np.float32([0, 2]), np.float32([0, 2])).round(2).tolist()
+    [0.5, 0.8799999952316284]
     """
 
-    propose: float
-    min_score: float
-    sha256: str = ""
-    data: str = "unknown"
+    detector: float
+    refiner: float
+    offset: float
 
-    def __post_init__(self) -> None:
-        if not (0 < self.propose < 1 and 0 < self.min_score < 1):
-            raise ConfigError(
-                f"propose and min_score lie between 0 and 1; got {self.propose} and "
-                f"{self.min_score}."
-            )
+    def scores(
+        self, first: NDArray[np.float32], second: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Returns probabilities (N,), 0..1, of logits (N,) and (N,)."""
+        total = self.detector * first.astype(np.float64) + self.refiner * second + self.offset
+        return (1 / (1 + np.exp(-np.clip(total, -60, 60)))).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """What belongs to a detector's network; stored beside it as ``detector.json``.
+    """What belongs to the detector's networks; stored as ``detector.json``.
 
     Args:
         min_score: Lowest score to report, 0..1.
         framing: How its boxes relate to the framing that mien's models expect.
-        max_side: Longer side, in pixels, at which large photos are looked at.
-        zoom: Most that a picture smaller than half of ``max_side`` is enlarged for a second look,
-            up to 0.7 of ``max_side``; 1 leaves that look out.
-        coarse: Factor on the size of the look for the largest faces; 0 leaves it out.
-        large_face: Smallest face, in pixels of the look, that a look for large faces may report;
-            the look for small ones reports faces below four times that.
-        iou: Overlap above which the less sure box goes.
-        sha256: Of the network's file.
+        calibration: How a score follows from the networks' logits.
+        scales: At which sizes a photo is searched.
+        propose: Lowest logit of the first stage that the second one examines.
+        context: Side of the second stage's crops, as a multiple of the proposal's.
+        crop_size: The same in pixels, as the second network takes them.
+        refined: Weight of the second stage's boxes and landmarks next to the first one's, 0..1.
+        iou: Overlap above which the less confident box goes.
+        inside: Share of the smaller of two boxes in the other above which the less confident goes.
+        sha256: Of the networks, by file name.
         license: Of the weights.
         data: What they were trained on, in a sentence.
         metrics: Numbers from the evaluation.
-        verify: Of the second network, or None where the folder holds none.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -74,39 +79,41 @@ class DetectorConfig:
 
     min_score: float
     framing: Framing
-    max_side: int = 640
-    zoom: float = 2.0
-    coarse: float = 0.25
-    large_face: float = 40.0
-    iou: float = 0.3
-    sha256: str = ""
+    calibration: Calibration
+    scales: ScaleRules = field(default_factory=ScaleRules)
+    propose: float = -1.0
+    context: float = 1.5
+    crop_size: int = 40
+    refined: float = 0.4
+    iou: float = 0.4
+    inside: float = 0.7
+    sha256: Mapping[str, str] = field(default_factory=dict)
     license: str = "unknown"
     data: str = "unknown"
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    verify: VerifyConfig | None = None
 
     def __post_init__(self) -> None:
-        if not (0 < self.min_score < 1 and 0 < self.iou < 1 and 0 <= self.coarse < 1):
+        if not (0 < self.min_score < 1 and 0 < self.iou < 1):
             raise ConfigError(
-                f"min_score and iou lie between 0 and 1, coarse from 0 to below 1; got "
-                f"{self.min_score}, {self.iou}, {self.coarse}."
+                f"min_score and iou must lie between 0 and 1; got {self.min_score} and {self.iou}."
             )
-        if not (MULTIPLE <= self.max_side <= 4096 and 1 <= self.zoom <= 8):
+        if not (math.isfinite(self.propose) and 1 <= self.context <= 4 and 0 <= self.refined <= 1):
             raise ConfigError(
-                f"max_side lies from {MULTIPLE} to 4096 and zoom from 1 to 8; got "
-                f"{self.max_side} and {self.zoom}."
+                "propose must be a number, context must lie from 1 to 4 and refined from 0 to 1; "
+                f"got {self.propose}, {self.context} and {self.refined}."
             )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``detector.json``."""
-        return {"format": FORMAT, **asdict(self), "metrics": dict(self.metrics)}
+        values = asdict(self)
+        return {"format": FORMAT, **values, "metrics": dict(self.metrics)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> DetectorConfig:
         """Builds it from the content of ``detector.json``.
 
         Raises:
-            ConfigError: If it is damaged or from a newer version.
+            ConfigError: If it is damaged or of another version.
         """
         try:
             values = {key: item for key, item in value.items() if key != "format"}
@@ -114,9 +121,9 @@ class DetectorConfig:
                 raise ConfigError(
                     f"has format {value['format']!r}; this version reads {FORMAT}", subject=CONFIG
                 )
-            if values.get("verify") is not None:
-                values["verify"] = VerifyConfig(**values["verify"])
-            return cls(**{**values, "framing": Framing(**values["framing"])})
+            parts = {"framing": Framing, "calibration": Calibration, "scales": ScaleRules}
+            built = {key: kind(**values[key]) for key, kind in parts.items()}
+            return cls(**{**values, **built})
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"is damaged: {error!r}", subject=CONFIG) from error
 

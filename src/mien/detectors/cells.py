@@ -14,45 +14,46 @@ if TYPE_CHECKING:
 
 STRIDES = (8, 16, 32)
 _MAX_LOG_SIZE = 6.0
-_MAX = 2000
+_MAX_CELLS = 2000
 
 
 def decode_cells(
-    cells: NDArray[np.float32], width: int, height: int, min_score: float
+    cells: NDArray[np.float32], width: int, height: int, min_logit: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Decodes one picture.
+    """Decodes one input of the network.
 
     A cell of stride ``s`` and centre ``c`` holds a score logit, ``(dx, dy)`` and ``(lw, lh)`` for
     a box with centre ``c + s (dx, dy)`` and size ``s exp(lw, lh)``, and five points
     ``c + s (px, py)``.
 
     Args:
-        cells: (A, 15), those of stride 8 by rows, then 16, then 32.
+        cells: (15, A), those of stride 8 by rows, then 16, then 32.
         width: Of the network's input, in pixels.
         height: Of the network's input.
-        min_score: Lowest score to keep, 0..1.
+        min_logit: Lowest score logit to keep.
 
     Returns:
-        boxes_xyxy (N, 4), scores (N,), landmarks (N, 5, 2) in pixels of the input, the surest
-        first; at most 2000.
+        boxes_xyxy (N, 4), logits (N,), landmarks (N, 5, 2) in pixels of the input, the most
+        confident first; at most 2000.
 
     Raises:
         ModelError: If there are not as many cells as such an input has.
 
-    >>> cells = np.full((21, 15), -9, np.float32)
-    >>> cells[3, :5] = 0, 0.5, 0, 0, np.log(2)
-    >>> decode_cells(cells, 32, 32, 0.5)[0].round(3).tolist()
+    >>> cells = np.full((15, 21), -9, np.float32)
+    >>> cells[:5, 3] = 0, 0.5, 0, 0, np.log(2)
+    >>> decode_cells(cells, 32, 32, -1.0)[0].round(3).tolist()
     [[28.0, -4.0, 36.0, 12.0]]
     """
     counts = [(height // stride) * (width // stride) for stride in STRIDES]
-    if len(cells) != sum(counts):
+    if cells.shape[1] != sum(counts):
         raise ModelError(
-            f"the detector answered for {len(cells)} cells; an input of {width}x{height} has "
+            f"the detector answered for {cells.shape[1]} cells; an input of {width}x{height} has "
             f"{sum(counts)}."
         )
-    chosen = np.flatnonzero(cells[:, 0] >= math.log(min_score / (1 - min_score)))
-    chosen = chosen[np.argsort(-cells[chosen, 0], kind="stable")[:_MAX]]
-    values = cells[chosen]
+    chosen = np.flatnonzero(cells[0] >= min_logit)
+    if len(chosen) > _MAX_CELLS:
+        chosen = chosen[np.argsort(-cells[0, chosen], kind="stable")[:_MAX_CELLS]]
+    values = cells[:, chosen].T
     bounds = np.cumsum(counts)
     level = np.searchsorted(bounds, chosen, side="right")
     stride = np.array(STRIDES)[level]
@@ -64,6 +65,15 @@ def decode_cells(
     centre = middle + values[:, 1:3] * step
     half = np.exp(np.clip(values[:, 3:5], -_MAX_LOG_SIZE, _MAX_LOG_SIZE)) * step / 2
     points = middle[:, None] + values[:, 5:].reshape(-1, 5, 2) * step[:, None]
-    scores = 1 / (1 + np.exp(-values[:, 0]))
     boxes = np.concatenate([centre - half, centre + half], axis=1)
-    return boxes.astype(np.float32), scores.astype(np.float32), points.astype(np.float32)
+    order = np.argsort(-values[:, 0], kind="stable")
+    return (
+        boxes[order].astype(np.float32),
+        values[order, 0].astype(np.float32),
+        points[order].astype(np.float32),
+    )
+
+
+def logit(probability: float) -> float:
+    """Returns the logarithm of the odds of a probability strictly between 0 and 1."""
+    return math.log(probability / (1 - probability))

@@ -38,7 +38,7 @@ def fetch(
     """Returns the path of a pinned file, downloading it where the cache lacks it.
 
     A cached file is checked each time and fetched again if it is damaged. A download is written
-    beside its place and renamed once it is whole and right.
+    next to its place and renamed once it is whole and right.
 
     Args:
         url: ``https://`` address (the digest also makes ``http://`` safe).

@@ -30,7 +30,7 @@ class Framing:
         shift_x: How far the crop's centre lies right of the box's, in sides of the crop.
         shift_y: How far it lies below.
         side: What the side of a box w by h is: ``"sqrt"``, the square root of ``w * h``, which
-            follows the face most steadily; or ``"max"``, the longer one, which cuts nothing off.
+            is the steadiest; or ``"max"``, the longer one, which cuts nothing off.
 
     Raises:
         ConfigError: If a number is not finite, the scale is not above 0, or ``side`` is unknown.

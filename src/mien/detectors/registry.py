@@ -58,7 +58,7 @@ def get_detector(spec: str | object, *, threads: int = 0) -> Detector:
     """Makes a detector.
 
     Args:
-        spec: ``"mien"``, ``"mien:fine"``, ``"mien:verify"``, ``"mien:0.65"``, ``"yunet"``,
+        spec: ``"mien"``, ``"mien:fast"``, ``"mien:full"``, ``"mien:0.3"``, ``"yunet"``,
             ``"yunet:PATH"``, ``"haar"``, ``"none"``, a registered name, or an object with a method
             ``detect`` (see :class:`Detector`).
         threads: Threads to use inside one picture; 0 leaves it to the library.
@@ -92,16 +92,20 @@ def _no_argument(name: str, argument: str | None) -> None:
 def _make_mien(argument: str | None, threads: int) -> Detector:
     from mien.detectors.mien import MienDetector
 
-    if argument in (None, "fine", "verify"):
-        return MienDetector(threads=threads, fine=argument == "fine", verify=argument == "verify")
+    if argument is None:
+        return MienDetector(threads=threads)
+    if argument == "fast":
+        return MienDetector(threads=threads, search="fast")
+    if argument == "full":
+        return MienDetector(threads=threads, search="full")
     try:
-        score = float(str(argument))
+        score = float(argument)
     except ValueError:
         score = -1.0
     if not 0 < score < 1:
         raise ConfigError(
-            f"detector 'mien' is typed as mien, mien:fine, mien:verify or mien:SCORE with a "
-            f"lowest score between 0 and 1; got {argument!r}."
+            f"detector 'mien' is typed as mien, mien:fast, mien:full or mien:SCORE with a lowest "
+            f"score between 0 and 1; got {argument!r}."
         )
     return MienDetector(threads=threads, min_score=score)
 

@@ -160,5 +160,4 @@ def tiles(length: int, rules: ScaleRules) -> Iterator[tuple[int, int]]:
     count = math.ceil((length - rules.overlap) / (rules.tile - rules.overlap))
     step = (length - rules.overlap) / count
     for number in range(count):
-        begin = round(number * step)
-        yield begin, min(length, round(begin + step + rules.overlap))
+        yield round(number * step), round((number + 1) * step + rules.overlap)

@@ -53,9 +53,9 @@ class Candidates(NamedTuple):
             boxes.reshape(-1, 4).astype(np.float32), self.scores, points.astype(np.float32)
         )
 
-    def suppress(self, iou: float) -> Candidates:
+    def suppress(self, iou: float, inside: float = 1.0) -> Candidates:
         """Returns those that overlap no more confident one, the most confident first."""
-        return self.take(nms(self.boxes_xyxy, self.scores, iou_threshold=iou))
+        return self.take(nms(self.boxes_xyxy, self.scores, iou_threshold=iou, inside=inside))
 
     @classmethod
     def join(cls, parts: list[Candidates]) -> Candidates:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 from mien.atomic import replacing_folder
 from mien.backends import open_backend
-from mien.detectors.bundle import CONFIG as DETECTOR_CONFIG
-from mien.detectors.bundle import FOLDER as FINDER
-from mien.detectors.bundle import NETWORK as DETECTOR_NETWORK
+from mien.detectors import bundle
 from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, CONFIG, ONNX, read_model_folder
 from mien.web.runtime import place_runtime
@@ -125,8 +123,8 @@ def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
             shutil.copyfile(path, copy)
     for name in (DETECTOR_FOLDER, MODEL_FOLDER):
         (place / name).mkdir()
-    for name in (DETECTOR_CONFIG, DETECTOR_NETWORK):
-        shutil.copyfile(FINDER / name, place / DETECTOR_FOLDER / name)
+    for name in (bundle.CONFIG, bundle.NETWORK, bundle.REFINER):
+        shutil.copyfile(bundle.FOLDER / name, place / DETECTOR_FOLDER / name)
     shutil.copyfile(folder.path / CONFIG, place / MODEL_FOLDER / CONFIG)
     shutil.copyfile(folder.file(ONNX), place / MODEL_FOLDER / folder.network)
     shutil.copyfile(_SAMPLE, place / EXAMPLE)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.detectors import DEFAULT_DETECTOR, cells
+from mien.detectors import DEFAULT_DETECTOR, bundle, cells, proposer, refiner, search
 from mien.detectors import mien as mien_detector
-from mien.detectors.bundle import CONFIG as DETECTOR_CONFIG
-from mien.detectors.bundle import MULTIPLE, read_bundle
-from mien.detectors.bundle import NETWORK as DETECTOR_NETWORK
 from mien.detectors.protocol import MIN_FACE
-from mien.detectors.voting import vote
 from mien.hub import CONFIG
 from mien.images import ImageLimits
 from mien.images.pixels import BACKGROUND
@@ -53,12 +48,15 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
         "detector": {
             "name": DEFAULT_DETECTOR,
             "strides": list(cells.STRIDES),
-            "max_cells": cells._MAX,
+            "max_cells": cells._MAX_CELLS,
             "max_log_size": cells._MAX_LOG_SIZE,
-            "max_candidates": mien_detector._MAX_CANDIDATES,
-            "multiple": MULTIPLE,
+            "max_candidates": search.MAX_CANDIDATES,
+            "multiple": proposer.MULTIPLE,
             "min_face": MIN_FACE,
-            "vote": _defaults(vote),
+            "slack": mien_detector._SLACK,
+            "batch": refiner._BATCH,
+            "min_share": refiner._MIN_SHARE,
+            "unsound": refiner._UNSOUND,
         },
         "quality_flags": {word: DESCRIPTIONS.get(word, "") for word in QUALITY_FLAGS},
         "limits": asdict(ImageLimits()),
@@ -70,10 +68,12 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
 def _files(folder: ModelFolder) -> dict[str, Any]:
     network = folder.network
     digest = folder.config.files.get(network, {}).get("sha256", "")
+    detector = bundle.read_bundle().sha256
     return {
         "detector": {
-            "config": f"{DETECTOR_FOLDER}/{DETECTOR_CONFIG}",
-            "network": _file(DETECTOR_FOLDER, DETECTOR_NETWORK, read_bundle().sha256),
+            "config": f"{DETECTOR_FOLDER}/{bundle.CONFIG}",
+            "network": _file(DETECTOR_FOLDER, bundle.NETWORK, detector[bundle.NETWORK]),
+            "refiner": _file(DETECTOR_FOLDER, bundle.REFINER, detector[bundle.REFINER]),
         },
         "model": {
             "config": f"{MODEL_FOLDER}/{CONFIG}",
@@ -89,12 +89,6 @@ def _files(folder: ModelFolder) -> dict[str, Any]:
 
 def _file(folder: str, name: str, sha256: str) -> dict[str, str]:
     return {"path": f"{folder}/{name}", "sha256": sha256}
-
-
-def _defaults(function: Any) -> dict[str, Any]:
-    """Returns the defaults of a function's keywords."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
 def _colors(labels: tuple[str, ...]) -> dict[str, dict[str, str]]:

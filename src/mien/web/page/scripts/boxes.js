@@ -1,5 +1,5 @@
 /**
- * Boxes and what they share: non-maximum suppression, voting and the square that the model expects.
+ * Boxes and what they share: non-maximum suppression, and the square that the model expects.
  *
  * A candidate is { box: [x1, y1, x2, y2], score, points: [[x, y] five times] }, in pixels.
  */
@@ -14,52 +14,35 @@ function shared(a, b) {
   return Math.max(across, 0) * Math.max(down, 0);
 }
 
-/** Whether two boxes overlap by at least a share of what they cover together. */
-function agree(a, b, iou) {
-  const both = shared(a, b);
-  return both >= iou * (area(a) + area(b) - both);
-}
-
 /**
- * Keeps the candidates that do not overlap a surer one.
+ * Keeps the candidates that overlap no more confident one.
  *
  * @param candidates The most confident first.
- * @param iou Overlap above which the less sure one goes.
+ * @param iou Overlap above which the less confident one goes.
+ * @param inside Share of the smaller one in the other above which it goes too.
  */
-export function suppress(candidates, iou) {
+export function suppress(candidates, iou, inside = 1) {
   const kept = [];
   for (const { box, ...rest } of candidates) {
     const hidden = kept.some((other) => {
       const both = shared(other.box, box);
-      return both > iou * (area(other.box) + area(box) - both);
+      const [one, two] = [area(other.box), area(box)];
+      return both > iou * (one + two - both) || (inside < 1 && both > inside * Math.min(one, two));
     });
     if (!hidden) kept.push({ box, ...rest });
   }
   return kept;
 }
 
-/**
- * Returns a candidate with the mean box and points, weighted by score, of all that agree with it.
- *
- * @param best A candidate that suppression has kept.
- * @param candidates All of them, also those below the threshold.
- * @param vote { iou, share }: overlap, and score as a share of the best one's, to have a say.
- */
-export function takeVote(best, candidates, { iou, share }) {
-  const voters = candidates.filter(
-    ({ box, score }) => score >= share * best.score && agree(best.box, box, iou),
-  );
-  const total = voters.reduce((sum, voter) => sum + voter.score, 0);
-  const mean = (read) =>
-    Math.fround(voters.reduce((sum, voter) => sum + (voter.score / total) * read(voter), 0));
-  return {
-    box: best.box.map((_, side) => mean((voter) => voter.box[side])),
-    score: best.score,
-    points: best.points.map((point, mark) =>
-      point.map((_, axis) => mean((voter) => voter.points[mark][axis])),
-    ),
-  };
+/** Whether the centre of a box lies in a picture. */
+export function hasCentreIn([x1, y1, x2, y2], { width, height }) {
+  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  return x > 0 && x < width && y > 0 && y < height;
 }
+
+/** Returns the square around a box's centre whose side is a multiple of the box's own. */
+export const squareOf = (box, factor) =>
+  cropBox(box, { scale: factor, shift_x: 0, shift_y: 0, side: "sqrt" }, 1);
 
 /**
  * Returns the square to cut out for a face; it may reach past the border.

@@ -1,97 +1,143 @@
-/** Finds faces with mien's own detector: the same looks at a picture as the Python library. */
+/** Finds faces with mien's own detector: the same two stages as in the Python library. */
 
-import { area, longerSide, suppress, takeVote } from "./boxes.js";
+import { area, hasCentreIn, longerSide, squareOf, suppress } from "./boxes.js";
 import { decodeCells } from "./cells.js";
+import { cropFace } from "./crops.js";
 import { resizeWithGap } from "./resample.js";
+import { planScales, tiles } from "./scales.js";
 
 /** Where a picture shrinks by over twice this, blocks of its pixels are averaged first. */
 const REDUCING_GAP = 2;
+/** Numbers that the second stage gives of a crop: a score, and the corners and points. */
+const NUMBERS = 15;
 
 /**
- * @param run Runs the network: float32 (1, 3, H, W) and its shape to the numbers of the cells.
+ * @param runs { propose, refine }: the two networks, from float32 and its shape to float32.
  * @param config detector.json.
  * @param settings The part "detector" of mien.json.
  */
-export function makeDetector(run, config, settings) {
+export function makeDetector(runs, config, settings) {
   /** Returns the faces of a raster of three channels, the largest first. */
   return async function find(raster) {
-    const candidates = [];
-    for (const look of looks(raster.width, raster.height, config)) {
-      candidates.push(...(await takeLook(raster, look, { run, config, settings })));
-    }
-    const sure = candidates.filter(({ score }) => score >= config.min_score);
-    sure.sort((a, b) => b.score - a.score);
-    return suppress(sure.slice(0, settings.max_candidates), config.iou)
-      .filter(({ box }) => hasCentreIn(box, raster))
-      .map((best) => takeVote(best, candidates, settings.vote))
+    const proposals = await propose(raster, { run: runs.propose, config, settings });
+    const least = settings.slack * settings.min_face;
+    const large = proposals.filter(({ box }) => longerSide(box) >= least);
+    const faces = (await refine(raster, large, { run: runs.refine, config, settings })).filter(
+      ({ box, score }) => score >= config.min_score && hasCentreIn(box, raster),
+    );
+    faces.sort((a, b) => b.score - a.score);
+    return suppress(faces, config.iou, config.inside)
       .filter(({ box }) => longerSide(box) >= settings.min_face)
       .sort((a, b) => area(b.box) - area(a.box) || b.score - a.score);
   };
 }
 
-/**
- * Says at which factors on the picture to look, and for faces of which longer side there.
- *
- * Large pictures are looked at once whole and once small, for faces that fill them; small ones
- * once more enlarged.
- */
-function looks(width, height, config) {
-  const longest = Math.max(width, height);
-  const small = longest < 0.5 * config.max_side && config.zoom > 1;
-  const scale = small ? 1 : Math.min(config.max_side / longest, 1);
-  const found = [{ scale, least: small ? config.large_face : 0, most: Infinity }];
-  if (small) {
-    const zoom = Math.min(config.zoom, (0.7 * config.max_side) / longest);
-    found.push({ scale: zoom, least: 0, most: 4 * config.large_face });
+/** The first stage: what may be faces, the most confident first; its scores are logits. */
+async function propose(raster, { run, config, settings }) {
+  const candidates = [];
+  for (const scale of planScales(raster.width, raster.height, config.scales)) {
+    candidates.push(...(await searchScale(raster, scale, { run, config, settings })));
   }
-  if (config.coarse && Math.min(config.max_side / longest, 1) * longest > 0.5 * config.max_side) {
-    found.push({ scale: scale * config.coarse, least: config.large_face, most: Infinity });
-  }
-  return found;
+  const inside = candidates.filter(({ box }) => hasCentreIn(box, raster));
+  inside.sort((a, b) => b.score - a.score);
+  return suppress(inside.slice(0, settings.max_candidates), config.iou);
 }
 
-async function takeLook(raster, { scale, least, most }, { run, config, settings }) {
-  const width = Math.max(1, roundEven(raster.width * scale));
-  const height = Math.max(1, roundEven(raster.height * scale));
+async function searchScale(raster, scale, { run, config, settings }) {
+  const { width, height, least, most } = scale;
   const scaled = resizeWithGap(raster, width, height, "bilinear", REDUCING_GAP);
-  const padded = [width, height].map(
-    (side) => Math.ceil(side / settings.multiple) * settings.multiple,
-  );
-  const cells = await run(toInput(scaled, ...padded), [1, 3, padded[1], padded[0]]);
-  // Cells below the threshold report no face, but have a say in where one lies.
-  return decodeCells(cells, ...padded, config.min_score / 2, settings)
-    .filter(({ box }) => longerSide(box) >= least && longerSide(box) < most)
-    .map((candidate) => enlarge(candidate, raster.width / width, raster.height / height));
-}
-
-/** Lays a raster (h, w, 3) into the corner of an input (3, height, width), black elsewhere. */
-function toInput(raster, width, height) {
-  const input = new Float32Array(3 * width * height);
-  for (let y = 0; y < raster.height; y++) {
-    for (let x = 0; x < raster.width; x++) {
-      const from = (y * raster.width + x) * 3;
-      for (let c = 0; c < 3; c++) input[(c * height + y) * width + x] = raster.data[from + c];
+  const found = [];
+  for (const [top, bottom] of tiles(height, config.scales)) {
+    for (const [left, right] of tiles(width, config.scales)) {
+      const [input, across, down] = toInput(scaled, [left, top, right, bottom], settings.multiple);
+      const cells = await run(input, [1, 3, down, across]);
+      const owned = ownedBy([left, top, right, bottom], scale, config.scales);
+      found.push(
+        ...decodeCells(cells, across, down, config.propose, settings)
+          .filter(({ box }) => longerSide(box) >= least && longerSide(box) < most && owned(box))
+          .map((one) => move(one, (value, axis) => value + (axis ? top : left))),
+      );
     }
   }
-  return input;
+  const factors = [raster.width / width, raster.height / height];
+  return found.map((one) => move(one, (value, axis) => value * factors[axis]));
 }
 
-function enlarge({ box, score, points }, across, down) {
+/** Returns which boxes a tile reports: those whose centre is not another tile's. */
+function ownedBy([left, top, right, bottom], { width, height }, { overlap }) {
+  const margin = 0.4 * overlap;
+  const low = [left ? margin : -Infinity, top ? margin : -Infinity];
+  const high = [
+    right < width ? right - left - margin : Infinity,
+    bottom < height ? bottom - top - margin : Infinity,
+  ];
+  return ([x1, y1, x2, y2]) =>
+    [(x1 + x2) / 2, (y1 + y2) / 2].every((at, axis) => at >= low[axis] && at <= high[axis]);
+}
+
+/** Lays a part of a raster into the corner of an input (3, down, across), black elsewhere. */
+function toInput(raster, [left, top, right, bottom], multiple) {
+  const across = Math.ceil((right - left) / multiple) * multiple;
+  const down = Math.ceil((bottom - top) / multiple) * multiple;
+  const input = new Float32Array(3 * across * down);
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
+      const from = (y * raster.width + x) * 3;
+      const to = (y - top) * across + x - left;
+      for (let c = 0; c < 3; c++) input[c * across * down + to] = raster.data[from + c];
+    }
+  }
+  return [input, across, down];
+}
+
+/** The second stage: what is in crops around proposals, with probabilities as scores. */
+async function refine(raster, proposals, { run, config, settings }) {
+  const refined = [];
+  for (let start = 0; start < proposals.length; start += settings.batch) {
+    const part = proposals.slice(start, start + settings.batch);
+    const squares = part.map(({ box }) => squareOf(box, config.context));
+    const size = config.crop_size;
+    const crops = { size, color: "rgb", interpolation: "bilinear" };
+    const input = new Float32Array(part.length * 3 * size * size);
+    squares.forEach((square, n) => {
+      const { data } = cropFace(raster, square, crops);
+      for (let i = 0; i < size * size; i++) {
+        for (let c = 0; c < 3; c++) input[(n * 3 + c) * size * size + i] = data[3 * i + c];
+      }
+    });
+    const answers = await run(input, [part.length, 3, size, size]);
+    part.forEach((proposal, n) => {
+      const values = answers.subarray(n * NUMBERS, (n + 1) * NUMBERS);
+      refined.push(place(proposal, values, squares[n], config, settings));
+    });
+  }
+  return refined;
+}
+
+/** Joins the second stage's numbers with the proposal. */
+function place({ box, score, points }, values, [x1, y1, x2, y2], config, settings) {
+  const side = x2 - x1;
+  const middle = [(x1 + x2) / 2, (y1 + y2) / 2];
+  const spots = Array.from({ length: 7 }, (_, spot) =>
+    middle.map((at, axis) => at + values[1 + 2 * spot + axis] * side),
+  );
+  const own = [...spots[0], ...spots[1]];
+  const share = [0, 1].map((axis) => (own[2 + axis] - own[axis]) / (box[2 + axis] - box[axis]));
+  const sound = Math.min(...share) >= settings.min_share;
+  const weight = sound ? config.refined : 0;
+  const mean = (second, first) => Math.fround(weight * second + (1 - weight) * first);
+  const { detector, refiner, offset } = config.calibration;
+  const total = detector * score + refiner * (sound ? values[0] : settings.unsound) + offset;
   return {
-    box: box.map((value, side) => value * (side % 2 ? down : across)),
-    score,
-    points: points.map(([x, y]) => [x * across, y * down]),
+    box: own.map((value, index) => mean(value, box[index])),
+    score: Math.fround(1 / (1 + Math.exp(-total))),
+    points: points.map((point, mark) =>
+      point.map((value, axis) => mean(spots[2 + mark][axis], value)),
+    ),
   };
 }
 
-function hasCentreIn([x1, y1, x2, y2], { width, height }) {
-  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
-  return x >= 0 && x <= width && y >= 0 && y <= height;
-}
-
-/** Rounds as Python does: halves go to the even number. */
-function roundEven(value) {
-  const low = Math.floor(value);
-  if (value - low !== 0.5) return Math.round(value);
-  return low % 2 === 0 ? low : low + 1;
+function move({ box, score, points }, to) {
+  const at = (value, index) => Math.fround(to(value, index % 2));
+  return { box: box.map(at), score, points: points.map((point) => point.map(at)) };
 }

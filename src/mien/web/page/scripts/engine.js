@@ -1,4 +1,4 @@
-/** Loads the settings, the two networks and ONNX Runtime, all from the folder of the page. */
+/** Loads the settings, the networks and ONNX Runtime, all from the folder of the page. */
 
 const page = (path) => new URL(`../${path}`, import.meta.url);
 
@@ -26,18 +26,20 @@ async function loadBytes(path, sha256) {
  * Loads all that the page needs, once.
  *
  * @returns settings (mien.json), detector (detector.json), model (the block "mien" of config.json),
- *     example (Blob), and runDetector and runModel: a Float32Array and its shape to a Float32Array.
+ *     example (Blob), and runDetector, runRefiner and runModel: a Float32Array and its shape to a
+ *     Float32Array.
  */
 export async function openEngine() {
   const settings = await loadJson("mien.json");
   const { detector: searcher, model, runtime, example } = settings.files;
   const bytes = ({ path, sha256 }) => loadBytes(path, sha256);
-  const [detectorConfig, config, sample, binary, detector, reader, ort] = await Promise.all([
+  const [detectorConfig, config, sample, binary, detector, refiner, reader, ort] = await Promise.all([
     loadJson(searcher.config),
     loadJson(model.config),
     load(example).then((response) => response.blob()),
     bytes(runtime.binary),
     bytes(searcher.network),
+    bytes(searcher.refiner),
     bytes(model.network),
     import(page(runtime.module.path)),
   ]);
@@ -53,6 +55,7 @@ export async function openEngine() {
     model: config.mien,
     example: sample,
     runDetector: runner(ort, await open(detector)),
+    runRefiner: runner(ort, await open(refiner)),
     runModel: runner(ort, await open(reader), "logits"),
   };
 }

@@ -7,8 +7,9 @@ import { makeDetector } from "./detector.js";
 import { softmax, toFace, toResult } from "./results.js";
 
 /** Takes what openEngine returns. */
-export function makeReader({ settings, detector, model, runDetector, runModel }) {
-  const find = makeDetector(runDetector, detector, settings.detector);
+export function makeReader({ settings, detector, model, runDetector, runRefiner, runModel }) {
+  const runs = { propose: runDetector, refine: runRefiner };
+  const find = makeDetector(runs, detector, settings.detector);
   const { labels } = model.schema;
 
   /**
