@@ -164,8 +164,8 @@ def test_settings_carry_the_constants_of_the_library() -> None:
     settings = page_settings(read_model_folder())
     assert settings["detector"] == {
         "name": "mien", "strides": [8, 16, 32], "max_cells": 2000, "max_log_size": 6.0,
-        "max_candidates": 1000, "multiple": 32, "min_face": 20.0,
-        "vote": {"iou": 0.6, "share": 0.5},
+        "max_candidates": 3000, "multiple": 32, "min_face": 20.0, "slack": 0.8, "batch": 128,
+        "min_share": 0.25, "unsound": -99.0,
     }  # fmt: skip
     assert settings["colors"]["happiness"] == {"paint": "#f0e442", "ink": "#000000"}
     assert settings["colors"]["sadness"] == {"paint": "#0072b2", "ink": "#ffffff"}
