@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.data import read_manifest
-from mien.data.writers.shards import write_shards
+from mien.data.writers.parquet import write_shards
 from mien.models import model_spec
 from mien.training.config import TrainConfig
 from mien.training.data.faces import make_loader

@@ -11,12 +11,12 @@ from PIL import Image
 from mien.atomic import replacing_folder
 from mien.cli.data import app
 from mien.data import read_manifest
+from mien.data.filenames import FreeNames
 from mien.data.image_stores import FileImages
 from mien.data.inspection import open_for_inspection
 from mien.data.inspection.run import silent
 from mien.data.writers.convert import convert_data
 from mien.data.writers.files import write_csv
-from mien.data.writers.output import FreeNames
 from mien.errors import ConfigError, DataError
 from mien.images import decode
 

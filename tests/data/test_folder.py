@@ -1,8 +1,10 @@
 import pytest
 
-from mien.data import leakage, read_manifest
-from mien.data.filenames import natural_key, source_stem
+from mien.data import read_manifest
+from mien.data.filenames import source_stem
+from mien.data.readers import assemble
 from mien.errors import DataError
+from mien.images.files import natural_key
 from mien.labels import FER7, FERPLUS8, HES3
 
 
@@ -234,12 +236,24 @@ def test_only_files_of_shared_sizes_are_read(tmp_path, monkeypatch):
     make(tmp_path, "train/happy/1.png=abc", "train/sad/2.png=defgh", "train/sad/5.png=xxxxx")
     make(tmp_path, "valid/happy/3.png=xyz", "valid/sad/4.png=longer")
     read = []
-    plain = leakage.hashlib.blake2b
+    plain = assemble.hashlib.blake2b
     monkeypatch.setattr(
-        leakage.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
+        assemble.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
     )
     assert not read_manifest(str(tmp_path)).leaked.any()
     assert sorted(read) == [b"abc", b"xyz"]
+
+
+def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path):
+    make(tmp_path, "happy/1.jfif", "happy/2.JPE", "sad/3.heic", "sad/4.tif", "sad/.hidden")
+    manifest = read_manifest(str(tmp_path), valid_share=0.0)
+    assert sorted(map(manifest.images.key, range(3))) == [
+        "happy/1.jfif",
+        "happy/2.JPE",
+        "sad/4.tif",
+    ]
+    said = "1 files are not named like pictures and not read, such as sad/3.heic."
+    assert said in manifest.warnings
 
 
 def test_a_link_that_leads_back_ends(tmp_path):

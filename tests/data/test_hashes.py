@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.inspection.duplicates import connected_groups
-from mien.data.inspection.hashes import (
+from mien.data.inspection.duplicates import (
     alike_pairs,
     bit_counts,
+    connected_groups,
     correlations,
     perceptual_hashes,
 )

@@ -15,7 +15,7 @@ from mien.cli import main
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import find_shards
-from mien.data.writers.shards import write_shards
+from mien.data.writers.parquet import write_shards
 from mien.errors import DataError
 from mien.labels import get_schema
 from mien.preprocess import Preprocessing

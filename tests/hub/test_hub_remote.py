@@ -257,7 +257,7 @@ def test_card_of_ones_own_is_kept(folder: Path) -> None:
     (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
     card = pushed_card(model, REPO)
     assert card.endswith("# Mine\n")
-    assert "license: apache-2.0" in card
+    assert 'license: "apache-2.0"' in card
 
 
 def test_metadata_is_what_the_hub_reads(folder: Path) -> None:
@@ -277,13 +277,19 @@ def test_metadata_is_what_the_hub_reads(folder: Path) -> None:
 
 def test_metadata_survives_yaml() -> None:
     yaml = pytest.importorskip("yaml")
-    from mien.hub.card import _yaml
+    from mien.reporting import card_metadata
 
     value = {
         "words": ["no", "on", "plain", "a: b", "#x", "-1", 'quo"te', "ünï", ""],
         "deep": [{"a": {"b": [1, 2.5, True]}, "c": "x"}, {"d": None}],
     }
-    assert yaml.safe_load(_yaml(value)) == value
+    block = card_metadata("apache-2.0", value)
+    assert block.startswith("---\n")
+    assert block.endswith("\n---\n")
+    read = yaml.safe_load(block.strip("-\n"))
+    assert {key: read[key] for key in value} == value
+    assert read["license"] == "apache-2.0"
+    assert yaml.safe_load(card_metadata("my terms", {}).strip("-\n"))["license"] == "other"
 
 
 def test_probabilities_of_the_torch_backend_agree(

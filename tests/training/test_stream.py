@@ -11,7 +11,7 @@ pytest.importorskip("lightning")
 from faces_made import write_folder
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
-from mien.data.writers.shards import write_shards
+from mien.data.writers.parquet import write_shards
 from mien.errors import ConfigError, DataError
 from mien.preprocess import Preprocessing
 from mien.training.config import TrainConfig

@@ -234,8 +234,8 @@ def shard(
     from mien.data import read_manifest
     from mien.data.image_stores import source_folders
     from mien.data.registry import parse_spec
-    from mien.data.writers.output import check_apart
-    from mien.data.writers.shards import write_shards
+    from mien.data.writers.files import check_apart
+    from mien.data.writers.parquet import write_shards
     from mien.preprocess import Preprocessing
 
     pixels = Preprocessing(size=size, color=color) if size else None

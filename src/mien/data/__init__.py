@@ -8,11 +8,9 @@ from mien.data import readers  # noqa: F401 - they register
 from mien.data.image_stores import FileImages, ImageStore
 from mien.data.manifest import Manifest
 from mien.data.readers.assemble import assemble
-from mien.data.registry import READERS, ReadRequest, parse_spec, register_reader
-from mien.data.run_split import read_held_out
-from mien.data.split import SPLITS
+from mien.data.registry import ReadRequest, read_spec, register_reader
+from mien.data.split import SPLITS, read_held_out
 from mien.errors import ConfigError
-from mien.labels import as_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +66,5 @@ def read_manifest(
     """
     if not 0.0 <= valid_share < 1.0:
         raise ConfigError(f"valid_share must lie in 0 <= share < 1, got {valid_share}")
-    kind, path, options = parse_spec(spec)
-    return READERS[kind].read(
-        ReadRequest(spec, path, options, as_schema(labels), valid_share, seed, read_held_out(runs))
-    )
+    how = {"valid_share": valid_share, "seed": seed, "held_out": read_held_out(runs)}
+    return read_spec(spec, labels, **how)[0]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.data.filenames import printable
-from mien.data.inspection.labels import name_groups
+from mien.data.inspection.checks import name_groups
 from mien.data.registry import parse_spec
 from mien.errors import MienError
 from mien.images import decode
-from mien.reporting import counted, markdown_table
+from mien.reporting import card_metadata, counted, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,12 +25,9 @@ __all__ = ["COLOR_SAMPLE", "dataset_card"]
 COLOR_SAMPLE = 500
 #: Upper ends of the Hub's size categories, and their names.
 _SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
+    (1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
-)
+)  # fmt: skip
 _COPIES = re.compile(r"(exact|near|mirrored|stem|subject)_|conflicting_labels")
 
 
@@ -70,18 +66,14 @@ def _plain(text: str) -> str:
 
 
 def _front_matter(inspection: Inspection, title: str, terms: str) -> str:
-    """Returns the fields of https://huggingface.co/docs/hub/datasets-cards; JSON is YAML too."""
+    """Returns the fields of https://huggingface.co/docs/hub/datasets-cards."""
     count = len(inspection.manifest)
-    known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", terms)
-    fields: dict[str, Any] = {
+    fields = {
         "pretty_name": title,
-        **({"license": terms} if known else {"license": "other", "license_name": terms}),
         "task_categories": ["image-classification"],
         "size_categories": [next((word for end, word in _SIZES if count < end), "n>10M")],
-        "tags": ["facial-expression-recognition", "emotion", "face"],
     }
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
-    return "\n".join(["---", *lines, "---", ""])
+    return card_metadata(terms, fields)
 
 
 def _what(inspection: Inspection) -> str:
@@ -101,8 +93,7 @@ def _classes(inspection: Inspection) -> str:
     table = manifest.counts()
     totals = {split: max(sum(found.values()), 1) for split, found in table.items()}
     rows = [
-        [_plain(label)]
-        + [f"{n[label]:,} ({n[label] / totals[split]:.1%})" for split, n in table.items()]
+        [_plain(label), *(f"{n[label]:,} ({n[label] / totals[s]:.1%})" for s, n in table.items())]
         for label in manifest.schema.labels
     ]
     lost = [int((manifest.class_ids[manifest.splits == s] < 0).sum()) for s in table]
@@ -110,10 +101,8 @@ def _classes(inspection: Inspection) -> str:
     text = markdown_table(["class", *table], rows)
     found = [sum(n[label] for n in table.values()) for label in manifest.schema.labels]
     if min(found) > 0:
-        text += (
-            f"\n\nThe largest class holds {max(found) / min(found):.1f} times as many pictures as "
-            "the smallest."
-        )
+        times = f"{max(found) / min(found):.1f} times as many pictures as the smallest."
+        text += f"\n\nThe largest class holds {times}"
     return text
 
 
@@ -158,14 +147,14 @@ def _copies(inspection: Inspection) -> str:
         f"(correlation of {near:g} or more), copies made of one source picture, and subjects in "
         "more than one split."
     )
-    found = [item for item in inspection.findings if _COPIES.match(item.kind)]
-    verdict = (
-        "**The splits leak: scores measured on them are too good.** `mien data split` makes "
-        "splits that do not."
-        if inspection.leaks
-        else "No copies are in more than one split."
-    )
-    return "\n\n".join([searched, verdict, *filter(None, [_listed(found)])])
+    verdict = "No copies are in more than one split."
+    if inspection.leaks:
+        verdict = (
+            "**The splits leak: scores measured on them are too good.** `mien data split` makes "
+            "splits that do not."
+        )
+    found = _listed(item for item in inspection.findings if _COPIES.match(item.kind))
+    return "\n\n".join(filter(None, [searched, verdict, found]))
 
 
 def _listed(findings: Iterable[Finding]) -> str:
@@ -197,22 +186,15 @@ def _agreement(inspection: Inspection) -> str:
 
 def _gaps(inspection: Inspection) -> str:
     manifest = inspection.manifest
-    absent = [
-        label
-        for class_id, label in enumerate(manifest.schema.labels)
-        if not (manifest.targets[:, class_id] > 0).any()
-    ]
-    lines = [f"- no picture of: {', '.join(map(_plain, absent))}"] * bool(absent)
+    shown = (manifest.targets > 0).any(axis=0)
+    absent = [_plain(name) for name, k in zip(manifest.schema.labels, shown, strict=True) if not k]
+    lines = [f"- no picture of: {', '.join(absent)}"] * bool(absent)
     splits = manifest.counts()
     lines += [f"- all pictures are in one split, {next(iter(splits), '')}"] * (len(splits) == 1)
     if not name_groups(manifest)[1]:
         lines.append("- who is on which picture is not known: people may be in several splits")
     # The remarks of a reader may name folders of the machine.
-    others = (
-        item
-        for item in inspection.findings
-        if not _COPIES.match(item.kind) and item.kind != "reader"
-    )
+    others = [f for f in inspection.findings if f.kind != "reader" and not _COPIES.match(f.kind)]
     lines += filter(None, [_listed(others)])
     lines.append(
         "- not measured, because no file tells it: where and when the pictures were taken, whether "

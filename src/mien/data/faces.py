@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mien.images import decode
 from mien.preprocess import crop_faces, whole_box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["load_faces", "read_face", "read_picture"]
 
-_CHUNK = 256
+_T = TypeVar("_T")
+
+
+def in_threads(
+    work: Callable[[range], _T],
+    count: int,
+    *,
+    workers: int,
+    progress: Callable[[int], None] | None = None,
+    size: int = 256,
+) -> Iterator[_T]:
+    """Yields what ``work`` makes of 0..count-1, part by part in their order, done by threads."""
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
+        for part, made in zip(parts, pool.map(work, parts), strict=True):
+            yield made
+            if progress:
+                progress(len(part))
 
 
 def read_picture(images: ImageStore, index: int) -> NDArray[np.uint8]:
@@ -54,8 +71,7 @@ def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np
     """
     image_rgb = _decode(data, key)
     height, width = image_rgb.shape[:2]
-    face: NDArray[np.uint8] = crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0]
-    return face
+    return np.asarray(crop_faces(image_rgb, [whole_box(width, height)], preprocessing)[0])
 
 
 def load_faces(
@@ -82,14 +98,10 @@ def load_faces(
     side, images = preprocessing.size, manifest.images
     faces = np.empty((len(manifest), side, side, preprocessing.channels), np.uint8)
 
-    def load(start: int) -> int:
-        stop = min(start + _CHUNK, len(manifest))
-        for index in range(start, stop):
+    def load(part: range) -> None:
+        for index in part:
             faces[index] = read_face(images.read(index), images.key(index), preprocessing)
-        return stop - start
 
-    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for done in pool.map(load, range(0, len(manifest), _CHUNK)):
-            if progress:
-                progress(done)
+    for _ in in_threads(load, len(manifest), workers=workers, progress=progress):
+        pass
     return faces

@@ -1,36 +1,25 @@
-"""What names of files tell: their order, which picture a file was made from, its format."""
+"""Names of the pictures in datasets: what they tell, and how new ones are given."""
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-#: Endings of files that are taken for pictures; case does not matter.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # 2801.jpg_rotation_1.jpg is a copy of 2801.jpg, made before the data was split.
 _MADE_COPY = re.compile(r"(.+?)\.(?:jpe?g|png|webp|bmp|gif|tiff?)_.+", re.IGNORECASE)
-# First bytes of a format, and its ending.
-_SIGNATURES = (
-    (b"\xff\xd8", ".jpg"),
-    (b"\x89PNG", ".png"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"II*\x00", ".tif"),
-    (b"MM\x00*", ".tif"),
-)
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Returns a key that sorts ``im2`` before ``im10``, whatever the case.
+def is_picture(name: str) -> bool:
+    """Tells whether a name ends as those of pictures do; case does not matter."""
+    from mien.images import IMAGE_SUFFIXES
 
-    >>> sorted(["im10.png", "im2.png", "Im1.png"], key=natural_key)
-    ['Im1.png', 'im2.png', 'im10.png']
-    """
-    parts = re.split(r"([0-9]+)", text.casefold())
-    found = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
-    # The text itself decides between names that differ in case or leading zeros only.
-    return (*found, (-1, 0, text))
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def source_stem(key: str) -> tuple[str, bool]:
@@ -65,12 +54,53 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def image_suffix(data: bytes) -> str | None:
-    """Returns the ending of the picture format that bytes begin like, None for other bytes.
+def plain_name(key: str) -> str:
+    """Returns the file name in a picture's key, without characters that tools stumble over.
 
-    >>> image_suffix(b"GIF89a"), image_suffix(b"%PDF")
-    ('.gif', None)
+    >>> plain_name("train.parquet#faces/2801.jpg_rotation_1.jpg"), plain_name("x.parquet#12")
+    ('2801.jpg_rotation_1.jpg', '0000012')
     """
-    if data[8:12] == b"WEBP":
-        return ".webp"
-    return next((suffix for sign, suffix in _SIGNATURES if data.startswith(sign)), None)
+    name = PurePosixPath(key.rsplit("#", 1)[-1]).name
+    if not name.isprintable() or any(0xD800 <= ord(letter) < 0xE000 for letter in name):
+        name = name.encode("ascii", "backslashreplace").decode()
+    name = name.replace("\\", "_").strip().lstrip(".") or "picture"
+    return f"{int(name):07}" if name.isdecimal() else name
+
+
+def full_name(data: bytes, key: str) -> str:
+    """Returns :func:`plain_name` with an ending that fits the content, where it has none."""
+    from mien.images.guard import picture_suffix
+
+    name = plain_name(key)
+    return name if is_picture(name) else name + (picture_suffix(data) or ".png")
+
+
+class FreeNames:
+    """Gives each picture of a folder a name of its own.
+
+    >>> names = FreeNames()
+    >>> names.take("train/sad", "1.jpg"), names.take("train/sad", "1.jpg")
+    ('train/sad/1.jpg', 'train/sad/1-2.jpg')
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, folder: str, name: str) -> str:
+        """Returns ``folder/name``, numbered where that is taken; case does not tell names apart."""
+        # Before the first dot: 2801.jpg_rotation_1.jpg of another source is of another source.
+        stem, dot, rest = name.partition(".")
+        number, free = 1, name
+        while f"{folder}/{free}".casefold() in self._taken:
+            number += 1
+            free = f"{stem}-{number}{dot}{rest}"
+        self._taken.add(f"{folder}/{free}".casefold())
+        return f"{folder}/{free}" if folder else free
+
+
+def check_folder_names(labels: Sequence[str]) -> None:
+    """Refuses labels that cannot name folders."""
+    for label in labels:
+        if "/" in label or "\\" in label or label.startswith(".") or label != label.strip():
+            hint = "Write csv or parquet instead."
+            raise DataError("cannot name a folder", subject=f"the label {label!r}", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,29 +80,39 @@ class FileImages(ImageStore):
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of one file."""
-        try:
-            return self.path(index).read_bytes()
-        except OSError as error:
-            raise _unreadable(self.path(index), error) from error
+        with _listed(self.path(index)) as path:
+            return path.read_bytes()
 
     def size(self, index: int) -> int:
         """Returns the size of one file in bytes."""
-        try:
-            return self.path(index).stat().st_size
-        except OSError as error:
-            raise _unreadable(self.path(index), error) from error
+        with _listed(self.path(index)) as path:
+            return path.stat().st_size
 
 
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"cannot be read ({error.strerror or error}), though the dataset lists it",
-        subject=path,
-        hint="Put it back, or take it out of the dataset.",
-    )
+@contextmanager
+def _listed(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error}), though the dataset lists it"
+        hint = "Put it back, or take it out of the dataset."
+        raise DataError(reason, subject=path, hint=hint) from error
 
 
 @dataclass(frozen=True, eq=False)
-class ArrowImages(ImageStore):
+class _KeyedImages(ImageStore):
+    keys: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        """Returns the key of a picture: the name of the table and that of the picture in it."""
+        return self.keys[index]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrowImages(_KeyedImages):
     """Pictures in a column of one or more Parquet tables, kept as Arrow buffers (not copied).
 
     Args:
@@ -110,16 +121,8 @@ class ArrowImages(ImageStore):
         paths: By position, the files to read where a value is null.
     """
 
-    keys: Sequence[str]
     encoded: Any
     paths: Mapping[int, Path] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def key(self, index: int) -> str:
-        """Returns the file name of the table and the name of the picture in it."""
-        return self.keys[index]
 
     def read(self, index: int) -> bytes:
         """Returns the bytes of one row, or of the file that it names."""
@@ -134,16 +137,14 @@ class ArrowImages(ImageStore):
     def _file(self, index: int) -> FileImages:
         path = self.paths.get(int(index))
         if path is None:
-            raise DataError(
-                "holds no picture: its bytes are null, and it names no file",
-                subject=f"row {self.keys[index]}",
-                hint="Drop the row, or write the file's bytes into the table.",
-            )
+            reason = "holds no picture: its bytes are null, and it names no file"
+            hint = "Drop the row, or write the file's bytes into the table."
+            raise DataError(reason, subject=f"row {self.keys[index]}", hint=hint)
         return FileImages(path.parent, (path.name,))
 
 
 @dataclass(frozen=True, eq=False)
-class PixelImages(ImageStore):
+class PixelImages(_KeyedImages):
     """Gray pictures in memory, handed out as PNG.
 
     Args:
@@ -151,15 +152,7 @@ class PixelImages(ImageStore):
         pixels: uint8 (N, H, W).
     """
 
-    keys: Sequence[str]
     pixels: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def key(self, index: int) -> str:
-        """Returns the name of a picture."""
-        return self.keys[index]
 
     def read(self, index: int) -> bytes:
         """Returns a picture as PNG; equal pixels give equal bytes."""

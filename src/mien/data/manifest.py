@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.data.image_stores import ImageStore, SelectedImages
 from mien.data.split import SPLIT_NAMES, SPLITS
-from mien.errors import DataError, suggest
+from mien.errors import DataError, import_extra, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from mien.data.exchange import TorchFaces
     from mien.labels import LabelSchema
+
+
+#: The arrays of a manifest.
+_TYPES: dict[str, type[np.generic]] = {
+    "targets": np.float32, "class_ids": np.int64, "splits": np.str_, "leaked": np.bool_,
+    "groups": np.str_,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,28 +74,21 @@ class Manifest:
         N, K = len(self.images), len(self.schema)
         if N == 0:
             raise self._error("holds no pictures")
-        self._set("targets", np.float32, (N, K))
-        self._set("class_ids", np.int64, (N,))
-        self._set("splits", np.str_, (N,))
-        self._set("leaked", np.bool_, (N,))
-        if self.groups is not None:
-            self._set("groups", np.str_, (N,))
+        for name, dtype in _TYPES.items():
+            if getattr(self, name) is None and name == "groups":
+                continue
+            array = np.asarray(getattr(self, name), dtype=dtype)
+            shape = (N, K) if name == "targets" else (N,)
+            if array.shape != shape:
+                reason = f"must have shape {shape} for {N} pictures and {K} labels"
+                raise self._error(f"{reason}, got {array.shape}", what=name)
+            object.__setattr__(self, name, array)
         object.__setattr__(self, "warnings", tuple(self.warnings))
         self._check_values()
 
     def _error(self, reason: str, hint: str = "", what: str = "") -> DataError:
         subject = f"{what} of {self.source}" if what else self.source
         return DataError(reason, subject=subject, hint=hint)
-
-    def _set(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
-        array = np.asarray(getattr(self, name), dtype=dtype)
-        if array.shape != shape:
-            raise self._error(
-                f"must have shape {shape} for {len(self.images)} pictures and "
-                f"{len(self.schema)} labels, got {array.shape}",
-                what=name,
-            )
-        object.__setattr__(self, name, array)
 
     def _check_values(self) -> None:
         sums = self.targets.sum(axis=1, dtype=np.float64)
@@ -104,9 +103,8 @@ class Manifest:
             )
         low, high = int(self.class_ids.min()), int(self.class_ids.max())
         if low < -1 or high >= len(self.schema):
-            raise self._error(
-                f"must lie in -1..{len(self.schema) - 1}, got {low}..{high}", what="class_ids"
-            )
+            reason = f"must lie in -1..{len(self.schema) - 1}, got {low}..{high}"
+            raise self._error(reason, what="class_ids")
         unknown = sorted(set(self.splits.tolist()) - set(SPLITS))
         if unknown:
             raise self._error(f"must be of {SPLITS}, got {unknown}", what="splits")
@@ -132,22 +130,16 @@ class Manifest:
         elif chosen.ndim == 1 and np.issubdtype(chosen.dtype, np.integer):
             indices = chosen.astype(np.int64)
         else:
-            raise self._error(
-                f"must be a bool mask of shape ({len(self)},) or a list of positions, got "
-                f"{chosen.dtype} of shape {chosen.shape}",
-                what="a selection",
-            )
+            reason = f"must be a bool mask of shape ({len(self)},) or a list of positions"
+            given = f"{chosen.dtype} of shape {chosen.shape}"
+            raise self._error(f"{reason}, got {given}", what="a selection")
         if len(indices) and not (indices.min() >= 0 and indices.max() < len(self)):
-            raise self._error(
-                f"must lie in 0..{len(self) - 1}, got {indices.min()}..{indices.max()}",
-                what="positions",
-            )
+            given = f"{indices.min()}..{indices.max()}"
+            raise self._error(f"must lie in 0..{len(self) - 1}, got {given}", what="positions")
         arrays: dict[str, Any] = {
-            name: getattr(self, name)[indices]
-            for name in ("targets", "class_ids", "splits", "leaked")
+            name: None if (values := getattr(self, name)) is None else values[indices]
+            for name in _TYPES
         }
-        if self.groups is not None:
-            arrays["groups"] = self.groups[indices]
         return dataclasses.replace(self, images=SelectedImages(self.images, indices), **arrays)
 
     def split(self, name: str) -> Manifest:
@@ -195,9 +187,18 @@ class Manifest:
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        from mien.data.exchange import to_pandas
-
-        return to_pandas(self)
+        pd = import_extra("pandas", "a pandas table", "pandas")
+        names = np.array([*self.schema.labels, None], dtype=object)
+        columns: dict[str, Any] = {
+            "key": [self.images.key(index) for index in range(len(self))],
+            "label": names[self.class_ids],
+            "split": self.splits,
+            "group": self.groups,
+            "leaked": self.leaked,
+        }
+        columns |= {f"p_{name}": self.targets[:, k] for k, name in enumerate(self.schema.labels)}
+        table: pd.DataFrame = pd.DataFrame(columns)
+        return table
 
     def to_torch(
         self, transform: Callable[[Any], Any] | None = None, *, votes: bool = False
@@ -214,9 +215,8 @@ class Manifest:
         Raises:
             MissingExtraError: If torch is not installed.
         """
-        from mien.data.exchange import to_torch
-
-        return to_torch(self, transform, votes=votes)
+        import_extra("torch", "a PyTorch dataset", "train")
+        return TorchFaces(self, transform, votes)
 
     def fingerprint(self) -> str:
         """Returns a sha256 (hex) over labels, keys, targets and splits; pixels are not read.
@@ -229,3 +229,43 @@ class Manifest:
             digest.update("\0".join(names).encode("utf-8", "surrogateescape") + b"\0\0")
         digest.update(np.ascontiguousarray(self.targets, dtype="<f4").tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class TorchFaces:
+    """A manifest as a map-style dataset of PyTorch; it can be pickled into workers.
+
+    Args:
+        manifest: The N pictures.
+        transform: Changes each picture, uint8 (3, H, W), before it is returned.
+        votes: Return the distribution over the labels in place of the class.
+    """
+
+    manifest: Manifest
+    transform: Callable[[Any], Any] | None = None
+    votes: bool = False
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Returns a picture and its class, or its distribution, float32 (K,).
+
+        Raises:
+            IndexError: If there is no such picture.
+            InputError: If it cannot be decoded.
+        """
+        import torch
+
+        from mien.images import decode
+
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        image_rgb = decode(self.manifest.images.read(index))
+        image = torch.from_numpy(image_rgb).permute(2, 0, 1).contiguous()
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.votes:
+            return image, torch.from_numpy(self.manifest.targets[index].copy())
+        return image, int(self.manifest.class_ids[index])

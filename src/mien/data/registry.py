@@ -7,16 +7,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError, DataError, suggest
+from mien.labels import LabelSchema, as_schema
 from mien.plugins import knows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mien.data.manifest import Manifest
-    from mien.labels import LabelSchema
 
 # Two characters or more, so that the C of C:\faces is no kind.
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.+)", re.DOTALL)
@@ -57,11 +57,8 @@ class ReadRequest:
         """
         given = self.options.get(key, values[0])
         if given not in values:
-            raise ConfigError(
-                f"has {key}={given}; it must be one of {', '.join(values)}",
-                subject=self.spec,
-                hint=suggest(given, values),
-            )
+            reason = f"has {key}={given}; it must be one of {', '.join(values)}"
+            raise ConfigError(reason, subject=self.spec, hint=suggest(given, values))
         return given
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -80,11 +77,10 @@ class ReadRequest:
             ConfigError: If other labels are wanted.
         """
         if self.labels is not None and self.labels != schema:
-            raise ConfigError(
-                f"has the labels of {schema.name!r} and cannot be read with {self.labels.name!r}",
-                subject=self.spec,
-                hint=hint,
+            reason = (
+                f"has the labels of {schema.name!r} and cannot be read with {self.labels.name!r}"
             )
+            raise ConfigError(reason, subject=self.spec, hint=hint)
         return schema
 
 
@@ -117,19 +113,43 @@ def register_reader(
         ConfigError: If the kind is taken or misspelt.
     """
     if not _KIND.fullmatch(f"{kind}:x") or kind != kind.lower():
-        raise ConfigError(
-            "cannot name a reader", subject=repr(kind), hint="Take two lower-case letters or more."
-        )
+        hint = "Take two lower-case letters or more."
+        raise ConfigError("cannot name a reader", subject=repr(kind), hint=hint)
     if kind in READERS:
-        raise ConfigError(
-            "has a reader already", subject=f"the kind {kind!r}", hint="Choose another name."
-        )
+        hint = "Choose another name."
+        raise ConfigError("has a reader already", subject=f"the kind {kind!r}", hint=hint)
 
     def register(read: Reader) -> Reader:
         READERS[kind] = _Entry(read, options, patterns, remote)
         return read
 
     return register
+
+
+def read_spec(
+    spec: str, labels: str | LabelSchema | None, **how: Any
+) -> tuple[Manifest, ReadRequest]:
+    """Reads a dataset; ``how`` are further fields of the request."""
+    kind, path, options = parse_spec(spec)
+    request = ReadRequest(spec, path, options, as_schema(labels), **how)
+    return READERS[kind].read(request), request
+
+
+def open_for_inspection(
+    spec: str, *, labels: str | LabelSchema | None = None
+) -> tuple[Manifest, ReadRequest]:
+    """Reads a dataset with everything in it: copies are not removed and no split is made up.
+
+    Args:
+        spec: ``KIND:PATH[,key=value...]``; copies stay unless it has ``dedupe=true``.
+        labels: Name of a label schema, or a schema, to read it with; None: the data's own.
+
+    Raises:
+        ConfigError: If the kind or an option is unknown or impossible.
+        DataError: If the path does not exist or the data does not add up.
+        MissingExtraError: If the reader needs a library that is not installed.
+    """
+    return read_spec(spec, labels, valid_share=0.0, as_is=True)
 
 
 def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
@@ -150,24 +170,20 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     if kind and not knows(READERS, kind) and _exists(_cut_options(spec)[0]):
         kind, rest = "", spec
     if kind and kind not in READERS:
-        raise ConfigError(
-            f"names the kind {kind!r}, which no reader has", subject=spec, hint=_kinds(kind)
-        )
+        reason = f"names the kind {kind!r}, which no reader has"
+        raise ConfigError(reason, subject=spec, hint=_kinds(kind))
     text, options = _cut_options(rest)
     path = Path(os.path.expanduser(text))  # noqa: PTH111 (keeps an unknown ~user)
-    is_pattern = bool(kind) and READERS[kind].patterns and "{" in text
-    is_remote = bool(kind) and READERS[kind].remote
-    if not (is_pattern or is_remote or _exists(text)):
+    reader = READERS.get(kind)
+    elsewhere = reader is not None and (reader.remote or (reader.patterns and "{" in text))
+    if not elsewhere and not _exists(text):
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
         raise DataError(f"there is no {path}", hint=f"Check the spelling of {spec!r}.{shape}")
     kind = kind or _kind_of(path, spec)
     for key in options:
         if key not in READERS[kind].options:
-            raise ConfigError(
-                f"has the option {key!r}, which {kind} datasets do not have",
-                subject=spec,
-                hint=suggest(key, READERS[kind].options),
-            )
+            reason = f"has the option {key!r}, which {kind} datasets do not have"
+            raise ConfigError(reason, subject=spec, hint=suggest(key, READERS[kind].options))
     return kind, path, options
 
 
@@ -193,8 +209,6 @@ def _kind_of(path: Path, spec: str) -> str:
     kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if kind in READERS:
         return kind
-    raise ConfigError(
-        "must be a folder, a .csv or a .parquet file",
-        subject=f"a path without a kind ({spec})",
-        hint="Name the kind before it, as in csv:faces.txt." + _kinds(""),
-    )
+    reason = "must be a folder, a .csv or a .parquet file"
+    hint = "Name the kind before it, as in csv:faces.txt." + _kinds("")
+    raise ConfigError(reason, subject=f"a path without a kind ({spec})", hint=hint)

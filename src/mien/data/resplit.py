@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.inspection.duplicates import find_duplicates
-from mien.data.inspection.run import picture_groups
-from mien.data.inspection.scan import scan_pictures
-from mien.data.inspection.source import open_for_inspection
-from mien.data.split import split_name, stratified_group_split
+from mien.data.inspection.run import compare_pictures, picture_groups
+from mien.data.registry import open_for_inspection
+from mien.data.split import check_shares, split_name, stratified_group_split
 from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -50,21 +48,20 @@ def parse_shares(text: str) -> dict[str, float]:
     {'train': 0.9, 'valid': 0.1}
     """
     shares: dict[str, float] = {}
+    subject = f"--shares {text}"
     for part in text.split(","):
         name, _, value = part.partition("=")
         try:
             split, share = split_name(name, ""), float(value)
         except ValueError as error:
-            raise ConfigError(
-                "is not of the form train=0.8,valid=0.1,test=0.1", subject=f"--shares {text}"
-            ) from error
+            form = "train=0.8,valid=0.1,test=0.1"
+            raise ConfigError(f"is not of the form {form}", subject=subject) from error
         except DataError as error:
-            raise ConfigError(error.reason, subject=f"--shares {text}", hint=error.hint) from error
+            raise ConfigError(error.reason, subject=subject, hint=error.hint) from error
         if split in shares:
-            raise ConfigError(f"has {split} twice", subject=f"--shares {text}")
+            raise ConfigError(f"has {split} twice", subject=subject)
         shares[split] = share
-    if not (min(shares.values()) >= 0 and abs(sum(shares.values()) - 1) <= 1e-6):
-        raise ConfigError("must be 0 or more and sum to 1", subject=f"--shares {text}")
+    check_shares(shares, subject)
     return shares
 
 
@@ -97,26 +94,15 @@ def resplit(
         DataError: If the dataset cannot be read.
     """
     manifest, _ = open_for_inspection(spec, labels=labels)
-    with bars("read pictures", len(manifest)) as advance:
-        scan = scan_pictures(
-            manifest.images, manifest.class_ids, len(manifest.schema), workers=workers,
-            progress=advance,
-        )  # fmt: skip
-    with bars("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        duplicates = find_duplicates(scan, min_correlation=near, progress=advance)
+    scan, duplicates = compare_pictures(manifest, near=near, workers=workers, bars=bars)
     roots = picture_groups(manifest, duplicates)
     names = np.array([f"group{root:07}" for root in roots.tolist()])
     if manifest.groups is not None:
         names = manifest.groups[roots]
-    lost = np.flatnonzero(~scan.readable)
-    kept = manifest.select(scan.readable)
-    names = names[scan.readable]
+    lost = np.flatnonzero(~scan.readable).tolist()
+    kept, names = manifest.select(scan.readable), names[scan.readable]
     splits = stratified_group_split(kept.class_ids, names, shares, seed)
     fresh = dataclasses.replace(
         kept, splits=splits, groups=names, leaked=np.zeros(len(kept), np.bool_), warnings=()
     )
-    return Resplit(
-        fresh,
-        tuple(manifest.images.key(int(index)) for index in lost),
-        len(np.unique(names)),
-    )
+    return Resplit(fresh, tuple(map(manifest.images.key, lost)), len(np.unique(names)))

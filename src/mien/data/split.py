@@ -1,19 +1,34 @@
-"""The splits of a dataset: their names, and how pictures are dealt to them."""
+"""The splits of a dataset: their names, how pictures are dealt to them, and those of runs.
+
+Data without a split of its own is dealt by a seed. A run that was trained with another seed than
+the one it is scored with would be scored on faces that it has learned: a run records who was in
+valid, and whatever scores it later uses that.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.atomic import write_text
 from mien.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from mien.data.manifest import Manifest
+
+#: The file of a run that says who was in valid.
+SPLIT = "split.json"
+_LOG = logging.getLogger(__name__)
 
 #: The splits of a dataset, in this order.
 SPLITS = ("train", "valid", "test")
@@ -93,7 +108,7 @@ def stratified_group_split(
     >>> stratified_group_split(ids, names, {"train": 0.7, "valid": 0.3}, seed=0).tolist()
     ['train', 'train', 'valid', 'train', 'train', 'valid']
     """
-    _check_shares(shares)
+    check_shares(shares)
     members = np.arange(len(class_ids)) if groups is None else np.asarray(groups)
     if members.shape != np.shape(class_ids):
         raise DataError(
@@ -121,14 +136,8 @@ def grouped_folds(
 ) -> NDArray[np.int64]:
     """Deals N faces into folds of about equal size and classes; a group lies in one fold.
 
-    Args:
-        class_ids: (N,) classes.
-        groups: (N,) names, or None where every face is a group of its own.
-        folds: Their number, 2 or more.
-        seed: Seed of the order in which groups are dealt.
-
     Returns:
-        int64 (N,) in 0..folds-1.
+        int64 (N,) in 0..folds-1; equal arguments give equal folds.
 
     Raises:
         ConfigError: If there are fewer than two folds.
@@ -150,24 +159,17 @@ def grouped_folds(
     return found
 
 
-def _check_shares(shares: Mapping[str, float]) -> None:
-    values = list(shares.values())
-    if not values or min(values) < 0 or not math.isclose(sum(values), 1.0, abs_tol=1e-6):
-        raise ConfigError(
-            f"the shares of the splits must be 0 or more and sum to 1, got {dict(shares)}"
-        )
+def check_shares(shares: Mapping[str, float], subject: str = "the shares of the splits") -> None:
+    """Refuses shares that are negative or do not sum to 1."""
+    total = sum(shares.values())
+    if min(shares.values(), default=-1) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise ConfigError(f"must be 0 or more and sum to 1, got {dict(shares)}", subject=subject)
 
 
 def _deal(
     counts: NDArray[np.int64], wanted: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Returns the split (index) of each of G groups.
-
-    Args:
-        counts: (G, K) pictures by group and class.
-        wanted: (S,) share of each split.
-        rng: Source of the order among groups of one class and size.
-    """
+    """Returns the split of each of G groups, of (G, K) pictures by group and class."""
     totals = counts.sum(axis=0)
     lacking = (wanted[:, None] * totals).tolist()
     # The rarest class in a group decides when it is dealt: few groups can make up for it.
@@ -214,3 +216,66 @@ def _fill_gaps(
             have[dealt[group]] -= counts[group]
             have[split] += counts[group]
             dealt[group] = split
+
+
+def write_split(folder: Path, valid: Manifest, *, seed: int, **more: Any) -> None:
+    """Writes who was in ``valid`` into a run directory, with plain JSON values of ``more``.
+
+    ``seed`` dealt them, where the data had no split of its own.
+    """
+    keys = [valid.images.key(index) for index in range(len(valid))]
+    record = {"data": valid.source, "seed": seed, **more, "valid": keys}
+    write_text(folder / SPLIT, json.dumps(record, indent=1) + "\n")
+
+
+def read_held_out(runs: Iterable[str | Path]) -> dict[str, frozenset[str]]:
+    """Reads which pictures runs held out: keys by name of the run, of those that recorded it.
+
+    A run is a directory, or a network in one; other names, such as that of a bundled model, have no
+    record. A damaged one is a ``DataError``.
+    """
+    found = {}
+    for run in runs:
+        folder = Path(run).parent if Path(run).is_file() else Path(run)
+        path = folder / SPLIT
+        if not path.is_file():
+            continue
+        try:
+            found[folder.name] = frozenset(map(str, json.loads(path.read_bytes())["valid"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            hint = "Restore it, or delete it and score the run on data with its own splits."
+            raise DataError(f"cannot be read: {error}", subject=path, hint=hint) from error
+    return found
+
+
+def recorded_split(
+    keys: Sequence[str], held_out: Mapping[str, frozenset[str]], source: str
+) -> tuple[NDArray[np.bool_], str] | None:
+    """Finds the pictures, by their N keys, that none of some runs learned from.
+
+    Returns:
+        Bool (N,) and a sentence that says so; None where no run knows these pictures.
+
+    Raises:
+        DataError: If each picture was learned by one of the runs.
+    """
+    masks = {
+        name: np.fromiter((key in known for key in keys), np.bool_, len(keys))
+        for name, known in held_out.items()
+    }
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    if not masks:
+        return None
+    chosen = np.logical_and.reduce(list(masks.values()))
+    if not chosen.any():
+        reason = (
+            f"the runs {', '.join(masks)} held out different faces, so that each face was learned "
+            "by one of them"
+        )
+        raise DataError(reason, subject=source, hint="Give data with a valid split of its own.")
+    remark = (
+        f"the data has no valid split: the {int(chosen.sum())} pictures that {', '.join(masks)} "
+        f"did not learn from became it ({SPLIT})."
+    )
+    _LOG.warning("note: %s: %s", source, remark)
+    return chosen, remark

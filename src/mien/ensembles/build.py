@@ -13,7 +13,7 @@ import numpy as np
 from mien.atomic import replacing, write_text
 from mien.backends.session import Session
 from mien.data import read_manifest
-from mien.data.run_split import write_split
+from mien.data.split import write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import cross_fitted_probs, fit_mixture

@@ -307,7 +307,7 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
     Raises:
         DataError: If there is no such table or column, or it names none of the pictures.
     """
-    from mien.data.readers.csvtable import read_table
+    from mien.data.readers.csvfile import read_table
 
     path = table or _own_table(manifest)
     if column == "subject_id" and table is None and manifest.groups is not None:
@@ -339,7 +339,7 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
 
 
 def _own_table(manifest: Manifest) -> Path | None:
-    from mien.data.readers.csvtable import METADATA
+    from mien.data.readers.csvfile import METADATA
     from mien.data.registry import parse_spec
 
     kind, path, _ = parse_spec(manifest.source)

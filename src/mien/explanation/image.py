@@ -144,7 +144,7 @@ class Explanation:
 
     def show(self) -> None:
         """Shows the painted picture: in a notebook, else in the system's viewer."""
-        from mien.results.display import show_image
+        from mien.results.drawing import show_image
 
         show_image(self.image_rgb, self.result.source)
 

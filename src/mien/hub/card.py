@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mien.conformal import MIN_FACES
-from mien.hub import card_sections as sections
+from mien.errors import ConfigError
+from mien.labels import SCHEMAS, mapping_matrix
+from mien.reporting.text import card_metadata, markdown_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mien.hub.folder import ModelConfig, ModelFolder
+    from mien.labels import LabelSchema
 
 __all__ = ["DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
 
@@ -26,35 +32,27 @@ DATA_TERMS = {
 }
 #: What to call a dataset in the Hub's metadata, by the kind of its reader.
 DATA_NAMES = {"ferplus": "FER+"}
-#: Words that YAML reads as something else than text.
-_YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
-def front_matter(folder: ModelFolder) -> str:
+def front_matter(folder: ModelFolder, *, library: str = "mien") -> str:
     """Returns the Hub's metadata block of a model folder, between its two lines of dashes.
 
     The fields are those of https://huggingface.co/docs/hub/model-cards: ``model-index`` holds one
     result for each split that ``config.json`` has metrics of, in the model's own labels.
+
+    Args:
+        folder: The model.
+        library: What opens it.
     """
     config = folder.config
-    # An identifier of the Hub's list, or a text that only people understand.
-    known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", config.license)
-    terms = {"license": config.license}
-    if not known:
-        terms = {"license": "other", "license_name": config.license}
-    fields: dict[str, Any] = {
-        **terms,
-        "library_name": "mien",
-        "pipeline_tag": "image-classification",
-        "tags": ["facial-expression-recognition", "emotion", "face"],
-    }
+    fields: dict[str, Any] = {"library_name": library, "pipeline_tag": "image-classification"}
     if re.fullmatch(r"[\w.-]+", config.data) and config.data != "unknown":
         fields["datasets"] = [config.data]
     if config.metrics:
         fields["metrics"] = ["accuracy", "f1"]
         results = [_result(split, scores) for split, scores in _own(config).items()]
         fields["model-index"] = [{"name": config.name, "results": results}]
-    return f"---\n{_yaml(fields)}\n---\n"
+    return card_metadata(config.license, fields)
 
 
 def _own(config: ModelConfig) -> dict[str, Any]:
@@ -65,10 +63,9 @@ def _own(config: ModelConfig) -> dict[str, Any]:
 def _result(split: str, scores: dict[str, Any]) -> dict[str, Any]:
     data = str(scores.get("data") or "unknown")
     shown = (
-        ("accuracy", "accuracy", "Accuracy"),
-        ("f1", "macro_f1", "Macro-F1"),
+        ("accuracy", "accuracy", "Accuracy"), ("f1", "macro_f1", "Macro-F1"),
         ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
-    )
+    )  # fmt: skip
     return {
         "task": {"type": "image-classification", "name": "Facial expression recognition"},
         "dataset": {"type": data, "name": DATA_NAMES.get(data, data), "split": split},
@@ -78,38 +75,6 @@ def _result(split: str, scores: dict[str, Any]) -> dict[str, Any]:
             if key in scores
         ],
     }
-
-
-def _yaml(value: Any, indent: int = 0) -> str:
-    """Writes dicts, lists and scalars as YAML, without a library.
-
-    >>> print(_yaml({"a": [{"b": 1, "c": "no"}], "d": "x: y"}))
-    a:
-    - b: 1
-      c: "no"
-    d: "x: y"
-    """
-    margin = " " * indent
-    if isinstance(value, dict):
-        return "\n".join(
-            f"{margin}{key}:\n{_yaml(part, indent + 2 * isinstance(part, dict))}"
-            if isinstance(part, (dict, list))
-            else f"{margin}{key}: {_scalar(part)}"
-            for key, part in value.items()
-        )
-    return "\n".join(
-        f"{margin}- {_yaml(part, indent + 2).lstrip()}"
-        if isinstance(part, dict)
-        else f"{margin}- {_scalar(part)}"
-        for part in value
-    )
-
-
-def _scalar(value: Any) -> str:
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
-    if plain and value.lower() not in _YAML_WORDS:
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
 
 
 def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
@@ -133,7 +98,6 @@ def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
         for name, entry in config.files.items()
     )
     report = _report(folder)
-    robustness = sections.robustness(report.get("robustness", ()))
     return f"""{front_matter(folder)}
 # {config.name}
 
@@ -145,8 +109,8 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 
 {_headline(_own(config))}
 
-{_per_class(report)}{sections.calibration(folder)}
-{robustness}{sections.other_labels(config.schema, config.metrics)}
+{_per_class(report)}{_calibration(folder)}
+{_robustness(report.get("robustness", ()))}{_other_labels(config.schema, config.metrics)}
 ## Input and output
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}
@@ -229,43 +193,122 @@ def _report(folder: ModelFolder) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _headline(metrics: Any) -> str:
+def _shown(scores: Mapping[str, Any], key: str = "accuracy", digits: int = 2) -> str:
+    """Returns a share with its interval, where it has one."""
+    share, interval = f"{scores[key]:.{digits}%}", scores[f"{key}_ci"]
+    if not interval:
+        return share
+    return f"{share} ({interval[0]:.{digits}%} to {interval[1]:.{digits}%})"
+
+
+def _headline(metrics: Mapping[str, Any]) -> str:
     if not metrics:
         return "Not evaluated yet: type `mien evaluate`."
-    rows = ["| split | data | n | accuracy (95 % interval) | macro-F1 | balanced | ECE | NLL |"]
-    rows.append("|---|---|---|---|---|---|---|---|")
-    for split, m in metrics.items():
-        low, high = m["accuracy_ci"]
-        rows.append(
-            f"| {split} | {m.get('data', '')} | {m['n']} | {m['accuracy']:.2%} "
-            f"({low:.2%} to {high:.2%}) | {m['macro_f1']:.3f} | {m['balanced_accuracy']:.3f} | "
-            f"{m['ece']:.3f} | {m['nll']:.3f} |"
-        )
-    return "\n".join(rows) + (
+    header = (
+        "split", "data", "n", "accuracy (95 % interval)", "macro-F1", "balanced", "ECE", "NLL",
+    )  # fmt: skip
+    rows = [
+        [split, m.get("data", ""), m["n"], _shown(m)]
+        + [f"{m[key]:.3f}" for key in ("macro_f1", "balanced_accuracy", "ece", "nll")]
+        for split, m in metrics.items()
+    ]
+    return markdown_table(header, rows, left=2) + (
         "\n\nReady faces, one pass, no test-time augmentation. The epoch and the temperature were "
         "chosen on the validation split. ECE: 15 bins. NLL: cross-entropy against the targets "
         "(the raters' votes where there are any)."
     )
 
 
-def _per_class(report: dict[str, Any]) -> str:
+def _per_class(report: Mapping[str, Any]) -> str:
     if not report:
         return ""
-    rows = ["| class | recall (95 % interval) | precision | F1 | faces |", "|---|---|---|---|---|"]
-    for label, m in report["per_class"].items():
-        interval = m["recall_ci"]
-        shown = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-        rows.append(
-            f"| {label} | {m['recall']:.1%}{shown} | {m['precision']:.1%} | {m['f1']:.3f} | "
-            f"{m['support']} |"
-        )
+    rows = [
+        [label, _shown(m, "recall", 1), f"{m['precision']:.1%}", f"{m['f1']:.3f}", m["support"]]
+        for label, m in report["per_class"].items()
+    ]
+    table = markdown_table(("class", "recall (95 % interval)", "precision", "F1", "faces"), rows)
     clean = report.get("deduplicated")
-    note = ""
-    if clean:
-        low, high = clean["accuracy_ci"]
-        note = (
-            f"\n\nWithout the {report['n'] - clean['n']} faces of which a byte-identical copy "
-            f"stands among the published training faces (they were removed from training): "
-            f"{clean['accuracy']:.2%} ({low:.2%} to {high:.2%}), n = {clean['n']}."
-        )
-    return "\n".join(rows) + note
+    if not clean:
+        return table
+    return table + (
+        f"\n\nWithout the {report['n'] - clean['n']} faces of which a byte-identical copy "
+        "stands among the published training faces (they were removed from training): "
+        f"{_shown(clean)}, n = {clean['n']}."
+    )
+
+
+def _calibration(folder: ModelFolder) -> str:
+    """Returns the picture of confidence against what is right, where it was drawn."""
+    path = folder.path / "eval" / "valid.png"
+    if not path.is_file():
+        return ""
+    words = "Share of right answers against confidence, 15 bins, 95 % intervals"
+    return (
+        f"\n\n![{words}](eval/{path.name})\n\n{words}. On the diagonal, answers that are 70 % sure "
+        "are right in 70 % of the cases."
+    )
+
+
+def _robustness(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns what ``mien evaluate --robustness --record`` wrote as a chapter, empty without."""
+    if not rows:
+        return ""
+    corrupted = [row for row in rows if row["severity"]]
+    scores: dict[str, list[float]] = {}
+    for row in corrupted:
+        scores.setdefault(row["condition"], []).append(row["accuracy"])
+    cells = [
+        [kind, *(f"{value:.1%}" for value in (*values, fmean(values)))]
+        for kind, values in scores.items()
+    ]
+    others = [row for row in rows if not row["severity"]]
+    framed = [
+        [
+            r["condition"],
+            _shown(r, digits=1),
+            f"{100 * (others[0]['accuracy'] - r['accuracy']):.1f}",
+        ]
+        for r in others
+    ]
+    return (
+        f"\n## Corrupted and badly framed faces\n\nOn {rows[0]['n']} validation faces, drawn "
+        f"and corrupted with fixed seeds: accuracy by severity; "
+        f"{fmean(row['accuracy'] for row in corrupted):.1%} is the mean of all {len(corrupted)} "
+        f"cells.\n\n{markdown_table(('corruption', *'12345', 'mean'), cells)}\n\n"
+        f"{markdown_table(('framing and size', 'accuracy (95 % interval)', 'lost'), framed)}\n"
+    )
+
+
+def _other_labels(own: LabelSchema, metrics: Mapping[str, Any]) -> str:
+    """Returns how the answers are read in the other known labels, as a chapter."""
+    rows = []
+    for schema in SCHEMAS.values():
+        if schema.labels == own.labels:
+            continue
+        try:
+            matrix = mapping_matrix(own, schema)
+        except ConfigError:
+            continue  # nothing in common
+        scores = metrics.get(f"valid-{schema.name}")
+        found = f"{_shown(scores)}, n = {scores['n']}" if scores else "not measured"
+        ways = (_way(label, row, schema) for label, row in zip(own.labels, matrix, strict=True))
+        rows.append([f"`{schema.name}`", "; ".join(ways), found])
+    if not rows:
+        return ""
+    return (
+        "\n## In other labels\n\nProbabilities are added where labels meet and scaled to sum to 1; "
+        "what the other labels lack is left out, or goes where measured shares send it.\n\n"
+        + markdown_table(("labels", "how they are read", "accuracy (95 % interval)"), rows, left=2)
+        + "\n"
+    )
+
+
+def _way(label: str, row: Any, schema: LabelSchema) -> str:
+    pairs = zip(row, schema.labels, strict=True)
+    reached = [(float(share), name) for share, name in pairs if share]
+    if not reached:
+        return f"{label}: left out"
+    if len(reached) == 1:
+        return label if reached[0][1] == label else f"{label} as {reached[0][1]}"
+    shares = ", ".join(f"{name} {share:.0%}" for share, name in sorted(reached, reverse=True))
+    return f"{label} as {shares}"

@@ -102,14 +102,11 @@ class ModelConfig:
                 raise ConfigError(f"must be a number above 0; got {value!r}", subject=name)
         fitted = self.conformal
         if fitted is not None and len(fitted.thresholds) != len(self.schema):
-            raise ConfigError(
-                f"conformal: {len(fitted.thresholds)} thresholds for {len(self.schema)} labels."
-            )
-        known = self.prior
-        if known is not None and {len(known.shares), len(known.own or known.shares)} != {
-            len(self.schema)
-        }:
-            raise ConfigError(f"prior: one share is needed for each of {len(self.schema)} labels.")
+            given = f"{len(fitted.thresholds)} thresholds for {len(self.schema)} labels."
+            raise ConfigError(f"conformal: {given}")
+        known, count = self.prior, len(self.schema)
+        if known is not None and {len(known.shares), len(known.own or known.shares)} != {count}:
+            raise ConfigError(f"prior: one share is needed for each of {count} labels.")
 
     @property
     def name(self) -> str:
@@ -132,34 +129,31 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``config.json``."""
-        p = self.preprocessing
+        p, fitted = self.preprocessing, (self.conformal, self.quality, self.prior)
+        timm = {
+            "tag": self.tag, "input_size": [p.channels, p.size, p.size], "fixed_input_size": True,
+            "interpolation": p.interpolation, "crop_pct": 1.0, "mean": list(p.mean),
+            "std": list(p.std), "num_classes": len(self.schema), "license": self.license,
+            "classifier": self.classifier,
+        }  # fmt: skip
         return {
             "architecture": self.architecture,
             "num_classes": len(self.schema),
             "num_features": self.num_features,
             "model_args": dict(self.model_args),
             "label_names": list(self.schema.labels),
-            "pretrained_cfg": {
-                "tag": self.tag,
-                "input_size": [p.channels, p.size, p.size],
-                "fixed_input_size": True,
-                "interpolation": p.interpolation,
-                "crop_pct": 1.0,
-                "mean": list(p.mean),
-                "std": list(p.std),
-                "num_classes": len(self.schema),
-                "license": self.license,
-                "classifier": self.classifier,
-            },
+            "pretrained_cfg": timm,
             "mien": {
                 "format": FORMAT,
                 "schema": self.schema.to_dict(),
                 "preprocessing": p.to_dict(),
                 "crop_margin": self.crop_margin,
                 "temperature": self.temperature,
-                **({} if self.conformal is None else {"conformal": self.conformal.to_dict()}),
-                **({} if self.quality is None else {"quality": self.quality.to_dict()}),
-                **({} if self.prior is None else {"prior": self.prior.to_dict()}),
+                **{
+                    name: value.to_dict()
+                    for name, value in zip(("conformal", "quality", "prior"), fitted, strict=True)
+                    if value is not None
+                },
                 "license": self.license,
                 "data": self.data,
                 "metrics": dict(self.metrics),
@@ -178,24 +172,23 @@ class ModelConfig:
         if not isinstance(block, dict):
             raise ConfigError("config.json has no 'mien' block: it was not written by mien.")
         if (version := block.get("format")) != FORMAT:
-            raise ConfigError(
-                f"has format {version!r} in its 'mien' block, but this version reads {FORMAT}",
-                subject=CONFIG,
-                hint=(
-                    "An earlier version of mien wrote it: train or fetch the model again."
-                    if version == 1
-                    else "Type: pip install -U mien"
-                ),
+            reason = f"has format {version!r} in its 'mien' block, but this version reads {FORMAT}"
+            hint = (
+                "An earlier version of mien wrote it: train or fetch the model again."
+                if version == 1
+                else "Type: pip install -U mien"
             )
+            raise ConfigError(reason, subject=CONFIG, hint=hint)
         conformal, quality, prior = (block.get(k) for k in ("conformal", "quality", "prior"))
         try:
+            timm = value["pretrained_cfg"]
             return cls(
-                architecture=str(value["architecture"]),
-                tag=str(value["pretrained_cfg"]["tag"]),
-                schema=LabelSchema.from_dict(block["schema"]),
-                preprocessing=Preprocessing.from_dict(block["preprocessing"]),
+                str(value["architecture"]),
+                str(timm["tag"]),
+                LabelSchema.from_dict(block["schema"]),
+                Preprocessing.from_dict(block["preprocessing"]),
                 num_features=int(value.get("num_features", 0)),
-                classifier=str(value["pretrained_cfg"].get("classifier", "head")),
+                classifier=str(timm.get("classifier", "head")),
                 model_args=dict(value.get("model_args") or {}),
                 crop_margin=block["crop_margin"],
                 temperature=block["temperature"],
@@ -246,19 +239,15 @@ class ModelFolder:
         if not path.is_file():
             there = sorted(entry.name for entry in self.path.iterdir() if entry.is_file())
             what = f"mien export {self.path}" if name != WEIGHTS else "--backend onnx"
-            raise ModelError(
-                f"has no {name} (it has: {', '.join(there) or 'nothing'})",
-                subject=self.path,
-                hint=f"Type: {what}",
-            )
+            listed = f"has no {name} (it has: {', '.join(there) or 'nothing'})"
+            raise ModelError(listed, subject=self.path, hint=f"Type: {what}")
         expected = self.config.files.get(name, {}).get("sha256")
         if expected is not None and (found := sha256(path)) != expected:
-            raise ModelError(
+            reason = (
                 f"is damaged or was changed: its sha256 is {found[:16]}…, but {CONFIG} says "
-                f"{str(expected)[:16]}…",
-                subject=path,
-                hint="Fetch or export it again.",
+                f"{str(expected)[:16]}…"
             )
+            raise ModelError(reason, subject=path, hint="Fetch or export it again.")
         return path
 
 
@@ -309,12 +298,12 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
     if path.suffix in NETWORKS and path.is_file() and (path.parent / CONFIG).is_file():
         path, network = path.parent, path.name
     if not path.is_dir():
-        what = (
-            "is a file, not a model folder"
+        there = (
+            "a file, not a model folder"
             if path.exists()
-            else "is neither a folder nor a bundled model"
+            else "neither a folder nor a bundled model"
         )
-        raise ModelError(f"model {str(name)!r} {what}." + suggest(str(name), bundled_models()))
+        raise ModelError(f"model {str(name)!r} is {there}." + suggest(str(name), bundled_models()))
     config = path / CONFIG
     try:
         value = json.loads(config.read_text(encoding="utf-8"))
@@ -322,9 +311,8 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
             raise ConfigError("config.json is no JSON object.")
         return ModelFolder(path, ModelConfig.from_dict(value), network)
     except OSError as error:
-        raise ModelError(
-            f"is no model folder: {CONFIG}: {error.strerror or error}", subject=path
-        ) from error
+        reason = f"is no model folder: {CONFIG}: {error.strerror or error}"
+        raise ModelError(reason, subject=path) from error
     except (ValueError, MienError) as error:
         raise ModelError(f"cannot be used: {error}", subject=config) from error
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.errors import ConfigError, ModelError, import_extra
 from mien.hub.card import front_matter, model_card
 from mien.hub.folder import CARD, CONFIG, NETWORKS, ONNX, WEIGHTS, ModelFolder, read_model_folder
 
@@ -50,11 +50,9 @@ def check_repo_id(repo_id: str) -> str:
     'org/name'
     """
     if not _REPO.fullmatch(repo_id):
-        raise ConfigError(
-            "names no repository: it must be ORG/NAME",
-            subject=f"{repo_id!r}",
-            hint="A folder or a bundled model is opened with EmotionRecognizer(MODEL).",
-        )
+        reason = "names no repository: it must be ORG/NAME"
+        hint = "A folder or a bundled model is opened with EmotionRecognizer(MODEL)."
+        raise ConfigError(reason, subject=f"{repo_id!r}", hint=hint)
     return repo_id
 
 
@@ -90,7 +88,7 @@ def fetch_model_folder(
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
 
     def fetch(name: str, commit: str | None, *, force: bool = False) -> Path:
-        hub = _hub("from_pretrained")
+        hub = import_extra("huggingface_hub", "from_pretrained", "hub")
         found = _call_hub(
             lambda: hub.hf_hub_download(
                 repo_id, name, revision=commit, force_download=force, endpoint=_endpoint(), **where
@@ -104,11 +102,9 @@ def fetch_model_folder(
     for name in (file, *(str(name) for name in folder.config.files.get(file, {}).get("with", ()))):
         _check_name(name, repo_id)
         if "sha256" not in folder.config.files.get(name, {}):
-            raise ModelError(
-                f"its {CONFIG} has no sha256 of {name}, so the file cannot be checked",
-                subject=f"{repo_id}:",
-                hint=f"It has: {', '.join(folder.config.files) or 'none'}.",
-            )
+            reason = f"its {CONFIG} has no sha256 of {name}, so the file cannot be checked"
+            hint = f"It has: {', '.join(folder.config.files) or 'none'}."
+            raise ModelError(reason, subject=f"{repo_id}:", hint=hint)
         # The folder of the cache is named after the commit: all files are of the same one.
         fetch(name, path.name)
         try:
@@ -128,16 +124,14 @@ def pushed_files(folder: ModelFolder) -> list[str]:
     Raises:
         ModelError: If a file that ``config.json`` lists is missing, changed, or a pickle.
     """
-    names = [name for name in folder.config.files if not name.endswith(ARCHIVES)]
+    names, path = [name for name in folder.config.files if not name.endswith(ARCHIVES)], folder.path
     for name in names:
-        _check_name(name, str(folder.path))
-        _refuse_pickle(folder.file(name), str(folder.path))
+        _check_name(name, str(path))
+        _refuse_pickle(folder.file(name), str(path))
     if not names:
-        raise ModelError(
-            "has no weights", subject=folder.path, hint=f"Type: mien export {folder.path}"
-        )
-    records = [name for name in RECORDS if (folder.path / name).is_file()]
-    reports = sorted(f"eval/{path.name}" for path in (folder.path / "eval").glob("*.json"))
+        raise ModelError("has no weights", subject=path, hint=f"Type: mien export {path}")
+    records = [name for name in RECORDS if (path / name).is_file()]
+    reports = sorted(f"eval/{file.name}" for file in (path / "eval").glob("*.json"))
     return [CONFIG, *names, *records, *reports]
 
 
@@ -187,7 +181,7 @@ def push_model_folder(
         MissingExtraError: If ``huggingface_hub`` is not installed.
     """
     check_repo_id(repo_id)
-    hub = _hub("mien push")
+    hub = import_extra("huggingface_hub", "mien push", "hub")
     with _laid_out(folder, repo_id, layout) as contents:
         files = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
         api = hub.HfApi(endpoint=_endpoint(), token=token, library_name="mien")
@@ -221,14 +215,6 @@ def _laid_out(folder: ModelFolder, repo_id: str, layout: str) -> Iterator[dict[s
         yield {path.name: str(path) for path in sorted(place.iterdir())}
 
 
-def _hub(what: str) -> Any:
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise MissingExtraError(what, "hub", error.name) from error
-    return huggingface_hub
-
-
 def _endpoint() -> str | None:
     """Returns the address of another Hub, read when it is needed and not when it is imported."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
@@ -246,38 +232,35 @@ def _call_hub(call: Callable[[], str], repo_id: str, revision: str | None, what:
         # A failed upload is wrapped; what happened stands in its cause.
         cause = error.__cause__ if isinstance(error, RuntimeError) else None
         found = cause if isinstance(cause, Exception) else error
-        raise ModelError(_sentence(found, repo_id, revision, what, errors)) from error
+        known = (
+            why
+            for kind, why in _causes(revision).items()
+            if isinstance(found, getattr(errors, kind))
+        )
+        status = getattr(getattr(found, "response", None), "status_code", None)
+        lines = str(found).strip().splitlines() or [type(found).__name__]
+        other = _STATUS.get(status, f"{lines[0]} Try again, and check the network.")
+        raise ModelError(f"cannot {what} {repo_id}: {next(known, other)}") from error
 
 
-def _sentence(
-    error: Exception, repo_id: str, revision: str | None, what: str, errors: Any
-) -> str:  # fmt: skip
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    start = f"cannot {what} {repo_id}: "
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        cause = "the Hub cannot be reached, and the cache has no whole copy. Check the network."
-    elif isinstance(error, errors.GatedRepoError):
-        cause = f"its owners ask for agreement first. Ask on its page, then {_SIGN_IN}."
-    elif isinstance(error, errors.RevisionNotFoundError):
-        cause = f"it has no revision {revision!r}. Check the name; mien push --create makes one."
-    elif isinstance(error, errors.RepositoryNotFoundError):
-        cause = (
-            "there is no such repository, or it is private. Check the name; for a private one "
-            f"{_SIGN_IN}; mien push --create makes a new one."
-        )
-    elif isinstance(error, errors.EntryNotFoundError):
-        cause = (
-            f"it has no such file. mien reads folders with {CONFIG} and ONNX or safetensors "
-            f"weights, and never opens a pickle ({', '.join(PICKLES)})."
-        )
-    elif isinstance(error, errors.LocalTokenNotFoundError) or status == 401:
-        cause = f"the Hub asks who you are. Check the token: {_SIGN_IN}."
-    elif status == 403:
-        cause = "your token may not do that. Make one that may write there."
-    else:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        cause = f"{lines[0]} Try again, and check the network."
-    return start + cause
+_WHO = f"the Hub asks who you are. Check the token: {_SIGN_IN}."
+_STATUS = {401: _WHO, 403: "your token may not do that. Make one that may write there."}
+
+
+def _causes(revision: str | None) -> dict[str, str]:
+    """Returns what errors of the Hub mean; derived classes stand before their bases."""
+    return {
+        "LocalEntryNotFoundError": "the Hub cannot be reached, and the cache has no whole copy. "
+        "Check the network.",
+        "GatedRepoError": f"its owners ask for agreement first. Ask on its page, then {_SIGN_IN}.",
+        "RevisionNotFoundError": f"it has no revision {revision!r}. Check the name; "
+        "mien push --create makes one.",
+        "RepositoryNotFoundError": "there is no such repository, or it is private. Check the name; "
+        f"for a private one {_SIGN_IN}; mien push --create makes a new one.",
+        "EntryNotFoundError": f"it has no such file. mien reads folders with {CONFIG} and ONNX or "
+        f"safetensors weights, and never opens a pickle ({', '.join(PICKLES)}).",
+        "LocalTokenNotFoundError": _WHO,
+    }
 
 
 def _check_name(name: str, where: str) -> None:

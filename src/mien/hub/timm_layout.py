@@ -77,9 +77,13 @@ def is_standalone(config: ModelConfig) -> bool:
     return config.architecture.startswith(PREFIX) and (p.color, p.normalization) == ("rgb", "fixed")
 
 
-def _shared(config: ModelConfig, mean: list[float], std: list[float]) -> dict[str, Any]:
+def _shared(
+    config: ModelConfig, name: str, options: dict[str, Any], mean: list[float], std: list[float]
+) -> dict[str, Any]:
     p = config.preprocessing
     return {
+        "architecture": name,
+        "model_args": options,
         "num_classes": len(config.schema),
         "label_names": list(config.schema.labels),
         "pretrained_cfg": {
@@ -96,14 +100,14 @@ def _as_timm(config: ModelConfig, network: nn.Module) -> tuple[dict[str, Any], d
     options = {key: value for key, value in config.model_args.items() if key != "dropout"}
     if size := options.pop("size", 0):
         options |= {"img_size": size} if record.get("fixed_input_size") else {}
-    values: dict[str, Any] = {"architecture": name.removeprefix(PREFIX), "model_args": options}
-    values |= _shared(config, list(p.mean), list(p.std))
-    classifier = str(record.get("classifier") or "head")
-    values["pretrained_cfg"]["classifier"] = classifier
-    # Where it is true, timm hands the size to the constructor.
-    values["pretrained_cfg"]["fixed_input_size"] = bool(record.get("fixed_input_size"))
-    values["pretrained_cfg"]["first_conv"] = record.get("first_conv")
-    state = {}
+    classifier, state = str(record.get("classifier") or "head"), {}
+    values = _shared(config, name.removeprefix(PREFIX), options, list(p.mean), list(p.std))
+    values["pretrained_cfg"] |= {
+        "classifier": classifier,
+        # Where it is true, timm hands the size to the constructor.
+        "fixed_input_size": bool(record.get("fixed_input_size")),
+        "first_conv": record.get("first_conv"),
+    }
     for key, value in network.state_dict().items():
         if key.startswith("head."):
             key = key.replace("head", classifier, 1)  # noqa: PLW2901
@@ -123,8 +127,7 @@ def _as_mien_face(
         "preprocessing": config.preprocessing.to_dict(),
         "temperature": config.temperature,
     }
-    values: dict[str, Any] = {"architecture": ARCHITECTURE, "model_args": arguments}
-    values |= _shared(config, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    values = _shared(config, ARCHITECTURE, arguments, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
     return values, {f"network.{key}": value for key, value in network.state_dict().items()}
 
 
@@ -153,18 +156,16 @@ def _check(place: Path, config: ModelConfig, network: nn.Module) -> None:
         found = other((gray.expand(-1, 3, -1, -1) / 255 - mean) / std)
     difference = float((expected.softmax(1) - found.softmax(1)).abs().max())
     if not difference <= PARITY:
-        raise ModelError(
+        reason = (
             f"gives other probabilities in timm (by {difference:.1e}): its head is not the "
-            "one that timm has there",
-            subject=config.name,
-            hint="Push it in the layout of mien.",
+            "one that timm has there"
         )
+        raise ModelError(reason, subject=config.name, hint="Push it in the layout of mien.")
 
 
 def _card(folder: ModelFolder, repo_id: str, *, alone: bool) -> str:
     first = "" if alone else "import mien.models.in_timm  # makes mien_face known to timm\n"
-    metadata = front_matter(folder).replace("library_name: mien", "library_name: timm")
-    return f"""{metadata}
+    return f"""{front_matter(folder, library="timm")}
 # {folder.config.name}
 
 The model {folder.config.name} of mien, for timm and transformers:

@@ -1,8 +1,7 @@
 """Pictures in: any source becomes one array, uint8 RGB (H, W, 3), or an ``InputError``."""
 
 from mien.images.files import IMAGE_SUFFIXES, encode, list_images, save_image
-from mien.images.reading import ImageSource, decode, open_image
-from mien.images.reduced import OpenedImage
+from mien.images.reading import ImageSource, OpenedImage, decode, open_image
 from mien.images.source import ImageLimits
 
 __all__ = [

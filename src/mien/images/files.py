@@ -26,14 +26,9 @@ IMAGE_SUFFIXES = frozenset(
 
 #: Formats that mien writes, by suffix.
 _WRITERS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP",
+    ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
 
 
 def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int = 92) -> bytes:
@@ -102,11 +97,14 @@ def save_image(
     'a.png'
     """
     target = Path(path)
-    data = encode(image_rgb, suffix=target.suffix, quality=quality)
+    data, refusal = (
+        encode(image_rgb, suffix=target.suffix, quality=quality),
+        f"cannot write {str(target)!r}",
+    )
     if not target.parent.is_dir():
-        raise ConfigError(f"cannot write {str(target)!r}: there is no folder {target.parent}.")
+        raise ConfigError(f"{refusal}: there is no folder {target.parent}.")
     if target.is_dir():
-        raise ConfigError(f"cannot write {str(target)!r}: it is a folder.")
+        raise ConfigError(f"{refusal}: it is a folder.")
     if not overwrite and target.exists():
         raise ConfigError(
             "exists: choose another name, or pass overwrite=True", subject=f"{str(target)!r}"
@@ -115,7 +113,7 @@ def save_image(
         with replacing(target) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise ConfigError(f"cannot write {str(target)!r} ({error}).") from error
+        raise ConfigError(f"{refusal} ({error}).") from error
     return target
 
 
@@ -150,7 +148,7 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
         else:
             raise InputError(f"there is no file or folder {text!r}: check the path.")
         pictures = {file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-        return sorted((file for file in pictures if file.is_file()), key=_natural)
+        return sorted(filter(Path.is_file, pictures), key=lambda file: natural_key(file.as_posix()))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be listed ({error})", subject=f"{text!r}") from error
 
@@ -166,10 +164,15 @@ def _walk(root: Path) -> list[Path]:
     return found
 
 
-def _natural(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
-    """Sort key: digits by value, letters without case, then the exact spelling."""
+def natural_key(text: str) -> tuple[list[list[tuple[int, str]]], str]:
+    """Returns a key that sorts ``im2`` before ``im10`` whatever the case, folder by folder.
+
+    >>> sorted(["im10.png", "im2.png", "Im1.png"], key=natural_key)
+    ['Im1.png', 'im2.png', 'im10.png']
+    """
     parts = [
         [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"([0-9]+)", part)]
-        for part in path.as_posix().casefold().split("/")
+        for part in text.casefold().split("/")
     ]
-    return parts, path.as_posix()
+    # The text itself decides between names that differ in case or leading zeros only.
+    return parts, text

@@ -27,28 +27,22 @@ def refusals(name: str, data: bytes = b"") -> Iterator[None]:
         yield
     except InputError:
         raise
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"is not a picture that mien can read: it {guess_content(data)}",
-            subject=name,
-            hint="Give a JPEG, PNG, WebP, BMP, GIF or TIFF file.",
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            (f"claims more pixels than Pillow agrees to decode ({error}) Make it smaller first"),
-            subject=name,
-        ) from error
-    except MemoryError as error:
-        raise InputError(
-            "needs more memory to decode than there is", subject=name, hint="Make it smaller first."
-        ) from error
     except Exception as error:
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise InputError(
-            f"is damaged or cut short ({reason})",
-            subject=name,
-            hint="Get the file again, or open it in a picture editor and save it anew.",
-        ) from error
+        said, hint = (
+            str(error).strip().rstrip(".") or type(error).__name__,
+            "Make it smaller first.",
+        )
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"is not a picture that mien can read: it {guess_content(data)}"
+            hint = "Give a JPEG, PNG, WebP, BMP, GIF or TIFF file."
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"claims more pixels than Pillow agrees to decode ({said})"
+        elif isinstance(error, MemoryError):
+            reason = "needs more memory to decode than there is"
+        else:
+            reason = f"is damaged or cut short ({said})"
+            hint = "Get the file again, or open it in a picture editor and save it anew."
+        raise InputError(reason, subject=name, hint=hint) from error
 
 
 _QUIET_LOCK = threading.Lock()
@@ -84,8 +78,16 @@ def silent_pillow() -> Iterator[None]:
                         filters.remove(ours)
 
 
-_BUT = ", but its header is damaged or cut short"
-
+#: First bytes of pictures: (offset, bytes, name, ending).
+_PICTURES = (
+    (0, b"\xff\xd8", "JPEG", ".jpg"),
+    (0, b"\x89PNG", "PNG", ".png"),
+    (0, b"GIF8", "GIF", ".gif"),
+    (0, b"BM", "BMP", ".bmp"),
+    (8, b"WEBP", "WebP", ".webp"),
+    (0, b"II*\x00", "TIFF", ".tif"),
+    (0, b"MM\x00*", "TIFF", ".tif"),
+)
 #: First bytes of what people pass by mistake: (offset, bytes, what to say).
 _SIGNS = (
     (0, b"%PDF", "is a PDF: export the page as PNG"),
@@ -97,14 +99,17 @@ _SIGNS = (
     (0, b"PK\x03\x04", "is a ZIP archive: unpack it"),
     (0, b"\x1f\x8b", "is a gzip archive: unpack it"),
     (0, b"version https://git-lfs", "is a Git LFS pointer: fetch the file with 'git lfs pull'"),
-    (0, b"\xff\xd8", f"starts like a JPEG{_BUT}"),
-    (0, b"\x89PNG", f"starts like a PNG{_BUT}"),
-    (0, b"GIF8", f"starts like a GIF{_BUT}"),
-    (0, b"BM", f"starts like a BMP{_BUT}"),
-    (8, b"WEBP", f"starts like a WebP{_BUT}"),
-    (0, b"II*\x00", f"starts like a TIFF{_BUT}"),
-    (0, b"MM\x00*", f"starts like a TIFF{_BUT}"),
 )
+
+
+def picture_suffix(data: bytes) -> str | None:
+    """Returns the ending of the picture format that bytes begin like, None for other bytes.
+
+    >>> picture_suffix(b"GIF89a"), picture_suffix(b"%PDF")
+    ('.gif', None)
+    """
+    found = (end for at, sign, _, end in _PICTURES if data[at : at + len(sign)] == sign)
+    return next(found, None)
 
 
 def guess_content(data: bytes) -> str:
@@ -116,6 +121,9 @@ def guess_content(data: bytes) -> str:
     for offset, sign, meaning in _SIGNS:
         if data[offset : offset + len(sign)] == sign:
             return meaning
+    for offset, sign, name, _ in _PICTURES:
+        if data[offset : offset + len(sign)] == sign:
+            return f"starts like a {name}, but its header is damaged or cut short"
     head = data[:512]
     if b"<svg" in head:
         return "is an SVG drawing: export it as PNG"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,28 +20,10 @@ if TYPE_CHECKING:
 BACKGROUND = 128
 
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-#: What reading damaged EXIF data raises. The picture itself is then still good.
-_EXIF_ERRORS = (
-    OSError,
-    SyntaxError,
-    struct.error,
-    ArithmeticError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-)
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> tuple[int, int]:
@@ -63,10 +45,8 @@ def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> t
         given = f"{image_rgb.dtype} {image_rgb.shape}"
     else:
         given = type(image_rgb).__name__
-    raise InputError(
-        f"{what} a uint8 picture {shape or '(H, W, 3)'}; got {given}",
-        hint="mien.images.decode makes one from anything.",
-    )
+    reason = f"{what} a uint8 picture {shape or '(H, W, 3)'}; got {given}"
+    raise InputError(reason, hint="mien.images.decode makes one from anything.")
 
 
 def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
@@ -77,9 +57,6 @@ def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray
         name: For messages.
         limits: The size to accept.
 
-    Returns:
-        A new array, uint8 (H, W, 3).
-
     Raises:
         InputError: If it is too big, or its pixels have no agreed white. Whatever Pillow's
             decoders raise comes through as it is.
@@ -88,13 +65,8 @@ def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray
     image.load()
     limits.check_size(image.width, image.height, name)  # some formats know only now
     turn = _TURNS.get(_orientation(image))
-    white = _white(image)
     if image.mode.startswith("I") or image.mode == "F":
-        gray = _scale_gray(np.asarray(image), white, name)
-        upright = Image.fromarray(gray)
-        if turn is not None:
-            upright = upright.transpose(turn)
-        return np.array(upright.convert("RGB"))
+        image = Image.fromarray(_scale_gray(np.asarray(image), _white(image), name))
     return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
 
 
@@ -105,11 +77,11 @@ def is_on_its_side(image: Image.Image) -> bool:
 
 def _orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, 1 (upright) where there is none that can be read."""
-    try:
+    # Damaged EXIF data raises nearly anything; the picture itself is then still good.
+    with contextlib.suppress(Exception):
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _EXIF_ERRORS:
-        return 1
-    return value if isinstance(value, int) else 1
+        return value if isinstance(value, int) else 1
+    return 1
 
 
 def _white(image: Image.Image) -> int:
@@ -124,31 +96,26 @@ def _scale_gray(values: NDArray[Any], white: int, name: str) -> NDArray[np.uint8
         return _scale_unit(values, name)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > white:
-        raise InputError(
+        reason = (
             f"has grey values from {low} to {high}; mien reads 0 to {white}, and does not "
-            "guess where white lies",
-            subject=name,
-            hint="Convert the picture to 8 bits.",
+            "guess where white lies"
         )
+        raise InputError(reason, subject=name, hint="Convert the picture to 8 bits.")
     wide = values.astype(np.uint32)
     wide *= 255
     wide += white // 2
     wide //= white
-    scaled: NDArray[np.uint8] = wide.astype(np.uint8)
-    return scaled
+    return np.asarray(wide, np.uint8)
 
 
 def _scale_unit(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """Scales floats in 0..1 to uint8."""
     low, high = float(values.min()), float(values.max())
     if not (low >= 0.0 and high <= 1.0):  # false for NaN too
-        raise InputError(
-            f"has float pixels from {low:g} to {high:g}; mien reads floats in 0..1",
-            subject=name,
-            hint="Divide by the value of white, or convert to uint8.",
-        )
-    scaled: NDArray[np.uint8] = np.rint(values.astype(np.float32) * 255.0).astype(np.uint8)
-    return scaled
+        reason = f"has float pixels from {low:g} to {high:g}; mien reads floats in 0..1"
+        hint = "Divide by the value of white, or convert to uint8."
+        raise InputError(reason, subject=name, hint=hint)
+    return np.asarray(np.rint(values.astype(np.float32) * 255.0), np.uint8)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -163,7 +130,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
         converted = ImageCms.applyTransform(image, transform)
         if converted is None:
-            raise InputError("cannot be converted: save it as RGB", subject=f"{describe(image)}")
+            raise InputError("cannot be converted: save it as RGB", subject=describe(image))
         return converted
     if image.mode in {"La", "RGBa"}:
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
@@ -175,10 +142,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def array_to_rgb(array: NDArray[Any], *, limits: ImageLimits, bgr: bool) -> NDArray[np.uint8]:
-    """Checks and converts an array; see :func:`mien.images.reading.decode` for what is accepted.
-
-    Returns:
-        A new array, uint8 (H, W, 3), RGB.
+    """Makes a new array, uint8 (H, W, 3), of one that :func:`mien.images.decode` accepts.
 
     Raises:
         InputError: If shape, dtype or range is not one of a picture.
@@ -218,9 +182,8 @@ def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         return _scale_gray(array, 65535, name)
     if array.dtype.kind == "f":
         return _scale_unit(array, name)
-    raise InputError(
+    reason = (
         "has a dtype that does not say where white lies; mien reads uint8, uint16, "
-        "bool and float in 0..1",
-        subject=name,
-        hint="For values of 0..255 pass array.astype(np.uint8).",
+        "bool and float in 0..1"
     )
+    raise InputError(reason, subject=name, hint="For values of 0..255 pass array.astype(np.uint8).")

@@ -60,18 +60,15 @@ class ImageLimits:
         if width < 1 or height < 1:
             raise InputError(f"is {width}x{height} pixels: there is nothing in it", subject=name)
         if width * height > self.max_pixels:
-            raise InputError(
-                f"is {width}x{height} = {width * height:,} pixels; the limit is "
-                f"{self.max_pixels:,}",
-                subject=name,
-                hint="Make it smaller, or pass ImageLimits(max_pixels=...).",
+            reason = (
+                f"is {width}x{height} = {width * height:,} pixels; the limit is {self.max_pixels:,}"
             )
+            hint = "Make it smaller, or pass ImageLimits(max_pixels=...)."
+            raise InputError(reason, subject=name, hint=hint)
         if max(width, height) > self.max_side:
-            raise InputError(
-                f"is {width}x{height} pixels; no side may be over {self.max_side:,}",
-                subject=name,
-                hint="Make it smaller, or pass ImageLimits(max_side=...).",
-            )
+            reason = f"is {width}x{height} pixels; no side may be over {self.max_side:,}"
+            hint = "Make it smaller, or pass ImageLimits(max_side=...)."
+            raise InputError(reason, subject=name, hint=hint)
 
     def check_bytes(self, size: int, name: str) -> None:
         """Refuses an image file that is empty or too big.
@@ -82,11 +79,9 @@ class ImageLimits:
         if size == 0:
             raise InputError("is empty (0 bytes): there is no picture in it", subject=name)
         if size > self.max_bytes:
-            raise InputError(
-                f"is over the limit of {self.max_bytes:,} bytes",
-                subject=name,
-                hint="Save it smaller, or pass ImageLimits(max_bytes=...).",
-            )
+            reason = f"is over the limit of {self.max_bytes:,} bytes"
+            hint = "Save it smaller, or pass ImageLimits(max_bytes=...)."
+            raise InputError(reason, subject=name, hint=hint)
 
 
 def describe(source: object) -> str:

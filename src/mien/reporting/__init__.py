@@ -9,7 +9,7 @@ from mien.reporting.pages import (
     render,
     write_report,
 )
-from mien.reporting.text import between, counted, markdown_table, percent
+from mien.reporting.text import between, card_metadata, counted, markdown_table, percent
 from mien.reporting.theme import DARK, LIGHT, Theme, save_figure
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Diagram",
     "Theme",
     "between",
+    "card_metadata",
     "check_output",
     "check_reporting",
     "counted",

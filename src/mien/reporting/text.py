@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def percent(share: float, interval: Sequence[float] | None = None) -> str:
@@ -36,8 +38,10 @@ def counted(count: int, one: str, more: str) -> str:
     return f"{count:,} {one if count == 1 else more}"
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns a table in Markdown: the first column is left, the others are right.
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
+) -> str:
+    """Returns a table in Markdown; ``left`` columns are aligned left, the others right.
 
     >>> print(markdown_table(["run", "n"], [["a", 1]]))
     | run | n |
@@ -45,4 +49,28 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
     | a | 1 |
     """
     lines = [f"| {' | '.join(map(str, row))} |" for row in [header, *rows]]
-    return "\n".join([lines[0], f"|---{'|---:' * (len(header) - 1)}|", *lines[1:]])
+    rule = f"|{'---|' * left}{'---:|' * (len(header) - left)}"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def card_metadata(license: str, fields: Mapping[str, Any]) -> str:  # noqa: A002
+    """Returns the metadata of a card on the Hugging Face Hub, between its two lines of dashes.
+
+    Args:
+        license: An identifier of the Hub's list, or a text that only people understand.
+        fields: Further fields; JSON is YAML too.
+
+    >>> print(card_metadata("mit", {"pretty_name": "Faces: mine"}))
+    ---
+    license: "mit"
+    pretty_name: "Faces: mine"
+    tags: ["facial-expression-recognition", "emotion", "face"]
+    ---
+    <BLANKLINE>
+    """
+    known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license)
+    terms = {"license": license} if known else {"license": "other", "license_name": license}
+    tags = ["facial-expression-recognition", "emotion", "face"]
+    block = {**terms, **fields, "tags": tags}
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in block.items()]
+    return "\n".join(["---", *lines, "---", ""])

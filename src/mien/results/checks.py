@@ -44,6 +44,11 @@ def items(name: str, value: object) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def texts(name: str, value: object) -> tuple[str, ...]:
+    """Returns the texts of a sequence, or raises ``ConfigError``."""
+    return tuple(text(name, each) for each in items(name, value))
+
+
 def mapping(name: str, value: object) -> Mapping[Any, Any]:
     """Returns a mapping as it is, or raises ``ConfigError``."""
     if not isinstance(value, Mapping):
@@ -96,15 +101,13 @@ def arguments(cls: Any, value: object) -> dict[str, Any]:
     fields_given = dict(mapping(name, value))
     version = cls._version
     if version is not None and (given := fields_given.pop("schema_version", version)) != version:
-        raise ConfigError(
-            f"this version of mien reads schema_version {version}, not {given!r}",
-            subject=f"{name}:",
-            hint=(
-                "An earlier version of mien wrote it: read the picture again."
-                if given == 1
-                else "Type: pip install -U mien"
-            ),
+        reason = f"this version of mien reads schema_version {version}, not {given!r}"
+        hint = (
+            "An earlier version of mien wrote it: read the picture again."
+            if given == 1
+            else "Type: pip install -U mien"
         )
+        raise ConfigError(reason, subject=f"{name}:", hint=hint)
     known = [f.name for f in fields(cls)]
     for key in fields_given:
         if key not in known:

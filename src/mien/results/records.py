@@ -28,18 +28,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mien.errors import ConfigError, suggest
-from mien.results.checks import (
-    arguments,
-    finite_floats,
-    items,
-    mapping,
-    plain,
-    share,
-    store,
-    text,
-    whole,
-)
-from mien.results.columns import csv_header
+from mien.results import checks
+from mien.results.checks import finite_floats, items, mapping, share, store, text, texts, whole
+from mien.results.frames import csv_header, to_frame, to_supervision
 
 if TYPE_CHECKING:
     import os
@@ -70,7 +61,7 @@ class _Record:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types; :meth:`from_dict` gives back an equal object."""
         head = {} if self._version is None else {"schema_version": self._version}
-        return head | {f.name: plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        return head | {f.name: checks.plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -80,7 +71,11 @@ class _Record:
             ConfigError: If a key is unknown or missing, the version is another, or a value is
                 impossible.
         """
-        return cls(**arguments(cls, value))
+        return cls(**cls._arguments(value))
+
+    @classmethod
+    def _arguments(cls, value: Mapping[str, Any]) -> dict[str, Any]:
+        return checks.arguments(cls, value)
 
     def to_json(self, indent: int | None = None) -> str:
         """Returns :meth:`to_dict` as JSON text in ASCII, so that any file name survives."""
@@ -159,9 +154,8 @@ class FaceEmotion(_Record):
         if not math.isclose(sum(probs.values()), 1.0, abs_tol=_SUM_TOLERANCE):
             raise ConfigError(f"probs: expected a sum of 1, got {sum(probs.values()):g} ({probs}).")
         if text("emotion", self.emotion) not in probs:
-            raise ConfigError(
-                f"emotion {self.emotion!r} has no probability." + suggest(self.emotion, probs)
-            )
+            reason = f"emotion {self.emotion!r} has no probability."
+            raise ConfigError(reason + suggest(self.emotion, probs))
         top = max(probs, key=probs.__getitem__)
         if probs[self.emotion] < probs[top]:
             raise ConfigError(
@@ -174,22 +168,21 @@ class FaceEmotion(_Record):
                 f"confidence: expected probs[{self.emotion!r}] = {probs[self.emotion]}, "
                 f"got {confidence}."
             )
-        track_id = None if self.track_id is None else whole("track_id", self.track_id, 0)
+        if self.track_id is not None:
+            store(self, track_id=whole("track_id", self.track_id, 0))
         score = share("detection_score", self.detection_score)
         store(self, box_xyxy=box, detection_score=score, landmarks=points, probs=probs)
-        store(self, confidence=probs[self.emotion], track_id=track_id)
+        store(self, confidence=probs[self.emotion])
         plausible = self.prediction_set
         if plausible is not None:
-            plausible = tuple(text("prediction_set", v) for v in items("prediction_set", plausible))
+            plausible = texts("prediction_set", plausible)
             for label in plausible:
                 if label not in probs:
                     raise ConfigError(f"prediction_set: {label!r} has no probability.")
-        quality_flags = tuple(
-            text("quality_flags", value) for value in items("quality_flags", self.quality_flags)
-        )
-        if plausible not in {None, (self.emotion,)} and "ambiguous" not in quality_flags:
-            quality_flags = ("ambiguous", *quality_flags)
-        store(self, prediction_set=plausible, quality_flags=quality_flags)
+        flags = texts("quality_flags", self.quality_flags)
+        if plausible not in {None, (self.emotion,)} and "ambiguous" not in flags:
+            flags = ("ambiguous", *flags)
+        store(self, prediction_set=plausible, quality_flags=flags)
 
     @property
     def uncertain(self) -> bool:
@@ -207,14 +200,9 @@ class FaceEmotion(_Record):
         return {**value, "uncertain": self.uncertain, "track_id": track_id}
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Reads :meth:`to_dict`'s form; ``uncertain`` follows from the rest.
-
-        Raises:
-            ConfigError: If a key is unknown or missing, or a value is impossible.
-        """
-        given = mapping(cls.__name__, value)
-        return super().from_dict({k: v for k, v in given.items() if k != "uncertain"})
+    def _arguments(cls, value: Mapping[str, Any]) -> dict[str, Any]:
+        given = mapping(cls.__name__, value)  # what is uncertain follows from the rest
+        return super()._arguments({k: v for k, v in given.items() if k != "uncertain"})
 
     @property
     def warning(self) -> str:
@@ -304,7 +292,6 @@ class ImageResult(_Record):
             for k, v in mapping("timings_ms", self.timings_ms).items()
         }
         width, height = (whole(name, getattr(self, name), 1) for name in ("width", "height"))
-        warnings = tuple(text("warnings", value) for value in items("warnings", self.warnings))
         store(self, faces=faces, timings_ms=timings, width=width, height=height)
         prior = self.prior
         if prior is not None:
@@ -312,7 +299,7 @@ class ImageResult(_Record):
                 text("prior label", k): share(f"prior[{k!r}]", v)
                 for k, v in mapping("prior", prior).items()
             }
-        store(self, warnings=warnings, prior=prior)
+        store(self, warnings=texts("warnings", self.warnings), prior=prior)
 
     def __repr__(self) -> str:
         shown = [_brief(face) for face in self.faces[:4]] + ["…"] * (len(self.faces) > 4)
@@ -345,15 +332,9 @@ class ImageResult(_Record):
         return origin()
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Reads :meth:`to_dict`'s form.
-
-        Raises:
-            ConfigError: If a key is unknown or missing, or a value is impossible.
-        """
-        given = arguments(cls, value)
-        faces = items("faces", given["faces"])
-        return cls(**{**given, "faces": tuple(FaceEmotion.from_dict(face) for face in faces)})
+    def _arguments(cls, value: Mapping[str, Any]) -> dict[str, Any]:
+        given = super()._arguments(value)
+        return given | {"faces": tuple(map(FaceEmotion.from_dict, items("faces", given["faces"])))}
 
     def to_rows(self, labels: Sequence[str]) -> list[dict[str, object]]:
         """Returns one CSV row a face, or one row without a face; see :func:`csv_header`.
@@ -412,7 +393,7 @@ class ImageResult(_Record):
         Raises:
             InputError: See :meth:`draw`.
         """
-        from mien.results.display import show_image
+        from mien.results.drawing import show_image
 
         show_image(self.draw(image_rgb), self.source)
 
@@ -440,7 +421,7 @@ class ImageResult(_Record):
             InputError: See :meth:`draw`.
             MissingExtraError: If matplotlib is not installed.
         """
-        from mien.results.display import plot_result
+        from mien.results.drawing import plot_result
 
         return plot_result(self, self.draw(image_rgb))
 
@@ -450,8 +431,6 @@ class ImageResult(_Record):
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        from mien.results.frames import to_frame
-
         return to_frame([self])[: len(self.faces)]
 
     def to_supervision(self) -> Any:
@@ -464,12 +443,10 @@ class ImageResult(_Record):
         Raises:
             MissingExtraError: If supervision is not installed.
         """
-        from mien.results.supervision import to_supervision
-
         return to_supervision(self)
 
     def _repr_html_(self) -> str:
-        from mien.results.display import to_html
+        from mien.results.drawing import to_html
 
         return to_html(self)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mien.data.registry import parse_spec
-from mien.data.run_split import write_split
+from mien.data.split import write_split
 from mien.evaluation import evaluate_logits, record_evaluation
 from mien.evaluation.calibration import cross_fit
 from mien.exporting.onnx import export_onnx, save_weights

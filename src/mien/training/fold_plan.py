@@ -14,9 +14,7 @@ import numpy as np
 
 from mien.atomic import write_text
 from mien.data import read_manifest
-from mien.data.inspection.duplicates import find_duplicates
-from mien.data.inspection.run import picture_groups, silent
-from mien.data.inspection.scan import scan_pictures
+from mien.data.inspection.run import compare_pictures, picture_groups, silent
 from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError
 from mien.training.directory import FREE
@@ -86,14 +84,8 @@ def plan_folds(
         config.data, labels=config.labels or None, valid_share=0.0, seed=config.seed
     )
     kept = whole.select(whole.splits != "test")
-    bar, count = bars or silent, len(kept)
-    with bar("read pictures", count) as advance:
-        scan = scan_pictures(
-            kept.images, kept.class_ids, len(kept.schema), workers=os.cpu_count() or 1,
-            progress=advance,
-        )  # fmt: skip
-    with bar("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        copies = find_duplicates(scan, min_correlation=near, progress=advance)
+    count, workers = len(kept), os.cpu_count() or 1
+    _, copies = compare_pictures(kept, near=near, workers=workers, bars=bars or silent)
     groups = np.array([f"group{root:07}" for root in picture_groups(kept, copies).tolist()])
     manifest = dataclasses.replace(
         kept, splits=np.full(count, "train"), groups=groups, leaked=np.zeros(count, np.bool_)

@@ -7,107 +7,86 @@ from typing import TYPE_CHECKING, Any
 
 from mien.data.filenames import printable
 from mien.errors import DataError
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
 
-#: How bad a finding is: a leak makes scores too good, a fault is an error in the data, a note is
-#: something to know.
-LEVELS = ("leak", "fault", "note")
-#: Kind of finding -> its level, what it means and what to do about it.
-KINDS = {
-    "exact_across": (
-        "leak",
-        (
+#: Level -> kind of finding -> what it means and what to do about it. A leak makes scores too good,
+#: a fault is an error in the data, a note is something to know.
+_MEANINGS = {
+    "leak": {
+        "exact_across": (
             "The same file is on both sides, so a model is scored on what it has learned by heart. "
             "Training and evaluation drop the train copies (dedupe=true); `mien data split` makes "
             "splits that keep copies together."
         ),
-    ),
-    "near_across": (
-        "leak",
-        (
+        "near_across": (
             "Not the same bytes, but the same photograph: cut, scaled or compressed differently. "
             "`mien data split` keeps such pairs on one side."
         ),
-    ),
-    "mirrored_across": (
-        "leak",
-        (
+        "mirrored_across": (
             "One is the mirror image of the other. Training mirrors faces at random, so this is as "
             "much a leak as a plain copy."
         ),
-    ),
-    "stem_across": (
-        "leak",
-        (
+        "stem_across": (
             "Copies of one picture, made before the data was split, are on both sides, as the file "
             "names tell. Scores on them tell little about new faces."
         ),
-    ),
-    "subject_across": (
-        "leak",
-        "The same person is learned from and scored on. `mien data split` keeps subjects whole.",
-    ),
-    "conflicting_labels": (
-        "fault",
-        (
+        "subject_across": (
+            "The same person is learned from and scored on. `mien data split` keeps subjects whole."
+        ),
+    },
+    "fault": {
+        "conflicting_labels": (
             "The same picture has two labels. At least one is wrong, or the face is ambiguous: "
             "keep votes, or drop both."
         ),
-    ),
-    "unreadable": ("fault", ("Training stops at such files. Fetch them again or take them out.")),
-    "empty": ("fault", ("Files of no bytes, as an interrupted download leaves them.")),
-    "not_picture": (
-        "fault",
-        "The ending is that of a picture, the content is not: error pages are often saved so.",
-    ),
-    "bad_name": ("fault", ("The name is not UTF-8. Rename the file; many tools cannot open it.")),
-    "missing_class": (
-        "fault",
-        "Scores of this split tell nothing about the class, or a model never sees it.",
-    ),
-    "label_spellings": ("fault", ("They are read as one label. Make sure that is meant.")),
-    "flat": ("fault", ("There is nothing to see in them.")),
-    "exact_within": ("note", ("They count twice in training or scoring.")),
-    "near_within": (
-        "note",
-        (
+        "unreadable": "Training stops at such files. Fetch them again or take them out.",
+        "empty": "Files of no bytes, as an interrupted download leaves them.",
+        "not_picture": (
+            "The ending is that of a picture, the content is not: error pages are often saved so."
+        ),
+        "bad_name": "The name is not UTF-8. Rename the file; many tools cannot open it.",
+        "missing_class": (
+            "Scores of this split tell nothing about the class, or a model never sees it."
+        ),
+        "label_spellings": "They are read as one label. Make sure that is meant.",
+        "flat": "There is nothing to see in them.",
+    },
+    "note": {
+        "exact_within": "They count twice in training or scoring.",
+        "near_within": (
             "Within a split they count twice; they leak as soon as the data is split anew without "
             "grouping."
         ),
-    ),
-    "mirrored_within": ("note", ("Mirror images within a split.")),
-    "stem_within": (
-        "note",
-        "Augmented offline: keep each source picture on one side when splitting.",
-    ),
-    "no_face": ("note", ("Detectors miss tight crops and turned heads: check before you delete.")),
-    "suspicious_label": (
-        "note",
-        (
+        "mirrored_within": "Mirror images within a split.",
+        "stem_within": "Augmented offline: keep each source picture on one side when splitting.",
+        "no_face": "Detectors miss tight crops and turned heads: check before you delete.",
+        "suspicious_label": (
             "The least likely first. A list to go through, not a verdict: rare expressions are "
             "often named here."
         ),
-    ),
-    "other_files": ("note", ("Not an error; listed so that nothing is lost unseen.")),
-    "reader": ("note", ("Remarks of the reader of this dataset.")),
-    "size_low": ("note", ("Far smaller than the rest.")),
-    "size_high": ("note", ("Far larger than the rest.")),
-    "brightness_low": ("note", ("Far darker than the rest.")),
-    "brightness_high": ("note", ("Far brighter than the rest.")),
-    "contrast_low": ("note", ("Far paler than the rest.")),
-    "contrast_high": ("note", ("Far harsher than the rest.")),
-    "sharpness_low": (
-        "note",
-        "Little detail compared with the rest: blurred, or enlarged from few pixels.",
-    ),
-    "sharpness_high": (
-        "note",
-        "Much detail compared with the rest: noise, print, or drawn lines.",
-    ),
+        "other_files": "Not an error; listed so that nothing is lost unseen.",
+        "reader": "Remarks of the reader of this dataset.",
+        "size_low": "Far smaller than the rest.",
+        "size_high": "Far larger than the rest.",
+        "brightness_low": "Far darker than the rest.",
+        "brightness_high": "Far brighter than the rest.",
+        "contrast_low": "Far paler than the rest.",
+        "contrast_high": "Far harsher than the rest.",
+        "sharpness_low": (
+            "Little detail compared with the rest: blurred, or enlarged from few pixels."
+        ),
+        "sharpness_high": "Much detail compared with the rest: noise, print, or drawn lines.",
+    },
 }
+LEVELS = tuple(_MEANINGS)
+#: Kind of finding -> its level and its meaning.
+KINDS = {k: (level, text) for level, kinds in _MEANINGS.items() for k, text in kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -133,10 +112,8 @@ class Finding:
         if self.kind not in KINDS:
             raise DataError(f"there is no kind of finding {self.kind!r}")
         if self.groups and self.details and len(self.groups) != len(self.details):
-            raise DataError(
-                f"has {len(self.groups)} cases and {len(self.details)} lines",
-                subject=f"finding {self.kind!r}",
-            )
+            reason = f"has {len(self.groups)} cases and {len(self.details)} lines"
+            raise DataError(reason, subject=f"finding {self.kind!r}")
 
     @property
     def level(self) -> str:
@@ -152,6 +129,19 @@ class Finding:
     def count(self) -> int:
         """Number of cases."""
         return max(len(self.groups), len(self.details))
+
+
+def found(
+    kind: str,
+    words: tuple[str, str],
+    rest: str,
+    groups: Iterable[tuple[int, ...]] = (),
+    lines: Iterable[str] = (),
+) -> list[Finding]:
+    """Returns a finding on cases, counted in ``words`` for one and for more; none without cases."""
+    cases, details = tuple(groups), tuple(lines)
+    count = max(len(cases), len(details))
+    return [Finding(kind, f"{counted(count, *words)} {rest}", cases, details)] if count else []
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.inspection import labels as by_labels
-from mien.data.inspection import quality
-from mien.data.inspection.duplicates import (
-    Duplicates,
-    connected_groups,
-    duplicate_findings,
-    find_duplicates,
-)
-from mien.data.inspection.finding import Finding, Inspection
-from mien.data.inspection.scan import Scan, scan_pictures
-from mien.data.inspection.source import open_for_inspection, spelled_labels
-from mien.data.registry import parse_spec
-from mien.reporting.text import counted
+from mien.data.inspection import checks
+from mien.data.inspection.duplicates import connected_groups, duplicate_findings, find_duplicates
+from mien.data.inspection.finding import Finding, Inspection, found
+from mien.data.inspection.scan import scan_pictures
+from mien.data.registry import open_for_inspection, parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from mien.data.inspection.duplicates import Duplicates
+    from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 
@@ -77,70 +72,70 @@ def inspect_data(
     """
     config = config or InspectConfig()
     started = time.perf_counter()
-    bar = bars or silent
+    bars = bars or silent
     manifest, request = open_for_inspection(spec, labels=labels)
-    with bar("read pictures", len(manifest)) as advance:
-        scan = scan_pictures(
-            manifest.images, manifest.class_ids, len(manifest.schema), workers=config.workers,
-            progress=advance,
-        )  # fmt: skip
-    with bar("compare pictures", 2 * int(scan.readable.sum())) as advance:
-        duplicates = find_duplicates(
-            scan, max_bits=config.max_bits, min_correlation=config.near, progress=advance
-        )
-    spellings = by_labels.count_spellings(
-        spelled_labels(manifest, request), manifest.class_ids, manifest.schema.labels
+    scan, duplicates = compare_pictures(
+        manifest, near=config.near, max_bits=config.max_bits, workers=config.workers, bars=bars
     )
-    found = [
+    spellings = checks.count_spellings(manifest, request)
+    findings = [
         *duplicate_findings(manifest, duplicates),
-        *by_labels.group_findings(manifest),
-        *quality.problems(scan),
-        *by_labels.bad_names(manifest),
-        *by_labels.class_findings(manifest),
-        *by_labels.spelling_findings(spellings),
-        *quality.outliers(scan),
+        *checks.group_findings(manifest),
+        *checks.problems(scan),
+        *checks.bad_names(manifest),
+        *checks.class_findings(manifest),
+        *checks.spelling_findings(spellings),
+        *checks.outliers(scan),
     ]
     if parse_spec(spec)[0] in {"folder", "hes"}:
-        found += by_labels.other_files(request.path)
-    found += _slow(manifest, scan, duplicates, config, bar)
-    if manifest.warnings:
-        title = counted(len(manifest.warnings), "remark", "remarks") + " of the reader"
-        found.append(Finding("reader", title, (), manifest.warnings))
-    settings = {
-        "near": config.near, "max_bits": config.max_bits, "faces": config.faces,
-        "suspects": config.suspects, "model": config.model,
-    }  # fmt: skip
+        findings += checks.other_files(request.path)
+    findings += _slow(manifest, scan, duplicates, config, bars)
+    findings += found("reader", ("remark", "remarks"), "of the reader", lines=manifest.warnings)
+    settings = {k: v for k, v in asdict(config).items() if k not in {"workers", "seed"}}
     seconds = time.perf_counter() - started
-    return Inspection(manifest, scan, tuple(found), spellings, settings, seconds)
+    return Inspection(manifest, scan, tuple(findings), spellings, settings, seconds)
+
+
+def compare_pictures(
+    manifest: Manifest, *, near: float, max_bits: int = 12, workers: int, bars: Bars
+) -> tuple[Scan, Duplicates]:
+    """Reads every picture of a manifest once, and finds those that show the same."""
+    with bars("read pictures", len(manifest)) as advance:
+        scan = scan_pictures(
+            manifest.images, manifest.class_ids, len(manifest.schema), workers=workers,
+            progress=advance,
+        )  # fmt: skip
+    with bars("compare pictures", 2 * int(scan.readable.sum())) as advance:
+        duplicates = find_duplicates(
+            scan, max_bits=max_bits, min_correlation=near, progress=advance
+        )
+    return scan, duplicates
 
 
 def _slow(
-    manifest: Manifest, scan: Scan, duplicates: Duplicates, config: InspectConfig, bar: Bars
+    manifest: Manifest, scan: Scan, duplicates: Duplicates, config: InspectConfig, bars: Bars
 ) -> list[Finding]:
     """Returns the findings that cost minutes, and are searched for on demand."""
-    found: list[Finding] = []
-    readable = scan.readable
+    findings: list[Finding] = []
+    readable, workers = scan.readable, config.workers
     if config.faces is not None:
         from mien.data.inspection.suspects import faceless
         from mien.detectors import get_detector
 
         detector = get_detector(config.faces)
-        with bar("search for faces", int(readable.sum())) as advance:
-            found += faceless(
-                manifest, readable, detector, workers=config.workers, progress=advance
-            )
+        with bars("search for faces", int(readable.sum())) as advance:
+            findings += faceless(manifest, readable, detector, workers=workers, progress=advance)
     if config.suspects and readable.any():
-        from mien.data.inspection.suspects import face_features, picked, suspicious_labels
+        from mien.data.inspection.suspects import face_features, suspicious_labels
 
-        at = np.flatnonzero(readable)
-        part = picked(manifest, readable)
-        with bar("read expressions", len(part)) as advance:
-            features = face_features(part, config.model, workers=config.workers, progress=advance)
+        at, part = np.flatnonzero(readable), manifest.select(readable)
+        with bars("read expressions", len(part)) as advance:
+            features = face_features(part, config.model, workers=workers, progress=advance)
         groups = picture_groups(manifest, duplicates)[at]
         for item in suspicious_labels(part, features, groups, seed=config.seed):
             cases = tuple(tuple(int(at[i]) for i in group) for group in item.groups)
-            found.append(Finding(item.kind, item.title, cases, item.details))
-    return found
+            findings.append(replace(item, groups=cases))
+    return findings
 
 
 def picture_groups(manifest: Manifest, duplicates: Duplicates) -> Any:
@@ -148,7 +143,7 @@ def picture_groups(manifest: Manifest, duplicates: Duplicates) -> Any:
 
     These are copies of each other, made copies of one source, and pictures of one subject.
     """
-    stems, _ = by_labels.name_groups(manifest)
+    stems, _ = checks.name_groups(manifest)
     links: list[Any] = [*duplicates.links, *stems]
     if manifest.groups is not None:
         _, first, inverse = np.unique(manifest.groups, return_index=True, return_inverse=True)
@@ -158,6 +153,4 @@ def picture_groups(manifest: Manifest, duplicates: Duplicates) -> Any:
 
 def silent(_title: str, _total: int | None) -> AbstractContextManager[Callable[[int], None]]:
     """Returns a progress bar that shows nothing."""
-    from contextlib import nullcontext
-
     return nullcontext(lambda _done: None)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mien.data.filenames import image_suffix
-from mien.data.inspection.hashes import HASH_SIDE, THUMB_SIDE, perceptual_hashes
+from mien.data.faces import in_threads
+from mien.data.inspection.duplicates import HASH_SIDE, THUMB_SIDE, perceptual_hashes
 from mien.errors import MienError
 from mien.images import decode
-from mien.images.guard import guess_content
+from mien.images.guard import guess_content, picture_suffix
 from mien.preprocess import whole_box
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Side of the mean faces.
 MEAN_SIDE = 48
-_CHUNK = 256
 _SHARPNESS_SIDE = 256
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -70,21 +68,16 @@ class Scan:
             return {}
         sizes = Counter(map(tuple, self.sizes[readable].tolist()))
         measures = {
-            "width": self.sizes[:, 0],
-            "height": self.sizes[:, 1],
-            "brightness": self.brightness,
-            "contrast": self.contrast,
-            "sharpness": self.sharpness,
-        }
+            "width": self.sizes[:, 0], "height": self.sizes[:, 1], "brightness": self.brightness,
+            "contrast": self.contrast, "sharpness": self.sharpness,
+        }  # fmt: skip
         summary: dict[str, Any] = {
             "sizes": [[w, h, count] for (w, h), count in sizes.most_common(8)],
             "different_sizes": len(sizes),
         }
         for name, values in measures.items():
-            found = np.percentile(values[readable], _QUANTILES).tolist()
-            summary[name] = {
-                f"p{q}": round(value, 2) for q, value in zip(_QUANTILES, found, strict=True)
-            }
+            found = np.percentile(values[readable], _QUANTILES).round(2).tolist()
+            summary[name] = {f"p{q}": value for q, value in zip(_QUANTILES, found, strict=True)}
         return summary
 
 
@@ -98,14 +91,8 @@ def scan_pictures(
 ) -> Scan:
     """Decodes every picture once; what cannot be read is noted and passed over.
 
-    Memory is about 0.7 KB per picture, whatever its size.
-
-    Args:
-        images: N pictures.
-        class_ids: (N,) classes for the mean faces; -1 is left out.
-        classes: Number K of classes.
-        workers: Threads that decode.
-        progress: Called with the number of pictures just finished.
+    Memory is about 0.7 KB per picture, whatever its size. ``class_ids`` (N,), in 0..classes-1, are
+    for the mean faces; -1 is left out.
     """
     N = len(images)
     digests = [b""] * N
@@ -117,32 +104,26 @@ def scan_pictures(
     scan = Scan(digests, {}, sizes, light, contrast, sharpness, thumbs, hashes, means)
     totals, counts = np.zeros(means.shape, np.float64), np.zeros(classes, np.int64)
 
-    def work(start: int) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:
-        stop = min(start + _CHUNK, N)
-        small = np.zeros((stop - start, HASH_SIDE, HASH_SIDE), np.uint8)
+    def work(part: range) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        small = np.zeros((len(part), HASH_SIDE, HASH_SIDE), np.uint8)
         sums, seen = np.zeros(means.shape, np.float64), np.zeros(classes, np.int64)
-        for index in range(start, stop):
+        for at, index in enumerate(part):
             gray = _read(images, index, digests, scan.problems)
             if gray is None:
                 continue
             _measure(scan, index, gray)
-            small[index - start] = np.asarray(
-                gray.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BILINEAR)
-            )
+            small[at] = gray.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BILINEAR)
             if class_ids[index] >= 0:
                 sums[class_ids[index]] += gray.resize(
                     (MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR, box=whole_box(*gray.size)
                 )
                 seen[class_ids[index]] += 1
-        scan.hashes[start:stop] = perceptual_hashes(small)
-        return stop - start, sums, seen
+        scan.hashes[part.start : part.stop] = perceptual_hashes(small)
+        return sums, seen
 
-    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for done, sums, seen in pool.map(work, range(0, N, _CHUNK)):
-            totals += sums
-            counts += seen
-            if progress:
-                progress(done)
+    for sums, seen in in_threads(work, N, workers=workers, progress=progress):
+        totals += sums
+        counts += seen
     means[...] = totals / np.maximum(counts, 1)[:, None, None]
     return scan
 
@@ -151,15 +132,12 @@ def _read(
     images: ImageStore, index: int, digests: list[bytes], problems: dict[int, tuple[str, str]]
 ) -> Image.Image | None:
     """Returns a picture in gray, or None and a line in ``problems``."""
-    data = b""
+    data: bytes | None = None
     try:
         data = images.read(index)
-        image_rgb = decode(data) if data else None
+        image_rgb = decode(data)
     except MienError as error:
-        problems[index] = _problem(data, error)
-        return None
-    if image_rgb is None:
-        problems[index] = ("empty", "no bytes")
+        problems[index] = ("empty", "no bytes") if data == b"" else _problem(data or b"", error)
         return None
     digests[index] = hashlib.blake2b(data, digest_size=16).digest()
     return Image.fromarray(image_rgb).convert("L")
@@ -168,7 +146,7 @@ def _read(
 def _problem(data: bytes, error: MienError) -> tuple[str, str]:
     if not isinstance(error.__cause__, UnidentifiedImageError):
         return "unreadable", error.reason if data else str(error)
-    return "unreadable" if image_suffix(data) else "not_picture", guess_content(data)
+    return "unreadable" if picture_suffix(data) else "not_picture", guess_content(data)
 
 
 def _measure(scan: Scan, index: int, gray: Image.Image) -> None:
@@ -181,8 +159,5 @@ def _measure(scan: Scan, index: int, gray: Image.Image) -> None:
     scan.brightness[index] = pixels.mean()
     scan.contrast[index] = pixels.std()
     inner = pixels[1:-1, 1:-1]
-    if inner.size:
-        around = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]
-        scan.sharpness[index] = (around - 4 * inner).var()
-    else:
-        scan.sharpness[index] = 0.0
+    around = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]
+    scan.sharpness[index] = (around - 4 * inner).var() if inner.size else 0.0

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.faces import load_faces
-from mien.data.inspection.finding import Finding
-from mien.errors import MienError, MissingExtraError
+from mien.data.faces import in_threads, load_faces
+from mien.data.inspection.finding import Finding, found
+from mien.errors import MienError, needs_extra
 from mien.images import decode
 from mien.preprocess import normalize
-from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _FOLDS = 5
+_SEARCH = "the search for suspicious labels"
 
 
 def faceless(
@@ -35,15 +33,7 @@ def faceless(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> list[Finding]:
-    """Returns the pictures in which a detector finds no face.
-
-    Args:
-        manifest: N pictures.
-        readable: (N,) bool, those that can be decoded.
-        detector: Finds the faces; tight crops are hard for most.
-        workers: Threads.
-        progress: Called with the number of pictures just searched.
-    """
+    """Returns the readable pictures in which a detector finds no face."""
 
     def has_face(index: int) -> bool:
         try:
@@ -56,19 +46,15 @@ def faceless(
             return True
 
     at = np.flatnonzero(readable).tolist()
-    without = []
-    with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        for index, seen in zip(at, pool.map(has_face, at), strict=True):
-            if not seen:
-                without.append(index)
-            if progress:
-                progress(1)
-    if not without:
-        return []
-    title = (
-        counted(len(without), "picture", "pictures") + f" in which {detector.name!r} finds no face"
+
+    def without(part: range) -> list[tuple[int]]:
+        return [(at[i],) for i in part if not has_face(at[i])]
+
+    parts = in_threads(without, len(at), workers=workers, progress=progress, size=4)
+    rest = f"in which {detector.name!r} finds no face"
+    return found(
+        "no_face", ("picture", "pictures"), rest, (case for part in parts for case in part)
     )
-    return [Finding("no_face", title, tuple((index,) for index in without))]
 
 
 def face_features(
@@ -80,13 +66,7 @@ def face_features(
 ) -> NDArray[np.float32]:
     """Returns what a network sees in each face: float32 (N, F), its last feature map averaged.
 
-    A network without such an output gives its logits.
-
-    Args:
-        manifest: N readable pictures, a face each.
-        model: Model folder or bundled name.
-        workers: Threads that decode.
-        progress: Called with the number of faces just finished.
+    A network without such an output gives its logits; ``model`` is a model folder or bundled name.
 
     Raises:
         DataError: If a picture cannot be read.
@@ -116,62 +96,44 @@ def suspicious_labels(
 ) -> list[Finding]:
     """Returns labels that out-of-fold predictions contradict, the least likely first.
 
-    A logistic regression on the features is trained on four fifths of the pictures and predicts
-    the rest, copies kept on one side; confident learning (Northcutt, Jiang and Chuang,
-    2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") then tells which labels
-    are likely errors. It is a list to go through, not a verdict.
-
-    Args:
-        manifest: N pictures; those without a majority are passed over.
-        features: float32 (N, F).
-        groups: (N,) pictures that must stay together.
-        seed: Seed of the folds.
+    A logistic regression on features, float32 (N, F), is trained on four fifths of the pictures and
+    predicts the rest, pictures of one group kept on one side; confident learning (Northcutt, Jiang
+    and Chuang, 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") then tells
+    which labels are likely errors. It is a list to go through, not a verdict.
 
     Raises:
         MissingExtraError: If scikit-learn or cleanlab is not installed.
     """
-    chosen = np.flatnonzero(manifest.class_ids >= 0)
+    counts = np.bincount(manifest.class_ids[manifest.class_ids >= 0])
+    common = np.flatnonzero(counts >= _FOLDS)
+    chosen = np.flatnonzero(np.isin(manifest.class_ids, common))
     labels = manifest.class_ids[chosen]
-    classes, inside = np.unique(labels, return_inverse=True)
-    rare = np.bincount(inside) < _FOLDS
-    keep = ~rare[inside]
-    chosen, labels = chosen[keep], labels[keep]
     classes, inside = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         return []
     probs = _out_of_fold(features[chosen], inside, groups[chosen], seed)
-    try:
+    with needs_extra(_SEARCH, "eval"):
         from cleanlab.filter import find_label_issues
-    except ImportError as error:
-        raise MissingExtraError("the search for suspicious labels", "eval", error.name) from error
     ranked: Any = find_label_issues(
         inside, probs, return_indices_ranked_by="self_confidence", n_jobs=1
     )
-    if not len(ranked):
-        return []
-    lines = tuple(
+    lines = (
         f"{manifest.schema.labels[labels[i]]} (p = {probs[i, inside[i]]:.2f}), perhaps "
         f"{manifest.schema.labels[classes[probs[i].argmax()]]} (p = {probs[i].max():.2f})"
         for i in ranked
     )
-    title = (
-        counted(len(ranked), "label looks", "labels look")
-        + " wrong to a classifier that did not see it"
-    )
-    cases = tuple((int(chosen[i]),) for i in ranked)
-    return [Finding("suspicious_label", title, cases, lines)]
+    words, rest = ("label looks", "labels look"), "wrong to a classifier that did not see it"
+    return found("suspicious_label", words, rest, ((int(chosen[i]),) for i in ranked), lines)
 
 
 def _out_of_fold(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
     """Returns (N, K) probabilities, each by a classifier that did not see the picture."""
-    try:
+    with needs_extra(_SEARCH, "eval"):
         from sklearn.linear_model import LogisticRegression
         from sklearn.model_selection import StratifiedGroupKFold
         from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingExtraError("the search for suspicious labels", "eval", error.name) from error
     probs = np.full((len(labels), int(labels.max()) + 1), 1e-6)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for train, held in folds.split(features, labels, groups):
@@ -182,10 +144,4 @@ def _out_of_fold(
         probs[held[:, None], model.classes_[None, :]] = model.predict_proba(
             scaler.transform(features[held])
         )
-    scaled: NDArray[np.float64] = probs / probs.sum(axis=1, keepdims=True)
-    return scaled
-
-
-def picked(manifest: Manifest, readable: NDArray[np.bool_]) -> Manifest:
-    """Returns the readable pictures, without warnings."""
-    return replace(manifest.select(readable), warnings=())
+    return np.asarray(probs / probs.sum(axis=1, keepdims=True))

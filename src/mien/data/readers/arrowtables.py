@@ -1,4 +1,4 @@
-"""Parquet tables with a column of pictures, in the layout that Hugging Face's Image uses."""
+"""Parquet tables of pictures, labels and votes, in the layout that Hugging Face uses."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.data.image_stores import ArrowImages
-from mien.errors import DataError, MissingExtraError
+from mien.errors import DataError, needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from mien.labels import LabelSchema
+
+#: Column of shares of votes, in the order of the labels that the table names.
+VOTES = "votes"
+
 
 def read_schema(path: Path) -> Any:
-    """Returns the ``pyarrow.Schema`` of a Parquet file.
-
-    Raises:
-        DataError: If the file is gone or no Parquet.
-        MissingExtraError: If pyarrow is not installed.
-    """
-    try:
+    """Returns the ``pyarrow.Schema`` of a Parquet file."""
+    with needs_extra("reading Parquet", "eval"):
         from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingExtraError("reading Parquet", "eval", "pyarrow") from error
     try:
         return parquet.read_schema(path)
     except (ArrowException, OSError) as error:
@@ -32,18 +34,12 @@ def read_schema(path: Path) -> Any:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Any:
-    """Returns a ``pyarrow.Table`` with some of the columns.
-
-    Raises:
-        DataError: If the file cannot be read, or lacks a column.
-        MissingExtraError: If pyarrow is not installed.
-    """
+    """Returns a ``pyarrow.Table`` with some of the columns."""
     have = read_schema(path).names
     missing = [name for name in columns if name not in have]
     if missing:
-        raise DataError(
-            f"lacks the column(s) {', '.join(missing)}; it has {', '.join(have)}", subject=path
-        )
+        listed = f"{', '.join(missing)}; it has {', '.join(have)}"
+        raise DataError(f"lacks the column(s) {listed}", subject=path)
     from pyarrow import ArrowException, parquet
 
     try:
@@ -55,15 +51,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> Any:
 
 
 def class_names(schema: Any, column: str) -> list[str] | None:
-    """Returns the names of Hugging Face's ClassLabel for a column, or None.
-
-    Args:
-        schema: ``pyarrow.Schema`` with or without the ``huggingface`` metadata.
-        column: Name of the column of class ids.
-
-    Raises:
-        DataError: If the metadata is there and broken.
-    """
+    """Returns the names of Hugging Face's ClassLabel for a column of a schema, or None."""
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
         return None
@@ -72,10 +60,8 @@ def class_names(schema: Any, column: str) -> list[str] | None:
         names = feature.get("names")
         return None if names is None else [str(name) for name in names]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"is not the JSON that datasets writes ({error!r})",
-            subject="the 'huggingface' metadata of a table",
-        ) from error
+        reason = f"is not the JSON that datasets writes ({error!r})"
+        raise DataError(reason, subject="the 'huggingface' metadata of a table") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,34 +91,21 @@ def picture_column(
         table: ``pyarrow.Table`` of M rows.
         column: Name of the column.
         name: What keys begin with; None for the file's name.
-
-    Raises:
-        DataError: If the column is of another type.
     """
     import pyarrow as pa
     from pyarrow import compute, types
 
-    values = table[column]
-    prefix = path.name if name is None else name
+    values, prefix = table[column], path.name if name is None else name
     if types.is_binary(values.type) or types.is_large_binary(values.type):
         return PictureColumn([f"{prefix}#{row}" for row in range(len(values))], values.chunks, {})
-    fields = (
-        {values.type.field(index).name for index in range(values.type.num_fields)}
-        if types.is_struct(values.type)
-        else set()
-    )
+    fields = {field.name for field in values.type} if types.is_struct(values.type) else set()
     if not {"bytes", "path"} & fields:
-        raise DataError(
-            f"must hold binary values or structs of bytes and path, not {values.type}",
-            subject=f"column {column!r} of {path}",
-        )
+        reason = f"must hold binary values or structs of bytes and path, not {values.type}"
+        raise DataError(reason, subject=f"column {column!r} of {path}")
     nothing = pa.chunked_array([pa.nulls(len(values), pa.binary())])
     encoded = compute.struct_field(values, "bytes") if "bytes" in fields else nothing
-    names = (
-        compute.struct_field(values, "path").to_pylist()
-        if "path" in fields
-        else [None] * len(values)
-    )
+    named = "path" in fields
+    names = compute.struct_field(values, "path").to_pylist() if named else [None] * len(values)
     lost = compute.is_null(encoded).to_numpy().nonzero()[0].tolist() if encoded.null_count else []
     return PictureColumn(
         [f"{prefix}#{row if name is None else name}" for row, name in enumerate(names)],
@@ -154,3 +127,73 @@ def arrow_images(parts: Sequence[PictureColumn]) -> ArrowImages:
     if len({chunk.type for chunk in chunks}) > 1:
         chunks = [chunk.cast(pa.large_binary()) for chunk in chunks]
     return ArrowImages(keys, pa.chunked_array(chunks, type=None if chunks else pa.binary()), paths)
+
+
+def vote_targets(
+    parts: Sequence[tuple[list[str] | None, list[list[float]] | None]],
+    labels: Sequence[str],
+    schema: LabelSchema,
+    where: str,
+) -> NDArray[np.float64] | None:
+    """Returns (N, K) shares of votes, or None where the files hold no votes.
+
+    Args:
+        parts: By file, the labels that it names and its rows of votes.
+        labels: N names of labels, empty where none has a majority.
+        schema: K labels.
+        where: What to call the files in messages.
+    """
+    if any(votes is None for _, votes in parts):
+        if "" in labels:
+            hint = "Write it into all of them, or into none."
+            raise DataError(f"has a column {VOTES!r} in some files only", subject=where, hint=hint)
+        return None
+    K, column = len(schema), f"column {VOTES!r} of {where}"
+    for names, _ in parts:
+        if names != list(schema.labels):
+            given = f"names the labels {', '.join(names)}" if names else "does not name its labels"
+            raise DataError(
+                f"must have {K} values per row in the order of the labels, but the table {given}",
+                subject=column,
+                hint=f"Store the labels as a ClassLabel of {', '.join(schema.labels)}"
+                + ("." if names else ", or pass --labels."),
+            )
+    rows = [row for _, votes in parts for row in votes or ()]
+    for at, row in enumerate(rows):
+        if row is None or len(row) != K or not sum(row) > 0:
+            reason = f"must have {K} values per row with a sum above 0, but row {at} has {row}"
+            raise DataError(reason, subject=column)
+    votes = np.array(rows, np.float64)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+
+
+def label_texts(
+    values: Any, names: list[str] | None, wanted: LabelSchema | None, where: str
+) -> list[str | None]:
+    """Returns the name of each row's label, None where it has none.
+
+    Args:
+        values: ``pyarrow.ChunkedArray`` of texts or class ids.
+        names: Names of the class ids, as the table declares them.
+        wanted: Schema wanted; names the class ids of a table that does not.
+        where: What to call the column in messages.
+    """
+    from pyarrow import types
+
+    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+    given = values.to_pylist()
+    if types.is_string(kind) or types.is_large_string(kind):
+        return [text if text is None or text.strip() else None for text in given]
+    if not types.is_integer(kind):
+        raise DataError(f"must hold text or class ids, not {values.type}", subject=where)
+    known = wanted.labels if names is None and wanted is not None else names
+    if known is None:
+        reason = "holds class ids, but the table does not name its labels"
+        hint = "Store them as a ClassLabel, or pass --labels in the same order."
+        raise DataError(reason, subject=where, hint=hint)
+    outside = sorted({k for k in given if k is not None and not -1 <= k < len(known)})
+    if outside:
+        reason = f"has the class ids {outside[:3]}; they must lie in 0..{len(known) - 1}"
+        raise DataError(reason, subject=where)
+    # datasets writes -1 for "no label".
+    return [None if k is None or k < 0 else known[k] for k in given]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.leakage import (
-    find_leaks,
-    picture_contents,
-    removal_warning,
-    shared_groups_warning,
-)
 from mien.data.manifest import Manifest
-from mien.data.run_split import recorded_split
-from mien.data.split import split_name, stratified_group_split
+from mien.data.split import recorded_split, split_name, stratified_group_split
 from mien.errors import DataError, suggest
 from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -59,31 +53,20 @@ def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
         if unique and all(name in schema for name in unique.values()):
             return schema
     if len(unique) < 2:
-        raise DataError(
-            f"has {len(unique)} class(es) ({', '.join(unique.values()) or 'none'}), but a "
-            "classifier needs at least two",
-            subject=where,
-        )
+        listed = f"{len(unique)} class(es) ({', '.join(unique.values()) or 'none'})"
+        raise DataError(f"has {listed}, but a classifier needs at least two", subject=where)
     return LabelSchema("custom", tuple(sorted(unique.values())))
 
 
 def class_id(schema: LabelSchema, name: str, where: str) -> int:
-    """Returns the class of a name.
-
-    Args:
-        schema: The labels.
-        name: One of them, or an alias.
-        where: What it was found in, for the message.
+    """Returns the class of a label or an alias, which was found in ``where``.
 
     Raises:
         DataError: If the schema lacks it.
     """
     if name not in schema:
-        raise DataError(
-            f"has the label {name!r}, which is not in the schema {schema.name!r}",
-            subject=where,
-            hint=suggest(name, schema.labels),
-        )
+        reason = f"has the label {name!r}, which is not in the schema {schema.name!r}"
+        raise DataError(reason, subject=where, hint=suggest(name, schema.labels))
     return schema.index(name)
 
 
@@ -97,12 +80,11 @@ def check_files(
     """
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
-        raise DataError(
+        reason = (
             f"lists {len(names)} pictures, of which {len(missing)} are missing, such as "
-            f"{', '.join(map(repr, missing[:3]))}",
-            subject=listed or root,
-            hint=hint,
+            f"{', '.join(map(repr, missing[:3]))}"
         )
+        raise DataError(reason, subject=listed or root, hint=hint)
 
 
 def one_hot(class_ids: NDArray[np.int64], schema: LabelSchema) -> NDArray[np.float32]:
@@ -161,13 +143,19 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     dealt, remark = _splits(request, images.key, class_ids, splits, groups, place)
     if groups is not None and splits is not None and not request.as_is:
         shown = np.flatnonzero(np.broadcast_to(told, len(class_ids)))
-        found.append(shared_groups_warning(np.asarray(groups)[shown], dealt[shown]))
+        found.append(_shared_groups(np.asarray(groups)[shown], dealt[shown]))
     found.append(remark)
-    copies, leaked = find_leaks(picture_contents(images, dealt), dealt)
+    copies, leaked = _find_leaks(images, dealt)
     keep = np.ones(len(class_ids), bool) if keep is None else keep
     remove = request.flag("dedupe", default=not request.as_is)
-    if not request.as_is:
-        found.append(removal_warning(copies & keep, leaked, removed=remove))
+    if (copies & keep).any() and not request.as_is:
+        end = "were removed from train."
+        if not remove:
+            end = "stay in train (dedupe=false): scores on these are too good."
+        found.append(
+            f"{int((copies & keep).sum())} train pictures are byte-identical to "
+            f"{int(leaked.sum())} valid or test pictures and {end}"
+        )
     shares = one_hot(class_ids, schema) if targets is None else targets
     absent = [label for k, label in enumerate(schema.labels) if not (shares[keep, k] > 0).any()]
     if absent:
@@ -214,4 +202,45 @@ def _splits(
     return splits, (
         f"the data has no valid split: {int((splits == 'valid').sum())} pictures of train became "
         f"it (valid_share {request.valid_share:g}, seed {request.seed})."
+    )
+
+
+def _find_leaks(
+    images: ImageStore, splits: NDArray[np.str_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Returns (N,) masks of train pictures with a copy in valid or test, and of those copies.
+
+    Only pictures whose size occurs in train and in valid or test are read, so that a large folder
+    stays cheap.
+    """
+    train = splits == "train"
+    sizes: list[Hashable] = [images.size(index) for index in range(len(images))]
+    both = _in_both(sizes, train)
+    contents: list[Hashable] = [
+        hashlib.blake2b(images.read(index), digest_size=16).digest() if size in both else index
+        for index, size in enumerate(sizes)
+    ]
+    both = _in_both(contents, train)
+    shared = np.array([content in both for content in contents], np.bool_)
+    return shared & train, shared & ~train
+
+
+def _in_both(values: Sequence[Hashable], train: NDArray[np.bool_]) -> set[Hashable]:
+    """Returns the values that occur in train and outside."""
+    inside = {value for value, is_train in zip(values, train.tolist(), strict=True) if is_train}
+    outside = (
+        value for value, is_train in zip(values, train.tolist(), strict=True) if not is_train
+    )
+    return inside.intersection(outside)
+
+
+def _shared_groups(groups: NDArray[np.str_], splits: NDArray[np.str_]) -> str:
+    """Returns a sentence on groups in train and in valid or test, empty where there are none."""
+    train = splits == "train"
+    shared = int((~train & np.isin(groups, groups[train])).sum())
+    if not shared:
+        return ""
+    return (
+        f"{shared} valid or test pictures share a subject or source picture with train: scores on "
+        "them tell little about new faces. Split by group to be sure."
     )

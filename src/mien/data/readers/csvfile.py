@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -11,15 +14,119 @@ import numpy as np
 from mien.data.filenames import source_stem
 from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import KNOWN_SCHEMAS, assemble, check_files
-from mien.data.readers.csvtable import COLUMNS, CsvTable, read_table
 from mien.data.registry import ReadRequest, register_reader
 from mien.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
+
+#: Spellings of the columns that are no votes. Case and surrounding spaces do not matter.
+COLUMNS = {
+    "file_name": ("file_name", "filename", "file", "path", "image"),
+    "label": ("label", "emotion", "class"),
+    "split": ("split", "usage"),
+    "subject_id": ("subject_id", "subject"),
+}
+#: The table next to class folders that tells what folders cannot; Hugging Face's imagefolder
+#: reads the same name.
+METADATA = "metadata.csv"
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """Rows of a CSV file; ``lines[i]`` is where row i ends in the file, counted from 1."""
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def find(self, role: str) -> int | None:
+        """Returns the position of a column by any of its spellings, None if it is not there."""
+        found = [at for at, name in enumerate(self.header) if name.casefold() in COLUMNS[role]]
+        if len(found) > 1:
+            reason = f"has several columns for the {role}: {self.named(found)}"
+            raise DataError(reason, subject=self.path, hint="Keep one of them.")
+        return found[0] if found else None
+
+    def need(self, *names: str) -> list[int]:
+        """Returns the positions of columns by their names; case does not matter."""
+        folded = [name.casefold() for name in self.header]
+        missing = [name for name in names if name.casefold() not in folded]
+        if missing:
+            listed = f"{', '.join(map(repr, missing))}; it has {', '.join(self.header)}"
+            raise DataError(f"lacks the column(s) {listed}", subject=self.path)
+        return [folded.index(name.casefold()) for name in names]
+
+    def named(self, columns: Iterable[int]) -> str:
+        """Returns the names of columns, for messages."""
+        return ", ".join(self.header[at] for at in columns)
+
+    def column(self, at: int) -> list[str]:
+        """Returns the cells of a column, without surrounding spaces."""
+        return [row[at].strip() for row in self.rows]
+
+    def cells(self, role: str) -> list[str] | None:
+        """Returns the cells of the column with a role, None if it is not there."""
+        at = self.find(role)
+        return None if at is None else self.column(at)
+
+    def select(self, rows: Sequence[int]) -> CsvTable:
+        """Returns some of the rows."""
+        kept = tuple(self.rows[row] for row in rows)
+        return CsvTable(self.path, self.header, kept, tuple(self.lines[row] for row in rows))
+
+    def where(self, row: int) -> str:
+        """Returns the file and the line of a row, for messages."""
+        return f"{self.path}, row {self.lines[row]}"
+
+
+def read_table(path: Path) -> CsvTable:
+    """Reads a table of UTF-8 text with commas, semicolons or tabs; empty lines are passed over."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"is not UTF-8 ({error})", subject=path, hint="Save it as UTF-8 CSV."
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})", subject=path) from error
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    try:
+        filled = [(reader.line_num, tuple(row)) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"is no CSV ({error})", subject=f"{path}, row {reader.line_num}") from error
+    if len(filled) < 2:
+        reason = f"needs a header and at least one row; it has {len(filled)} line(s)"
+        raise DataError(reason, subject=path)
+    header = tuple(name.strip() for name in filled[0][1])
+    folded = [name.casefold() for name in header]
+    twice = sorted({name for name in folded if name and folded.count(name) > 1})
+    if twice:
+        raise DataError(f"has the column(s) {', '.join(twice)} twice", subject=path)
+    for line, row in filled[1:]:
+        if len(row) != len(header):
+            reason = f"has {len(row)} cells under {len(header)} columns"
+            hint = "Quote cells that hold the delimiter; fetch a file again that is cut short."
+            raise DataError(reason, subject=f"{path}, row {line}", hint=hint)
+    lines, rows = zip(*filled[1:], strict=True)
+    return CsvTable(path, header, rows, lines)
+
+
+def read_subjects(root: Path) -> dict[str, str]:
+    """Returns the subject of each file that a ``metadata.csv`` in ``root`` names."""
+    if not (root / METADATA).is_file():
+        return {}
+    table = read_table(root / METADATA)
+    pairs = zip(table.cells("file_name") or (), table.cells("subject_id") or (), strict=False)
+    return {file: who for file, who in pairs if who}
 
 
 @register_reader("csv", options=("dedupe",))
@@ -44,7 +151,7 @@ def read_csv(request: ReadRequest) -> Manifest:
     labels = table.cells("label")
     if labels is None:
         assert targets is not None and schema is not None  # noqa: S101, PT018 - _shares gave both
-        labels = _majority(targets, schema)
+        labels = [schema.labels[row.argmax()] if row.max() > 0.5 else "" for row in targets]
     names = _file_names(table)
     groups = subjects = table.cells("subject_id")
     if subjects is None:
@@ -92,11 +199,8 @@ def _shares(
             f"({', '.join(schema.labels)}).",
         )
     if len({k for _, k in columns}) < len(columns):
-        names = ", ".join(table.header[at] for at, _ in columns)
-        raise DataError(
-            f"has two columns for one label among {names}", subject=table.path,
-            hint="Keep one of them.",
-        )  # fmt: skip
+        reason = f"has two columns for one label among {table.named(at for at, _ in columns)}"
+        raise DataError(reason, subject=table.path, hint="Keep one of them.")
     votes = np.zeros((len(table.rows), len(schema)))
     for at, k in columns:
         for row, cell in enumerate(table.column(at)):
@@ -105,14 +209,9 @@ def _shares(
     rows = np.flatnonzero(totals > 0)
     if not len(rows):
         raise DataError("has no row with a vote for any label", subject=table.path)
-    if len(rows) < len(votes):
-        left = len(votes) - len(rows)
+    if left := len(votes) - len(rows):
         warnings.append(f"{left} rows without a vote for any label are left out.")
     return table.select(rows.tolist()), schema, votes[rows] / totals[rows]
-
-
-def _majority(shares: NDArray[np.float64], schema: LabelSchema) -> list[str]:
-    return [schema.labels[row.argmax()] if row.max() > 0.5 else "" for row in shares]
 
 
 def _number(cell: str, where: str) -> float:
@@ -126,11 +225,9 @@ def _number(cell: str, where: str) -> float:
 
 
 def _file_names(table: CsvTable) -> list[str]:
-    names = table.cells("file_name")
+    names, root = table.cells("file_name"), table.path.parent
     if names is None:
-        raise DataError(
-            f"has no column 'file_name'; it has {', '.join(table.header)}", subject=table.path
-        )
-    root = table.path.parent
+        reason = f"has no column 'file_name'; it has {', '.join(table.header)}"
+        raise DataError(reason, subject=table.path)
     check_files(root, names, f"Names are relative to {root}.", listed=table.path)
     return names

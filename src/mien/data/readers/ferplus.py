@@ -1,8 +1,9 @@
-"""FER2013's faces with the votes of FER+ (``ferplus:DIR``).
+"""FER2013's faces (``fer2013:PATH``), and with the votes of FER+ (``ferplus:DIR``).
 
-FER+ (Barsoum, Zhang, Canton Ferrer and Zhang, 2016, arXiv:1608.01041) asked ten raters per
-face for one of eight emotions, ``unknown`` or ``NF`` (no face). The rules here are those of the
-paper and of its published code (github.com/microsoft/FERPlus, MIT), written anew on arrays.
+FER2013: Goodfellow et al., 2013, arXiv:1307.0414. FER+ (Barsoum, Zhang, Canton Ferrer and Zhang,
+2016, arXiv:1608.01041) asked ten raters per face for one of eight emotions, ``unknown`` or ``NF``
+(no face). The rules here are those of the paper and of its published code
+(github.com/microsoft/FERPlus, MIT), written anew on arrays.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.data.image_stores import PixelImages
 from mien.data.readers.arrowtables import arrow_images, picture_column, read_columns
 from mien.data.readers.assemble import assemble
+from mien.data.readers.csvfile import CsvTable, read_table
 from mien.data.registry import ReadRequest, register_reader
-from mien.data.split import SPLITS
+from mien.data.split import SPLITS, split_name
 from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
@@ -113,29 +118,21 @@ def read_ferplus(request: ReadRequest) -> Manifest:
     fer2013 = request.choice("labels", "ferplus", "fer2013") == "fer2013"
     mode = request.choice("mode", "soft", "majority")
     if fer2013 and "mode" in request.options:
-        raise ConfigError(
-            "has mode=, which chooses by votes, and labels=fer2013, which has none",
-            subject=request.spec,
-            hint="Leave one of the two out.",
-        )
+        reason = "has mode=, which chooses by votes, and labels=fer2013, which has none"
+        raise ConfigError(reason, subject=request.spec, hint="Leave one of the two out.")
     schema = request.expect(
         FER7 if fer2013 else FERPLUS8, "Leave the labels out; labels=fer2013 gives 'fer7'."
     )
     tables = _read_tables(request.path, ["fer2013"] if fer2013 else list(VOTE_COLUMNS))
     splits = [split for split, table in tables.items() for _ in range(len(table))]
-    images = arrow_images(
-        [picture_column(request.path / f"{split}.parquet", t) for split, t in tables.items()]
-    )
+    files = {request.path / f"{split}.parquet": table for split, table in tables.items()}
+    images = arrow_images([picture_column(file, table) for file, table in files.items()])
     if fer2013:
         labels = [name for table in tables.values() for name in table["fer2013"].to_pylist()]
         return assemble(request, images, labels, schema=schema, splits=splits)
-    votes = np.concatenate([_votes(table) for table in tables.values()])
-    class_ids = majority_class(votes)
-    targets, keep = vote_targets(votes, class_ids, np.array(splits) == "train", mode)
-    return assemble(
-        request, images, class_names(class_ids), schema=schema, targets=targets, splits=splits,
-        keep=keep,
-    )  # fmt: skip
+    columns = [[table[name].to_numpy() for name in VOTE_COLUMNS] for table in tables.values()]
+    votes = np.concatenate(columns, axis=1).T.astype(np.int64)
+    return _from_votes(request, images, votes, splits, mode)
 
 
 def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
@@ -147,26 +144,36 @@ def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
         table = read_columns(path, ["image", *columns])
         empty = [name for name in columns if table[name].null_count]
         if empty:
-            raise DataError(
-                f"has rows without a value in {', '.join(empty)}", subject=path, hint="Fill them."
-            )
+            reason = f"has rows without a value in {', '.join(empty)}"
+            raise DataError(reason, subject=path, hint="Fill them.")
         if len(table):
             tables[split] = table
     if not tables:
-        raise DataError(
-            "has no faces", subject=folder,
-            hint="It needs train.parquet, valid.parquet or test.parquet, with rows.",
-        )  # fmt: skip
+        hint = "It needs train.parquet, valid.parquet or test.parquet, with rows."
+        raise DataError("has no faces", subject=folder, hint=hint)
     return tables
 
 
-def _votes(table: Any) -> NDArray[np.int64]:
-    return np.stack([table[name].to_numpy() for name in VOTE_COLUMNS], axis=1).astype(np.int64)
-
-
-def class_names(class_ids: NDArray[np.int64]) -> list[str]:
-    """Returns the label of each class id of ``ferplus8``, empty for -1."""
-    return [FERPLUS8.labels[k] if k >= 0 else "" for k in class_ids.tolist()]
+def _from_votes(
+    request: ReadRequest,
+    images: ImageStore,
+    votes: NDArray[np.int64],
+    splits: Sequence[str],
+    mode: str,
+    *,
+    named: NDArray[np.bool_] | None = None,
+) -> Manifest:
+    """Makes a manifest of N pictures, of which those that are ``named`` are kept."""
+    class_ids = majority_class(votes)
+    targets, keep = vote_targets(votes, class_ids, np.array(splits) == "train", mode)
+    if named is not None:
+        keep &= named
+    if not keep.any():
+        raise DataError("keeps no face with these votes; see mode=", subject=request.spec)
+    labels = [FERPLUS8.labels[k] if k >= 0 else "" for k in class_ids.tolist()]
+    return assemble(
+        request, images, labels, schema=FERPLUS8, targets=targets, splits=splits, keep=keep
+    )
 
 
 def vote_targets(
@@ -186,3 +193,86 @@ def vote_targets(
     counts[~counts.any(axis=1)] = 1
     shares = counts / counts.sum(axis=1, keepdims=True)
     return shares.astype(np.float32), keep
+
+
+@register_reader("fer2013", options=("votes", "mode", "dedupe"))
+def read_fer2013(request: ReadRequest) -> Manifest:
+    """Reads ``fer2013:PATH``, the file with the columns ``emotion``, ``pixels`` and ``Usage``.
+
+    ``icml_face_data.csv``, which has the same columns in another order, is read too. Without a
+    column ``Usage`` all is train.
+
+    Options: ``votes=fer2013new.csv`` names the file of FER+ in the same folder, row by row the
+    same faces: labels are then ``ferplus8``, and ``mode=soft`` or ``majority`` as with
+    ``ferplus:``; ``dedupe=true`` removes from train what is also in valid or test.
+
+    Raises:
+        DataError: If a file is not of this form, or the two do not fit.
+        ConfigError: If an option is wrong, or other labels are wanted.
+    """
+    votes_file = request.options.get("votes")
+    schema = request.expect(
+        FERPLUS8 if votes_file else FER7, "Leave the labels out; votes=FILE gives 'ferplus8'."
+    )
+    if "mode" in request.options and not votes_file:
+        reason = "has mode=, which chooses by votes"
+        raise ConfigError(reason, subject=request.spec, hint="Also add votes=fer2013new.csv.")
+    mode = request.choice("mode", "soft", "majority")
+    table = read_table(request.path)
+    ids, pixels = _faces(table)
+    usage = table.cells("split") or ["train"] * len(ids)
+    splits = [split_name(name, table.where(row)) for row, name in enumerate(usage)]
+    keys = [f"{request.path.name}#fer{row:07}.png" for row in range(len(ids))]
+    images, labels = PixelImages(keys, pixels), [FER7.labels[k] for k in ids]
+    if not votes_file:
+        return assemble(request, images, labels, schema=schema, splits=splits)
+    votes, named = _read_votes(request.path.parent / votes_file, splits)
+    return _from_votes(request, images, votes, splits, mode, named=named)
+
+
+def _faces(table: CsvTable) -> tuple[list[int], NDArray[np.uint8]]:
+    """Returns N class ids and (N, S, S) pixels."""
+    emotion, pixels = table.need("emotion", "pixels")
+    side = round(len(table.rows[0][pixels].split()) ** 0.5)
+    faces = np.empty((len(table.rows), side, side), np.uint8)
+    ids = []
+    for at, row in enumerate(table.rows):
+        try:
+            values = np.fromiter(map(int, row[pixels].split()), np.int64)
+            ids.append(int(row[emotion]))
+        except ValueError as error:
+            reason = f"must have whole numbers for emotion and pixels ({error})"
+            raise DataError(reason, subject=table.where(at)) from error
+        low, high = values.min(initial=0), values.max(initial=0)
+        if values.size != side * side or low < 0 or high > 255:
+            given = f"it has {values.size} of {low} to {high}"
+            reason = f"needs {side * side} pixels of 0 to 255; {given}"
+            raise DataError(reason, subject=table.where(at))
+        if not 0 <= ids[at] < len(FER7):
+            reason = f"has the emotion {ids[at]}; it must be 0..{len(FER7) - 1}"
+            raise DataError(reason, subject=table.where(at))
+        faces[at] = values.reshape(side, side)
+    return ids, faces
+
+
+def _read_votes(path: Path, splits: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Returns (N, 10) votes, and which rows have a name: FER+ names no picture without a face."""
+    if not path.is_file():
+        hint = "votes= names FER+'s fer2013new.csv next to the faces."
+        raise DataError(f"there is no {path}", hint=hint)
+    table = read_table(path)
+    usage, name, *columns = table.need("Usage", "Image name", *VOTE_COLUMNS)
+    if len(table.rows) != len(splits):
+        reason = f"has {len(table.rows)} rows, but there are {len(splits)} faces"
+        hint = "FER+ goes with the original fer2013.csv, row by row."
+        raise DataError(reason, subject=path, hint=hint)
+    for row, given in enumerate(table.column(usage)):
+        if split_name(given, table.where(row)) != splits[row]:
+            reason = f"has the Usage {given!r}, but the face is in {splits[row]}"
+            hint = "Give the two files in the same order."
+            raise DataError(reason, subject=table.where(row), hint=hint)
+    try:
+        votes = np.array([[int(row[at]) for at in columns] for row in table.rows], np.int64)
+    except ValueError as error:
+        raise DataError(f"must have whole numbers of votes ({error})", subject=path) from error
+    return votes, np.array([bool(text) for text in table.column(name)])

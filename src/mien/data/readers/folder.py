@@ -1,32 +1,29 @@
-"""Folders of pictures by class (``folder:PATH``)."""
+"""Folders of pictures by class (``folder:PATH``, ``hes:PATH``)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.filenames import IMAGE_SUFFIXES, natural_key, source_stem
+from mien.data.filenames import is_picture, source_stem
 from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import assemble, choose_schema, class_id
-from mien.data.readers.csvtable import read_subjects
+from mien.data.readers.csvfile import read_subjects
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLIT_NAMES
 from mien.errors import DataError
+from mien.labels import HES3
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from mien.data.manifest import Manifest
 
-
-@dataclass(frozen=True)
-class _ClassFolder:
-    path: Path
-    split: str | None
-    files: tuple[Path, ...]
+#: A folder of one class: its split, None where there are none, and the pictures in it.
+_ClassFolder = tuple[str | None, Path, list[Path]]
 
 
 @register_reader("folder", options=("dedupe",))
@@ -45,21 +42,23 @@ def read_folder(request: ReadRequest) -> Manifest:
     """
     root = _real_root(request.path)
     warnings: list[str] = []
-    folders = _class_folders(root, warnings)
+    folders, others = _class_folders(root, warnings)
+    if others and not request.as_is:  # an inspection lists them all
+        first = others[0].relative_to(root)
+        reason = f"{len(others)} files are not named like pictures and not read, such as {first}."
+        warnings.append(reason)
     _check_filled(request.spec, folders)
-    schema = request.labels or choose_schema({folder.path.name for folder in folders}, str(root))
-    for folder in folders:
-        class_id(schema, folder.path.name, str(folder.path))
-    rows = [(file.relative_to(request.path).as_posix(), f) for f in folders for file in f.files]
-    names = [name for name, _ in rows]
+    schema = request.labels or choose_schema({folder.name for _, folder, _ in folders}, str(root))
+    labels = {f: schema.labels[class_id(schema, f.name, str(f))] for _, f, _ in folders}
+    rows = [
+        (file.relative_to(request.path).as_posix(), folder, split)
+        for split, folder, files in folders
+        for file in files
+    ]
+    names, places, splits = zip(*rows, strict=True)
     sources = [source_stem(name) for name in names]
     # With the label: angry/1.jpg and happy/1.jpg are two faces.
-    groups = np.array(
-        [
-            f"{schema.labels[schema.index(folder.path.name)]}/{stem}"
-            for (_, folder), (stem, _) in zip(rows, sources, strict=True)
-        ]
-    )
+    groups = np.array([f"{labels[f]}/{stem}" for f, (stem, _) in zip(places, sources, strict=True)])
     told = np.isin(groups, groups[np.array([made for _, made in sources])])
     subjects = read_subjects(root)
     if subjects:
@@ -70,9 +69,9 @@ def read_folder(request: ReadRequest) -> Manifest:
     return assemble(
         request,
         FileImages(request.path, names),
-        [folder.path.name for _, folder in rows],
+        [folder.name for folder in places],
         schema=schema,
-        splits=None if folders[0].split is None else [str(folder.split) for _, folder in rows],
+        splits=None if None in splits else splits,
         groups=groups.tolist(),
         told=told,
         warnings=warnings,
@@ -80,27 +79,26 @@ def read_folder(request: ReadRequest) -> Manifest:
 
 
 def _check_filled(spec: str, folders: list[_ClassFolder]) -> None:
-    if not any(folder.files for folder in folders):
-        raise DataError(
-            "has no pictures",
-            subject=spec,
-            hint="It needs folders named after the labels, with files of "
-            f"{' '.join(IMAGE_SUFFIXES)} in them, or such folders in train/ and valid/.",
+    if not any(files for _, _, files in folders):
+        from mien.images import IMAGE_SUFFIXES
+
+        hint = (
+            "It needs folders named after the labels, with files of "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))} in them, or such folders in train/ and valid/."
         )
-    for split in {folder.split for folder in folders}:
-        if not any(folder.files for folder in folders if folder.split == split):
-            raise DataError(
-                f"has no pictures in the folder of the split {split!r}",
-                subject=spec,
-                hint="Fill it, or remove it: then faces of train are set aside.",
-            )
+        raise DataError("has no pictures", subject=spec, hint=hint)
+    for split in {split for split, _, _ in folders}:
+        if not any(files for other, _, files in folders if other == split):
+            reason = f"has no pictures in the folder of the split {split!r}"
+            hint = "Fill it, or remove it: then faces of train are set aside."
+            raise DataError(reason, subject=spec, hint=hint)
 
 
 def _visible(paths: Iterable[Path]) -> list[Path]:
-    return sorted(
-        (p for p in paths if not p.name.startswith((".", "__MACOSX"))),
-        key=lambda p: natural_key(p.name),
-    )
+    from mien.images.files import natural_key
+
+    shown = (path for path in paths if not path.name.startswith((".", "__MACOSX")))
+    return sorted(shown, key=lambda path: natural_key(path.name))
 
 
 def _subfolders(path: Path) -> list[Path]:
@@ -123,38 +121,53 @@ def _real_root(path: Path) -> Path:
     return path
 
 
-def _class_folders(root: Path, warnings: list[str]) -> list[_ClassFolder]:
+def _class_folders(root: Path, warnings: list[str]) -> tuple[list[_ClassFolder], list[Path]]:
+    """Returns the folders by class, and the files in them that are no pictures by their names."""
     inner = _subfolders(root)
     splits = [folder for folder in inner if _is_split(folder)]
     ignored = [folder.name for folder in inner if splits and not _is_split(folder)]
     if ignored:
         warnings.append(f"next to the splits, these folders are not read: {', '.join(ignored)}.")
-    found = []
+    found: list[_ClassFolder] = []
+    others: list[Path] = []
     for parent in splits or [root]:
         split = SPLIT_NAMES[parent.name.strip().casefold()] if splits else None
-        loose = sum(_is_image(path) for path in _visible(parent.iterdir()))
+        loose = [p for p in parent.iterdir() if is_picture(p.name) and p.is_file()]
         if loose:
-            warnings.append(
-                f"{loose} pictures directly in {parent} have no label and are not read."
-            )
+            reason = f"{len(loose)} pictures directly in {parent} have no label and are not read."
+            warnings.append(reason)
         for folder in _subfolders(parent):
-            files = tuple(_images_below(folder))
+            inside = _files_below(folder)
+            files = [file for file in inside if is_picture(file.name)]
+            others += [file for file in inside if not is_picture(file.name)]
             if not files:
                 warnings.append(f"{folder} holds no pictures.")
-            found.append(_ClassFolder(folder, split, files))
-    return found
+            found.append((split, folder, files))
+    return found, others
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-
-
-def _is_inner(path: Path) -> bool:
-    # A link may lead back up; real folders cannot.
-    return path.is_dir() and not path.is_symlink()
-
-
-def _images_below(folder: Path) -> list[Path]:
+def _files_below(folder: Path) -> list[Path]:
     inner = _visible(folder.iterdir())
-    files = [path for path in inner if _is_image(path)]
-    return files + [file for path in inner if _is_inner(path) for file in _images_below(path)]
+    files = [path for path in inner if path.is_file()]
+    # A link may lead back up; real folders cannot.
+    deeper = [path for path in inner if path.is_dir() and not path.is_symlink()]
+    return files + [file for path in deeper for file in _files_below(path)]
+
+
+@register_reader("hes", options=("dedupe",))
+def read_hes(request: ReadRequest) -> Manifest:
+    """Reads ``hes:DIR``: Kaggle's Human Emotions Dataset, or any folder in it that holds ``train``.
+
+    The archive unpacks to ``Emotions Dataset/Emotions Dataset/{train,test}/{angry,happy,sad}/``.
+    Many files are copies that were made before the data was split (``2801.jpg_rotation_1.jpg``),
+    so copies of one face are in train and in test: ``mien data split`` makes splits without that
+    leak. Labels are ``hes3``; groups are the source pictures, the name before ``.jpg_``. A share
+    of train becomes valid, whole groups at a time.
+
+    Options: ``dedupe=true`` removes from train what is also in test.
+
+    Raises:
+        DataError: If there are no pictures, or a folder is none of the three labels.
+        ConfigError: If other labels are wanted.
+    """
+    return read_folder(replace(request, labels=request.expect(HES3)))

@@ -1,36 +1,39 @@
-"""Parquet tables in Hugging Face's image layout (``parquet:PATH``)."""
+"""Tables in Hugging Face's image layout: Parquet files (``parquet:PATH``) and ``hf:ORG/NAME``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.data.filenames import natural_key
 from mien.data.readers.arrowtables import (
+    VOTES,
     PictureColumn,
     arrow_images,
     class_names,
+    label_texts,
     picture_column,
     read_columns,
     read_schema,
+    vote_targets,
 )
 from mien.data.readers.assemble import assemble, choose_schema
-from mien.data.readers.parquetlabels import VOTES, label_texts, vote_targets
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLIT_NAMES, file_split
-from mien.errors import DataError
+from mien.errors import DataError, import_extra
 from mien.labels import LabelSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from mien.data.manifest import Manifest
 
+_ROLES = ("split", "subject_id")
+
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One file: M pictures with M names of labels, and its other columns."""
+class _Part:
+    """One table: M pictures with M names of labels, and its other columns."""
 
     pictures: PictureColumn
     labels: list[str]
@@ -59,24 +62,86 @@ def read_parquet(request: ReadRequest) -> Manifest:
     files = _files(request.path)
     parts = [_read_part(request, file) for file in files]
     splits = _column(parts, "split", request.path)
-    if splits is None:
-        splits = _file_splits(request.path, files, [len(part.labels) for part in parts])
-    return join_parts(request, parts, splits)
+    return _join_parts(request, parts, splits or _file_splits(request.path, files, parts))
 
 
-def join_parts(
-    request: ReadRequest, parts: Sequence[Part], splits: Sequence[str] | None
-) -> Manifest:
-    """Makes one manifest of tables; ``splits`` (N,) may be spelled in any way.
+@register_reader(
+    "hf", options=("split", "config", "revision", "image", "label", "dedupe"), remote=True
+)
+def read_hf(request: ReadRequest) -> Manifest:
+    """Reads ``hf:ORG/NAME``: a dataset of the Hub, or a local folder in one of its layouts.
+
+    A local folder holds what ``save_to_disk`` wrote, or Parquet or picture files with a README.
+    Columns are those of ``parquet:``.
+
+    Options: ``split=`` takes one split only; ``config=`` and ``revision=`` name a subset and a
+    branch, tag or commit; ``image=``, ``label=`` and ``dedupe=`` are those of ``parquet:``.
 
     Raises:
-        DataError: If no row has a label, or the tables do not fit each other.
+        DataError: If the dataset cannot be had, lacks a split or column, or does not add up.
+        MissingExtraError: If ``datasets`` is not installed.
     """
+    tables = _load(request)
+    wanted = request.options.get("split")
+    if wanted is not None and wanted not in tables:
+        reason = f"has no split {wanted!r}; it has {', '.join(tables)}"
+        raise DataError(reason, subject=request.spec)
+    chosen = {wanted: tables[wanted]} if wanted is not None else tables
+    parts = [_hub_part(request, split, rows) for split, rows in chosen.items()]
+    return _join_parts(request, parts, _repeated(list(chosen), parts))
+
+
+def _load(request: ReadRequest) -> dict[str, Any]:
+    """Returns the splits by name."""
+    datasets = import_extra("datasets", "reading hf: datasets", "datasets")
+    path, options = request.path, request.options
+    try:
+        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
+            found = datasets.load_from_disk(str(path))
+        else:
+            subset, revision = options.get("config"), options.get("revision")
+            found = datasets.load_dataset(path.as_posix(), subset, revision=revision)
+    except Exception as error:  # the errors of a dozen libraries below have no common base
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = f"cannot be read: {lines[0].rstrip('.')}"
+        hint = "Check the name and the network; a private one needs HF_TOKEN."
+        raise DataError(reason, subject=request.spec, hint=hint) from error
+    if hasattr(found, "column_names") and not isinstance(found, dict):
+        return {str(found.split or "train"): found}
+    return dict(found)
+
+
+def _hub_part(request: ReadRequest, split: str, rows: Any) -> _Part:
+    import datasets
+
+    image, label = _names(request)
+    missing = {image, label} - set(rows.column_names)
+    if missing:
+        raise DataError(
+            f"has no column {', '.join(sorted(missing))}; it has {', '.join(rows.column_names)}",
+            subject=request.spec,
+            hint="Name them with ,image=COLUMN,label=COLUMN.",
+        )
+    if isinstance(rows.features[image], datasets.Image):
+        rows = rows.cast_column(image, datasets.Image(decode=False))
+    names = getattr(rows.features[label], "names", None)
+    table = rows.with_format("arrow")[:]
+    # A column of the splits' names would stand against the splits that the dataset declares.
+    table = table.select([name for name in table.column_names if name != "split"])
+    file = request.path / split if request.path.is_dir() else Path(split)
+    return _table_part(request, table, names, file=file, name=split)
+
+
+def _join_parts(
+    request: ReadRequest, parts: Sequence[_Part], splits: Sequence[str] | None
+) -> Manifest:
+    """Makes one manifest of tables; ``splits`` (N,) may be spelled in any way."""
     labels = [label for part in parts for label in part.labels]
     if not any(labels):
         raise DataError("has no row with a label", subject=request.spec)
     schema = request.labels or _schema(parts, labels, str(request.path))
     dropped = sum(part.dropped for part in parts)
+    wanted = list(request.labels.labels) if request.labels else None
     return assemble(
         request,
         arrow_images([part.pictures for part in parts]),
@@ -84,7 +149,7 @@ def join_parts(
         schema=schema,
         targets=vote_targets(
             # A file that names no labels is read with those wanted.
-            [(part.names or _wanted(request), part.votes) for part in parts],
+            [(part.names or wanted, part.votes) for part in parts],
             labels, schema, request.spec,
         ),
         splits=splits,
@@ -93,37 +158,34 @@ def join_parts(
     )  # fmt: skip
 
 
-def _wanted(request: ReadRequest) -> list[str] | None:
-    return list(request.labels.labels) if request.labels else None
-
-
 def _files(path: Path) -> list[Path]:
+    from mien.images.files import natural_key
+
     if path.is_file():
         return [path]
-    found = [
-        file
-        for file in path.rglob("*.parquet")
-        if not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    if not found:
+    found = {file.relative_to(path).as_posix(): file for file in path.rglob("*.parquet")}
+    shown = [name for name in found if not any(part.startswith(".") for part in name.split("/"))]
+    if not shown:
         raise DataError("holds no .parquet files", subject=path)
-    return sorted(found, key=lambda file: natural_key(file.relative_to(path).as_posix()))
+    return [found[name] for name in sorted(shown, key=natural_key)]
 
 
-def _read_part(request: ReadRequest, file: Path) -> Part:
-    image = request.options.get("image", "image")
-    label = request.options.get("label", "label")
-    schema = read_schema(file)
-    roles = [role for role in ("split", "subject_id") if role in schema.names]
-    has_votes = VOTES in schema.names
-    table = read_columns(file, [image, label, *roles, *([VOTES] if has_votes else [])])
-    base = file.name if request.path.is_file() else file.relative_to(request.path).as_posix()
-    return table_part(request, table, class_names(schema, label), file=file, name=base)
+def _names(request: ReadRequest) -> tuple[str, str]:
+    """Returns the names of the columns of pictures and of labels."""
+    return request.options.get("image", "image"), request.options.get("label", "label")
 
 
-def table_part(
+def _read_part(request: ReadRequest, file: Path) -> _Part:
+    have, (image, label) = read_schema(file), _names(request)
+    more = [name for name in (*_ROLES, VOTES) if name in have.names]
+    table = read_columns(file, [image, label, *more])
+    name = file.name if request.path.is_file() else file.relative_to(request.path).as_posix()
+    return _table_part(request, table, class_names(have, label), file=file, name=name)
+
+
+def _table_part(
     request: ReadRequest, table: Any, names: list[str] | None, *, file: Path, name: str
-) -> Part:
+) -> _Part:
     """Takes pictures, labels and roles out of a ``pyarrow.Table``.
 
     Args:
@@ -132,16 +194,12 @@ def table_part(
         names: The labels that class ids stand for, or None.
         file: Where it was read, for messages; paths in it are relative to its folder.
         name: What the keys of its pictures begin with.
-
-    Raises:
-        DataError: If a column does not hold what it should.
     """
-    image = request.options.get("image", "image")
-    label = request.options.get("label", "label")
-    roles = [role for role in ("split", "subject_id") if role in table.column_names]
-    has_votes = VOTES in table.column_names
+    image, label = _names(request)
+    roles = [role for role in _ROLES if role in table.column_names]
+    votes = table[VOTES].to_pylist() if VOTES in table.column_names else None
     texts = label_texts(table[label], names, request.labels, f"{file}, column {label!r}")
-    if has_votes:
+    if votes is not None:
         # A face without a majority has votes all the same.
         texts = [text or "" for text in texts]
     whole = [text is not None for text in texts]
@@ -154,15 +212,13 @@ def table_part(
     for role in roles:
         values = table[role]
         if values.null_count:
-            raise DataError(
-                f"has {values.null_count} rows without a {role}", subject=file, hint="Fill them."
-            )
+            reason = f"has {values.null_count} rows without a {role}"
+            raise DataError(reason, subject=file, hint="Fill them.")
         columns[role] = [str(value) for value in values.to_pylist()]
-    votes = table[VOTES].to_pylist() if has_votes else None
-    return Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
+    return _Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
 
 
-def _schema(parts: Sequence[Part], labels: list[str], where: str) -> LabelSchema:
+def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchema:
     declared = next((part.names for part in parts if part.names), None) or []
     schema = choose_schema({*declared, *labels} - {""}, where)
     if set(schema.labels) == set(declared):
@@ -171,16 +227,15 @@ def _schema(parts: Sequence[Part], labels: list[str], where: str) -> LabelSchema
     return schema
 
 
-def _column(parts: Sequence[Part], role: str, path: Path) -> list[str] | None:
+def _column(parts: Sequence[_Part], role: str, path: Path) -> list[str] | None:
     have = [role in part.columns for part in parts]
     if any(have) and not all(have):
-        raise DataError(
-            f"has a column {role!r} in {sum(have)} of {len(have)} files only", subject=path
-        )
+        reason = f"has a column {role!r} in {sum(have)} of {len(have)} files only"
+        raise DataError(reason, subject=path)
     return [value for part in parts for value in part.columns[role]] if all(have) else None
 
 
-def _file_splits(root: Path, files: list[Path], sizes: list[int]) -> list[str] | None:
+def _file_splits(root: Path, files: list[Path], parts: Sequence[_Part]) -> list[str] | None:
     """Returns N splits by the names of the files or of their folders, None if none has one."""
     found = [
         file_split(file.stem)
@@ -190,9 +245,11 @@ def _file_splits(root: Path, files: list[Path], sizes: list[int]) -> list[str] |
     if not any(found) or root.is_file():
         return None
     if not all(found):
-        raise DataError(
-            "does not name its split, as other files do",
-            subject=files[found.index("")],
-            hint="Name it as in train-00000.parquet, or write a column 'split' in all of them.",
-        )
-    return [name for name, size in zip(found, sizes, strict=True) for _ in range(size)]
+        reason = "does not name its split, as other files do"
+        hint = "Name it as in train-00000.parquet, or write a column 'split' in all of them."
+        raise DataError(reason, subject=files[found.index("")], hint=hint)
+    return _repeated(found, parts)
+
+
+def _repeated(splits: Sequence[str], parts: Sequence[_Part]) -> list[str]:
+    return [name for name, p in zip(splits, parts, strict=True) for _ in p.labels]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from dataclasses import dataclass
@@ -12,9 +11,8 @@ import numpy as np
 
 from mien.data.image_stores import ShardedImages, encode_png
 from mien.data.manifest import Manifest
-from mien.data.readers.arrowtables import read_columns, read_schema
+from mien.data.readers.arrowtables import VOTES, read_columns, read_schema, vote_targets
 from mien.data.readers.assemble import class_id, one_hot
-from mien.data.readers.parquetlabels import VOTES, vote_targets
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLITS
 from mien.errors import ConfigError, DataError
@@ -46,15 +44,11 @@ class Shard:
     leaked: tuple[int, ...] = ()
 
     def check(self) -> None:
-        """Compares the file with the table of contents.
+        """Compares the file with the table of contents; another one is a ``DataError``."""
+        from mien.hub import sha256
 
-        Raises:
-            DataError: If it is gone, or not the one that was written.
-        """
         try:
-            with self.path.open("rb") as file:
-                same = self.path.stat().st_size == self.size
-                same = same and hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+            same = self.path.stat().st_size == self.size and sha256(self.path) == self.sha256
         except OSError as error:
             raise self.damaged(error.strerror or str(error)) from error
         if not same:
@@ -87,18 +81,13 @@ class ShardIndex:
 
 
 def read_index(root: Path) -> ShardIndex:
-    """Reads the table of contents of a folder of shards.
-
-    Raises:
-        DataError: If it is missing or broken.
-    """
+    """Reads the table of contents of a folder of shards."""
     path = root / INDEX
     try:
         given = json.loads(path.read_text("utf-8"))
         if given["format"] != FORMAT:
-            raise DataError(
-                f"has format {given['format']}, but this mien reads {FORMAT}", subject=path
-            )
+            reason = f"has format {given['format']}, but this mien reads {FORMAT}"
+            raise DataError(reason, subject=path)
         pixels = given["pixels"]
         return ShardIndex(
             LabelSchema.from_dict(given["schema"]),
@@ -113,11 +102,9 @@ def read_index(root: Path) -> ShardIndex:
             pixels and (int(pixels["size"]), str(pixels["color"])),
         )  # fmt: skip
     except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror or error})",
-            subject=path,
-            hint="mien data shard writes it; a folder of other Parquet files is parquet:DIR.",
-        ) from error
+        reason = f"cannot be read ({error.strerror or error})"
+        hint = "mien data shard writes it; a folder of other Parquet files is parquet:DIR."
+        raise DataError(reason, subject=path, hint=hint) from error
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(f"is no table of contents of shards ({error!r})", subject=path) from error
 
@@ -231,9 +218,7 @@ def read_shards(request: ReadRequest) -> Manifest:
     )
 
 
-def _labels_of(
-    shard: Shard,
-) -> tuple[NDArray[np.int64], list[list[float]] | None, list[str] | None]:
+def _labels_of(shard: Shard) -> tuple[NDArray[np.int64], Any, list[str] | None]:
     """Returns class ids, votes and subjects of a shard's rows, the latter where it has them."""
     if shard.split not in SPLITS:
         raise shard.damaged(f"{shard.split!r} is no split")
@@ -244,7 +229,5 @@ def _labels_of(
         raise shard.damaged(error) from error
     if len(table) != shard.faces:
         raise shard.damaged(f"it holds {len(table)} faces, not {shard.faces}")
-    votes, groups = (
-        table[name].to_pylist() if name in have else None for name in (VOTES, "subject_id")
-    )
+    votes, groups = (table[n].to_pylist() if n in have else None for n in (VOTES, "subject_id"))
     return table["label"].to_numpy(), votes, groups

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.filenames import IMAGE_SUFFIXES, natural_key
+from mien.data.filenames import is_picture
 from mien.data.image_stores import ShardedImages
 from mien.data.readers.assemble import assemble
 from mien.data.registry import ReadRequest, register_reader
@@ -30,11 +30,10 @@ _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 @dataclass
 class _Sample:
-    """Where a picture is in its tar, and the other fields under the same key."""
+    """Offset and size of a picture in its tar, and the other fields under the same key."""
 
     key: str
-    offset: int = -1
-    size: int = 0
+    span: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -44,14 +43,11 @@ class TarImages(ShardedImages):
     Args:
         files: The tar files.
         keys: By file, the keys of its pictures.
-        spans: By file, (M, 2) offset and size of each picture in bytes.
+        spans: By file, int64 (M, 2), offset and size of each picture in bytes.
     """
 
     def __init__(
-        self,
-        files: Sequence[Path],
-        keys: Sequence[Sequence[str]],
-        spans: Sequence[NDArray[np.int64]],
+        self, files: Sequence[Path], keys: Sequence[Sequence[str]], spans: Sequence[Any]
     ) -> None:
         super().__init__([len(part) for part in keys])
         self.files, self.keys, self.spans = files, keys, spans
@@ -109,12 +105,9 @@ def read_wds(request: ReadRequest) -> Manifest:
     samples = [sample for tar, _ in tars for sample in tar]
     dropped = sum(count for _, count in tars)
     if not samples:
-        raise DataError(
-            "has no sample with a picture and a label (cls or json)", subject=request.spec
-        )
-    spans = [
-        np.array([(s.offset, s.size) for s in tar], np.int64).reshape(-1, 2) for tar, _ in tars
-    ]
+        reason = "has no sample with a picture and a label (cls or json)"
+        raise DataError(reason, subject=request.spec)
+    spans = [np.array([s.span for s in tar], np.int64).reshape(-1, 2) for tar, _ in tars]
     return assemble(
         request,
         TarImages(files, [[s.key for s in tar] for tar, _ in tars], spans),
@@ -126,6 +119,8 @@ def read_wds(request: ReadRequest) -> Manifest:
 
 
 def _files(path: Path) -> list[Path]:
+    from mien.images.files import natural_key
+
     if path.is_dir():
         found = sorted(path.rglob("*.tar"), key=lambda file: natural_key(file.as_posix()))
         if not found:
@@ -135,15 +130,12 @@ def _files(path: Path) -> list[Path]:
     if braces is None:
         return [path]
     first, last = braces[1], braces[2]
-    names = [
-        Path(_BRACES.sub(f"{number:0{len(first)}}", str(path), count=1))
-        for number in range(int(first), int(last) + 1)
-    ]
+    numbers = (f"{number:0{len(first)}}" for number in range(int(first), int(last) + 1))
+    names = [Path(_BRACES.sub(number, str(path), count=1)) for number in numbers]
     missing = [name for name in names if not name.is_file()]
     if missing or not names:
-        raise DataError(
-            f"names {missing[0] if missing else 'files'}, which does not exist", subject=path
-        )
+        reason = f"names {missing[0] if missing else 'files'}, which does not exist"
+        raise DataError(reason, subject=path)
     return names
 
 
@@ -151,7 +143,7 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
     """Returns the samples of a tar that have a label, and how many have none."""
     split = file_split(file.stem)
     whole = []
-    samples = [sample for sample in _samples(file) if sample.offset >= 0]
+    samples = [sample for sample in _samples(file) if sample.span]
     for sample in samples:
         label = sample.fields.get("label")
         if isinstance(label, bool) or not isinstance(label, (str, int)) or label == "":
@@ -166,11 +158,8 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
 
 def _name(number: int, file: Path, request: ReadRequest) -> str:
     if request.labels is None or not 0 <= number < len(request.labels):
-        raise DataError(
-            f"has the label {number} without a name",
-            subject=file,
-            hint="Pass the labels whose order the numbers follow (--labels), or store names.",
-        )
+        hint = "Pass the labels whose order the numbers follow (--labels), or store names."
+        raise DataError(f"has the label {number} without a name", subject=file, hint=hint)
     return request.labels.labels[number]
 
 
@@ -185,15 +174,15 @@ def _samples(file: Path) -> list[_Sample]:
                     continue
                 key = f"{folder}/{stem}" if folder else stem
                 sample = found.setdefault(key, _Sample(key))
-                if f".{ending.lower()}" in IMAGE_SUFFIXES:
-                    sample.offset, sample.size = member.offset_data, member.size
+                if is_picture(f"{stem}.{ending}"):
+                    sample.span = member.offset_data, member.size
                 elif ending in ("cls", "json") and (content := tar.extractfile(member)):
                     text = content.read().decode("utf-8").strip()
                     sample.fields |= {"label": text} if ending == "cls" else json.loads(text)
     except (tarfile.TarError, OSError, ValueError, TypeError, EOFError) as error:
         raise _damaged(file, error) from error
     size = file.stat().st_size
-    if any(sample.offset + sample.size > size for sample in found.values()):
+    if any(sum(sample.span or ()) > size for sample in found.values()):
         raise _damaged(file, "it ends too early")
     return list(found.values())
 
@@ -201,8 +190,6 @@ def _samples(file: Path) -> list[_Sample]:
 def _column(samples: list[_Sample], name: str, request: ReadRequest) -> list[str] | None:
     values = [sample.fields.get(name) for sample in samples]
     lost = values.count(None)
-    if lost == len(values):
-        return None
-    if lost:
+    if 0 < lost < len(values):
         raise DataError(f"has {lost} of {len(values)} samples without {name}", subject=request.spec)
-    return [str(value) for value in values]
+    return None if lost else [str(value) for value in values]

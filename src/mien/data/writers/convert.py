@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from mien.atomic import check_free
 from mien.data.image_stores import are_files, source_folders
-from mien.data.inspection.source import open_for_inspection
-from mien.data.writers.files import relative_names, write_csv, write_folder
-from mien.data.writers.output import check_apart
+from mien.data.registry import open_for_inspection
+from mien.data.writers.files import check_apart, write_csv, write_folder
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -83,12 +82,6 @@ def write_manifest(manifest: Manifest, output: Path, *, copy: bool, overwrite: b
         output: A file that ends in ``.csv`` or ``.parquet``.
         copy: Copy the pictures, even where the table could name them as files.
         overwrite: Replace what is there.
-
-    Raises:
-        ConfigError: If the ending is another, the output is taken, or pictures that are no files
-            must be copied into a folder and ``copy`` is off.
-        DataError: If a picture cannot be read or named.
-        MissingExtraError: If pyarrow is needed and not installed.
     """
     check_manifest_name(output)
     if copy:
@@ -100,16 +93,10 @@ def write_manifest(manifest: Manifest, output: Path, *, copy: bool, overwrite: b
 
     # Pictures inside a table have no path: their bytes go along.
     embed = copy or not are_files(manifest.images)
-    if not embed:
-        relative_names(manifest.images, output.parent)
     write_parquet(manifest, output, embed=embed, overwrite=overwrite)
 
 
 def check_manifest_name(output: Path) -> None:
-    """Refuses names that are no table's.
-
-    Raises:
-        ConfigError: If the ending is neither ``.csv`` nor ``.parquet``.
-    """
+    """Refuses names that end in neither ``.csv`` nor ``.parquet``."""
     if output.suffix.lower() not in {".csv", ".parquet"}:
         raise ConfigError("must end in .csv or .parquet", subject=f"-o {output}")

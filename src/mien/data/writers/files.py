@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.atomic import check_free, replacing, replacing_folder
-from mien.data.filenames import is_utf8, printable
-from mien.data.readers.csvtable import METADATA
-from mien.data.writers.output import FreeNames, check_folder_names, picture_suffix, plain_name
+from mien.data.filenames import FreeNames, check_folder_names, full_name, is_utf8, printable
+from mien.data.readers.csvfile import METADATA
 from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
@@ -26,6 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Advance", "has_votes", "table_text", "write_csv", "write_folder"]
 
 Advance = Callable[[int], None]
+
+
+def check_apart(target: Path, sources: Iterable[Path]) -> None:
+    """Refuses to write over what is being read, even where overwriting is allowed."""
+    whole = target.resolve()
+    for source in sources:
+        found = source.resolve()
+        if found == whole or whole in found.parents:
+            reason = "cannot be written, because the data is read from there"
+            raise ConfigError(reason, subject=target, hint="Give another output.")
 
 
 def write_folder(
@@ -67,8 +76,7 @@ def _copy(
     free, names = FreeNames(), []
     for index, folder in enumerate(folders):
         data = manifest.images.read(index)
-        name = plain_name(manifest.images.key(index))
-        name = free.take(folder, name + picture_suffix(data, name))
+        name = free.take(folder, full_name(data, manifest.images.key(index)))
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
         names.append(name)
@@ -116,21 +124,14 @@ def write_csv(
 
 
 def relative_names(images: ImageStore, folder: Path) -> list[str]:
-    """Returns the path of each picture relative to a folder, with forward slashes.
-
-    Raises:
-        ConfigError: If the pictures are no files.
-        DataError: If a name cannot stand in a text file.
-    """
+    """Returns the path of each picture relative to a folder, with forward slashes."""
     names = []
     for index in range(len(images)):
         path = images.path(index)
         if path is None:
-            raise ConfigError(
-                "is inside a table, so that a list of files cannot name it",
-                subject=images.key(index),
-                hint="Add --copy, or write Parquet.",
-            )
+            reason = "is inside a table, so that a list of files cannot name it"
+            hint = "Add --copy, or write Parquet."
+            raise ConfigError(reason, subject=images.key(index), hint=hint)
         name = Path(os.path.relpath(path, folder)).as_posix()
         if name != name.strip() or not is_utf8(name):
             raise DataError(

@@ -1,23 +1,34 @@
-"""Writing a manifest as one Parquet file in Hugging Face's image layout."""
+"""Writing a manifest as Parquet in Hugging Face's image layout: one file, or shards."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
-from mien.atomic import check_free, replacing
-from mien.data.filenames import printable
-from mien.data.readers.parquetlabels import VOTES
+import numpy as np
+
+from mien.atomic import check_free, replacing, replacing_folder
+from mien.data.faces import read_face
+from mien.data.filenames import plain_name, printable
+from mien.data.readers.arrowtables import VOTES
+from mien.data.readers.shards import FORMAT, INDEX
+from mien.data.split import SPLITS
 from mien.data.writers.files import Advance, has_votes, relative_names
-from mien.data.writers.output import plain_name
-from mien.errors import MissingExtraError
+from mien.errors import ConfigError, needs_extra
+from mien.hub import sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mien.data.manifest import Manifest
+    from mien.preprocess import Preprocessing
 
+#: Pictures that are held at once while a file is written.
 _ROWS = 1024
+#: Faces in a row group of a shard: what a reader holds at once.
+ROWS = 256
 
 
 def write_parquet(
@@ -30,74 +41,136 @@ def write_parquet(
 ) -> None:
     """Writes ``image``, ``label`` (named class ids), ``split``, ``subject_id`` and ``votes``.
 
-    Rows are written 1,024 at a time, so memory stays small.
-
-    Args:
-        manifest: N pictures.
-        output: The file.
-        embed: Store the pictures' bytes; else their paths, relative to the file.
-        overwrite: Replace what is there.
-        progress: Called with the number of pictures just written.
+    Without ``embed`` the paths of the pictures are written, relative to the file, not their bytes.
 
     Raises:
         ConfigError: If the output is taken, or pictures are no files and shall not be embedded.
         DataError: If a picture cannot be read or named.
         MissingExtraError: If pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("writing Parquet", "eval", "pyarrow") from error
     check_free(output, overwrite=overwrite)
     paths = None if embed else relative_names(manifest.images, output.parent)
-    schema = parquet_schema(pa, manifest)
-    with (
-        replacing(output) as temporary,
-        parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
-    ):
-        for start in range(0, len(manifest), _ROWS):
-            rows = range(start, min(start + _ROWS, len(manifest)))
-            file.write_table(
-                pa.Table.from_pylist(
-                    [parquet_row(manifest, i, paths, schema) for i in rows], schema
-                )
-            )
+    schema = _schema(manifest)
+
+    def row(index: int) -> dict[str, Any]:
+        return _row(manifest, index, paths)
+
+    with replacing(output) as temporary:
+        _write_rows(temporary, schema, range(len(manifest)), row, _ROWS, progress)
+
+
+def write_shards(
+    manifest: Manifest,
+    output: Path,
+    *,
+    faces_per_shard: int = 8192,
+    seed: int = 0,
+    pixels: Preprocessing | None = None,
+    overwrite: bool = False,
+    progress: Advance | None = None,
+) -> int:
+    """Writes ``SPLIT-00000-of-00012.parquet`` and ``shards.json``; returns how many shards.
+
+    Train is shuffled first, so that each shard is a fair sample of it. Shards with pictures are
+    read as ``parquet:DIR`` too.
+
+    Args:
+        manifest: N pictures.
+        output: A folder that does not exist yet; it appears whole or not at all.
+        faces_per_shard: The most in a file; the files of a split are equally large.
+        seed: Seed of the shuffling.
+        pixels: Store each face as bare pixels of that size and colour, which training reads
+            without decoding; None: pictures stay as they are.
+        overwrite: Replace what is there.
+        progress: Called with the number of pictures just written.
+
+    Raises:
+        ConfigError: If the output is taken, or shards would be empty.
+        DataError: If a picture cannot be read.
+        MissingExtraError: If pyarrow is not installed.
+    """
+    if faces_per_shard < 1:
+        raise ConfigError(f"faces_per_shard must be at least 1; got {faces_per_shard}")
+    check_free(output, overwrite=overwrite)
+    schema = _schema(manifest, pixels)
+
+    def row(index: int) -> dict[str, Any]:
+        made = _row(manifest, index)
+        if pixels is not None:
+            data, key = made.pop("image")["bytes"], manifest.images.key(index)
+            made["pixels"] = read_face(data, key, pixels).tobytes()
+        return made
+
+    entries: list[dict[str, Any]] = []
+    with replacing_folder(output) as folder:
+        for split in SPLITS:
+            rows = np.flatnonzero(manifest.splits == split)
+            if split == "train":
+                rows = np.random.default_rng(seed).permutation(rows)
+            count = math.ceil(len(rows) / faces_per_shard)
+            for number, part in enumerate(np.array_split(rows, count) if count else []):
+                path = folder / f"{split}-{number:05}-of-{count:05}.parquet"
+                _write_rows(path, schema, part.tolist(), row, ROWS, progress)
+                leaked = np.flatnonzero(manifest.leaked[part]).tolist()
+                entry = {"file": path.name, "split": split, "faces": len(part), "leaked": leaked}
+                entries.append(entry | {"bytes": path.stat().st_size, "sha256": sha256(path)})
+        index = {
+            "format": FORMAT,
+            "source": manifest.source.partition(":")[0],
+            "schema": manifest.schema.to_dict(),
+            "counts": manifest.counts(),
+            "rows_per_group": ROWS,
+            "pixels": pixels and {"size": pixels.size, "color": pixels.color},
+            "shards": entries,
+        }
+        text = json.dumps(index, indent=1, ensure_ascii=False)
+        (folder / INDEX).write_text(text + "\n", encoding="utf-8")
+    return len(entries)
+
+
+def _write_rows(
+    path: Path,
+    schema: Any,
+    rows: Sequence[int],
+    make: Callable[[int], dict[str, Any]],
+    size: int,
+    progress: Advance | None,
+) -> None:
+    """Writes rows in groups of ``size``, so that memory stays small."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            file.write_table(pa.Table.from_pylist([make(index) for index in part], schema))
             if progress:
-                progress(len(rows))
+                progress(len(part))
 
 
-def parquet_row(
-    manifest: Manifest, index: int, paths: list[str] | None, schema: Any
-) -> dict[str, Any]:
-    """Returns a picture as a row of a table; ``paths`` stand for bytes where they are given."""
-    row: dict[str, Any] = {
-        "image": {"bytes": None, "path": paths[index]}
-        if paths is not None
-        else {
-            "bytes": manifest.images.read(index),
-            "path": plain_name(manifest.images.key(index)),
-        },
+def _row(manifest: Manifest, index: int, paths: list[str] | None = None) -> dict[str, Any]:
+    """Returns a picture as a row; ``paths`` stand for bytes where they are given."""
+    image: dict[str, Any] = {"bytes": None, "path": paths and paths[index]}
+    if paths is None:
+        name = plain_name(manifest.images.key(index))
+        image = {"bytes": manifest.images.read(index), "path": name}
+    return {
+        "image": image,
         "label": int(manifest.class_ids[index]),
         "split": str(manifest.splits[index]),
+        "subject_id": None if manifest.groups is None else printable(str(manifest.groups[index])),
+        VOTES: manifest.targets[index].tolist(),
     }
-    if manifest.groups is not None:
-        row["subject_id"] = printable(str(manifest.groups[index]))
-    if VOTES in schema.names:
-        row[VOTES] = manifest.targets[index].tolist()
-    return row
 
 
-def parquet_schema(pa: Any, manifest: Manifest) -> Any:
+def _schema(manifest: Manifest, pixels: Preprocessing | None = None) -> Any:
     """Returns the columns of a manifest's table, with the metadata that Hugging Face reads."""
-    text = {"dtype": "string", "_type": "Value"}
+    with needs_extra("writing Parquet", "eval"):
+        import pyarrow as pa
+    text, names = {"dtype": "string", "_type": "Value"}, list(manifest.schema.labels)
     fields = [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
-        (
-            "label",
-            pa.int64(),
-            {"names": list(manifest.schema.labels), "_type": "ClassLabel"},
-        ),
+        ("label", pa.int64(), {"names": names, "_type": "ClassLabel"}),
         ("split", pa.string(), text),
     ]
     if manifest.groups is not None:
@@ -107,4 +180,8 @@ def parquet_schema(pa: Any, manifest: Manifest) -> Any:
         fields.append((VOTES, pa.list_(pa.float32()), {"feature": share, "_type": "Sequence"}))
     features = {name: feature for name, _, feature in fields}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return pa.schema([(name, kind) for name, kind, _ in fields], metadata=metadata)
+    schema = pa.schema([(name, kind) for name, kind, _ in fields], metadata=metadata)
+    if pixels is None:
+        return schema
+    side = pixels.size * pixels.size * pixels.channels
+    return schema.remove_metadata().set(0, pa.field("pixels", pa.binary(side)))
