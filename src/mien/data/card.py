@@ -56,24 +56,20 @@ def dataset_card(
         "How it was read": _reading(inspection, _plain(read)),
     }
     sections = "\n\n".join(f"## {head}\n\n{text}" for head, text in parts.items())
-    front = _front_matter(inspection, title, license)
+    count = len(inspection.manifest)
+    # The fields are those of https://huggingface.co/docs/hub/datasets-cards.
+    fields = {
+        "pretty_name": title,
+        "task_categories": ["image-classification"],
+        "size_categories": [next((word for end, word in _SIZES if count < end), "n>10M")],
+    }
+    front = card_metadata(license, fields)
     return f"{front}\n# {title}\n\n{_what(inspection)}\n\n{sections}\n"
 
 
 def _plain(text: str) -> str:
     """Returns a name that can stand in a table of Markdown."""
     return printable(text).replace("|", "\\|").replace("\n", " ").strip()
-
-
-def _front_matter(inspection: Inspection, title: str, terms: str) -> str:
-    """Returns the fields of https://huggingface.co/docs/hub/datasets-cards."""
-    count = len(inspection.manifest)
-    fields = {
-        "pretty_name": title,
-        "task_categories": ["image-classification"],
-        "size_categories": [next((word for end, word in _SIZES if count < end), "n>10M")],
-    }
-    return card_metadata(terms, fields)
 
 
 def _what(inspection: Inspection) -> str:

@@ -249,12 +249,7 @@ class TorchFaces:
         return len(self.manifest)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """Returns a picture and its class, or its distribution, float32 (K,).
-
-        Raises:
-            IndexError: If there is no such picture.
-            InputError: If it cannot be decoded.
-        """
+        """Returns a picture and its class, or its distribution, float32 (K,)."""
         import torch
 
         from mien.images import decode

@@ -157,10 +157,6 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
 
     A path that exists as it stands is never cut, whatever commas it holds.
 
-    Raises:
-        ConfigError: If the kind or an option is unknown.
-        DataError: If the path does not exist.
-
     >>> kind, path, options = parse_spec("folder:.,dedupe=false")
     >>> kind, str(path), options
     ('folder', '.', {'dedupe': 'false'})

@@ -99,10 +99,6 @@ def stratified_group_split(
     Returns:
         (N,) names of splits; equal arguments give equal splits.
 
-    Raises:
-        ConfigError: If shares are negative or do not sum to 1.
-        DataError: If the arrays have different lengths.
-
     >>> ids = np.array([0, 0, 0, 1, 1, 1])
     >>> names = np.array(["ann", "ann", "bob", "cy", "cy", "dan"])
     >>> stratified_group_split(ids, names, {"train": 0.7, "valid": 0.3}, seed=0).tolist()
@@ -138,10 +134,6 @@ def grouped_folds(
 
     Returns:
         int64 (N,) in 0..folds-1; equal arguments give equal folds.
-
-    Raises:
-        ConfigError: If there are fewer than two folds.
-        DataError: If there are fewer groups than folds.
 
     >>> np.bincount(grouped_folds(np.array([0, 1] * 6), folds=3)).tolist()
     [4, 4, 4]
@@ -255,9 +247,6 @@ def recorded_split(
 
     Returns:
         Bool (N,) and a sentence that says so; None where no run knows these pictures.
-
-    Raises:
-        DataError: If each picture was learned by one of the runs.
     """
     masks = {
         name: np.fromiter((key in known for key in keys), np.bool_, len(keys))

@@ -132,11 +132,7 @@ def _as_mien_face(
 
 
 def _check(place: Path, config: ModelConfig, network: nn.Module) -> None:
-    """Compares what timm reads from the folder with the network on noise.
-
-    Raises:
-        ModelError: If they differ.
-    """
+    """Compares what timm reads from the folder with the network on noise."""
     import timm
 
     from mien.preprocess import normalize

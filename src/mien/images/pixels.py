@@ -33,9 +33,6 @@ def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> t
         image_rgb: Should be uint8 (H, W, 3) with at least one pixel.
         what: What needs it, as the start of a sentence.
         shape: The shape that it must have; empty: any.
-
-    Raises:
-        InputError: If it is no such picture.
     """
     if isinstance(image_rgb, np.ndarray):
         height, width, *channels = (*image_rgb.shape, 0, 0)[: max(image_rgb.ndim, 2)]
@@ -56,17 +53,16 @@ def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray
         image: Opened, perhaps not loaded yet; not changed.
         name: For messages.
         limits: The size to accept.
-
-    Raises:
-        InputError: If it is too big, or its pixels have no agreed white. Whatever Pillow's
-            decoders raise comes through as it is.
     """
     limits.check_size(image.width, image.height, name)
     image.load()
     limits.check_size(image.width, image.height, name)  # some formats know only now
     turn = _TURNS.get(_orientation(image))
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_scale_gray(np.asarray(image), _white(image), name))
+        # The largest value is that of 16 bits, of which TIFF may use 12.
+        bits = getattr(image, "tag_v2", {}).get(258) if image.format == "TIFF" else None
+        white = 4095 if bits == (12,) else 65535
+        image = Image.fromarray(_scale_gray(np.asarray(image), white, name))
     return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
 
 
@@ -82,12 +78,6 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return value if isinstance(value, int) else 1
     return 1
-
-
-def _white(image: Image.Image) -> int:
-    """Returns the largest value of a 16-bit grey picture: TIFF also stores 12 bits in 16."""
-    bits = getattr(image, "tag_v2", {}).get(258, (16,)) if image.format == "TIFF" else (16,)
-    return 4095 if bits == (12,) else 65535
 
 
 def _scale_gray(values: NDArray[Any], white: int, name: str) -> NDArray[np.uint8]:
@@ -142,11 +132,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def array_to_rgb(array: NDArray[Any], *, limits: ImageLimits, bgr: bool) -> NDArray[np.uint8]:
-    """Makes a new array, uint8 (H, W, 3), of one that :func:`mien.images.decode` accepts.
-
-    Raises:
-        InputError: If shape, dtype or range is not one of a picture.
-    """
+    """Makes a new array, uint8 (H, W, 3), of one that :func:`mien.images.decode` accepts."""
     name = describe(array)
     _check_shape(array.shape, name)
     limits.check_size(array.shape[1], array.shape[0], name)

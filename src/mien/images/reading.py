@@ -74,10 +74,7 @@ class OpenedImage:
 
 
 def decode(
-    source: ImageSource,
-    *,
-    limits: ImageLimits = _DEFAULT_LIMITS,
-    bgr: bool = False,
+    source: ImageSource, *, limits: ImageLimits = _DEFAULT_LIMITS, bgr: bool = False
 ) -> NDArray[np.uint8]:
     """Reads a picture from anywhere into one form.
 
@@ -199,11 +196,7 @@ class Origin:
                 self._get = lambda: None
 
     def __call__(self) -> NDArray[np.uint8]:
-        """Decodes the picture.
-
-        Raises:
-            InputError: If it is gone, or cannot be read.
-        """
+        """Decodes the picture."""
         source = self._get()
         if source is None or hasattr(source, "read"):
             source = self._name if isinstance(self._name, str) else None

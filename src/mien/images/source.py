@@ -109,9 +109,6 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
 
     Returns:
         The bytes, at least one and at most ``limits.max_bytes``; and a name for messages.
-
-    Raises:
-        InputError: If there is nothing to read, too much, or it cannot be read.
     """
     name = describe(source)
     if isinstance(source, str | os.PathLike):

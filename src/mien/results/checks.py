@@ -92,11 +92,7 @@ def plain(value: Any) -> Any:
 
 
 def arguments(cls: Any, value: object) -> dict[str, Any]:
-    """Returns the constructor's arguments from a record's ``to_dict`` form.
-
-    Raises:
-        ConfigError: If a key is unknown or missing, or the version is another.
-    """
+    """Returns the constructor's arguments from a record's ``to_dict`` form."""
     name = cls.__name__
     fields_given = dict(mapping(name, value))
     version = cls._version

@@ -53,16 +53,16 @@ def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.
 
     Returns:
         A new uint8 (H, W, 3).
-
-    Raises:
-        InputError: If the picture is not uint8 (H, W, 3) of the result's size.
     """
     shape = (result.height, result.width, 3)
     check_rgb(image_rgb, "the result belongs to", shape=shape)
     picture = Image.fromarray(image_rgb)
     pen = ImageDraw.Draw(picture)
     faces = [(face, _clip(face.box_xyxy, picture.size)) for face in result.faces]
-    seen = sorted(((f, b) for f, b in faces if b), key=lambda pair: -_area(pair[1]))
+    seen = [(face, box) for face, box in faces if box]
+    seen.sort(
+        key=lambda pair: (pair[1][0] - pair[1][2]) * (pair[1][3] - pair[1][1])
+    )  # largest first
     for face, box in reversed(seen):
         _draw_box(pen, box, color_of(face), min(picture.size))
     # Row i is the box of face i; labels that were placed follow.
@@ -95,10 +95,6 @@ def contrasting(color: Color) -> Color:
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))
     return _BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else _WHITE
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _clip(box: Box, size: tuple[int, int]) -> Box | None:
@@ -205,11 +201,7 @@ def to_html(result: ImageResult) -> str:
 
 
 def plot_result(result: ImageResult, image_rgb: NDArray[np.uint8]) -> Figure:
-    """Draws the annotated picture with bars of the probabilities of its largest faces at its side.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
+    """Draws the annotated picture, with bars of the probabilities of its largest faces."""
     from mien.reporting.theme import LIGHT, new_figure
 
     faces = result.faces[:_MAX_BARS]

@@ -60,12 +60,6 @@ class Duplicates:
         return [*self.exact, *self.near.tolist(), *self.mirrored.tolist()]
 
 
-def _cosines() -> NDArray[np.float32]:
-    """Returns the first 8 rows of the DCT-II matrix, (8, 32)."""
-    k, n = np.arange(_LOW)[:, None], np.arange(HASH_SIDE)[None, :]
-    return np.cos(np.pi * k * (2 * n + 1) / (2 * HASH_SIDE)).astype(np.float32)
-
-
 def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Returns the hashes of pictures and of their mirror images.
 
@@ -80,7 +74,8 @@ def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
     >>> bool(upright[0, 0] == flipped[0, 1])
     True
     """
-    basis = _cosines()
+    k, n = np.arange(_LOW)[:, None], np.arange(HASH_SIDE)[None, :]
+    basis = np.cos(np.pi * k * (2 * n + 1) / (2 * HASH_SIDE)).astype(np.float32)  # of the DCT-II
     low = basis @ small.astype(np.float32) @ basis.T
     # Mirroring turns the sign of the odd frequencies along a row and nothing else.
     signs = np.where(np.arange(_LOW) % 2, -1, 1).astype(np.float32)

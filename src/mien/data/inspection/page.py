@@ -34,9 +34,6 @@ def inspection_page(inspection: Inspection) -> str:
 
     Pictures are embedded; nothing is loaded from anywhere. Of long lists the first cases are
     shown and the rest is in the JSON.
-
-    Raises:
-        MissingExtraError: If the ``eval`` extra is not installed.
     """
     manifest, findings = inspection.manifest, inspection.findings
     faults = sum(item.level == "fault" for item in findings)

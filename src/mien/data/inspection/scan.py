@@ -137,16 +137,16 @@ def _read(
         data = images.read(index)
         image_rgb = decode(data)
     except MienError as error:
-        problems[index] = ("empty", "no bytes") if data == b"" else _problem(data or b"", error)
+        if data == b"":
+            problems[index] = "empty", "no bytes"
+        elif data is None or not isinstance(error.__cause__, UnidentifiedImageError):
+            problems[index] = "unreadable", str(error) if data is None else error.reason
+        else:
+            kind = "unreadable" if picture_suffix(data) else "not_picture"
+            problems[index] = kind, guess_content(data)
         return None
     digests[index] = hashlib.blake2b(data, digest_size=16).digest()
     return Image.fromarray(image_rgb).convert("L")
-
-
-def _problem(data: bytes, error: MienError) -> tuple[str, str]:
-    if not isinstance(error.__cause__, UnidentifiedImageError):
-        return "unreadable", error.reason if data else str(error)
-    return "unreadable" if picture_suffix(data) else "not_picture", guess_content(data)
 
 
 def _measure(scan: Scan, index: int, gray: Image.Image) -> None:

@@ -67,10 +67,6 @@ def face_features(
     """Returns what a network sees in each face: float32 (N, F), its last feature map averaged.
 
     A network without such an output gives its logits; ``model`` is a model folder or bundled name.
-
-    Raises:
-        DataError: If a picture cannot be read.
-        ModelError: If the model cannot be loaded.
     """
     from mien.recognizer import EmotionRecognizer
 
@@ -88,11 +84,7 @@ def face_features(
 
 
 def suspicious_labels(
-    manifest: Manifest,
-    features: NDArray[np.float32],
-    groups: NDArray[np.int64],
-    *,
-    seed: int = 0,
+    manifest: Manifest, features: NDArray[np.float32], groups: NDArray[np.int64], *, seed: int = 0
 ) -> list[Finding]:
     """Returns labels that out-of-fold predictions contradict, the least likely first.
 
@@ -100,9 +92,6 @@ def suspicious_labels(
     predicts the rest, pictures of one group kept on one side; confident learning (Northcutt, Jiang
     and Chuang, 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") then tells
     which labels are likely errors. It is a list to go through, not a verdict.
-
-    Raises:
-        MissingExtraError: If scikit-learn or cleanlab is not installed.
     """
     counts = np.bincount(manifest.class_ids[manifest.class_ids >= 0])
     common = np.flatnonzero(counts >= _FOLDS)

@@ -60,12 +60,7 @@ def read_affectnet(request: ReadRequest) -> Manifest:
     ``{train_set,val_set}/images/0.jpg`` and ``.../annotations/0_exp.npy``. Pictures marked
     ``None``, ``Uncertain`` or ``No-Face`` are left out.
 
-    Options: ``classes=8``, or ``7`` without contempt; ``dedupe=true`` removes from train what is
-    also in valid.
-
-    Raises:
-        DataError: If neither layout is there, a list is not of its form, or pictures are missing.
-        ConfigError: If an option is wrong, or other labels are wanted.
+    Options: ``classes=8``, or ``7`` without contempt.
     """
     schema = FERPLUS8 if request.choice("classes", "8", "7") == "8" else FER7
     request.expect(schema, "Leave the labels out; classes=7 gives 'fer7'.")
@@ -144,12 +139,8 @@ def read_rafdb(request: ReadRequest) -> Manifest:
     Expression Recognition in the Wild". The archive ``basic`` holds
     ``EmoLabel/list_patition_label.txt`` (spelt so) and ``Image/aligned/train_00001_aligned.jpg``.
 
-    Options: ``images=aligned`` (100x100 faces) or ``original``; ``dedupe=true`` removes from train
-    what is also in test. There is no valid split: a share of train becomes it.
-
-    Raises:
-        DataError: If the list or pictures are missing, or a line is not of this form.
-        ConfigError: If an option is wrong, or other labels are wanted.
+    Options: ``images=aligned`` (100x100 faces) or ``original``. There is no valid split: a share
+    of train becomes it.
     """
     schema = request.expect(FER7)
     kind = request.choice("images", "aligned", "original")
@@ -193,11 +184,7 @@ def read_ckplus(request: ReadRequest) -> Manifest:
     one side; the data has none of its own.
 
     Options: ``frames=1`` is how many of the last frames to take; ``neutral=true`` takes the first
-    frame of each labelled sequence as ``neutral``; ``dedupe`` as elsewhere.
-
-    Raises:
-        DataError: If folders are missing, or a label file is not of this form.
-        ConfigError: If an option is wrong, or other labels are wanted.
+    frame of each labelled sequence as ``neutral``.
     """
     schema = request.expect(FERPLUS8)
     frames = request.options.get("frames", "1")
@@ -210,7 +197,11 @@ def read_ckplus(request: ReadRequest) -> Manifest:
     rows = []
     for file in sorted((root / "Emotion").glob("*/*/*_emotion.txt")):
         label, (subject, sequence) = _label(file), file.parts[-3:-1]
-        pictures = _frames(root / _CK_IMAGES / subject / sequence)
+        folder = root / _CK_IMAGES / subject / sequence
+        pictures = _by_name(path for path in folder.glob("*.png") if path.name[0] != ".")
+        if not pictures:
+            reason = "holds no .png frames, though Emotion has a label for them"
+            raise DataError(reason, subject=folder)
         if with_neutral and len(pictures) > int(frames):
             rows.append((pictures[0], "neutral", subject))
         rows += [(picture, label, subject) for picture in pictures[-int(frames) :]]
@@ -230,10 +221,3 @@ def _label(file: Path) -> str:
         raise DataError(
             f"holds {text!r}; it must be a number from 0 to 7 such as '3.0000000e+00'", subject=file
         ) from None
-
-
-def _frames(folder: Path) -> list[Path]:
-    found = _by_name(path for path in folder.glob("*.png") if not path.name.startswith("."))
-    if not found:
-        raise DataError("holds no .png frames, though Emotion has a label for them", subject=folder)
-    return found

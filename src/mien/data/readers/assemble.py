@@ -73,11 +73,7 @@ def class_id(schema: LabelSchema, name: str, where: str) -> int:
 def check_files(
     root: Path, names: Sequence[str], hint: str = "", *, listed: Path | None = None
 ) -> None:
-    """Makes sure that listed pictures are there.
-
-    Raises:
-        DataError: If files are missing; the first ones are named.
-    """
+    """Makes sure that listed pictures are there."""
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         reason = (

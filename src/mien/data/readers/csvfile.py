@@ -138,11 +138,6 @@ def read_csv(request: ReadRequest) -> Manifest:
     one with more than half of them. With both, and a column for every label of a schema, targets
     are the shares and an empty label means that there is no majority. UTF-8, with commas,
     semicolons or tabs.
-
-    Options: ``dedupe=true`` removes from train what is also in valid or test.
-
-    Raises:
-        DataError: If the table cannot be read, files are missing, or a cell does not fit.
     """
     table = read_table(request.path)
     schema, targets, warnings = request.labels, None, [""]

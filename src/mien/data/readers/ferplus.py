@@ -104,16 +104,11 @@ def read_ferplus(request: ReadRequest) -> Manifest:
 
     Options: ``labels=ferplus`` (votes, 8 emotions) or ``fer2013`` (7 one-hot labels, no face
     left out); ``mode=soft`` (train keeps the faces of a majority and those of the cross-entropy
-    mode) or ``majority``; ``dedupe=true`` removes from train what is also in valid or test.
+    mode) or ``majority``.
 
     Valid and test keep all faces in both modes, with the share of all their votes as target:
     take ``with_labels()`` of them to score by the majority protocol. The few without any
     repeated vote for an emotion have their single votes as target, or equal shares.
-
-    Raises:
-        DataError: If no table is there, or one is not of this form.
-        ConfigError: If an option is wrong, or other labels are wanted.
-        MissingExtraError: If pyarrow is not installed.
     """
     fer2013 = request.choice("labels", "ferplus", "fer2013") == "fer2013"
     mode = request.choice("mode", "soft", "majority")
@@ -204,11 +199,7 @@ def read_fer2013(request: ReadRequest) -> Manifest:
 
     Options: ``votes=fer2013new.csv`` names the file of FER+ in the same folder, row by row the
     same faces: labels are then ``ferplus8``, and ``mode=soft`` or ``majority`` as with
-    ``ferplus:``; ``dedupe=true`` removes from train what is also in valid or test.
-
-    Raises:
-        DataError: If a file is not of this form, or the two do not fit.
-        ConfigError: If an option is wrong, or other labels are wanted.
+    ``ferplus:``.
     """
     votes_file = request.options.get("votes")
     schema = request.expect(

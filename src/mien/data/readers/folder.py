@@ -34,11 +34,6 @@ def read_folder(request: ReadRequest) -> Manifest:
     names; else the sorted names over all splits. A folder within a folder, as archives make them,
     is stepped into. Made copies (``2801.jpg_rotation_1.jpg``) share a group with their source. A
     ``metadata.csv`` next to the folders, with ``file_name`` and ``subject_id``, gives the groups.
-
-    Options: ``dedupe=true`` removes from train what is also in valid or test.
-
-    Raises:
-        DataError: If there are no pictures, or a folder is no label of the schema wanted.
     """
     root = _real_root(request.path)
     warnings: list[str] = []
@@ -163,11 +158,5 @@ def read_hes(request: ReadRequest) -> Manifest:
     so copies of one face are in train and in test: ``mien data split`` makes splits without that
     leak. Labels are ``hes3``; groups are the source pictures, the name before ``.jpg_``. A share
     of train becomes valid, whole groups at a time.
-
-    Options: ``dedupe=true`` removes from train what is also in test.
-
-    Raises:
-        DataError: If there are no pictures, or a folder is none of the three labels.
-        ConfigError: If other labels are wanted.
     """
     return read_folder(replace(request, labels=request.expect(HES3)))

@@ -52,12 +52,7 @@ def read_parquet(request: ReadRequest) -> Manifest:
     may be there; else splits are taken from file names (``train-00000-of-00001.parquet``) or
     from their folder. Rows without a label are left out, unless a column ``votes`` holds shares.
 
-    Options: ``image=`` and ``label=`` name other columns; ``dedupe=true`` removes from train what
-    is also in valid or test.
-
-    Raises:
-        DataError: If a table cannot be read, lacks a column, or does not fit the others.
-        MissingExtraError: If pyarrow is not installed.
+    Options: ``image=`` and ``label=`` name other columns.
     """
     files = _files(request.path)
     parts = [_read_part(request, file) for file in files]
@@ -76,10 +71,6 @@ def read_hf(request: ReadRequest) -> Manifest:
 
     Options: ``split=`` takes one split only; ``config=`` and ``revision=`` name a subset and a
     branch, tag or commit; ``image=``, ``label=`` and ``dedupe=`` are those of ``parquet:``.
-
-    Raises:
-        DataError: If the dataset cannot be had, lacks a split or column, or does not add up.
-        MissingExtraError: If ``datasets`` is not installed.
     """
     tables = _load(request)
     wanted = request.options.get("split")

@@ -191,10 +191,6 @@ def read_shards(request: ReadRequest) -> Manifest:
     """Reads ``shards:DIR``: labels now, pictures as they are needed.
 
     Splits are those that the shards were written with; copies were dealt with then.
-
-    Raises:
-        DataError: If the table of contents or a shard is missing or damaged.
-        MissingExtraError: If pyarrow is not installed.
     """
     index = read_index(request.path)
     shards, names = index.shards, list(index.schema.labels)

@@ -94,11 +94,6 @@ def read_wds(request: ReadRequest) -> Manifest:
     ``cls`` (a name, or a number in the order of the labels wanted) or in ``json`` (``label``,
     and perhaps ``split`` and ``subject_id``). Else the names of the tars tell the splits
     (``train-000.tar``). Samples without a label are left out.
-
-    Options: ``dedupe=true`` removes from train what is also in valid or test.
-
-    Raises:
-        DataError: If a tar is missing or damaged, or its samples do not add up.
     """
     files = _files(request.path)
     tars = [_labelled(file, request) for file in files]
@@ -149,18 +144,15 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
         if isinstance(label, bool) or not isinstance(label, (str, int)) or label == "":
             continue
         if isinstance(label, int) or label.isdecimal():
-            sample.fields["label"] = _name(int(label), file, request)
+            names = request.labels.labels if request.labels else ()
+            if not 0 <= int(label) < len(names):
+                hint = "Pass the labels whose order the numbers follow (--labels), or store names."
+                raise DataError(f"has the label {label} without a name", subject=file, hint=hint)
+            sample.fields["label"] = names[int(label)]
         if split is not None:
             sample.fields.setdefault("split", split)
         whole.append(sample)
     return whole, len(samples) - len(whole)
-
-
-def _name(number: int, file: Path, request: ReadRequest) -> str:
-    if request.labels is None or not 0 <= number < len(request.labels):
-        hint = "Pass the labels whose order the numbers follow (--labels), or store names."
-        raise DataError(f"has the label {number} without a name", subject=file, hint=hint)
-    return request.labels.labels[number]
 
 
 def _samples(file: Path) -> list[_Sample]:

@@ -42,11 +42,6 @@ def write_parquet(
     """Writes ``image``, ``label`` (named class ids), ``split``, ``subject_id`` and ``votes``.
 
     Without ``embed`` the paths of the pictures are written, relative to the file, not their bytes.
-
-    Raises:
-        ConfigError: If the output is taken, or pictures are no files and shall not be embedded.
-        DataError: If a picture cannot be read or named.
-        MissingExtraError: If pyarrow is not installed.
     """
     check_free(output, overwrite=overwrite)
     paths = None if embed else relative_names(manifest.images, output.parent)
@@ -83,11 +78,6 @@ def write_shards(
             without decoding; None: pictures stay as they are.
         overwrite: Replace what is there.
         progress: Called with the number of pictures just written.
-
-    Raises:
-        ConfigError: If the output is taken, or shards would be empty.
-        DataError: If a picture cannot be read.
-        MissingExtraError: If pyarrow is not installed.
     """
     if faces_per_shard < 1:
         raise ConfigError(f"faces_per_shard must be at least 1; got {faces_per_shard}")
