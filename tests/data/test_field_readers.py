@@ -231,6 +231,7 @@ def test_ckplus(tmp_path):
     assert labels(manifest) == ["disgust", "surprise", "anger", "happiness"]
     assert keys(manifest)[0] == "cohn-kanade-images/S005/001/S005_001_00000011.png"
     assert manifest.groups.tolist() == ["S005", "S010", "S010", "S011"]
+    assert manifest.warnings[0] == "1 sequences without a label are left out."
     split = read_manifest(f"ckplus:{tmp_path},frames=2,neutral=true", valid_share=0.4)
     assert len(split) == 12
     assert labels(split).count("neutral") == 4

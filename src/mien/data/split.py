@@ -72,9 +72,8 @@ def split_name(name: str, where: str) -> str:
     """
     found = SPLIT_NAMES.get(name.strip().casefold())
     if found is None:
-        raise DataError(
-            f"has the split {name!r}, which is none", subject=where, hint=suggest(name, SPLIT_NAMES)
-        )
+        reason = f"has the split {name!r}, which is none"
+        raise DataError(reason, subject=where, hint=suggest(name, SPLIT_NAMES))
     return found
 
 
@@ -142,9 +141,8 @@ def grouped_folds(
         raise ConfigError(f"cross-validation needs 2 folds or more; got {folds}.")
     count = len(class_ids) if groups is None else len(np.unique(groups))
     if count < folds:
-        raise DataError(
-            f"group(s) of faces cannot be dealt into {folds} folds: give fewer folds", subject=count
-        )
+        reason = f"group(s) of faces cannot be dealt into {folds} folds: give fewer folds"
+        raise DataError(reason, subject=count)
     names = [f"{fold:03}" for fold in range(folds)]
     dealt = stratified_group_split(class_ids, groups, dict.fromkeys(names, 1.0 / folds), seed)
     found: NDArray[np.int64] = dealt.astype(np.int64)

@@ -106,9 +106,8 @@ def save_image(
     if target.is_dir():
         raise ConfigError(f"{refusal}: it is a folder.")
     if not overwrite and target.exists():
-        raise ConfigError(
-            "exists: choose another name, or pass overwrite=True", subject=f"{str(target)!r}"
-        )
+        reason = "exists: choose another name, or pass overwrite=True"
+        raise ConfigError(reason, subject=f"{str(target)!r}")
     try:
         with replacing(target) as temporary:
             temporary.write_bytes(data)

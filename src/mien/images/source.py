@@ -47,9 +47,8 @@ class ImageLimits:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"must be a whole number above 0; got {value!r}", subject=field.name
-                )
+                reason = f"must be a whole number above 0; got {value!r}"
+                raise ConfigError(reason, subject=field.name)
 
     def check_size(self, width: int, height: int, name: str) -> None:
         """Refuses a picture that is empty or has too many pixels.
@@ -157,9 +156,8 @@ def _read_path(path: str | bytes, name: str, limits: ImageLimits) -> bytes:
     if isinstance(path, bytes):
         raise InputError(f"cannot read a picture from {name}: give the path as str or Path.")
     if path.startswith(("http://", "https://")):
-        raise InputError(
-            "is an address: download the picture and pass its path or bytes", subject=name
-        )
+        reason = "is an address: download the picture and pass its path or bytes"
+        raise InputError(reason, subject=name)
     try:
         _check_regular(os.stat(path).st_mode, name)  # noqa: PTH116 - a str may hold any name
         # Between the two checks a name may come to mean a pipe: never wait for its other end.
@@ -179,9 +177,8 @@ def _check_regular(mode: int, name: str) -> None:
     if stat.S_ISDIR(mode):
         raise InputError("is a folder: give one picture, or list it with list_images", subject=name)
     if not stat.S_ISREG(mode):
-        raise InputError(
-            "is a pipe, socket or device: copy the picture to a file first", subject=name
-        )
+        reason = "is a pipe, socket or device: copy the picture to a file first"
+        raise InputError(reason, subject=name)
 
 
 def _path_trouble(path: str, name: str, error: Exception) -> str:

@@ -31,9 +31,8 @@ def whole(name: str, value: Any, low: int) -> int:
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact or number < low:
-        raise ConfigError(
-            f"expected a whole number of at least {low}, got {value!r}", subject=f"{name}:"
-        )
+        reason = f"expected a whole number of at least {low}, got {value!r}"
+        raise ConfigError(reason, subject=f"{name}:")
     return number
 
 

@@ -91,9 +91,8 @@ class _Record:
         try:
             value = json.loads(content)
         except ValueError as error:
-            raise ConfigError(
-                f"expected JSON text, but {error}", subject=f"{cls.__name__}:"
-            ) from error
+            reason = f"expected JSON text, but {error}"
+            raise ConfigError(reason, subject=f"{cls.__name__}:") from error
         return cls.from_dict(value)
 
 

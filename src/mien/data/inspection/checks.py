@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from mien.data.registry import ReadRequest
     from mien.labels import LabelSchema
 
-#: Measure -> smallest distance from the quartiles of an outlier, on the scale of ``_axes``.
-_MIN = {"size": 0.9, "brightness": 50.0, "contrast": 30.0, "sharpness": 3.0}
-_WORDS = {
-    "size": ("small", "large"),
-    "brightness": ("dark", "bright"),
-    "contrast": ("pale", "harsh"),
-    "sharpness": ("blurred", "sharp or noisy"),
+#: Measure -> smallest distance from the quartiles of an outlier, and words for the two ends.
+_MEASURES = {
+    "size": (0.9, "small", "large"),
+    "brightness": (50.0, "dark", "bright"),
+    "contrast": (30.0, "pale", "harsh"),
+    "sharpness": (3.0, "blurred", "sharp or noisy"),
 }
 
 
@@ -153,18 +152,6 @@ def other_files(root: Path) -> list[Finding]:
     return found("other_files", words, "not named like a picture and not read", lines=names)
 
 
-def _axes(scan: Scan) -> dict[str, NDArray[np.float64]]:
-    """Returns each measure on a scale where distances mean the same everywhere, (N,) each."""
-    with np.errstate(divide="ignore"):
-        side = np.log2(np.sqrt(np.prod(scan.sizes.astype(np.float64), axis=1)))
-    return {
-        "size": side,
-        "brightness": scan.brightness.astype(np.float64),
-        "contrast": scan.contrast.astype(np.float64),
-        "sharpness": np.log2(1 + scan.sharpness.astype(np.float64)),
-    }
-
-
 def outliers(scan: Scan) -> list[Finding]:
     """Returns pictures far outside the middle half of their dataset, by measure.
 
@@ -178,22 +165,27 @@ def outliers(scan: Scan) -> list[Finding]:
     usable = scan.readable & ~flat
     if usable.sum() < 8:
         return listed
-    values_of = {
-        "size": [f"{w}x{h} pixels" for w, h in scan.sizes.tolist()],
-        "brightness": [f"mean {value:.0f}" for value in scan.brightness.tolist()],
-        "contrast": [f"standard deviation {value:.0f}" for value in scan.contrast.tolist()],
-        "sharpness": [f"Laplacian variance {value:.0f}" for value in scan.sharpness.tolist()],
+    with np.errstate(divide="ignore"):
+        sides = np.log2(np.sqrt(np.prod(scan.sizes.astype(np.float64), axis=1)))
+    light, contrast, sharpness = scan.brightness, scan.contrast, scan.sharpness
+    # Each measure on a scale where distances mean the same everywhere, and in words.
+    axes = {
+        "size": (sides, [f"{w}x{h} pixels" for w, h in scan.sizes.tolist()]),
+        "brightness": (light, [f"mean {value:.0f}" for value in light]),
+        "contrast": (contrast, [f"standard deviation {value:.0f}" for value in contrast]),
+        "sharpness": (np.log2(1 + sharpness), [f"Laplacian variance {v:.0f}" for v in sharpness]),
     }
-    for name, values in _axes(scan).items():
+    for name, (numbers, shown) in axes.items():
+        values, (nearest, *words) = numbers.astype(np.float64), _MEASURES[name]
         low, high = np.percentile(values[usable], [25, 75])
-        reach = max(3 * (high - low), _MIN[name])
+        reach = max(3 * (high - low), nearest)
         for end, word, outside, order in (
-            ("low", _WORDS[name][0], usable & (values < low - reach), values),
-            ("high", _WORDS[name][1], usable & (values > high + reach), -values),
+            ("low", words[0], values < low - reach, values),
+            ("high", words[1], values > high + reach, -values),
         ):
-            at = np.flatnonzero(outside)
+            at = np.flatnonzero(usable & outside)
             at = at[np.argsort(order[at], kind="stable")]
-            lines = [f"{word}: {value}" for value in values_of[name]]
+            lines = [f"{word}: {line}" for line in shown]
             listed += _pictures(f"{name}_{end}", at, f"unusually {word}", lines)
     return listed
 

@@ -195,7 +195,8 @@ def read_ckplus(request: ReadRequest) -> Manifest:
     if not (root / _CK_IMAGES).is_dir() or not (root / "Emotion").is_dir():
         raise DataError(f"needs the folders {_CK_IMAGES} and Emotion, as CK+ unpacks", subject=root)
     rows = []
-    for file in sorted((root / "Emotion").glob("*/*/*_emotion.txt")):
+    labelled = sorted((root / "Emotion").glob("*/*/*_emotion.txt"))
+    for file in labelled:
         label, (subject, sequence) = _label(file), file.parts[-3:-1]
         folder = root / _CK_IMAGES / subject / sequence
         pictures = _by_name(path for path in folder.glob("*.png") if path.name[0] != ".")
@@ -209,7 +210,10 @@ def read_ckplus(request: ReadRequest) -> Manifest:
         raise DataError("holds no */*/*_emotion.txt with a label", subject=root / "Emotion")
     files, labels, groups = zip(*rows, strict=True)
     names = [picture.relative_to(root).as_posix() for picture in files]
-    return assemble(request, FileImages(root, names), labels, schema=schema, groups=groups)
+    left = sum(path.is_dir() for path in (root / _CK_IMAGES).glob("*/*")) - len(labelled)
+    warnings = [f"{left} sequences without a label are left out."] * (left > 0)
+    images = FileImages(root, names)
+    return assemble(request, images, labels, schema=schema, groups=groups, warnings=warnings)
 
 
 def _label(file: Path) -> str:
@@ -218,6 +222,5 @@ def _label(file: Path) -> str:
     try:
         return numbers[f"{float(text):.7e}"]
     except (ValueError, KeyError):
-        raise DataError(
-            f"holds {text!r}; it must be a number from 0 to 7 such as '3.0000000e+00'", subject=file
-        ) from None
+        reason = f"holds {text!r}; it must be a number from 0 to 7 such as '3.0000000e+00'"
+        raise DataError(reason, subject=file) from None

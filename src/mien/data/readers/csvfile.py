@@ -92,9 +92,8 @@ def read_table(path: Path) -> CsvTable:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"is not UTF-8 ({error})", subject=path, hint="Save it as UTF-8 CSV."
-        ) from error
+        reason = f"is not UTF-8 ({error})"
+        raise DataError(reason, subject=path, hint="Save it as UTF-8 CSV.") from error
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", subject=path) from error
     first = next((line for line in text.splitlines() if line.strip()), "")

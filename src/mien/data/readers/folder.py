@@ -106,9 +106,8 @@ def _is_split(path: Path) -> bool:
 
 def _real_root(path: Path) -> Path:
     if not path.is_dir():
-        raise DataError(
-            "is no folder", subject=path, hint="For a table of files, use csv: or parquet:."
-        )
+        reason = "is no folder"
+        raise DataError(reason, subject=path, hint="For a table of files, use csv: or parquet:.")
     inner = _subfolders(path)
     while len(inner) == 1 and not _is_split(inner[0]) and _subfolders(inner[0]):
         path = inner[0]

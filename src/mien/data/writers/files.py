@@ -134,9 +134,8 @@ def relative_names(images: ImageStore, folder: Path) -> list[str]:
             raise ConfigError(reason, subject=images.key(index), hint=hint)
         name = Path(os.path.relpath(path, folder)).as_posix()
         if name != name.strip() or not is_utf8(name):
-            raise DataError(
-                "cannot stand in a table", subject=repr(name), hint="Rename it, or add --copy."
-            )
+            reason = "cannot stand in a table"
+            raise DataError(reason, subject=repr(name), hint="Rename it, or add --copy.")
         names.append(name)
     return names
 
