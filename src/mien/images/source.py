@@ -113,7 +113,11 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
     if isinstance(source, str | os.PathLike):
         data = _read_path(os.fspath(source), name, limits)
     elif isinstance(source, bytes | bytearray | memoryview):
-        data = _read_buffer(source, name, limits)
+        try:
+            limits.check_bytes(memoryview(source).nbytes, name)
+            data = bytes(source)
+        except (ValueError, BufferError, NotImplementedError) as error:
+            raise InputError(f"cannot be read ({error}): pass bytes", subject=name) from error
     elif callable(read := getattr(source, "read", None)):
         data = _read_stream(read, name, limits)
     else:
@@ -123,15 +127,6 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
         )
     limits.check_bytes(len(data), name)
     return data, name
-
-
-def _read_buffer(source: bytes | bytearray | memoryview, name: str, limits: ImageLimits) -> bytes:
-    try:
-        size = source.nbytes if isinstance(source, memoryview) else len(source)
-        limits.check_bytes(size, name)
-        return bytes(source)
-    except (ValueError, BufferError, NotImplementedError) as error:
-        raise InputError(f"cannot be read ({error}): pass bytes", subject=name) from error
 
 
 def _read_stream(read: Callable[[int], Any], name: str, limits: ImageLimits) -> bytes:

@@ -322,14 +322,6 @@ class ImageResult(_Record):
         value = super().to_dict()
         return value if self.prior is not None else {k: value[k] for k in value if k != "prior"}
 
-    def _picture(self, image_rgb: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        if image_rgb is not None:
-            return image_rgb
-        from mien.images.reading import Origin
-
-        origin: Callable[[], NDArray[np.uint8]] = self._origin or Origin(self.source)
-        return origin()
-
     @classmethod
     def _arguments(cls, value: Mapping[str, Any]) -> dict[str, Any]:
         given = super()._arguments(value)
@@ -382,9 +374,12 @@ class ImageResult(_Record):
         Raises:
             InputError: If the picture is gone, or is not uint8 (H, W, 3) of this result's size.
         """
+        from mien.images.reading import Origin
         from mien.results.drawing import draw_faces
 
-        return draw_faces(self._picture(image_rgb), self)
+        if image_rgb is None:
+            image_rgb = (self._origin or Origin(self.source))()
+        return draw_faces(image_rgb, self)
 
     def show(self, image_rgb: NDArray[np.uint8] | None = None) -> None:
         """Shows the annotated picture: in a notebook, else in the system's viewer.

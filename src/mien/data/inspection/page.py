@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mien.data.filenames import printable
 from mien.errors import MienError
@@ -151,10 +151,7 @@ def _sheet(images: ImageStore, indices: Sequence[int]) -> NDArray[np.uint8]:
     rows = -(-len(faces) // columns) or 1
     sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), (128, 128, 128))
     for at, face in enumerate(faces):
-        height, width = face.shape[:2]
-        half = min(height, width) / 2
-        box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-        small = Image.fromarray(face).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC, box=box)
+        small = ImageOps.fit(Image.fromarray(face), (_SIDE, _SIDE), Image.Resampling.BICUBIC)
         sheet.paste(small, (at % columns * step, at // columns * step))
     return np.asarray(sheet)
 
