@@ -182,8 +182,8 @@ def _agreement(inspection: Inspection) -> str:
 
 def _gaps(inspection: Inspection) -> str:
     manifest = inspection.manifest
-    shown = (manifest.targets > 0).any(axis=0)
-    absent = [_plain(name) for name, k in zip(manifest.schema.labels, shown, strict=True) if not k]
+    lacking = np.flatnonzero((manifest.targets > 0).sum(axis=0) == 0).tolist()
+    absent = [_plain(manifest.schema.labels[k]) for k in lacking]
     lines = [f"- no picture of: {', '.join(absent)}"] * bool(absent)
     splits = manifest.counts()
     lines += [f"- all pictures are in one split, {next(iter(splits), '')}"] * (len(splits) == 1)

@@ -187,7 +187,7 @@ class Manifest:
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        pd = import_extra("pandas", "a pandas table", "pandas")
+        pandas = import_extra("pandas", "a pandas table", "pandas")
         names = np.array([*self.schema.labels, None], dtype=object)
         columns: dict[str, Any] = {
             "key": [self.images.key(index) for index in range(len(self))],
@@ -197,7 +197,7 @@ class Manifest:
             "leaked": self.leaked,
         }
         columns |= {f"p_{name}": self.targets[:, k] for k, name in enumerate(self.schema.labels)}
-        table: pd.DataFrame = pd.DataFrame(columns)
+        table: pd.DataFrame = pandas.DataFrame(columns)
         return table
 
     def to_torch(

@@ -237,7 +237,7 @@ def _call_hub(call: Callable[[], str], repo_id: str, revision: str | None, what:
             for kind, why in _causes(revision).items()
             if isinstance(found, getattr(errors, kind))
         )
-        status = getattr(getattr(found, "response", None), "status_code", None)
+        status: Any = getattr(getattr(found, "response", None), "status_code", None)
         lines = str(found).strip().splitlines() or [type(found).__name__]
         other = _STATUS.get(status, f"{lines[0]} Try again, and check the network.")
         raise ModelError(f"cannot {what} {repo_id}: {next(known, other)}") from error

@@ -46,20 +46,20 @@ def to_frame(results: Iterable[ImageResult | ErrorResult]) -> pd.DataFrame:
     >>> to_frame([ErrorResult("a.jpg", "is empty", "InputError")])["error"].tolist()
     ['is empty']
     """
-    pd = import_extra("pandas", "a pandas table", "pandas")
+    pandas = import_extra("pandas", "a pandas table", "pandas")
     kept = list(results)
     faces = [face for item in kept for face in getattr(item, "faces", ())]
     labels = tuple(faces[0].probs) if faces else ()
     rows = [row for item in kept for row in item.to_rows(labels)]
     columns = {
-        name: pd.Series([None if row[name] == "" else row[name] for row in rows], dtype=kind)
+        name: pandas.Series([None if row[name] == "" else row[name] for row in rows], dtype=kind)
         for name in csv_header(labels)
         for kind in (["object"] if name in _WORDS else ["float64"])
     }
     for index, row in enumerate(rows):
         if row["face"] != "":
             columns["quality_flags"][index] = row["quality_flags"]
-    table: pd.DataFrame = pd.DataFrame(columns)
+    table: pd.DataFrame = pandas.DataFrame(columns)
     return table
 
 

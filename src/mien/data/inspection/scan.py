@@ -112,7 +112,8 @@ def scan_pictures(
             if gray is None:
                 continue
             _measure(scan, index, gray)
-            small[at] = gray.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BILINEAR)
+            smaller = gray.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BILINEAR)
+            small[at] = np.asarray(smaller)
             if class_ids[index] >= 0:
                 sums[class_ids[index]] += gray.resize(
                     (MEAN_SIDE, MEAN_SIDE), Image.Resampling.BILINEAR, box=whole_box(*gray.size)
