@@ -13,7 +13,7 @@ from mien.labels import SCHEMAS, mapping_matrix
 from mien.reporting.text import card_metadata, markdown_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mien.hub.folder import ModelConfig, ModelFolder
     from mien.labels import LabelSchema
@@ -136,16 +136,18 @@ emotions at work and in education is forbidden (Regulation (EU) 2024/1689, artic
 """
 
 
+def _by_label(config: ModelConfig, values: Iterable[float], form: str) -> str:
+    pairs = zip(config.schema.labels, values, strict=True)
+    return ", ".join(f"{label} {value:{form}}" for label, value in pairs)
+
+
 def _prior(config: ModelConfig) -> str:
     if config.prior is None:
         return ""
-    pairs = zip(config.schema.labels, config.prior.shares, strict=True)
-    shares = ", ".join(f"{label} {value:.1%}" for label, value in pairs)
-    own = ""
+    shares, own = _by_label(config, config.prior.shares, ".1%"), ""
     if config.prior.own is not None:
-        pairs = zip(config.schema.labels, config.prior.own, strict=True)
-        own = " They are turned into answers for other shares: "
-        own += ", ".join(f"{label} {value:.1%}" for label, value in pairs) + "."
+        given = _by_label(config, config.prior.own, ".1%")
+        own = f" They are turned into answers for other shares: {given}."
     return (
         "\nThe probabilities hold how common each label was among the faces that it learned "
         f"from, to the power {config.prior.strength:g}: {shares}.{own} Where it is otherwise among "
@@ -157,8 +159,7 @@ def _sets(config: ModelConfig) -> str:
     fitted, quality = config.conformal, config.quality
     if fitted is None or quality is None:
         return ""
-    pairs = zip(config.schema.labels, fitted.thresholds, strict=True)
-    smallest = ", ".join(f"{label} {value:.3f}" for label, value in pairs)
+    smallest = _by_label(config, fitted.thresholds, ".3f")
     return (
         "\n\nThe prediction set of a face holds each label of at least this probability: "
         f"{smallest}. Fitted on {fitted.faces:,} faces, it holds the true label of "

@@ -129,7 +129,8 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``config.json``."""
-        p, fitted = self.preprocessing, (self.conformal, self.quality, self.prior)
+        p = self.preprocessing
+        fitted = {"conformal": self.conformal, "quality": self.quality, "prior": self.prior}
         timm = {
             "tag": self.tag, "input_size": [p.channels, p.size, p.size], "fixed_input_size": True,
             "interpolation": p.interpolation, "crop_pct": 1.0, "mean": list(p.mean),
@@ -149,11 +150,7 @@ class ModelConfig:
                 "preprocessing": p.to_dict(),
                 "crop_margin": self.crop_margin,
                 "temperature": self.temperature,
-                **{
-                    name: value.to_dict()
-                    for name, value in zip(("conformal", "quality", "prior"), fitted, strict=True)
-                    if value is not None
-                },
+                **{name: value.to_dict() for name, value in fitted.items() if value is not None},
                 "license": self.license,
                 "data": self.data,
                 "metrics": dict(self.metrics),

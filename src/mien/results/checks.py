@@ -79,6 +79,14 @@ def share(name: str, value: object) -> float:
     return min(max(number, 0.0), 1.0)
 
 
+def shares(name: str, value: object) -> dict[str, float]:
+    """Returns numbers from 0 to 1 by label, or raises ``ConfigError``."""
+    return {
+        text(f"{name} label", label): share(f"{name}[{label!r}]", number)
+        for label, number in mapping(name, value).items()
+    }
+
+
 def plain(value: Any) -> Any:
     """Turns records, tuples and mappings into dicts and lists."""
     if hasattr(value, "to_dict"):

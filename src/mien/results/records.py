@@ -146,10 +146,7 @@ class FaceEmotion(_Record):
         points = self.landmarks
         if points is not None:
             points = tuple(finite_floats("landmarks", p, 2) for p in items("landmarks", points))
-        probs = {
-            text("probs label", k): share(f"probs[{k!r}]", v)
-            for k, v in mapping("probs", self.probs).items()
-        }
+        probs = checks.shares("probs", self.probs)
         if not math.isclose(sum(probs.values()), 1.0, abs_tol=_SUM_TOLERANCE):
             raise ConfigError(f"probs: expected a sum of 1, got {sum(probs.values()):g} ({probs}).")
         if text("emotion", self.emotion) not in probs:
@@ -292,12 +289,7 @@ class ImageResult(_Record):
         }
         width, height = (whole(name, getattr(self, name), 1) for name in ("width", "height"))
         store(self, faces=faces, timings_ms=timings, width=width, height=height)
-        prior = self.prior
-        if prior is not None:
-            prior = {
-                text("prior label", k): share(f"prior[{k!r}]", v)
-                for k, v in mapping("prior", prior).items()
-            }
+        prior = None if self.prior is None else checks.shares("prior", self.prior)
         store(self, warnings=texts("warnings", self.warnings), prior=prior)
 
     def __repr__(self) -> str:
