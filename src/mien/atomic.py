@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all; settings of the process that are put back."""
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -107,3 +108,44 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def environment(values: Mapping[str, str], *, keep: bool = False) -> Iterator[None]:
+    """Sets environment variables until the context ends; ``keep`` leaves those that are set.
+
+    >>> with environment({"MIEN_EXAMPLE": "1"}):
+    ...     os.environ["MIEN_EXAMPLE"]
+    '1'
+    >>> "MIEN_EXAMPLE" in os.environ
+    False
+    """
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({n: v for n, v in values.items() if not keep or before[n] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def log_level(level: int, *names: str) -> Iterator[None]:
+    """Sets the level of loggers until the context ends.
+
+    >>> with log_level(logging.ERROR, "mien.example"):
+    ...     logging.getLogger("mien.example").level == logging.ERROR
+    True
+    >>> logging.getLogger("mien.example").level == logging.NOTSET
+    True
+    """
+    before = [(logger, logger.level) for logger in map(logging.getLogger, names)]
+    for logger, _ in before:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, old in before:
+            logger.setLevel(old)

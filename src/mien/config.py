@@ -1,35 +1,43 @@
 """Settings: one dataclass is flags, keys of a file, environment variables and arguments at once.
 
 A setting is written once, with its help and its limits, as a field of a :class:`Config`. From that
-come the flags of the command line (:func:`with_flags`), what a YAML or TOML file may hold
-(:meth:`Config.load`), the checks of every value, and what is saved with a run
+come the flags of the command line (:func:`mien.cli.flags.with_flags`), what a YAML or TOML file may
+hold (:meth:`Config.load`), the checks of every value, and what is saved with a run
 (:meth:`Config.to_yaml`). Nothing heavy is imported here.
+
+Settings may name code of the user's own, as ``module:name``: losses, optimisers, schedules,
+augmentations, loggers and callbacks. Networks, detectors, readers and explanation methods are
+registered by modules instead: imported by hand, by ``--import``, or by the entry-point group
+``mien.plugins`` of an installed package, which is read when a name is unknown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import inspect
+import importlib.metadata
+import importlib.util
 import math
 import os
+import sys
 import types
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, get_args
 from typing import get_origin as origin_of
 from typing import get_type_hints as hints_of
 
 from mien.errors import ConfigError, MissingExtraError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Values = Mapping[str, Any]
 
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-_METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
-_KINDS: dict[type, dict[str, Kind]] = {}
+#: Entry points that packages name their modules under.
+PLUGINS = "mien.plugins"
 
 
 class Limits(NamedTuple):
@@ -75,6 +83,7 @@ below_one = functools.partial(option, low=0, high=1, below=True)
 from_zero = functools.partial(option, low=0)
 from_one = functools.partial(option, low=1)
 above_zero = functools.partial(option, low=1e-12)
+switch = functools.partial(option, False)  # noqa: FBT003 - the default
 
 
 def one_of(help_text: str, *choices: str, own: str = "", **limits: Any) -> Any:
@@ -88,11 +97,6 @@ def one_of(help_text: str, *choices: str, own: str = "", **limits: Any) -> Any:
     """
     shown = ", ".join(filter(None, (*choices, own)))
     return option(choices[0], f"{help_text} ({shown}).", choices=choices, own=own, **limits)
-
-
-def switch(help_text: str, *, default: bool = False, **limits: Any) -> Any:
-    """Returns a field that is true or false."""
-    return option(default, help_text, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +125,7 @@ class Config:
     extra: ClassVar[str] = "train"
 
     def __post_init__(self) -> None:
-        kinds = _kinds(type(self))
+        kinds = kinds_of(type(self))
         for item in fields(self):
             value = coerce(item.name, getattr(self, item.name), kinds[item.name])
             _check_limits(item.name, value, item.metadata["limits"])
@@ -169,7 +173,7 @@ class Config:
             ConfigError: If the file cannot be read, a key is unknown or a value impossible.
             MissingExtraError: If the file is YAML and PyYAML is not installed.
         """
-        made: Self = _load([cls], path, environ, overrides)[0]
+        made: Self = load_configs([cls], path, environ, overrides)[0]
         return made
 
 
@@ -223,14 +227,13 @@ class Kind(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
-def _kinds(cls: type[Config]) -> dict[str, Kind]:
-    if cls not in _KINDS:
-        hints = hints_of(cls)
-        _KINDS[cls] = {
-            item.name: _kind(hints[item.name], item.metadata["limits"].choices)
-            for item in fields(cls)
-        }
-    return _KINDS[cls]
+@functools.cache
+def kinds_of(cls: type[Any]) -> dict[str, Kind]:
+    """Returns the type of each field."""
+    hints = hints_of(cls)
+    return {
+        item.name: _kind(hints[item.name], item.metadata["limits"].choices) for item in fields(cls)
+    }
 
 
 def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
@@ -239,11 +242,6 @@ def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
         hint = next(part for part in get_args(hint) if part is not types.NoneType)
     several = origin_of(hint) is tuple
     return Kind(get_args(hint)[0] if several else hint, several, optional, choices)
-
-
-def kind_of(cls: type[Config], name: str) -> Kind:
-    """Returns the type of a field."""
-    return _kinds(cls)[name]
 
 
 def coerce(name: str, value: Any, kind: Kind) -> Any:
@@ -363,7 +361,7 @@ def read_values(path: Path, extra: str = "train") -> dict[str, Any]:
     return dict(values or {})
 
 
-def _load(
+def load_configs(
     classes: Sequence[type[Config]],
     path: str | Path | None,
     environ: Values | None,
@@ -387,80 +385,106 @@ def _load(
     ]
 
 
-def with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Turns each :class:`Config` among a command's parameters into a flag for each of its fields.
+def import_plugins(names: Iterable[str]) -> None:
+    """Imports modules, or files that end in ``.py``, for what they register.
 
-    ``-c FILE`` is added, whose values the flags win over, unless the command has a ``config`` of
-    its own. Two configs with a field of one name share its flag.
+    A module is searched for where Python does, then in the current folder; none is run twice.
+
+    Raises:
+        ConfigError: If one is not there, or fails.
+
+    >>> import_plugins(["colorsys"])
+    """
+    for name in names:
+        path = Path(name)
+        if path.suffix != ".py":
+            _import(name, "--import")
+        elif path.stem not in sys.modules:
+            _import_file(path.expanduser().resolve())
+
+
+def load_object(name: str, key: str) -> Any:
+    """Imports what ``module:name`` names.
 
     Args:
-        command: A function as Typer takes it; parameters of its own come before the flags.
+        name: ``module:name``; both may hold dots. Modules are searched for where Python does, then
+            in the current folder.
+        key: The setting, for messages.
+
+    Raises:
+        ConfigError: If there is no such module or name, or the module fails.
+
+    >>> load_object("math:sqrt", "loss")(9.0)
+    3.0
     """
-    import typer
-
-    signature = inspect.signature(command, eval_str=True)
-    own: dict[str, inspect.Parameter] = {}
-    configs: dict[str, type[Config]] = {}
-    for name, parameter in signature.parameters.items():
-        typed = parameter.annotation
-        if isinstance(typed, type) and issubclass(typed, Config):
-            configs[name] = typed
-        else:
-            own[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-    flags: dict[str, inspect.Parameter] = {}
-    if "config" not in own:
-        shown = "File of settings (YAML or TOML); flags win over it."
-        flags["config"] = _flag("config", Path, typer.Option("-c", "--config", help=shown))
-    for cls in configs.values():
-        for item in fields(cls):
-            if item.metadata["limits"].flag is not None and item.name not in own:
-                flags.setdefault(item.name, _field_flag(item, _kinds(cls)[item.name]))
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        path = given.pop("config", None) if "config" in flags else None
-        values = {name: given.pop(name) for name in flags if name != "config"}
-        values = {name: value for name, value in values.items() if value not in (None, [])}
-        try:
-            made = _load(list(configs.values()), path, None, values)
-        except ConfigError as error:
-            if error.subject not in values:
-                raise
-            raise error.about(f"--{error.subject.replace('_', '-')}") from None
-        command(**given, **dict(zip(configs, made, strict=True)))
-
-    parameters = [*own.values(), *flags.values()]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {item.name: item.annotation for item in parameters}
-    del run.__wrapped__
-    return run
+    module, colon, attribute = name.partition(":")
+    if not (colon and module and attribute):
+        raise ConfigError(
+            f"{name!r}: name it as module:attribute, as in my_losses:margin", subject=key
+        )
+    found = _import(module, f"{key} {name!r}:")
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            known = [word for word in dir(found) if not word.startswith("_")]
+            raise ConfigError(f"{key} {name!r}: there is no {part!r} in it." + suggest(part, known))
+        found = getattr(found, part)
+    return found
 
 
-def _field_flag(item: Field[Any], kind: Kind) -> inspect.Parameter:
-    import typer
+@functools.cache
+def load_entry_points() -> None:
+    """Imports what installed packages offer under ``mien.plugins``, once per process.
 
-    limits: Limits = item.metadata["limits"]
-    name = limits.flag or f"--{item.name.replace('_', '-')}"
-    names = [f"{name}/--no-{name[2:]}" if kind.base is bool else name]
-    names += [limits.short] if limits.short else []
-    default: Any = item.default if item.default_factory is MISSING else item.default_factory()
-    if kind.several and default is not None:
-        default = (" " if limits.repeat else ",").join(map(str, default))
-    unsaid = default is False or default in ("", None)
-    shown = item.metadata["help"] + ("" if unsaid else f" [default: {default}]")
-    # Numbers arrive as text: one place reads and refuses them, wherever they come from.
-    several = kind.several and limits.repeat
-    typed: Any = bool if kind.base is bool else list[str] if several else str
-    metavar = None if kind.base is bool else _METAVARS[kind.base]
-    return _flag(
-        item.name, typed, typer.Option(*names, help=shown, show_default=False, metavar=metavar)
+    Raises:
+        ConfigError: If one of them fails.
+    """
+    for entry in importlib.metadata.entry_points(group=PLUGINS):
+        _import(entry.value.partition(":")[0], f"entry point {entry.name!r} ({PLUGINS}):")
+
+
+def knows(registry: Mapping[str, object], name: str) -> bool:
+    """Says whether a registry holds a name, with those of installed plugins if need be."""
+    if name not in registry:
+        load_entry_points()
+    return name in registry
+
+
+def _import(module: str, subject: str) -> Any:
+    here = str(Path.cwd())
+    try:
+        with _searched(here):
+            return importlib.import_module(module)
+    except Exception as error:  # whatever the module of a stranger raises
+        raise _refusal(module, subject, error, f"It is searched for in {here} too.") from error
+
+
+def _import_file(path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        with _searched(str(path.parent)):
+            spec.loader.exec_module(module)
+    except Exception as error:  # whatever the module of a stranger raises
+        del sys.modules[path.stem]
+        raise _refusal(str(path), "--import", error) from error
+
+
+def _refusal(what: str, subject: str, error: Exception, hint: str = "") -> ConfigError:
+    return ConfigError(
+        f"{what!r} cannot be imported: {type(error).__name__}: {error}", subject=subject, hint=hint
     )
 
 
-def _flag(name: str, typed: Any, shown: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[typed | None, shown],
-    )
+@contextlib.contextmanager
+def _searched(folder: str) -> Iterator[None]:
+    added = folder not in sys.path
+    if added:
+        sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(folder)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mien.cli import VERBS, main
+from mien.cli.printing import print_table
 from mien.cli.sources import SAMPLE
 from mien.images import decode
 
@@ -134,6 +135,18 @@ def test_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no pictures there" in capsys.readouterr().err
 
 
+def test_a_picture_named_twice_gets_two_copies(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert _run("predict", str(SAMPLE), str(SAMPLE), "-o", str(out)) == 0
+    assert {path.name for path in out.iterdir()} == {SAMPLE.name, f"{SAMPLE.stem}-2.jpg"}
+
+
+def test_cells_of_a_table_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("", "[joy]"), [["[red]", 1]], title="faces[0]", caption="[b]")
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("[joy]", "[red]", "faces[0]", "[b]"))
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(verb, "--help") == 0
@@ -224,3 +237,5 @@ def test_evaluate_writes_predictions(
     assert report["accuracy"] == pytest.approx(hits / len(rows))
     assert _run(*arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
+    assert _run(*arguments[:-1], str(tmp_path / "e" / "predictions.csv")) == 2
+    assert "is a file" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mien import plugins
+from mien import config
 from mien.cli import main
 from mien.errors import ConfigError
 
@@ -50,6 +50,15 @@ def test_import_registers_a_reader(here: Path, name: str) -> None:
     assert sys.path == path
 
 
+def test_an_import_leaves_the_search_path_as_it_was(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = [str(here), *sys.path]
+    monkeypatch.setattr(sys, "path", list(path))
+    config.import_plugins(["colorsys"])
+    assert sys.path == path
+
+
 def test_import_of_nothing_is_wrong_usage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "broken_plugin.py").write_text("1 / 0\n")
     for name, words in (("no_such_module", "No module named"), ("broken_plugin.py", "division")):
@@ -66,13 +75,13 @@ def test_entry_points_are_read_where_a_name_is_unknown(
     from mien.data.registry import parse_spec
 
     (here / "entry_plugin.py").write_text(READER.format(kind="theirs"))
-    entry = importlib.metadata.EntryPoint("theirs", "entry_plugin", plugins.GROUP)
+    entry = importlib.metadata.EntryPoint("theirs", "entry_plugin", config.PLUGINS)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
-    plugins.load_entry_points.cache_clear()
+    config.load_entry_points.cache_clear()
     try:
         assert parse_spec("theirs:.")[0] == "theirs"
         with pytest.raises(ConfigError, match="no reader"):
             parse_spec("nobodys:.")
     finally:
-        plugins.load_entry_points.cache_clear()
+        config.load_entry_points.cache_clear()
         _forget("entry_plugin", "theirs")

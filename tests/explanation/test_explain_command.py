@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from mien.cli import VERBS, main
 from mien.cli.sources import SAMPLE
+from mien.errors import DetectorError
 from mien.explanation import explain
 from mien.images import decode
 
@@ -49,6 +51,25 @@ def test_folder_keeps_names_and_survives_a_bad_file(
     assert (out / "below" / "a.jpg").read_bytes() == before
     assert _run(str(photos.parent), "-o", str(out), "--label", "fear", "--overwrite") == 1
     assert (out / "below" / "a.jpg").read_bytes() != before
+
+
+def test_a_picture_that_the_detector_fails_on_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien import explanation
+
+    def read_image(recognizer: object, path: Path) -> object:
+        if path.name == "b.jpg":
+            raise DetectorError("the detector failed")
+        return explain_image(recognizer, path)
+
+    explain_image: Any = explanation.read_image
+    monkeypatch.setattr(explanation, "read_image", read_image)
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(SAMPLE.read_bytes())
+    assert _run(str(tmp_path), "-o", str(tmp_path / "out")) == 1
+    assert "b.jpg: the detector failed" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.jpg", "c.jpg"}
 
 
 def test_all_labels_give_a_panel_each(tmp_path: Path) -> None:

@@ -249,11 +249,11 @@ def test_job_of_bad_pictures_alone_fails(
 def test_flags_are_those_of_the_config_and_give_its_defaults(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.cli import predict_jobs
+    from mien.cli import predict
 
     given: list[JobConfig] = []
     monkeypatch.setattr(
-        predict_jobs, "predict_job", lambda _words, _output, config, **_: given.append(config)
+        predict, "predict_job", lambda _words, _output, config, **_: given.append(config)
     )
     assert _run(faces, "-o", "r.parquet") == 0
     assert _run(faces, "-o", "r.parquet", "--part-size", 7, "--min-face", 9) == 0

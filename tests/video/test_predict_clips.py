@@ -77,6 +77,10 @@ def test_wrong_company_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]
     assert "stands alone" in capsys.readouterr().err
     assert _run("--webcam", "97") == 1
     assert "camera 97" in capsys.readouterr().err
+    assert _run("--webcam", "97", "-o", "out") == 2
+    assert "writes no files" in capsys.readouterr().err
+    assert _run(str(clip), "--smooth", "-1") == 2
+    assert "error: --smooth must be at least 0" in capsys.readouterr().err
 
 
 def test_camera_is_answered_line_by_line(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,26 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.adoption.config import AdoptConfig
-from mien.cli.flags import License, OptionalData, Overwrite, Split
-from mien.cli.tables import interval, remark
-from mien.config import with_flags
+from mien.cli import flags
+from mien.cli.printing import interval, remark
 
 if TYPE_CHECKING:
     from mien.adoption import Adoption
 
 
-@with_flags
+@flags.with_flags
 def command(
     settings: AdoptConfig,
     file: Annotated[Path, typer.Argument(help="ONNX file of a classifier trained elsewhere.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the model; else the file's.")
-    ] = None,
-    license: License = "unknown",  # noqa: A002 - the flag is --license
-    data: OptionalData = None,
-    split: Split = "valid",
-    overwrite: Overwrite = False,
+    output: Annotated[Path, flags.flag("Model folder to write.", "-o", "--output")],
+    name: Annotated[str | None, flags.flag("Name of the model; else the file's.")] = None,
+    license: flags.License = "unknown",  # noqa: A002 - the flag is --license
+    data: flags.OptionalData = None,
+    split: flags.Split = "valid",
+    overwrite: flags.Overwrite = False,
 ) -> None:
     """Make a model folder of a classifier trained elsewhere (Keras, scikit-learn, PyTorch).
 

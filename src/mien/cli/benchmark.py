@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from mien.benchmarking.config import BenchmarkConfig
-from mien.cli.flags import Format, Overwrite, Picture, Print, Quiet, ReportFile
-from mien.cli.tables import check_reports, print_report
-from mien.config import with_flags
+from mien.cli import flags
+from mien.cli.printing import check_reports, print_report, progress_bar
 
 
-@with_flags
+@flags.with_flags
 def command(
     settings: BenchmarkConfig,
     photos: Annotated[
@@ -22,15 +21,14 @@ def command(
             help="Photos, folders or globs; the bundled photo by default.", show_default=False
         ),
     ] = None,
-    output: ReportFile = None,
-    picture: Picture = None,
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    output: flags.ReportFile = None,
+    picture: flags.Picture = None,
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Measure latency, throughput, start and memory on this machine, stage by stage."""
     from mien.benchmarking.run import run_benchmark, steps
-    from mien.cli.progress import progress_bar
     from mien.cli.sources import collect
 
     check_reports(output, picture, overwrite=overwrite)

@@ -6,10 +6,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mien.cli.flags import Device, Format, OptionalData, Print, Quiet, SourceFlag, Split
-from mien.cli.tables import print_json, print_table
+from mien.cli import flags
+from mien.cli.printing import print_result, print_table, progress_bar
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,40 +18,32 @@ if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
 
 
-class Prior(StrEnum):
-    """What ``--prior`` does."""
-
-    own = "own"
-    learned = "learned"
-    shipped = "shipped"
+#: What ``--prior`` does.
+Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
 
 def command(
-    model: Annotated[str, typer.Option("-m", "--model", help="Model folder; it is changed.")],
-    data: OptionalData = None,
-    source: SourceFlag = None,
-    split: Split = "valid",
-    coverage: Annotated[
-        float, typer.Option("--coverage", help="Share of faces whose set holds the true label.")
-    ] = 0.9,
+    model: Annotated[str, flags.flag("Model folder; it is changed.", "-m", "--model")],
+    data: flags.OptionalData = None,
+    source: flags.SourceFlag = None,
+    split: flags.Split = "valid",
+    coverage: Annotated[float, flags.flag("Share of faces whose set holds the true label.")] = 0.9,
     prior: Annotated[
         Prior | None,
-        typer.Option(
-            "--prior",
-            help="own: answer for the shares of labels in -d, or of photos without labels in -s; "
-            "learned: record those of -d as what the model learned from; shipped: undo own.",
+        flags.flag(
+            "own: answer for the shares of labels in -d, or of photos without labels in -s; "
+            "learned: record those of -d as what the model learned from; shipped: undo own."
         ),
     ] = None,
-    device: Device = "auto",
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
-    quiet: Quiet = False,
+    device: flags.Device = "auto",
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
+    quiet: flags.Quiet = False,
 ) -> None:
     """Set a model's prediction sets on labelled faces, and check what they promise.
 
     Trained models have them already. With --prior it sets how common each label is: then
     probabilities are given for these shares. Everything goes into the folder's config.json.
     """
-    from mien.cli.progress import progress_bar
     from mien.evaluation.calibration import calibrate, write_prior
     from mien.recognizer import EmotionRecognizer
 
@@ -65,20 +55,17 @@ def command(
         found = _prior(recognizer, prior, manifest, split, source or [])
         folder = write_prior(recognizer.folder, found)
         if prior is not Prior.own or manifest is None:
-            _print_prior(folder, found, format)
+            print_result({"prior": found.to_dict()}, format, lambda: _print_prior(folder, found))
             return
         # The sets are fitted to the probabilities that will be given from now on.
         recognizer = EmotionRecognizer(model, detector="none", device=device)
     assert manifest is not None  # noqa: S101 - _manifest() refuses otherwise
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
-    if format is Format.json:
-        names = ("conformal", "quality", "check")
-        shown = {name: getattr(result, name).to_dict() for name in names}
-        known = result.folder.config.prior
-        print_json(shown if prior is None or known is None else shown | {"prior": known.to_dict()})
-    else:
-        _print(result)
+    parts = {name: getattr(result, name).to_dict() for name in ("conformal", "quality", "check")}
+    if prior is not None and result.folder.config.prior is not None:
+        parts["prior"] = result.folder.config.prior.to_dict()
+    print_result(parts, format, lambda: _print(result))
 
 
 def _manifest(
@@ -121,10 +108,7 @@ def _prior(
     return prior_of_photos(reader, [item.path for item in collect(source)])
 
 
-def _print_prior(folder: ModelFolder, prior: ClassPrior, form: Format) -> None:
-    if form is Format.json:
-        print_json({"prior": prior.to_dict()})
-        return
+def _print_prior(folder: ModelFolder, prior: ClassPrior) -> None:
     shown = prior.own or tuple(prior.held.tolist())
     columns = zip(folder.config.schema.labels, prior.shares, shown, strict=True)
     rows = [[label, f"{a:.1%}", f"{b:.1%}"] for label, a, b in columns]

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from mien.cli.flags import (
-    Data,
-    Format,
-    Imports,
-    Overwrite,
-    Picture,
-    Print,
-    Quiet,
-    ReportFile,
-    Runs,
-    Split,
-)
-from mien.cli.tables import check_reports, print_report
+from mien.cli import flags
+from mien.cli.printing import check_reports, print_report, progress_bar
 
 
 def command(
-    runs: Runs,
-    data: Data,
-    split: Split = "valid",
-    output: ReportFile = None,
-    picture: Picture = None,
+    runs: flags.Runs,
+    data: flags.Data,
+    split: flags.Split = "valid",
+    output: flags.ReportFile = None,
+    picture: flags.Picture = None,
     timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Measure milliseconds per face.")
+        bool, flags.flag("Measure milliseconds per face.", "--timing/--no-timing")
     ] = True,
-    threads: Annotated[int, typer.Option("--threads", min=0, help="0: as many as cores.")] = 0,
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
-    imports: Imports = None,  # noqa: ARG001 - imported when it is read
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    threads: Annotated[int, flags.flag("0: as many as cores.", min=0)] = 0,
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
+    imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Set runs side by side: accuracy with interval, size, speed, and McNemar's test."""
-    from mien.cli.progress import progress_bar
     from mien.comparison import compare
 
     check_reports(output, picture, overwrite=overwrite)

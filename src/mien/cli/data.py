@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mien.cli import new_app
-from mien.cli.datatables import print_counts, print_findings
-from mien.cli.flags import Data, Format, Labels, License, Overwrite, Print, Quiet, Seed, Workers
-from mien.cli.progress import progress_bar, progress_bars
-from mien.cli.tables import failed, remark
+from mien.cli import flags, new_app
+from mien.cli.printing import failed, print_table, progress_bar, remark
 from mien.errors import ConfigError, needs_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.data import Manifest
+    from mien.data.inspection import Inspection
 
 app = new_app(help="Inspect a dataset, split it without leaks, write it in another form.")
 
@@ -27,36 +30,32 @@ class To(StrEnum):
     parquet = "parquet"
 
 
-Near = Annotated[
-    float,
-    typer.Option("--near", help="Smallest correlation of near copies.", min=0.5, max=1.0),
-]
+Near = Annotated[float, flags.flag("Smallest correlation of near copies.", min=0.5, max=1.0)]
+_OUTPUT = ("-o", "--output")
 
 
 @app.command()
 def inspect(
-    data: Data,
+    data: flags.Data,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Report (.html); the JSON is written next to it."),
+        Path | None, flags.flag("Report (.html); the JSON is written next to it.", *_OUTPUT)
     ] = None,
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     faces: Annotated[
-        str | None,
-        typer.Option("--faces", help="Detector that searches for pictures without a face (slow)."),
+        str | None, flags.flag("Detector that searches for pictures without a face (slow).")
     ] = None,
     suspects: Annotated[
-        bool, typer.Option("--suspects", help="List labels that are probably wrong (minutes).")
+        bool, flags.flag("List labels that are probably wrong (minutes).", "--suspects")
     ] = False,
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model whose features assess the labels.")
+        str | None, flags.flag("Model whose features assess the labels.", "-m", "--model")
     ] = None,
     near: Near = 0.95,
-    labels: Labels = None,
-    workers: Workers = 2,
-    seed: Seed = 0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    labels: flags.Labels = None,
+    workers: flags.Workers = 2,
+    seed: flags.Seed = 0,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Find what a dataset hides: leaks, copies, broken files, odd labels.
 
@@ -70,24 +69,21 @@ def inspect(
         check_output(output, (".html", ".htm"), overwrite=overwrite)
         for path in (output, output.with_suffix(".json")):
             check_free(path, overwrite=overwrite)
-    inspection = inspect_data(
-        data,
-        InspectConfig(
-            near=near, faces=faces, suspects=suspects, model=model, workers=workers, seed=seed
-        ),
-        labels=labels,
-        bars=progress_bars(quiet=quiet),
+    config = InspectConfig(
+        near=near, faces=faces, suspects=suspects, model=model, workers=workers, seed=seed
     )
+    bars = partial(progress_bar, quiet=quiet)
+    inspection = inspect_data(data, config, labels=labels, bars=bars)
     found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
     if output is not None:
         from mien.data.inspection.page import inspection_page
 
         write_text(output, inspection_page(inspection))
         write_text(output.with_suffix(".json"), found)
-    if format is Format.json:
+    if format is flags.Format.json:
         print(found, end="")
     else:
-        print_findings(inspection)
+        _print_findings(inspection)
     if output is not None:
         remark(f"report: {output}")
     if inspection.leaks:
@@ -96,17 +92,17 @@ def inspect(
 
 @app.command()
 def card(
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Card: README.md.")],
-    license: License = "unknown",  # noqa: A002 - the flag is --license
+    data: flags.Data,
+    output: Annotated[Path, flags.flag("Card: README.md.", *_OUTPUT)],
+    license: flags.License = "unknown",  # noqa: A002 - the flag is --license
     name: Annotated[
-        str | None, typer.Option("--name", help="What to call the dataset; else its last folder.")
+        str | None, flags.flag("What to call the dataset; else its last folder.")
     ] = None,
     near: Near = 0.95,
-    labels: Labels = None,
-    workers: Workers = 2,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    labels: flags.Labels = None,
+    workers: flags.Workers = 2,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Write a dataset card for the Hugging Face Hub; every figure in it is measured."""
     from mien.atomic import check_free, write_text
@@ -118,12 +114,8 @@ def card(
             "must end in .md", subject=f"-o {output}", hint="A card is Markdown: name it README.md."
         )
     check_free(output, overwrite=overwrite)
-    inspection = inspect_data(
-        data,
-        InspectConfig(near=near, workers=workers),
-        labels=labels,
-        bars=progress_bars(quiet=quiet),
-    )
+    config, bars = InspectConfig(near=near, workers=workers), partial(progress_bar, quiet=quiet)
+    inspection = inspect_data(data, config, labels=labels, bars=bars)
     write_text(output, dataset_card(inspection, name=name, license=license))
     remark(f"card: {output}")
     if inspection.leaks:
@@ -132,80 +124,58 @@ def card(
 
 @app.command()
 def split(
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Manifest: .csv or .parquet.")],
-    shares: Annotated[
-        str, typer.Option("--shares", help="Share of each split.")
-    ] = "train=0.8,valid=0.1,test=0.1",
-    seed: Seed = 0,
+    data: flags.Data,
+    output: Annotated[Path, flags.flag("Manifest: .csv or .parquet.", *_OUTPUT)],
+    shares: Annotated[str, flags.flag("Share of each split.")] = "train=0.8,valid=0.1,test=0.1",
+    seed: flags.Seed = 0,
     near: Near = 0.95,
     copy: Annotated[
         bool,
-        typer.Option(
-            "--copy", help="Copy the pictures; else the table names them, or holds them already."
+        flags.flag(
+            "Copy the pictures; else the table names them, or holds them already.", "--copy"
         ),
     ] = False,
-    labels: Labels = None,
-    workers: Workers = 2,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    labels: flags.Labels = None,
+    workers: flags.Workers = 2,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Deal a dataset out to splits: copies and subjects together, classes balanced."""
     from mien.atomic import check_free
     from mien.data.resplit import parse_shares, resplit
     from mien.data.writers.convert import check_manifest_name, write_manifest
 
-    wanted = parse_shares(shares)
+    wanted, bars = parse_shares(shares), partial(progress_bar, quiet=quiet)
     check_manifest_name(output)
     check_free(output, overwrite=overwrite)
-    done = resplit(
-        data,
-        wanted,
-        seed=seed,
-        near=near,
-        workers=workers,
-        labels=labels,
-        bars=progress_bars(quiet=quiet),
-    )
-    manifest = done.manifest
-    write_manifest(manifest, output, copy=copy, overwrite=overwrite)
-    print_counts(manifest.counts())
-    remark(f"{len(manifest)} pictures in {done.groups} groups: {output}")
+    done = resplit(data, wanted, seed=seed, near=near, workers=workers, labels=labels, bars=bars)
+    write_manifest(done.manifest, output, copy=copy, overwrite=overwrite)
+    _told(done.manifest, f"{len(done.manifest)} pictures in {done.groups} groups: {output}")
     if done.unreadable:
         remark(f"note: {len(done.unreadable)} unreadable pictures are left out")
 
 
 @app.command()
 def convert(
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder or file to write.")],
-    to: Annotated[To, typer.Option("--to", help="What to write.")],
+    data: flags.Data,
+    output: Annotated[Path, flags.flag("Folder or file to write.", *_OUTPUT)],
+    to: Annotated[To, flags.flag("What to write.")],
     copy: Annotated[
         bool,
-        typer.Option(
-            "--copy", help="csv: copy the pictures, even where the table could name them."
-        ),
+        flags.flag("csv: copy the pictures, even where the table could name them.", "--copy"),
     ] = False,
-    labels: Labels = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    labels: flags.Labels = None,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Write a dataset as a folder by class, a CSV table or Parquet; pixels stay as they are."""
     from mien.data.writers.convert import convert_data
 
+    bars = partial(progress_bar, quiet=quiet)
     manifest, left_out = convert_data(
-        data,
-        output,
-        to.value,
-        copy=copy,
-        labels=labels,
-        overwrite=overwrite,
-        bars=progress_bars(quiet=quiet),
+        data, output, to.value, copy=copy, labels=labels, overwrite=overwrite, bars=bars
     )
-    print_counts(manifest.counts())
-    remark(f"{len(manifest) - left_out} pictures: {output}")
-    for warning in manifest.warnings:
-        remark(f"note: {warning}")
+    _told(manifest, f"{len(manifest) - left_out} pictures: {output}")
     if left_out:
         remark(
             f"note: {left_out} pictures without a majority label have no folder: they are left out"
@@ -214,20 +184,17 @@ def convert(
 
 @app.command()
 def shard(
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
-    faces_per_shard: Annotated[
-        int, typer.Option("--faces-per-shard", help="The most faces in a file.", min=1)
-    ] = 8192,
+    data: flags.Data,
+    output: Annotated[Path, flags.flag("Folder to write.", *_OUTPUT)],
+    faces_per_shard: Annotated[int, flags.flag("The most faces in a file.", min=1)] = 8192,
     size: Annotated[
-        int,
-        typer.Option("--size", help="Store faces ready at this side; 0: pictures as they are."),
+        int, flags.flag("Store faces ready at this side; 0: pictures as they are.")
     ] = 0,
-    color: Annotated[str, typer.Option("--color", help="With --size: gray or rgb.")] = "gray",
-    seed: Seed = 0,
-    labels: Labels = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    color: Annotated[str, flags.flag("With --size: gray or rgb.")] = "gray",
+    seed: flags.Seed = 0,
+    labels: flags.Labels = None,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Write a dataset as shards, which a training reads one after another: shards:DIR."""
     from mien.atomic import check_free
@@ -244,31 +211,23 @@ def shard(
     check_apart(output, [parse_spec(data)[1], *source_folders(manifest.images)])
     with progress_bar("write shards", len(manifest), quiet=quiet) as advance:
         count = write_shards(
-            manifest,
-            output,
-            faces_per_shard=faces_per_shard,
-            seed=seed,
-            pixels=pixels,
-            overwrite=overwrite,
-            progress=advance,
-        )
-    print_counts(manifest.counts())
-    remark(f"{len(manifest)} faces in {count} shards: {output}")
-    for warning in manifest.warnings:
-        remark(f"note: {warning}")
+            manifest, output, faces_per_shard=faces_per_shard, seed=seed, pixels=pixels,
+            overwrite=overwrite, progress=advance,
+        )  # fmt: skip
+    _told(manifest, f"{len(manifest)} faces in {count} shards: {output}")
 
 
 @app.command()
 def augment(
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Picture: .png or .jpg.")],
+    data: flags.Data,
+    output: Annotated[Path, flags.flag("Picture: .png or .jpg.", *_OUTPUT)],
     config: Annotated[
-        Path | None, typer.Option("-c", "--config", help="Recipe (YAML) of mien train.")
+        Path | None, flags.flag("Recipe (YAML) of mien train.", "-c", "--config")
     ] = None,
-    faces: Annotated[int, typer.Option("--faces", help="Faces, a row each.", min=1)] = 6,
-    copies: Annotated[int, typer.Option("--copies", help="Changed faces in a row.", min=1)] = 7,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of faces and changes.")] = None,
-    overwrite: Overwrite = False,
+    faces: Annotated[int, flags.flag("Faces, a row each.", min=1)] = 6,
+    copies: Annotated[int, flags.flag("Changed faces in a row.", min=1)] = 7,
+    seed: Annotated[int | None, flags.flag("Seed of faces and changes.")] = None,
+    overwrite: flags.Overwrite = False,
 ) -> None:
     """Draw faces before and after a recipe's augmentation."""
     from PIL import Image
@@ -286,3 +245,63 @@ def augment(
     with replacing(output) as temporary:
         picture.save(temporary)
     remark(f"sheet: {output}")
+
+
+def _print_findings(inspection: Inspection) -> None:
+    """Prints what was found, leaks first, and the classes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    if inspection.leaks:
+        console.print(Text("LEAKAGE: scores on this data are not honest", style="bold red"))
+    else:
+        console.print(Text("no leakage found", style="bold green"))
+    styles = {"leak": "bold red", "fault": "yellow", "note": "dim"}
+    pairs = [
+        inspection.keys(item.groups[0])[:2] if item.groups else [] for item in inspection.findings
+    ]
+    above = shared_folder([name for pair in pairs for name in pair])
+    rows = [
+        [
+            Text(item.level, style=styles[item.level]),
+            item.title,
+            "\n".join([name[len(above) :] for name in pair] or item.details[:1]),
+        ]
+        for item, pair in zip(inspection.findings, pairs, strict=True)
+    ]
+    if rows:
+        print_table(("", "finding", "first"), rows, left=3)
+        if above:
+            console.print(Text(f"the pictures lie below {above}", style="dim"))
+    _print_counts(inspection.manifest)
+
+
+def shared_folder(names: Sequence[str]) -> str:
+    """Returns the folder that all names begin with, with its slash, or an empty string.
+
+    >>> shared_folder(["a/b/train/1.jpg", "a/b/test/2.jpg"])
+    'a/b/'
+    >>> shared_folder(["a.jpg", "b.jpg"])
+    ''
+    """
+    folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
+    same = itertools.takewhile(lambda parts: len(set(parts)) == 1, folders)
+    return "".join(f"{parts[0]}/" for parts in same)
+
+
+def _print_counts(manifest: Manifest) -> None:
+    counts = manifest.counts()
+    rows = [
+        [label, *(f"{found[label]:,}" for found in counts.values())]
+        for label in next(iter(counts.values()), {})
+    ]
+    print_table(("", *counts), rows, title="pictures by class")
+
+
+def _told(manifest: Manifest, what: str) -> None:
+    """Prints what was written: pictures by class and split, and what the data hides."""
+    _print_counts(manifest)
+    remark(what)
+    for warning in manifest.warnings:
+        remark(f"note: {warning}")

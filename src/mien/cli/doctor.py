@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from mien import __version__
-from mien.cli.flags import Format, Print
-from mien.cli.tables import failed, print_json
+from mien.cli import flags
+from mien.cli.printing import failed, print_result
 from mien.errors import MienError
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
@@ -60,7 +60,7 @@ def _self_test() -> dict[str, Any]:
 
 
 def command(
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
 ) -> None:
     """Check the installation and say what is missing. Exit code 1: mien cannot answer."""
     test = _self_test()
@@ -78,34 +78,25 @@ def command(
         },
         "self_test": test,
     }
-    if format is Format.json:
-        print_json(report)
-    else:
-        _print(report)
+    print_result(report, format, lambda: _print(report))
     if not test["ok"]:
         raise failed("the self-test failed")
 
 
 def _print(report: dict[str, Any]) -> None:
-    head = (f"mien {report['mien']}", f"Python {report['python']}", report["platform"])
-    lines = [f"{', '.join(head)}, {report['cores']} cores"]
-    lines += [
-        f"  {name:<24} {version or 'MISSING'}" for name, version in report["packages"].items()
-    ]
-    lines.append("extras")
+    head = f"mien {report['mien']}, Python {report['python']}, {report['platform']}"
+    print(f"{head}, {report['cores']} cores")
+    for name, version in report["packages"].items():
+        print(f"  {name:<24} {version or 'MISSING'}")
+    print("extras")
     for extra, missing in report["extras"].items():
-        state = (
-            "installed"
-            if not missing
-            else f'missing {", ".join(missing)}: pip install "mien[{extra}]"'
-        )
-        lines.append(f"  {extra:<24} {state}")
+        advice = f'missing {", ".join(missing)}: pip install "mien[{extra}]"'
+        print(f"  {extra:<24} {advice if missing else 'installed'}")
     test = report["self_test"]
     if test["ok"]:
-        lines.append(
+        print(
             f"self-test: {test['model']} with {test['detector']} read the bundled photo as "
             f"{test['faces'][0]} in {test['seconds']} s"
         )
     else:
-        lines.append(f"self-test FAILED: {test.get('error') or test.get('faces')}")
-    print("\n".join(lines))
+        print(f"self-test FAILED: {test.get('error') or test.get('faces')}")

@@ -5,35 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mien.cli.flags import Data, Format, Overwrite, Print, Quiet, Runs, Seed, Split
-from mien.cli.tables import print_json, print_table, remark, score_cells
+from mien.cli import flags
+from mien.cli.printing import print_result, print_table, progress_bar, remark, score_cells
 
 if TYPE_CHECKING:
     from mien.ensembles import EnsembleResult
 
 
 def command(
-    runs: Runs,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
-    data: Data,
-    method: Annotated[
-        str, typer.Option("--method", help="equal, weighted, greedy or stacking.")
-    ] = "equal",
-    split: Split = "valid",
-    folds: Annotated[int, typer.Option("--folds", help="Folds of the cross-fitting.")] = 5,
-    seed: Seed = 0,
-    tag: Annotated[str, typer.Option("--tag", help="Second half of the model's name.")] = "",
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    runs: flags.Runs,
+    output: Annotated[Path, flags.flag("Model folder to write.", "-o", "--output")],
+    data: flags.Data,
+    method: Annotated[str, flags.flag("equal, weighted, greedy or stacking.")] = "equal",
+    split: flags.Split = "valid",
+    folds: Annotated[int, flags.flag("Folds of the cross-fitting.")] = 5,
+    seed: flags.Seed = 0,
+    tag: Annotated[str, flags.flag("Second half of the model's name.")] = "",
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Join models into one: a model folder with a single ONNX file.
 
     Weights and temperature are fitted on the split; the ensemble's scores are cross-fitted.
     """
-    from mien.cli.progress import progress_bar
     from mien.ensembles import ensemble
 
     with progress_bar("ensemble", None, quiet=quiet) as advance:
@@ -41,10 +36,7 @@ def command(
             list(runs), data, output, method=method, split=split, folds=folds, seed=seed,
             tag=tag, overwrite=overwrite, progress=advance,
         )  # fmt: skip
-    if format is Format.json:
-        print_json(result.to_dict())
-    else:
-        _print(result, split)
+    print_result(result.to_dict(), format, lambda: _print(result, split))
     remark(f"next: mien predict photo.jpg --model {output}")
 
 

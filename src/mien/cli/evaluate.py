@@ -6,23 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from mien.cli.flags import (
-    Backend,
-    BatchSize,
-    Data,
-    Device,
-    Imports,
-    Labels,
-    Model,
-    Overwrite,
-    PrintRows,
-    Quiet,
-    RowsFormat,
-    Split,
+from mien.cli import flags
+from mien.cli.printing import (
+    interval,
+    print_result,
+    print_table,
+    progress_bar,
+    remark,
+    score_cells,
 )
-from mien.cli.tables import interval, print_json, print_table, remark, score_cells
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,54 +23,49 @@ if TYPE_CHECKING:
     from mien.evaluation.robustness import RobustnessRow
     from mien.recognizer import EmotionRecognizer
 
+_FILES = ("evaluation.json", "predictions.csv")
+
 
 def command(
-    data: Data,
-    model: Model = None,
-    split: Split = "valid",
-    labels: Labels = None,
-    format: PrintRows = RowsFormat.table,  # noqa: A002 - the flag is --format
+    data: flags.Data,
+    model: flags.Model = None,
+    split: flags.Split = "valid",
+    labels: flags.Labels = None,
+    format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder for evaluation.json and predictions.csv."),
+        Path | None, flags.flag(f"Folder for {' and '.join(_FILES)}.", "-o", "--output")
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report", help="NAME.html for one self-contained page, or a folder for PNGs too."
-        ),
+        flags.flag("NAME.html for one self-contained page, or a folder for PNGs too."),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--compare", help="A second model, compared with the first on the page."),
+        flags.flag("A second model, compared with the first on the page.", "--compare"),
     ] = None,
     robust: Annotated[
-        bool, typer.Option("--robustness", help="Score it on corrupted and badly framed faces too.")
+        bool, flags.flag("Score it on corrupted and badly framed faces too.", "--robustness")
     ] = False,
     record: Annotated[
-        bool,
-        typer.Option("--record", help="Write the scores into the model's own folder and card."),
+        bool, flags.flag("Write the scores into the model's own folder and card.", "--record")
     ] = False,
     group_by: Annotated[
-        str | None,
-        typer.Option("--group-by", help="Column of the dataset's table: scores and gaps by it."),
+        str | None, flags.flag("Column of the dataset's table: scores and gaps by it.")
     ] = None,
     group_table: Annotated[
-        Path | None,
-        typer.Option("--group-table", help="CSV with file_name and that column, if elsewhere."),
+        Path | None, flags.flag("CSV with file_name and that column, if elsewhere.")
     ] = None,
-    backend: Backend = "onnx",
-    device: Device = "auto",
-    batch_size: BatchSize = 64,
-    imports: Imports = None,  # noqa: ARG001 - imported when it is read
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    backend: flags.Backend = "onnx",
+    device: flags.Device = "auto",
+    batch_size: flags.BatchSize = 64,
+    imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Score a model on labelled faces: accuracy, calibration, classes.
 
     The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
     """
-    from mien.cli.progress import progress_bar
     from mien.data import read_manifest
     from mien.evaluation import compare, evaluate
     from mien.recognizer import EmotionRecognizer
@@ -130,23 +117,18 @@ def command(
         _write(output, evaluation, numbers)
     if record:
         _record(recognizer, evaluation, rows, data)
-    if format is RowsFormat.json:
-        print_json(numbers)
-    elif format is RowsFormat.csv:
+    if format is flags.RowsFormat.csv:
         print(evaluation.predictions_csv(), end="")
     else:
-        _print(evaluation, numbers)
-        if groups:
-            _print_groups(groups)
+        print_result(numbers, format, lambda: _print(evaluation, numbers, groups))
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:
-    if output and not overwrite:
-        for name in ("evaluation.json", "predictions.csv"):
-            if (output / name).exists():
-                raise ConfigError(
-                    "exists: type --overwrite, or give another -o", subject=f"{output / name}"
-                )
+    if output and output.exists() and not output.is_dir():
+        raise ConfigError("is a file: give a folder", subject=f"-o {output}")
+    for name in _FILES if output and not overwrite else ():
+        if output and (output / name).exists():
+            raise ConfigError("exists: type --overwrite, or give another -o", subject=output / name)
     if report:
         from mien.evaluation.page import check_target
 
@@ -157,8 +139,8 @@ def _write(output: Path, evaluation: Evaluation, numbers: dict[str, Any]) -> Non
     from mien.atomic import write_text
 
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "evaluation.json", json.dumps(numbers, indent=2) + "\n")
-    write_text(output / "predictions.csv", evaluation.predictions_csv())
+    write_text(output / _FILES[0], json.dumps(numbers, indent=2) + "\n")
+    write_text(output / _FILES[1], evaluation.predictions_csv())
 
 
 def _record(
@@ -181,21 +163,9 @@ def _record(
     remark(f"recorded in {folder.path}")
 
 
-def _print_groups(report: GroupReport) -> None:
-    rows = []
-    for group in report.groups:
-        m, (low, high) = group.scores, group.gap_ci
-        rows.append([
-            group.name, m["n"], f"{m['accuracy']:.1%}", interval(m["accuracy_ci"], 1),
-            f"{group.expected:.1%}", f"{m['macro_f1']:.3f}", f"{group.gap * 100:+.1f}",
-            f"{low * 100:+.1f} to {high * 100:+.1f}", f"{group.p_holm:.3f}",
-        ])  # fmt: skip
-    columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
-    print_table(columns, rows, title=f"groups by {report.column}")
-    print(report.sentence())
+def _print(evaluation: Evaluation, report: dict[str, Any], groups: GroupReport | None) -> None:
+    from rich.text import Text
 
-
-def _print(evaluation: Evaluation, report: dict[str, Any]) -> None:
     parts = [("all", report), ("no copies", report["deduplicated"])]
     names = ("macro_f1", "balanced_accuracy", "ece", "nll")
     print_table(
@@ -216,7 +186,7 @@ def _print(evaluation: Evaluation, report: dict[str, Any]) -> None:
     print_table(
         ("", *(label[:9] for label in evaluation.labels)),
         (
-            [label, *(f"[bold]{c}[/]" if i == row else c or "·" for i, c in enumerate(counts))]
+            [label, *(Text(str(c), "bold") if i == row else c or "·" for i, c in enumerate(counts))]
             for row, (label, counts) in enumerate(labelled)
         ),
         title="confusion (rows: true, columns: predicted)",
@@ -232,6 +202,8 @@ def _print(evaluation: Evaluation, report: dict[str, Any]) -> None:
             f"only the first right on {found['first_only']} faces, only the second on "
             f"{found['second_only']}; McNemar's exact p = {found['mcnemar_p']:.2g}"
         )
+    if groups:
+        _print_groups(groups)
 
 
 def _print_robustness(rows: list[dict[str, Any]]) -> None:
@@ -257,3 +229,17 @@ def _print_robustness(rows: list[dict[str, Any]]) -> None:
         ),
         title="framing and size",
     )
+
+
+def _print_groups(report: GroupReport) -> None:
+    rows = []
+    for group in report.groups:
+        m, (low, high) = group.scores, group.gap_ci
+        rows.append([
+            group.name, m["n"], f"{m['accuracy']:.1%}", interval(m["accuracy_ci"], 1),
+            f"{group.expected:.1%}", f"{m['macro_f1']:.3f}", f"{group.gap * 100:+.1f}",
+            f"{low * 100:+.1f} to {high * 100:+.1f}", f"{group.p_holm:.3f}",
+        ])  # fmt: skip
+    columns = ("group", "n", "accuracy", "95 %", "expected", "F1", "gap", "95 %", "p (Holm)")
+    print_table(columns, rows, title=f"groups by {report.column}")
+    print(report.sentence())

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.flags import Imports, OptionalData, Overwrite, Quiet
-from mien.cli.tables import interval, print_table, remark
-from mien.config import with_flags
+from mien.cli import flags
+from mien.cli.printing import interval, print_table, progress_bar, remark
 from mien.errors import ModelError, needs_extra
 from mien.exporting.config import ExportConfig
 
@@ -18,31 +17,29 @@ if TYPE_CHECKING:
     from mien.hub import ModelFolder
 
 
-@with_flags
+@flags.with_flags
 def command(
     settings: ExportConfig,
     model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder to write; without it, next to the weights."),
+        flags.flag("Folder to write; without it, next to the weights.", "-o", "--output"),
     ] = None,
-    data: OptionalData = None,
+    data: flags.OptionalData = None,
     calibrate: Annotated[
         str | None,
-        typer.Option(
-            "--calibrate",
-            help="Dataset whose train split int8-static is calibrated on; without it, that of -d.",
+        flags.flag(
+            "Dataset whose train split int8-static is calibrated on; without it, that of -d."
         ),
     ] = None,
-    imports: Imports = None,  # noqa: ARG001 - imported when it is read
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Write a trained model as ONNX and in other forms, each checked against the first.
 
     Run one of them with -m FOLDER/FILE, as in mien predict photo.jpg -m small/model.onnx.
     """
-    from mien.cli.progress import progress_bar
     from mien.data import read_manifest
     from mien.exporting.config import available_formats
     from mien.exporting.formats import export_formats

@@ -1,12 +1,24 @@
-"""Flags that several verbs share, with the same letters and the same meaning."""
+"""Flags that several verbs share, and those that come from the fields of a settings class."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from dataclasses import MISSING, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mien.config import Config, import_plugins, kinds_of, load_configs
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import Field
+
+    from mien.config import Kind, Limits
 
 
 class Format(StrEnum):
@@ -24,25 +36,25 @@ class RowsFormat(StrEnum):
     csv = "csv"
 
 
-def _import(names: list[str] | None) -> list[str] | None:
-    from mien.plugins import import_plugins
+def flag(help_text: str, *names: str, **options: Any) -> Any:
+    """Describes a flag; without names it is called as its parameter."""
+    return typer.Option(*names, help=help_text, **options)
 
+
+def _import(names: list[str] | None) -> list[str] | None:
     import_plugins(names or ())
     return names
 
 
-Model = Annotated[str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")]
-Models = Annotated[
-    list[str] | None,
-    typer.Option("-m", "--model", help="Model folder or bundled name; may be repeated."),
+_MODEL = "Model folder or bundled name"
+Model = Annotated[str | None, flag(f"{_MODEL}.", "-m", "--model")]
+Models = Annotated[list[str] | None, flag(f"{_MODEL}; may be repeated.", "-m", "--model")]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN RUN ...", help="Model folders or bundled names.")
 ]
-Data = Annotated[
-    str, typer.Option("-d", "--data", help="Dataset, KIND:PATH, for example folder:faces.")
-]
-OptionalData = Annotated[
-    str | None, typer.Option("-d", "--data", help="Dataset of labelled faces, KIND:PATH.")
-]
-Split = Annotated[str, typer.Option("--split", help="train, valid or test.")]
+Data = Annotated[str, flag("Dataset, KIND:PATH, for example folder:faces.", "-d", "--data")]
+OptionalData = Annotated[str | None, flag("Dataset of labelled faces, KIND:PATH.", "-d", "--data")]
+Split = Annotated[str, flag("train, valid or test.")]
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
@@ -51,47 +63,102 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
-SourceFlag = Annotated[
-    list[str] | None, typer.Option("-s", "--source", help="Same as a plain argument.")
-]
+SourceFlag = Annotated[list[str] | None, flag("Same as a plain argument.", "-s", "--source")]
 Detector = Annotated[
-    str | None,
-    typer.Option(
-        "--detector", help="Face detector: NAME or NAME:FILE; none: pictures are faces already."
-    ),
+    str | None, flag("Face detector: NAME or NAME:FILE; none: pictures are faces already.")
 ]
-MinScore = Annotated[
-    float | None, typer.Option("--min-score", help="Lowest score of a face, 0 to 1.")
-]
-Labels = Annotated[
-    str | None, typer.Option("--labels", help="Label schema: hes3, fer7 or ferplus8.")
-]
-Backend = Annotated[str, typer.Option("--backend", help="onnx or torch.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
-BatchSize = Annotated[int, typer.Option("-b", "--batch-size", help="Faces per network run.", min=1)]
-Workers = Annotated[int, typer.Option("-j", "--workers", help="Threads that decode.", min=1)]
-Output = Annotated[Path, typer.Option("-o", "--output", help="File or folder to write.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of what is drawn.")]
-Print = Annotated[Format, typer.Option("--format", help="What is printed.")]
-PrintRows = Annotated[
-    RowsFormat, typer.Option("--format", help="What is printed; csv: one row per face.")
-]
-ReportFile = Annotated[
-    Path | None, typer.Option("-o", "--output", help="NAME.html, NAME.json or NAME.md.")
-]
-Runs = Annotated[
-    list[str], typer.Argument(metavar="RUN RUN ...", help="Model folders or bundled names.")
-]
-License = Annotated[str, typer.Option("--license", help="Licence, for the card.")]
-Picture = Annotated[Path | None, typer.Option("--picture", help="NAME.png to draw.")]
+MinScore = Annotated[float | None, flag("Lowest score of a face, 0 to 1.")]
+Labels = Annotated[str | None, flag("Label schema: hes3, fer7 or ferplus8.")]
+Backend = Annotated[str, flag("onnx or torch.")]
+Device = Annotated[str, flag("auto, cpu, cuda or cuda:1.")]
+BatchSize = Annotated[int, flag("Faces per network run.", "-b", "--batch-size", min=1)]
+Workers = Annotated[int, flag("Threads that decode.", "-j", "--workers", min=1)]
+Seed = Annotated[int, flag("Seed of what is drawn.")]
+Print = Annotated[Format, flag("What is printed.")]
+PrintRows = Annotated[RowsFormat, flag("What is printed; csv: one row per face.")]
+ReportFile = Annotated[Path | None, flag("NAME.html, NAME.json or NAME.md.", "-o", "--output")]
+License = Annotated[str, flag("Licence, for the card.")]
+Picture = Annotated[Path | None, flag("NAME.png to draw.")]
 Imports = Annotated[
     list[str] | None,
-    typer.Option(
+    flag(
+        "Module or .py file with networks, detectors or readers of your own; repeat it.",
         "--import",
-        help="Module or .py file with networks, detectors or readers of your own; repeat it.",
         callback=_import,
         is_eager=True,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
+Overwrite = Annotated[bool, flag("Replace what exists.", "--overwrite")]
+Quiet = Annotated[bool, flag("No progress bar.", "-q", "--quiet")]
+_METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns each :class:`Config` among a command's parameters into a flag for each of its fields.
+
+    ``-c FILE`` is added, whose values the flags win over, unless the command has a ``config`` of
+    its own. Two configs with a field of one name share its flag.
+
+    Args:
+        command: A function as Typer takes it; parameters of its own come before the flags.
+    """
+    own: dict[str, inspect.Parameter] = {}
+    configs: dict[str, type[Config]] = {}
+    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+        typed = parameter.annotation
+        if isinstance(typed, type) and issubclass(typed, Config):
+            configs[name] = typed
+        else:
+            own[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+    flags: dict[str, inspect.Parameter] = {}
+    if "config" not in own:
+        shown = flag("File of settings (YAML or TOML); flags win over it.", "-c", "--config")
+        flags["config"] = _parameter("config", Path, shown)
+    names: dict[str, str] = {}
+    for cls in configs.values():
+        for item in fields(cls):
+            given_name = item.metadata["limits"].flag
+            if given_name is not None and item.name not in own:
+                names[item.name] = given_name or f"--{item.name.replace('_', '-')}"
+                added = _field_flag(item, names[item.name], kinds_of(cls)[item.name])
+                flags.setdefault(item.name, added)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        path = given.pop("config", None) if "config" in flags else None
+        values = {name: given.pop(name) for name in names}
+        values = {name: value for name, value in values.items() if value not in (None, [])}
+        try:
+            made = load_configs(list(configs.values()), path, None, values)
+        except ConfigError as error:
+            if error.subject not in values:
+                raise
+            raise error.about(names[error.subject]) from None
+        command(**given, **dict(zip(configs, made, strict=True)))
+
+    parameters = [*own.values(), *flags.values()]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    del run.__wrapped__
+    return run
+
+
+def _field_flag(item: Field[Any], name: str, kind: Kind) -> inspect.Parameter:
+    limits: Limits = item.metadata["limits"]
+    is_switch, several = kind.base is bool, kind.several and limits.repeat
+    names = [f"{name}/--no-{name[2:]}" if is_switch else name]
+    names += [limits.short] if limits.short else []
+    default: Any = item.default if item.default_factory is MISSING else item.default_factory()
+    if kind.several and default is not None:
+        default = (" " if limits.repeat else ",").join(map(str, default))
+    unsaid = default is False or default in ("", None)
+    shown = item.metadata["help"] + ("" if unsaid else f" [default: {default}]")
+    # Numbers arrive as text: one place reads and refuses them, wherever they come from.
+    typed: Any = bool if is_switch else list[str] if several else str
+    metavar = None if is_switch else _METAVARS[kind.base]
+    return _parameter(item.name, typed, flag(shown, *names, show_default=False, metavar=metavar))
+
+
+def _parameter(name: str, typed: Any, shown: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=Annotated[typed | None, shown])

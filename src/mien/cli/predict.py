@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from mien.cli.flags import Overwrite, PrintRows, Quiet, RowsFormat, SourceFlag, Sources
-from mien.config import with_flags
+from mien.cli import flags
+from mien.cli.printing import failed, progress_bar
 from mien.errors import ConfigError, InputError
 from mien.jobs.config import JobConfig, is_results_name
 from mien.video.config import VideoConfig, is_video_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mien.cli.sources import Item
 
 
-@with_flags
+@flags.with_flags
 def command(
     reading: JobConfig,
     video: VideoConfig,
-    sources: Sources = None,
-    source: SourceFlag = None,
+    sources: flags.Sources = None,
+    source: flags.SourceFlag = None,
     output: Annotated[
         str | None,
-        typer.Option(
+        flags.flag(
+            "Folder (or one file) for annotated pictures; folder for a clip; results.parquet, a "
+            "folder or address, for a job.",
             "-o",
             "--output",
-            help="Folder (or one file) for annotated pictures; folder for a clip; "
-            "results.parquet, a folder or address, for a job.",
         ),
     ] = None,
-    format: PrintRows = RowsFormat.table,  # noqa: A002 - the flag is --format
-    webcam: Annotated[
-        str | None, typer.Option("--webcam", help="Camera: its number, device or address.")
-    ] = None,
+    format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
+    webcam: Annotated[str | None, flags.flag("Camera: its number, device or address.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Jobs: go on with one that was stopped.")
+        bool, flags.flag("Jobs: go on with one that was stopped.", "--resume")
     ] = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    overwrite: flags.Overwrite = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Find faces in photos, clips or a camera's pictures and read their expressions.
 
@@ -54,8 +53,6 @@ def command(
     words, is_job = [*(sources or []), *(source or [])], reading.engine is not None
     options: dict[str, Any] = {"form": format.value, "overwrite": overwrite, "quiet": quiet}
     if is_job or (output is not None and is_results_name(output)):
-        from mien.cli.predict_jobs import predict_job
-
         if webcam is not None:
             raise ConfigError("stands alone: leave --engine out", subject=f"--webcam {webcam}")
         predict_job(words, output, reading, resume=resume, **options)
@@ -71,6 +68,8 @@ def command(
 
         if items:
             raise ConfigError(f"stands alone: leave {items[0].path} out", subject="--webcam")
+        if target is not None:
+            raise ConfigError(f"writes no files: leave -o {target} out", subject="--webcam")
         predict_camera(webcam, reading.open_recognizer(threads=0), video, form=format.value)
     elif not items:
         raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
@@ -92,3 +91,31 @@ def _clips(items: list[Item]) -> list[Path]:
             "is a clip among photos: give clips and photos separately", subject=clips[0]
         )
     return clips
+
+
+def predict_job(
+    words: Sequence[str],
+    output: str | None,
+    config: JobConfig,
+    *,
+    form: str,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Runs a job to its end and prints its summary; exit code 1 if no picture could be read."""
+    from mien.jobs.run import all_failed, open_job
+
+    if output is None:
+        raise ConfigError("a job writes files: add -o results.parquet.")
+    if form == "csv":
+        raise ConfigError("a job's rows are in its Parquet files: leave --format csv out.")
+    with (
+        open_job(words, output, config=config, resume=resume, overwrite=overwrite) as job,
+        progress_bar("predict", job.pictures, quiet=quiet) as advance,
+    ):
+        advance(job.done)
+        summary = job.run(advance)
+    print(json.dumps(summary.to_dict()) if form == "json" else "\n".join(summary.lines()))
+    if all_failed(summary):
+        raise failed("not one picture could be read; the errors are in the rows")

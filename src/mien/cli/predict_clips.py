@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import tempfile
@@ -12,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.cli.progress import progress_display
-from mien.cli.tables import failed, remark
-from mien.errors import ConfigError, InputError
-from mien.results import csv_header
+from mien.cli.predict_photos import make_writer
+from mien.cli.printing import failed, progress_display, remark
+from mien.errors import ConfigError, DetectorError, InputError
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
@@ -57,12 +55,12 @@ def predict_clips(
             _predict_clip(
                 path, recognizer, config, folder=folder, form=form, overwrite=overwrite, quiet=quiet
             )
-        except InputError as error:
+        except (InputError, DetectorError) as error:
             if len(paths) == 1:
                 raise
             unread.append(str(error))
     if unread:
-        raise failed("\nerror: ".join(unread))
+        raise failed(*unread)
 
 
 def predict_camera(
@@ -74,16 +72,10 @@ def predict_camera(
     frames = track_live(
         camera_frames(device), recognizer=recognizer, config=config, source=f"camera {device}"
     )
-    if form == "json":
+    if form != "table":
+        write = make_writer(form, (), recognizer.labels)
         for frame in frames:
-            print(frame.result.to_json(), flush=True)
-    elif form == "csv":
-        labels = recognizer.labels
-        writer = csv.DictWriter(sys.stdout, csv_header(labels), lineterminator="\n")
-        writer.writeheader()
-        for frame in frames:
-            writer.writerows(frame.result.to_rows(labels))
-            sys.stdout.flush()
+            write(frame.result)
     elif sys.stdout.isatty():
         _show_live(frames)
     else:
@@ -98,11 +90,10 @@ def _folders(paths: Sequence[Path], output: Path | None) -> list[Path | None]:
     if output is None or len(paths) == 1:
         return [output] * len(paths)
     folders = [output / path.stem for path in paths]
-    twice = [path for path, folder in zip(paths, folders, strict=True) if folders.count(folder) > 1]
-    if twice:
-        raise ConfigError(
-            "and another clip would share a folder: run them one by one", subject=f"{twice[0]}"
-        )
+    for path, folder in zip(paths, folders, strict=True):
+        if folders.count(folder) > 1:
+            reason = "and another clip would share a folder: run them one by one"
+            raise ConfigError(reason, subject=path)
     return list(folders)
 
 
@@ -121,15 +112,17 @@ def _predict_clip(
     with tempfile.TemporaryDirectory(prefix="mien-") as temporary, _bar(path, quiet) as progress:
         if folder is None:
             config = replace(config, annotate=False, picture=False, srt=False)
-        target = Path(temporary) / "results" if folder is None else folder
         result = read_video(
-            path, target, recognizer=recognizer, config=config, overwrite=overwrite,
+            path,
+            folder or Path(temporary) / "results",
+            recognizer=recognizer,
+            config=config,
+            overwrite=overwrite,
             progress=progress,
-        )  # fmt: skip
+        )
         if form == "csv":
             with result.files["timeline.csv"].open(encoding="utf-8") as stream:
-                for line in stream:
-                    sys.stdout.write(line)
+                sys.stdout.writelines(stream)
     if not result.summary.complete:
         remark(f"{path} breaks off: it was read as far as it goes")
     if form == "json":

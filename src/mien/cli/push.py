@@ -6,25 +6,21 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.flags import flag
+
 
 def command(
     model: Annotated[str, typer.Argument(help="Run directory, model folder or bundled name.")],
     repo_id: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository on the Hub.")],
     private: Annotated[
-        bool, typer.Option("--private", help="Make the repository private, with --create.")
+        bool, flag("Make the repository private, with --create.", "--private")
     ] = False,
-    revision: Annotated[
-        str | None, typer.Option("--revision", help="Branch to write; without it, the main one.")
-    ] = None,
+    revision: Annotated[str | None, flag("Branch to write; without it, the main one.")] = None,
     create: Annotated[
-        bool, typer.Option("--create", help="Create the repository and branch if need be.")
+        bool, flag("Create the repository and branch if need be.", "--create")
     ] = False,
-    layout: Annotated[
-        str, typer.Option("--layout", help="mien, or timm: what timm and transformers read.")
-    ] = "mien",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print files and card; nothing is sent.")
-    ] = False,
+    layout: Annotated[str, flag("mien, or timm: what timm and transformers read.")] = "mien",
+    dry_run: Annotated[bool, flag("Print files and card; nothing is sent.", "--dry-run")] = False,
 ) -> None:
     """Upload a model folder to the Hugging Face Hub, with a card and its metadata.
 
@@ -37,10 +33,7 @@ def command(
     folder = read_model_folder(model)
     check_repo_id(repo_id)
     if dry_run:
-        for name in (CARD, *pushed_files(folder)):
-            print(name)
-        print()
-        print(pushed_card(folder, repo_id), end="")
+        print("\n".join((CARD, *pushed_files(folder), "", pushed_card(folder, repo_id))), end="")
         return
     url = push_model_folder(
         folder, repo_id, private=private, revision=revision, create=create, layout=layout

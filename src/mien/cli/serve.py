@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mien.config import with_flags
+from mien.cli.flags import with_flags
 from mien.serve.config import ServeConfig
 
 

@@ -39,27 +39,19 @@ def collect(words: Iterable[str]) -> list[Item]:
     """
     items: list[Item] = []
     for word in words:
+        path = Path(word).expanduser()
         if word == "-":
             lines = (line.rstrip("\r\n") for line in sys.stdin)
             items += [Item(Path(line), Path(Path(line).name)) for line in lines if line.strip()]
-            continue
-        path = Path(word).expanduser()
-        if word == "sample" and not path.exists():
-            path = SAMPLE
-        is_glob = any(mark in word for mark in "*?[") and not path.exists()
-        if path.is_dir() or is_glob:
+        elif path.is_dir() or (any(mark in word for mark in "*?[") and not path.exists()):
             found = list_images(path if path.is_dir() else word)
             if not found:
-                raise InputError(
-                    f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}",
-                    subject=f"{word}:",
-                )
-            root = path if path.is_dir() else None
-            items += [
-                Item(entry, entry.relative_to(root) if root else Path(entry.name))
-                for entry in found
-            ]
+                known = ", ".join(sorted(IMAGE_SUFFIXES))
+                raise InputError(f"no pictures there; looked for {known}", subject=f"{word}:")
+            is_dir = path.is_dir()
+            items += [Item(e, e.relative_to(path) if is_dir else Path(e.name)) for e in found]
         else:
+            path = SAMPLE if word == "sample" and not path.exists() else path
             items.append(Item(path, Path(path.name or "picture")))
     return items
 
@@ -83,21 +75,17 @@ class Outputs:
             raise ConfigError(
                 f"--output {target} is one file for {len(items)} pictures: give a folder."
             )
-        self._paths: dict[Item, Path] = {}
-        taken: set[Path] = set()
+        self._paths: list[Path] = []
         for item in items:
             suffix = item.relative.suffix.lower()
             keep = suffix in {".jpg", ".jpeg", ".png", ".webp"}
-            path = (
-                target if single else target / item.relative.with_suffix(suffix if keep else ".png")
-            )
-            number = 2
-            while path in taken:
+            named = item.relative.with_suffix(suffix if keep else ".png")
+            path, number = target if single else target / named, 2
+            while path in self._paths:
                 path = path.with_name(f"{item.relative.stem}-{number}{path.suffix}")
                 number += 1
-            taken.add(path)
-            self._paths[item] = path
-        existing = [path for path in taken if path.exists()]
+            self._paths.append(path)
+        existing = [path for path in self._paths if path.exists()]
         if existing and not overwrite:
             raise ConfigError(
                 f"exists already ({len(existing)} file(s) would be replaced)",
@@ -105,12 +93,12 @@ class Outputs:
                 hint="Type --overwrite, or give another --output.",
             )
         inputs = {item.path.resolve() for item in items}
-        same = [path for path in taken if path.resolve() in inputs]
+        same = [path for path in self._paths if path.resolve() in inputs]
         if same:
             raise ConfigError(f"--output would replace the picture {min(same)}: give another.")
 
-    def save(self, item: Item, image_rgb: NDArray[np.uint8]) -> None:
-        """Writes the annotated copy of one picture, whole or not at all."""
-        path = self._paths[item]
+    def save(self, index: int, image_rgb: NDArray[np.uint8]) -> None:
+        """Writes the annotated copy of the picture at a place in the list, whole or not at all."""
+        path = self._paths[index]
         path.parent.mkdir(parents=True, exist_ok=True)
         save_image(path, image_rgb, overwrite=self._overwrite)

@@ -7,22 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.flags import Models, Overwrite
+from mien.cli.flags import Models, Overwrite, flag
 from mien.demo.config import DemoConfig
 
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
     model: Models = None,
-    title: Annotated[
-        str, typer.Option("--title", help="Title on the Hub.")
-    ] = "What does a face look like?",
-    max_mb: Annotated[
-        float, typer.Option("--max-mb", help="Largest photo or clip, megabytes (10^6).")
-    ] = DemoConfig.max_mb,
-    max_seconds: Annotated[
-        float, typer.Option("--max-seconds", help="Longest clip, seconds.")
-    ] = DemoConfig.max_seconds,
+    title: Annotated[str, flag("Title on the Hub.")] = "What does a face look like?",
+    max_mb: Annotated[float, flag("Largest photo or clip, megabytes (10^6).")] = DemoConfig.max_mb,
+    max_seconds: Annotated[float, flag("Longest clip, seconds.")] = DemoConfig.max_seconds,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a folder that the Hugging Face Hub runs as a Space, ready to push.

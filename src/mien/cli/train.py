@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.flags import Overwrite, Quiet
-from mien.cli.tables import interval, print_table, score_cells
-from mien.config import with_flags
-from mien.errors import ConfigError, MissingExtraError
+from mien.cli import flags
+from mien.cli.printing import interval, print_table, progress_bar, remark, score_cells
+from mien.errors import ConfigError, import_extra
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mien.hub import ModelFolder
     from mien.training.cross_validation import CrossValidation
 
@@ -24,20 +25,16 @@ if TYPE_CHECKING:
 _SHOWN = ("macro_f1", "ece", "nll")
 
 
-@with_flags
+@flags.with_flags
 def command(
     recipe: TrainConfig,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Run directory; becomes a model folder.")
+        Path, flags.flag("Run directory; becomes a model folder.", "-o", "--output")
     ] = Path("runs/train"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last finished epoch.")
-    ] = False,
-    overwrite: Overwrite = False,
-    folds: Annotated[
-        int, typer.Option("--folds", min=0, help="Cross-validate with so many folds; 0: one run.")
-    ] = 0,
-    quiet: Quiet = False,
+    resume: Annotated[bool, flags.flag("Go on from the last finished epoch.", "--resume")] = False,
+    overwrite: flags.Overwrite = False,
+    folds: Annotated[int, flags.flag("Cross-validate with so many folds; 0: one run.", min=0)] = 0,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train a model on labelled faces; the run is a model folder.
 
@@ -45,40 +42,43 @@ def command(
     """
     if folds and overwrite:
         raise ConfigError("--folds overwrites nothing: give another --output, or type --resume.")
-    # Threads that wait for work sleep: on few cores spinning costs more than it saves.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        import lightning  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("mien train", "train", error.name) from error
-    from mien.cli.progress import progress_bar
-    from mien.training.distributed.launch import tells_result
-    from mien.training.distributed.processes import FailedElsewhereError
-    from mien.training.run import train
+    with stoppable("train", output, "lightning", "torch"):
+        from mien.training.distributed.launch import tells_result
+        from mien.training.distributed.processes import FailedElsewhereError
+        from mien.training.run import train
 
-    bar = partial(progress_bar, quiet=quiet)
-    try:
         if folds:
             _train_folds(recipe, output, folds=folds, resume=resume, quiet=quiet)
             return
-        folder = train(
-            recipe, output, resume=resume, overwrite=overwrite, progress=not quiet, bar=bar
-        )
-    except KeyboardInterrupt:
-        print(f"stopped; go on with: mien train ... -o {output} --resume", file=sys.stderr)
-        raise
-    except FailedElsewhereError:
-        raise typer.Exit(1) from None
+        try:
+            folder = train(
+                recipe, output, resume=resume, overwrite=overwrite, progress=not quiet,
+                bar=partial(progress_bar, quiet=quiet),
+            )  # fmt: skip
+        except FailedElsewhereError:
+            raise typer.Exit(1) from None
     if tells_result(recipe):
         _report(folder)
+
+
+@contextmanager
+def stoppable(verb: str, output: Path, *modules: str) -> Iterator[None]:
+    """Runs a training, once its libraries are there; one that is stopped says how to go on."""
+    # Threads that wait for work sleep: on few cores spinning costs more than it saves.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for module in modules:
+        import_extra(module, f"mien {verb}", "train")
+    try:
+        yield
+    except KeyboardInterrupt:
+        remark(f"stopped; go on with: mien {verb} ... -o {output} --resume")
+        raise
 
 
 def _train_folds(
     recipe: TrainConfig, output: Path, *, folds: int, resume: bool, quiet: bool
 ) -> None:
     """Trains one network per fold and prints how they did, alone and together."""
-    from mien.cli.progress import progress_bar
     from mien.training.cross_validation import cross_validate
 
     result = cross_validate(
@@ -86,7 +86,7 @@ def _train_folds(
         bars=partial(progress_bar, quiet=quiet),
     )  # fmt: skip
     _print_folds(result)
-    print(f"wrote {output / 'cross_validation.json'} and predictions.csv", file=sys.stderr)
+    remark(f"wrote {output / 'cross_validation.json'} and predictions.csv")
 
 
 def _print_folds(result: CrossValidation) -> None:
@@ -117,4 +117,4 @@ def _report(folder: ModelFolder) -> None:
         f"{interval(valid['accuracy_ci'])}, n = {valid['n']}), macro-F1 {valid['macro_f1']:.3f}, "
         f"ECE {valid['ece']:.3f}"
     )
-    print(f"next: mien predict photo.jpg --model {folder.path}", file=sys.stderr)
+    remark(f"next: mien predict photo.jpg --model {folder.path}")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mien.cli.flags import Format, OptionalData, Print, Quiet
-from mien.cli.tables import print_json, print_table
-from mien.config import with_flags
-from mien.errors import MissingExtraError
+from mien.cli import flags
+from mien.cli.printing import print_result, print_table, remark
+from mien.cli.train import stoppable
 from mien.training.config import TrainConfig
 from mien.training.tuning.config import TuneConfig
 from mien.training.tuning.space import read_space
@@ -23,22 +18,20 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@with_flags
+@flags.with_flags
 def command(
     settings: TuneConfig,
-    space: Annotated[Path, typer.Option("--space", help="Keys and their ranges (YAML).")],
+    space: Annotated[Path, flags.flag("Keys and their ranges (YAML).")],
     config: Annotated[
-        Path | None, typer.Option("-c", "--config", help="Recipe (YAML) that trials share.")
+        Path | None, flags.flag("Recipe (YAML) that trials share.", "-c", "--config")
     ] = None,
-    data: OptionalData = None,
+    data: flags.OptionalData = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of the study and its trials.")
+        Path, flags.flag("Folder of the study and its trials.", "-o", "--output")
     ] = Path("runs/tune"),
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study in the folder.")
-    ] = False,
-    format: Print = Format.table,  # noqa: A002 - the flag is --format
-    quiet: Quiet = False,
+    resume: Annotated[bool, flags.flag("Go on with the study in the folder.", "--resume")] = False,
+    format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
+    quiet: flags.Quiet = False,
 ) -> None:
     """Search for the best recipe: many trainings over a space of keys.
 
@@ -46,35 +39,22 @@ def command(
     """
     recipe = TrainConfig.load(config, data=data)
     searched = read_space(space)
-    # Threads that wait for work sleep: on few cores spinning costs more than it saves.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        import lightning  # noqa: F401
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("mien tune", "train", error.name) from error
-    from mien.training.tuning.run import tune
+    with stoppable("tune", output, "lightning", "optuna"):
+        from mien.training.tuning.run import tune
 
-    try:
         result = tune(
             recipe, searched, output=output, settings=settings, resume=resume,
             done=None if quiet else _tell,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        print(f"stopped; go on with: mien tune ... -o {output} --resume", file=sys.stderr)
-        raise
-    if format is Format.json:
-        print_json(result.to_dict())
-    else:
-        _print(result)
-    print(f"next: mien train -c {output / 'best.yaml'} -o runs/best", file=sys.stderr)
+    print_result(result.to_dict(), format, lambda: _print(result))
+    remark(f"next: mien train -c {output / 'best.yaml'} -o runs/best")
 
 
 def _tell(row: TrialRow) -> None:
     value = "" if row.value is None else f" {row.value:.4f}"
     drawn = ", ".join(f"{key} {_short(found)}" for key, found in row.values.items())
     why = f": {row.error}" if row.error else ""
-    print(f"trial {row.number} {row.state}{value} ({drawn}){why}", file=sys.stderr, flush=True)
+    remark(f"trial {row.number} {row.state}{value} ({drawn}){why}")
 
 
 def _short(value: object) -> str:

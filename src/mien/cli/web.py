@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mien.cli.flags import Model, flag
+from mien.cli.printing import remark
+
 
 def command(
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")],
-    model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model folder or bundled name.")
-    ] = None,
+    model: Model = None,
     runtime: Annotated[
-        Path | None,
-        typer.Option("--runtime", help="A copy of onnxruntime-web; without it, npm fetches it."),
+        Path | None, flag("A copy of onnxruntime-web; without it, npm fetches it.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a page that was built earlier.")
+        bool, flag("Replace a page that was built earlier.", "--overwrite")
     ] = False,
 ) -> None:
     """Build a page that reads faces in the visitor's own browser; no picture leaves it.
@@ -30,10 +29,7 @@ def command(
     from mien.web import RUNTIME_VERSION, build_page
 
     if runtime is None:
-        print(f"npm fetches onnxruntime-web {RUNTIME_VERSION}, 33 MB …", file=sys.stderr)
+        remark(f"npm fetches onnxruntime-web {RUNTIME_VERSION}, 33 MB …")
     page = build_page(output, model, runtime=runtime, overwrite=overwrite)
     print(f"{page.path}: {page.model}, {page.files} files, {page.size / 1e6:.1f} MB")
-    print(
-        f"next: python -m http.server -d {page.path}, and open http://localhost:8000",
-        file=sys.stderr,
-    )
+    remark(f"next: python -m http.server -d {page.path}, and open http://localhost:8000")

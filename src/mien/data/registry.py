@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.config import knows
 from mien.errors import ConfigError, DataError, suggest
 from mien.labels import LabelSchema, as_schema
-from mien.plugins import knows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

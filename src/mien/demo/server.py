@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mien.atomic import environment
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError, needs_extra
-from mien.scoped import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

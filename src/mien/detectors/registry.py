@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from mien.config import knows
 from mien.detectors.protocol import Detector, as_detector
 from mien.errors import ConfigError, suggest
-from mien.plugins import knows
 
 #: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
 DetectorFactory = Callable[[str | None, int], Detector]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mien.config import knows
 from mien.errors import ConfigError, InputError, ModelError, suggest
 from mien.explanation.activation import (
     activation_maps,
@@ -18,7 +19,6 @@ from mien.explanation.activation import (
 )
 from mien.explanation.classifier import read_classifier
 from mien.hub import WEIGHTS
-from mien.plugins import knows
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:

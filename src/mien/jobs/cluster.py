@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.atomic import environment
 from mien.errors import MienError, MissingExtraError
 from mien.jobs.stages import run_stages
 from mien.jobs.work import answer_part
 from mien.jobs.workers import cpus, pack_model, worker_recognizer
-from mien.scoped import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -98,8 +98,8 @@ class JobConfig(Config):
             ConfigError: If a name is unknown.
             ModelError: If the model or detector cannot be loaded.
         """
+        from mien.config import import_plugins
         from mien.detectors import get_detector
-        from mien.plugins import import_plugins
         from mien.priors import parse_prior
         from mien.recognizer import EmotionRecognizer
 

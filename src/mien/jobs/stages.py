@@ -18,13 +18,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
+from mien.atomic import log_level
 from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
 from mien.jobs.stores import Fetched, fetch, is_address
 from mien.jobs.table import PART, POSITION, Rows, count, import_arrow
 from mien.jobs.work import finish, prepare
 from mien.jobs.workers import cpus, worker_recognizer
-from mien.scoped import log_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

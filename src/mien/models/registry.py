@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mien.config import knows
 from mien.errors import ConfigError, suggest
-from mien.plugins import knows
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mien.config import load_object
 from mien.errors import ConfigError
-from mien.plugins import load_object
 
 
 def load_callbacks(names: str) -> list[Any]:

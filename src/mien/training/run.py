@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mien.config import import_plugins, load_object
 from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import find_shards
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
-from mien.plugins import import_plugins, load_object
 from mien.training.callbacks import naming_full_disk
 from mien.training.curves import draw_curves
 from mien.training.data.faces import FaceTensors, count_steps, make_loader

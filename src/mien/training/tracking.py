@@ -7,8 +7,8 @@ import netrc
 import os
 from typing import TYPE_CHECKING
 
+from mien.config import load_object
 from mien.errors import MissingExtraError
-from mien.plugins import load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

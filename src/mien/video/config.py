@@ -59,6 +59,10 @@ class VideoConfig(Config):
         5.0, "Seconds between two savings of an unfinished run.", low=0.2, high=600, flag=None
     )
     max_pixels: int = from_one(36_000_000, "Most pixels a frame may have.", flag=None)
-    annotate: bool = switch("Write the clip with boxes and labels.", default=True, flag=None)
-    picture: bool = switch("Draw the timeline (needs matplotlib).", default=True, flag=None)
+    annotate: bool = option(
+        default=True, help_text="Write the clip with boxes and labels.", flag=None
+    )
+    picture: bool = option(
+        default=True, help_text="Draw the timeline (needs matplotlib).", flag=None
+    )
     srt: bool = switch("Clips: write subtitles.")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from mien.config import load_object
 from mien.errors import ConfigError
-from mien.plugins import load_object
 from mien.training.data.randaugment import rand_augment
 from mien.training.data.transforms import chance, retone, soften, uniform, warp
 

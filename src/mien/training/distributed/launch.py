@@ -9,8 +9,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien import errors
+from mien.atomic import environment, log_level
 from mien.errors import ConfigError, MienError, ModelError
-from mien.scoped import environment, log_level
 from mien.training.distributed.processes import FailedElsewhereError, how_it_stands, read_dist_info
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import distributed
 
+from mien.atomic import log_level
 from mien.errors import ConfigError, MienError, ModelError
-from mien.scoped import log_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

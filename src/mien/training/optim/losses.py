@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mien.config import load_object
 from mien.errors import ConfigError
-from mien.plugins import load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

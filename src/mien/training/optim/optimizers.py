@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mien.config import load_object
 from mien.errors import ConfigError, suggest
-from mien.plugins import load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,10 +10,9 @@ import optuna
 from optuna import TrialPruned
 from optuna.trial import TrialState
 
-from mien.atomic import write_text
+from mien.atomic import log_level, write_text
 from mien.errors import ConfigError
 from mien.reporting import save_figure
-from mien.scoped import log_level
 from mien.training.config import TrainConfig
 from mien.training.distributed.launch import must_launch
 from mien.training.network import trained_spec

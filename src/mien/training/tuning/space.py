@@ -7,7 +7,7 @@ import random
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from mien.config import Kind, check_keys, coerce, kind_of, read_values
+from mien.config import Kind, check_keys, coerce, kinds_of, read_values
 from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 
@@ -144,7 +144,7 @@ def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str,
         if isinstance(value, list):
             space[key] = _choice(value, key, where)
         elif isinstance(value, dict):
-            space[key] = _range(value, kind_of(TrainConfig, key), where)
+            space[key] = _range(value, kinds_of(TrainConfig)[key], where)
         else:
             raise ConfigError(
                 f"must be a list of values or {{low: ..., high: ...}}; got {value!r}",
@@ -156,7 +156,7 @@ def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str,
 
 def _choice(values: list[Any], key: str, where: str) -> Choice:
     try:
-        coerced = tuple(coerce(key, value, kind_of(TrainConfig, key)) for value in values)
+        coerced = tuple(coerce(key, value, kinds_of(TrainConfig)[key]) for value in values)
     except ConfigError as error:
         raise ConfigError(error, subject=f"{where}:") from error
     if len(set(coerced)) != len(coerced) or len(coerced) < 2:

@@ -1,28 +1,34 @@
-"""Results on stdout: tables for people, JSON for programs."""
+"""What is printed: results to stdout, remarks and progress to stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from rich.progress import Progress, ProgressColumn
 
     from mien.cli.flags import Format
 
 
-def print_json(value: Any) -> None:
-    """Prints plain JSON types, indented."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+def print_result(value: Any, form: str, table: Callable[[], None]) -> None:
+    """Prints plain JSON types, indented, or what ``table`` prints of them."""
+    if form == "json":
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        table()
 
 
 def print_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any] | None],
+    columns: Iterable[str],
+    rows: Iterable[Iterable[Any] | None],
     *,
     title: str | None = None,
     caption: str | None = None,
@@ -40,16 +46,20 @@ def print_table(
         width: Characters per line where stdout is no terminal.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, caption=caption)
+    table = Table(title=title and escape(title), caption=caption and escape(caption))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right")
+        side: Any = "left" if index < left else "right"
+        table.add_column(Text(column), justify=side, overflow="fold")
     for row in rows:
         if row is None:
             table.add_section()
         else:
-            table.add_row(*map(str, row))
+            # As text: a label in square brackets is no markup.
+            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     console = Console()
     if width and not console.is_terminal:
         console.width = width
@@ -104,11 +114,44 @@ def print_report(report: Any, output: Path | None, picture: Path | None, form: F
 
 def remark(text: str) -> None:
     """Prints what a person should know, to stderr."""
-    print(text, file=sys.stderr)
+    print(text, file=sys.stderr, flush=True)
 
 
-def failed(text: str) -> typer.Exit:
-    """Prints a fault among results to stderr, after them, and returns the exit to raise."""
+def failed(*faults: str) -> typer.Exit:
+    """Prints faults among results to stderr, after them, and returns the exit to raise."""
     sys.stdout.flush()
-    print(f"error: {text}", file=sys.stderr)
+    for fault in faults:
+        remark(f"error: {fault}")
     return typer.Exit(1)
+
+
+@contextmanager
+def progress_bar(
+    what: str, total: int | None, *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Yields a function that advances a bar on stderr by a number of items.
+
+    No bar is drawn for a single item, where stderr is no terminal, or when ``quiet``.
+    """
+    if quiet or total == 1 or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    with progress_display() as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def progress_display(*more: ProgressColumn) -> Progress:
+    """Returns an empty display on stderr, with further columns before the time that is left."""
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        *more,
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
