@@ -46,13 +46,9 @@ def naming_unwritable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(
-            (
-                f"cannot be written ({error.strerror or error}): copy the folder, and give the "
-                "copy as the model"
-            ),
-            subject=folder,
-        ) from error
+        why = error.strerror or error
+        reason = f"cannot be written ({why}): copy the folder, and give the copy as the model"
+        raise ConfigError(reason, subject=folder) from error
 
 
 @contextmanager
@@ -86,10 +82,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def check_free(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     """Refuses a path where something is already, or whose folder is missing.
 
-    Args:
-        path: The file or folder to write.
-        overwrite: Whether it may be replaced.
-        option: The flag that names it, for the message.
+    ``option`` is the flag that names it, for the message.
 
     Raises:
         ConfigError: If it cannot be written.

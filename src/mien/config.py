@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import importlib.util
 import math
 import os
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 #: Entry points that packages name their modules under.
 PLUGINS = "mien.plugins"
+_KINDS: dict[type, dict[str, Kind]] = {}
 
 
 class Limits(NamedTuple):
@@ -65,12 +65,9 @@ class Limits(NamedTuple):
 
 
 def option(default: Any, help_text: str, **limits: Any) -> Any:
-    """Returns a field of a :class:`Config`.
+    """Returns a field of a :class:`Config`; its documentation is the help of its flag too.
 
-    Args:
-        default: Its default, or a function without arguments that returns it.
-        help_text: Its documentation, which is the help of its flag too.
-        **limits: See :class:`Limits`.
+    ``default`` may be a function without arguments; for the rest see :class:`Limits`.
     """
     metadata = {"help": help_text, "limits": Limits(**limits)}
     if callable(default):
@@ -87,13 +84,9 @@ switch = functools.partial(option, False)  # noqa: FBT003 - the default
 
 
 def one_of(help_text: str, *choices: str, own: str = "", **limits: Any) -> Any:
-    """Returns a field that is one of some texts; the first is the default.
+    """Returns a field that is one of some texts, which the help lists; the first is the default.
 
-    Args:
-        help_text: The help, to which the choices are added.
-        *choices: The texts.
-        own: How something outside of them is named, with a colon, as in ``"module:callable"``.
-        **limits: See :class:`Limits`.
+    ``own`` is how something outside of them is named, with a colon, as in ``"module:callable"``.
     """
     shown = ", ".join(filter(None, (*choices, own)))
     return option(choices[0], f"{help_text} ({shown}).", choices=choices, own=own, **limits)
@@ -227,13 +220,12 @@ class Kind(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
-@functools.cache
-def kinds_of(cls: type[Any]) -> dict[str, Kind]:
+def kinds_of(cls: type[Config]) -> dict[str, Kind]:
     """Returns the type of each field."""
-    hints = hints_of(cls)
-    return {
-        item.name: _kind(hints[item.name], item.metadata["limits"].choices) for item in fields(cls)
-    }
+    if cls not in _KINDS:
+        hints, named = hints_of(cls), {item.name: item.metadata["limits"] for item in fields(cls)}
+        _KINDS[cls] = {name: _kind(hints[name], limits.choices) for name, limits in named.items()}
+    return _KINDS[cls]
 
 
 def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
@@ -245,12 +237,7 @@ def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
 
 
 def coerce(name: str, value: Any, kind: Kind) -> Any:
-    """Brings the value of a setting to its type.
-
-    Args:
-        name: The setting, for messages.
-        value: From a file, the environment, the command line or Python.
-        kind: What it must be.
+    """Brings the value of a setting, wherever it comes from, to its type.
 
     Raises:
         ConfigError: If the value is none of that kind.
@@ -404,12 +391,9 @@ def import_plugins(names: Iterable[str]) -> None:
 
 
 def load_object(name: str, key: str) -> Any:
-    """Imports what ``module:name`` names.
+    """Imports what ``module:name`` names; both may hold dots. ``key`` is the setting that does.
 
-    Args:
-        name: ``module:name``; both may hold dots. Modules are searched for where Python does, then
-            in the current folder.
-        key: The setting, for messages.
+    Modules are searched for where Python does, then in the current folder.
 
     Raises:
         ConfigError: If there is no such module or name, or the module fails.
@@ -438,6 +422,8 @@ def load_entry_points() -> None:
     Raises:
         ConfigError: If one of them fails.
     """
+    import importlib.metadata
+
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         _import(entry.value.partition(":")[0], f"entry point {entry.name!r} ({PLUGINS}):")
 
@@ -451,11 +437,8 @@ def knows(registry: Mapping[str, object], name: str) -> bool:
 
 def _import(module: str, subject: str) -> Any:
     here = str(Path.cwd())
-    try:
-        with _searched(here):
-            return importlib.import_module(module)
-    except Exception as error:  # whatever the module of a stranger raises
-        raise _refusal(module, subject, error, f"It is searched for in {here} too.") from error
+    with _searched(here, module, subject, f"It is searched for in {here} too."):
+        return importlib.import_module(module)
 
 
 def _import_file(path: Path) -> None:
@@ -465,26 +448,24 @@ def _import_file(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:
-        with _searched(str(path.parent)):
+        with _searched(str(path.parent), str(path), "--import"):
             spec.loader.exec_module(module)
-    except Exception as error:  # whatever the module of a stranger raises
+    except ConfigError:
         del sys.modules[path.stem]
-        raise _refusal(str(path), "--import", error) from error
-
-
-def _refusal(what: str, subject: str, error: Exception, hint: str = "") -> ConfigError:
-    return ConfigError(
-        f"{what!r} cannot be imported: {type(error).__name__}: {error}", subject=subject, hint=hint
-    )
+        raise
 
 
 @contextlib.contextmanager
-def _searched(folder: str) -> Iterator[None]:
+def _searched(folder: str, what: str, subject: str, hint: str = "") -> Iterator[None]:
+    """Imports ``what``, which is searched for in one more folder."""
     added = folder not in sys.path
     if added:
         sys.path.append(folder)
     try:
         yield
+    except Exception as error:  # whatever the module of a stranger raises
+        reason = f"{what!r} cannot be imported: {type(error).__name__}: {error}"
+        raise ConfigError(reason, subject=subject, hint=hint) from error
     finally:
         if added:
             sys.path.remove(folder)

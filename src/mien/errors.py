@@ -120,13 +120,9 @@ class MissingExtraError(MienError, ImportError):
 
 @contextmanager
 def needs_extra(what: str, extra: str) -> Iterator[None]:
-    """Turns a failed import of a foreign module into a :class:`MissingExtraError`.
+    """Turns a failed import of a foreign module into a :class:`MissingExtraError`, which see.
 
     A module of mien that fails to import is a fault, and is raised as it is.
-
-    Args:
-        what: What was asked for, as the subject of a sentence.
-        extra: The extra that brings it.
 
     >>> with needs_extra("the service", "serve"):
     ...     import json
@@ -141,12 +137,7 @@ def needs_extra(what: str, extra: str) -> Iterator[None]:
 
 
 def import_extra(module: str, what: str, extra: str) -> Any:
-    """Imports a module that only an extra of mien installs.
-
-    Args:
-        module: Its name, for example ``"matplotlib.pyplot"``.
-        what: What needs it, as the subject of a sentence.
-        extra: The extra that brings it, for example ``"eval"``.
+    """Imports a module that only an extra of mien installs; see :func:`needs_extra`.
 
     Raises:
         MissingExtraError: If it, or what it needs, is not installed.

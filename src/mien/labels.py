@@ -14,7 +14,7 @@ import numpy as np
 from mien.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,8 @@ __all__ = [
     "mapping_matrix",
 ]
 
-#: Spellings of the field's datasets and tools, by label. Matching ignores case and spaces.
+#: Spellings of the field's datasets and tools, by label, in the order of ``ferplus8``. Matching
+#: ignores case and spaces.
 ALIASES: dict[str, tuple[str, ...]] = {
     "neutral": ("neutrality", "calm", "ne"),
     "happiness": ("happy", "joy", "smile", "ha"),
@@ -74,6 +75,7 @@ class LabelSchema:
     name: str
     labels: tuple[str, ...]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    _spellings: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         given: tuple[object, ...] = (self.labels, *self.aliases.values())
@@ -92,12 +94,11 @@ class LabelSchema:
                 f"schema {self.name!r} has {len(labels)} label(s), but a classifier needs at "
                 "least two: name two or more labels."
             )
-        spellings: dict[str, int] = {}
         for class_id, label in enumerate(labels):
             if not isinstance(label, str) or not _key(label):
                 raise ConfigError(f"schema {self.name!r} has an empty label at {class_id}.")
             for spelling in (label, *self.aliases.get(label, ())):
-                if spellings.setdefault(_key(spelling), class_id) != class_id or (
+                if self._spellings.setdefault(_key(spelling), class_id) != class_id or (
                     spelling is label and labels.index(label) != class_id
                 ):
                     raise ConfigError(
@@ -110,18 +111,12 @@ class LabelSchema:
                     f"schema {self.name!r} has aliases for {label!r}, which is no label of it."
                     + suggest(label, labels)
                 )
-        object.__setattr__(self, "_spellings", spellings)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __contains__(self, label: object) -> bool:
-        return isinstance(label, str) and _key(label) in self._known
-
-    @property
-    def _known(self) -> dict[str, int]:
-        known: dict[str, int] = self._spellings  # type: ignore[attr-defined]
-        return known
+        return isinstance(label, str) and _key(label) in self._spellings
 
     def index(self, label: str) -> int:
         """Returns the class id of a label or alias.
@@ -130,7 +125,7 @@ class LabelSchema:
             DataError: If the label is not of this schema; the closest ones are named.
         """
         try:
-            return self._known[_key(label)]
+            return self._spellings[_key(label)]
         except KeyError:
             raise DataError(
                 f"{label!r} is not a label of schema {self.name!r}." + suggest(label, self.labels)
@@ -163,20 +158,9 @@ class LabelSchema:
             ) from error
 
 
-def _schema(name: str, labels: Sequence[str], extra: Mapping[str, tuple[str, ...]]) -> LabelSchema:
-    return LabelSchema(
-        name, tuple(labels), {**{k: ALIASES[k] for k in labels if k in ALIASES}, **extra}
-    )
-
-
-FERPLUS8 = _schema(
-    "ferplus8",
-    ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
-    {},
-)
-FER7 = _schema(
-    "fer7", ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), {}
-)
+FERPLUS8 = LabelSchema("ferplus8", tuple(ALIASES), ALIASES)
+_SEVEN = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+FER7 = LabelSchema("fer7", _SEVEN, {label: ALIASES[label] for label in _SEVEN})
 HES3 = LabelSchema(
     "hes3",
     ("angry", "happy", "sad"),
@@ -185,23 +169,11 @@ HES3 = LabelSchema(
 
 SCHEMAS: dict[str, LabelSchema] = {s.name: s for s in (FERPLUS8, FER7, HES3)}
 
-#: Where a label goes when the target schema lacks it: a share for each target label.
-#: FER2013 has no contempt. The shares are what FER2013's own label says of the 119 train faces
-#: that a majority of FER+ raters call contempt (anger 47, disgust 27, fear 20, sadness 12,
-#: neutral 8, happiness 3, surprise 2).
-_SHARES: dict[tuple[str, str], dict[str, dict[str, float]]] = {
-    ("ferplus8", "fer7"): {
-        "contempt": {
-            "anger": 47 / 119,
-            "disgust": 27 / 119,
-            "fear": 20 / 119,
-            "sadness": 12 / 119,
-            "neutral": 8 / 119,
-            "happiness": 3 / 119,
-            "surprise": 2 / 119,
-        }
-    }
-}
+#: Where a label goes when the target schema lacks it: a weight for each target label.
+#: FER2013 has no contempt. The weights are what FER2013's own label says of the 119 train faces
+#: that a majority of FER+ raters call contempt.
+_CONTEMPT = dict(zip(_SEVEN, (47, 27, 20, 3, 12, 2, 8), strict=True))
+_WEIGHTS = {("ferplus8", "fer7"): {"contempt": _CONTEMPT}}
 
 
 def get_schema(name: str) -> LabelSchema:
@@ -257,7 +229,7 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
     """
     # Measured between two known schemas: one that merely has the name has other labels.
     known = SCHEMAS.get(source.name) == source and SCHEMAS.get(target.name) == target
-    shares = _SHARES.get((source.name, target.name), {}) if known else {}
+    weights = _WEIGHTS.get((source.name, target.name), {}) if known else {}
     matrix = np.zeros((len(source), len(target)))
     for row, label in enumerate(source.labels):
         spellings = (label, *source.aliases.get(label, ()))
@@ -271,8 +243,8 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
             )
         if hits:
             matrix[row, hits.pop()] = 1.0
-        for name, share in shares.get(label, {}).items():
-            matrix[row, target.index(name)] = share
+        for name, weight in weights.get(label, {}).items():
+            matrix[row, target.index(name)] = weight / sum(weights[label].values())
     if not matrix.any():
         raise ConfigError(
             f"schemas {source.name!r} ({', '.join(source.labels)}) and {target.name!r} "

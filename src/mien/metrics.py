@@ -1,7 +1,8 @@
 """Metrics of classification and calibration: pure functions on arrays.
 
 Shapes: N faces, K classes. ``class_ids`` and ``predicted`` are int (N,), ``probs`` float (N, K)
-with rows summing to 1, ``targets`` float (N, K) distributions.
+with rows summing to 1, ``targets`` float (N, K) distributions. Each raises ``DataError`` where
+lengths or shapes differ, there is no face, or a class is not in 0..K-1.
 """
 
 from __future__ import annotations
@@ -110,9 +111,6 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 def accuracy(class_ids: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
     """Returns the share of faces whose predicted class is the true one.
 
-    Raises:
-        DataError: If the lengths differ or there is no face.
-
     >>> accuracy(np.array([0, 1, 1]), np.array([0, 1, 0]))
     0.6666666666666666
     """
@@ -186,9 +184,6 @@ def confusion_matrix(
 ) -> NDArray[np.int64]:
     """Returns counts (K, K); rows are true classes, columns predicted ones.
 
-    Raises:
-        DataError: If the lengths differ, there is no face, or a class is not in 0..K-1.
-
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
     [[1, 0], [1, 1]]
     """
@@ -226,9 +221,6 @@ def per_class(confusion: NDArray[np.int64]) -> ClassScores:
 def macro_f1(class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> float:
     """Returns the mean F1 of the classes that occur, as true or as predicted class.
 
-    Raises:
-        DataError: As for :func:`confusion_matrix`.
-
     >>> round(macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), 5), 4)
     0.6667
     """
@@ -241,9 +233,6 @@ def balanced_accuracy(
     class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
 ) -> float:
     """Returns the mean recall of the classes that truly occur.
-
-    Raises:
-        DataError: As for :func:`confusion_matrix`.
 
     >>> balanced_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]), 5)
     0.75
@@ -258,7 +247,6 @@ def top_k_accuracy(class_ids: NDArray[np.int64], probs: Floats, k: int) -> float
     Where probabilities tie, the lower class comes first, as with ``argmax``.
 
     Raises:
-        DataError: If the lengths differ, there is no face, or a class is not in 0..K-1.
         ConfigError: If ``k`` is below 1.
 
     >>> top_k_accuracy(np.array([1, 2]), np.array([[0.5, 0.4, 0.1], [0.5, 0.4, 0.1]]), 2)
@@ -284,7 +272,6 @@ def reliability_bins(probs: Floats, class_ids: NDArray[np.int64], bins: int = 15
     """Bins faces by the probability of their top class: (low, high], as Guo et al. 2017 do.
 
     Raises:
-        DataError: If the lengths differ, there is no face, or a class is not in 0..K-1.
         ConfigError: If ``bins`` is below 1.
 
     >>> reliability_bins(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0, 0]), 2).count.tolist()
@@ -310,9 +297,6 @@ def expected_calibration_error(
 ) -> float:
     """Returns the mean gap of confidence and accuracy, weighted by faces (Guo et al. 2017).
 
-    Raises:
-        DataError, ConfigError: As for :func:`reliability_bins`.
-
     >>> expected_calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
     True
     """
@@ -323,9 +307,6 @@ def expected_calibration_error(
 
 def negative_log_likelihood(probs: Floats, class_ids: NDArray[np.int64]) -> float:
     """Returns the mean of -log p(true class), in nats; p counts as at least 1e-12.
-
-    Raises:
-        DataError: If the lengths differ, there is no face, or a class is not in 0..K-1.
 
     >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 4)
     0.6931
@@ -339,9 +320,6 @@ def negative_log_likelihood(probs: Floats, class_ids: NDArray[np.int64]) -> floa
 def cross_entropy(probs: Floats, targets: Floats) -> float:
     """Returns the mean cross-entropy of predictions against target distributions, in nats.
 
-    Raises:
-        DataError: If the shapes differ or there is no face.
-
     >>> round(cross_entropy(np.array([[0.5, 0.5]]), np.array([[0.2, 0.8]])), 4)
     0.6931
     """
@@ -351,9 +329,6 @@ def cross_entropy(probs: Floats, targets: Floats) -> float:
 
 def brier_score(probs: Floats, targets: Floats) -> float:
     """Returns the mean squared distance of predictions and targets, from 0 to 2 (Brier 1950).
-
-    Raises:
-        DataError: If the shapes differ or there is no face.
 
     >>> brier_score(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))
     0.5
@@ -374,8 +349,7 @@ def fit_temperature(logits: Floats, targets: NDArray[Any]) -> float:
         targets: t, the true classes (N,), or distributions (N, K) such as raters' votes.
 
     Raises:
-        DataError: If shapes do not agree, there is no face, a logit is not finite, or a class
-            is not in 0..K-1.
+        DataError: If a logit is not finite, too.
 
     >>> sure = np.log([[9.0, 1.0]] * 4)  # says 90 percent, is right in 3 of 4: 9 ** (1 / T) is 3
     >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,30 +38,24 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """A picture that is decoded, searched and cropped, but not classified yet.
+    """A picture that is decoded, searched and cropped, but not classified yet."""
 
-    Args:
-        source: What to call it in the result.
-        size: Width and height in pixels.
-        detections: The M faces that were found.
-        squares_xyxy: float64 (M, 4), the regions that were cut out, in pixels of the picture.
-        crops: uint8 (M, S, S, C), of the model's own size.
-        image_rgb: uint8 (H, W, 3), where it was to be kept.
-        timings_ms: What each stage took.
-        warnings: What the answer leaves out, in sentences.
-        error: Why it could not be read; the other fields are empty then.
-        origin: Decodes it again, for results that are drawn later.
-    """
-
+    #: What to call it in the result, and its width and height in pixels.
     source: str
     size: tuple[int, int] = (0, 0)
+    #: The M faces that were found; the regions that were cut out, float64 (M, 4) in pixels of the
+    #: picture; and they themselves, uint8 (M, S, S, C) of the model's own size.
     detections: Detections = field(default_factory=Detections.empty)
     squares_xyxy: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     crops: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
+    #: uint8 (H, W, 3), where it was to be kept.
     image_rgb: NDArray[np.uint8] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    #: What the answer leaves out, in sentences.
     warnings: tuple[str, ...] = ()
+    #: Why it could not be read; the other fields are empty then.
     error: MienError | None = None
+    #: Decodes it again, for results that are drawn later.
     origin: Origin | None = None
 
     def __len__(self) -> int:
@@ -107,23 +101,23 @@ class Pipeline:
         Returns:
             The crops; of a picture that cannot be read or searched, the error.
         """
-        is_bgr = bgr and isinstance(source, np.ndarray)
-        prepared = Prepared(describe_source(source))
-        prepared.origin = Origin(source, limits=self.limits, bgr=is_bgr)
-        clock = Clock(prepared.timings_ms)
+        options: Any = {"limits": self.limits, "bgr": bgr and isinstance(source, np.ndarray)}
+        prepared = Prepared(describe_source(source), origin=Origin(source, **options))
+        start = time.perf_counter()
+
+        def lap(name: str) -> None:
+            nonlocal start
+            now = time.perf_counter()
+            prepared.timings_ms[name], start = round((now - start) * 1000, 3), now
+
         try:
-            picture = open_image(
-                source,
-                min_side=self.detector.working_side,
-                limits=self.limits,
-                bgr=is_bgr,
-            )
-            clock.lap("decode")
+            picture = open_image(source, min_side=self.detector.working_side, **options)
+            lap("decode")
             detections = self._detect(picture)
-            clock.lap("detect")
+            lap("detect")
             squares = self.squares(detections.boxes_xyxy)
             prepared.crops = self._crop(picture, squares, detections.landmarks)
-            clock.lap("crop")
+            lap("crop")
             if keep_image:
                 prepared.image_rgb = picture.whole()
         except (InputError, DetectorError) as error:
@@ -144,17 +138,15 @@ class Pipeline:
     def _detect(self, picture: OpenedImage) -> Detections:
         """Returns the faces in pixels of the whole picture, however large it was decoded."""
         min_face = MIN_FACE if self.min_face is None else self.min_face
-        if picture.again is None:
-            return run_detector(
-                self.detector, picture.image_rgb, min_face=min_face, max_faces=self.max_faces
-            )
-        factor = np.array(picture.factors, np.float32)
         found = run_detector(
             self.detector,
             picture.image_rgb,
             min_face=min_face / max(picture.factors),
             max_faces=self.max_faces,
         )
+        if picture.again is None:
+            return found
+        factor = np.array(picture.factors, np.float32)
         landmarks = None if found.landmarks is None else found.landmarks * factor
         boxes = found.boxes_xyxy * np.tile(factor, 2)
         return Detections(boxes, found.scores, landmarks, found.warnings)
@@ -229,15 +221,8 @@ class Pipeline:
     ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
         """Returns each face's prediction set in the labels of the answer, and its quality flags.
 
-        Args:
-            own: (M, K), see :meth:`calibrated`.
-            probs: (M, L), see :meth:`answer`.
-            crops: uint8 (M, S, S, C), what the network saw.
-            boxes_xyxy: (M, 4), in pixels.
-
-        Returns:
-            M sets, None each where the model has none, and M tuples of words of
-            :data:`mien.quality.QUALITY_FLAGS`.
+        The arguments are those of :meth:`faces`. A set is None where the model has none; the flags
+        are words of :data:`mien.quality.QUALITY_FLAGS`.
         """
         conformal, quality = self.config.conformal, self.config.quality
         n = len(own)
@@ -309,16 +294,9 @@ class Pipeline:
             own, self.answer(own), prepared.crops, boxes, scores, landmarks=found.landmarks
         )
         result = ImageResult(
-            source=prepared.source,
-            width=prepared.size[0],
-            height=prepared.size[1],
-            faces=faces,
-            model=self.config.name,
-            detector=self.detector.name,
-            timings_ms=prepared.timings_ms,
-            warnings=prepared.warnings,
-            prior=self.shares,
-        )
+            prepared.source, *prepared.size, faces, self.config.name, self.detector.name,
+            prepared.timings_ms, warnings=prepared.warnings, prior=self.shares,
+        )  # fmt: skip
         return result if prepared.origin is None else result.with_origin(prepared.origin)
 
     def run(self, items: Sequence[Prepared]) -> list[ImageResult | ErrorResult]:
@@ -333,10 +311,7 @@ class Pipeline:
     ) -> list[ImageResult | ErrorResult]:
         """Turns prepared pictures and the logits (N, K) of all their faces into results.
 
-        Args:
-            items: The pictures; one with an error becomes an ``ErrorResult``.
-            logits: Of the faces of all pictures, one after the other.
-            seconds: What the network took for all of them.
+        A picture with an error becomes an ``ErrorResult``; ``seconds`` is what the network took.
         """
         per_face, first = 1000 * seconds / max(len(logits), 1), 0
         results: list[ImageResult | ErrorResult] = []
@@ -344,10 +319,10 @@ class Pipeline:
             if item.error is not None:
                 kind = type(item.error).__name__
                 results.append(ErrorResult(item.source, str(item.error), kind))
-                continue
-            item.timings_ms["inference"] = round(per_face * len(item), 3)
-            results.append(self.finish(item, logits[first : first + len(item)]))
-            first += len(item)
+            else:
+                item.timings_ms["inference"] = round(per_face * len(item), 3)
+                results.append(self.finish(item, logits[first : first + len(item)]))
+                first += len(item)
         return results
 
     def single_threaded(self) -> Pipeline:
@@ -355,25 +330,8 @@ class Pipeline:
 
         Workers that each wake all cores for one picture wait for each other and waste their time.
         """
-        return replace(
-            self,
-            backend=self.backend.single_threaded(),
-            detector=self.detector.single_threaded(),
-        )
-
-
-class Clock:
-    """Writes milliseconds between laps into a dict."""
-
-    def __init__(self, timings_ms: dict[str, float]) -> None:
-        self._timings_ms = timings_ms
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Ends a stage."""
-        now = time.perf_counter()
-        self._timings_ms[name] = round((now - self._last) * 1000, 3)
-        self._last = now
+        backend, detector = self.backend.single_threaded(), self.detector.single_threaded()
+        return replace(self, backend=backend, detector=detector)
 
 
 def describe_source(source: ImageSource) -> str:

@@ -91,15 +91,12 @@ class Preprocessing(Saved):
                 raise ConfigError(f"unknown preprocessing value {value!r}." + suggest(value, known))
         if not isinstance(self.size, int) or not 8 <= self.size <= 1024:
             raise ConfigError(f"input size must be an integer from 8 to 1024; got {self.size!r}.")
-        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
-        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        object.__setattr__(self, "mean", tuple(map(float, self.mean)))
+        object.__setattr__(self, "std", tuple(map(float, self.std)))
         if self.normalization == "per_image" and not self.epsilon > 0:
             raise ConfigError(f"epsilon must be above 0; got {self.epsilon!r}.")
-        if self.normalization == "fixed" and (
-            len(self.mean) != self.channels
-            or len(self.std) != self.channels
-            or not all(value > 0 for value in self.std)
-        ):
+        complete = len(self.mean) == len(self.std) == self.channels
+        if self.normalization == "fixed" and not (complete and all(s > 0 for s in self.std)):
             raise ConfigError(
                 f"fixed normalization of {self.color} faces needs {self.channels} mean and "
                 f"std value(s), std above 0; got mean {self.mean}, std {self.std}."
@@ -156,23 +153,15 @@ def crop_faces(
     if preprocessing.align == "eyes" and landmarks is not None:
         angles = roll_degrees(landmarks)
     for face, box, angle in zip(faces, boxes, angles, strict=True):
-        if angle:
-            image, square = _level(image_rgb, box, float(angle))
-            face[...] = _crop_one(image, square, preprocessing)
-        else:
-            face[...] = _crop_one(image_rgb, box, preprocessing)
+        picture = _level(image_rgb, box, float(angle)) if angle else (image_rgb, box)
+        face[...] = _crop_one(*picture, preprocessing)
     return faces
 
 
 def recolor(faces_rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Turns colour faces of the model's own size into those that :func:`crop_faces` would cut.
 
-    Args:
-        faces_rgb: uint8 (N, S, S, 3).
-        preprocessing: The colour.
-
-    Returns:
-        uint8 (N, S, S, C).
+    Faces are uint8 (N, S, S, 3), and then (N, S, S, C).
     """
     if preprocessing.color == "rgb":
         return faces_rgb

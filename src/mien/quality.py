@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,8 +64,7 @@ class QualityBounds(Saved):
     min_sharpness: float = 0.0
 
     def __post_init__(self) -> None:
-        numbers = [getattr(self, item.name) for item in fields(self)]
-        if not all(math.isfinite(value) and value >= 0 for value in numbers):
+        if not all(math.isfinite(value) and value >= 0 for value in astuple(self)):
             raise ConfigError(f"quality: every number must be finite and at least 0; got {self}.")
 
     def assess(
@@ -87,20 +86,10 @@ class QualityBounds(Saved):
             Words of :data:`QUALITY_FLAGS`; an empty tuple where nothing speaks against the answer.
         """
         light, contrast, sharpness = face_quality(crops)
-        found = np.stack(
-            [
-                ambiguous,
-                sides < self.min_side,
-                light < self.min_light,
-                contrast < self.min_contrast,
-                sharpness < self.min_sharpness,
-            ],
-            axis=1,
-        )
-        return [
-            tuple(flag for flag, holds in zip(QUALITY_FLAGS, row, strict=True) if holds)
-            for row in found
-        ]
+        measured = zip((sides, light, contrast, sharpness), astuple(self), strict=True)
+        found = np.stack([ambiguous, *(values < bound for values, bound in measured)], axis=1)
+        names = np.array(QUALITY_FLAGS)
+        return [tuple(names[row].tolist()) for row in found]
 
 
 def fit_quality(crops: NDArray[np.uint8]) -> QualityBounds:
@@ -112,13 +101,10 @@ def fit_quality(crops: NDArray[np.uint8]) -> QualityBounds:
     if not len(crops):
         raise ConfigError("no faces to fit quality bounds on.")
     light, contrast, sharpness = (
-        float(np.quantile(values, _OUTSIDE)) for values in face_quality(crops)
+        round(float(np.quantile(values, _OUTSIDE)), digits)
+        for values, digits in zip(face_quality(crops), (2, 2, 4), strict=True)
     )
-    return QualityBounds(
-        min_light=round(light, 2),
-        min_contrast=round(contrast, 2),
-        min_sharpness=round(sharpness, 4),
-    )
+    return QualityBounds(min_light=light, min_contrast=contrast, min_sharpness=sharpness)
 
 
 def warning(emotion: str, prediction_set: Sequence[str] | None, flags: Sequence[str]) -> str:

@@ -101,11 +101,10 @@ class EmotionRecognizer:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
         self.folder = read_model_folder(model)
-        found = get_detector(detector)
         self.pipeline = Pipeline(
             config=self.folder.config,
             backend=open_backend(self.folder, backend, threads=threads, device=device),
-            detector=found if min_score is None else _with_min_score(found, min_score),
+            detector=_detector(detector, min_score),
             schema=_answer_schema(labels, self.folder.config),
             batch_size=batch_size,
             min_face=min_face,
@@ -362,10 +361,9 @@ class EmotionRecognizer:
         (3, True)
         """
         other, pipeline = copy.copy(self), self.pipeline
-        found = pipeline.detector if detector is None else get_detector(detector)
         other.pipeline = replace(
             pipeline,
-            detector=found if min_score is None else _with_min_score(found, min_score),
+            detector=_detector(pipeline.detector if detector is None else detector, min_score),
             schema=pipeline.schema if labels is None else _answer_schema(labels, self.config),
             min_face=pipeline.min_face if min_face is None else min_face,
             max_faces=pipeline.max_faces if max_faces is None else _check_max_faces(max_faces),
@@ -488,7 +486,10 @@ def _check_max_faces(max_faces: int | None) -> int | None:
     return max_faces
 
 
-def _with_min_score(detector: Detector, min_score: float) -> Detector:
+def _detector(given: str | Detector, min_score: float | None) -> Detector:
+    detector = get_detector(given)
+    if min_score is None:
+        return detector
     if not 0 <= min_score <= 1:
         raise ConfigError(f"min_score must lie in 0..1; got {min_score!r}.")
     return detector.with_min_score(min_score)

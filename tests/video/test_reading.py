@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError, MissingExtraError
-from mien.video.clip import Mark
-from mien.video.reading import open_clip, read_frames
+from mien.video.reading import Mark, open_clip, read_frames
 from video.clips_made import turn_sideways, write_clip
 
 

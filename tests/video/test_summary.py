@@ -7,10 +7,16 @@ import pytest
 from PIL import Image
 
 from mien import DataError
-from mien.video.picture import bin_timeline, draw_timeline, label_colors
-from mien.video.subtitles import subtitles
+from mien.results.drawing import label_colors
+from mien.video.picture import bin_timeline, draw_timeline
 from mien.video.summary import Change, Summarizer, valences
-from mien.video.timeline import TimelineRow, join_timelines, read_timeline, write_rows
+from mien.video.timeline import (
+    TimelineRow,
+    join_timelines,
+    read_timeline,
+    subtitles,
+    write_rows,
+)
 
 LABELS = ("happiness", "sadness")
 
@@ -108,8 +114,8 @@ def test_picture_shows_each_label_in_its_colour(tmp_path: Path) -> None:
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     places = []
-    for color in label_colors(LABELS):
-        near = np.abs(pixels - np.round(np.array(color) * 255)).max(axis=2) <= 2
+    for color in label_colors(LABELS).values():
+        near = np.abs(pixels - color).max(axis=2) <= 2
         rows_, columns = np.nonzero(near[: int(pixels.shape[0] * 0.6)])
         assert len(rows_) > 5000
         places.append(columns.mean())

@@ -8,9 +8,8 @@ from scipy.optimize import linear_sum_assignment
 
 from mien.errors import ConfigError
 from mien.video.config import VideoConfig
-from mien.video.cuts import CutDetector
-from mien.video.motion import BoxMotion
-from mien.video.smoothing import CORRELATION_S, ProbabilitySmoother
+from mien.video.recognizer import CutDetector
+from mien.video.smoothing import CORRELATION_S, BoxMotion, ProbabilitySmoother
 from mien.video.tracker import KalmanTracker, assign
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien import EmotionRecognizer
+from mien import EmotionRecognizer, InputError
 from mien.quality import QUALITY_FLAGS
 from mien.video import (
     KalmanTracker,
@@ -99,6 +99,11 @@ def test_timeline_and_summary_say_how_often_an_answer_was_uncertain(
     table = pytest.importorskip("pyarrow.parquet").read_table(result.files["timeline.parquet"])
     assert table["uncertain"].to_pylist() == [int(row["uncertain"]) for row in rows]
     assert table["quality_flags"].to_pylist() == [row["quality_flags"] for row in rows]
+
+
+def test_frame_that_is_no_picture_is_refused(recognizer: EmotionRecognizer) -> None:
+    with pytest.raises(InputError, match="uint8"):
+        VideoRecognizer(recognizer).read(np.zeros((4, 4)), 0.0)  # type: ignore[arg-type]
 
 
 class LeftToRight(Tracker):

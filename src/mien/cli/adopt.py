@@ -10,6 +10,7 @@ import typer
 
 from mien.adoption.config import AdoptConfig
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import interval, remark
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def command(
     settings: AdoptConfig,
     file: Annotated[Path, typer.Argument(help="ONNX file of a classifier trained elsewhere.")],
-    output: Annotated[Path, flags.flag("Model folder to write.", "-o", "--output")],
-    name: Annotated[str | None, flags.flag("Name of the model; else the file's.")] = None,
+    output: Annotated[Path, output_flag("Model folder to write.")],
+    name: Annotated[str | None, flag("Name of the model; else the file's.")] = None,
     license: flags.License = "unknown",  # noqa: A002 - the flag is --license
     data: flags.OptionalData = None,
     split: flags.Split = "valid",
@@ -50,9 +51,9 @@ def _prompted(file: Path, settings: AdoptConfig) -> AdoptConfig:
     from mien.adoption.reading import read_facts
 
     facts = read_facts(file, output=settings.output_name)[1]
-    for flag, what in missing_settings(facts, settings).items():
-        answer = typer.prompt(f"{flag}: {what}", err=True)
-        settings = AdoptConfig.make({**settings.to_dict(), flag.removeprefix("--"): answer})
+    for name, what in missing_settings(facts, settings).items():
+        answer = typer.prompt(f"{name}: {what}", err=True)
+        settings = AdoptConfig.make({**settings.to_dict(), name.removeprefix("--"): answer})
     return settings
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags
+from mien.cli.flags import flag
 from mien.cli.printing import print_result, print_table, progress_bar
 from mien.errors import ConfigError
 
@@ -23,14 +24,14 @@ Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
 
 def command(
-    model: Annotated[str, flags.flag("Model folder; it is changed.", "-m", "--model")],
+    model: Annotated[str, flag("Model folder; it is changed.", "-m", "--model")],
     data: flags.OptionalData = None,
     source: flags.SourceFlag = None,
     split: flags.Split = "valid",
-    coverage: Annotated[float, flags.flag("Share of faces whose set holds the true label.")] = 0.9,
+    coverage: Annotated[float, flag("Share of faces whose set holds the true label.")] = 0.9,
     prior: Annotated[
         Prior | None,
-        flags.flag(
+        flag(
             "own: answer for the shares of labels in -d, or of photos without labels in -s; "
             "learned: record those of -d as what the model learned from; shipped: undo own."
         ),

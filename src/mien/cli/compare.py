@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from mien.cli import flags
+from mien.cli.flags import flag
 from mien.cli.printing import check_reports, print_report, progress_bar
 
 
@@ -14,10 +15,8 @@ def command(
     split: flags.Split = "valid",
     output: flags.ReportFile = None,
     picture: flags.Picture = None,
-    timing: Annotated[
-        bool, flags.flag("Measure milliseconds per face.", "--timing/--no-timing")
-    ] = True,
-    threads: Annotated[int, flags.flag("0: as many as cores.", min=0)] = 0,
+    timing: Annotated[bool, flag("Measure milliseconds per face.", "--timing/--no-timing")] = True,
+    threads: Annotated[int, flag("0: as many as cores.", min=0)] = 0,
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
     overwrite: flags.Overwrite = False,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags, new_app
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import failed, print_table, progress_bar, remark
 from mien.errors import ConfigError, needs_extra
 
@@ -22,33 +23,26 @@ if TYPE_CHECKING:
 app = new_app(help="Inspect a dataset, split it without leaks, write it in another form.")
 
 
-class To(StrEnum):
-    """What a dataset is written as."""
-
-    folder = "folder"
-    csv = "csv"
-    parquet = "parquet"
-
-
-Near = Annotated[float, flags.flag("Smallest correlation of near copies.", min=0.5, max=1.0)]
-_OUTPUT = ("-o", "--output")
+#: What a dataset is written as.
+To = StrEnum("To", ["folder", "csv", "parquet"])
+Near = Annotated[float, flag("Smallest correlation of near copies.", min=0.5, max=1.0)]
 
 
 @app.command()
 def inspect(
     data: flags.Data,
     output: Annotated[
-        Path | None, flags.flag("Report (.html); the JSON is written next to it.", *_OUTPUT)
+        Path | None, output_flag("Report (.html); the JSON is written next to it.")
     ] = None,
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     faces: Annotated[
-        str | None, flags.flag("Detector that searches for pictures without a face (slow).")
+        str | None, flag("Detector that searches for pictures without a face (slow).")
     ] = None,
     suspects: Annotated[
-        bool, flags.flag("List labels that are probably wrong (minutes).", "--suspects")
+        bool, flag("List labels that are probably wrong (minutes).", "--suspects")
     ] = False,
     model: Annotated[
-        str | None, flags.flag("Model whose features assess the labels.", "-m", "--model")
+        str | None, flag("Model whose features assess the labels.", "-m", "--model")
     ] = None,
     near: Near = 0.95,
     labels: flags.Labels = None,
@@ -93,11 +87,9 @@ def inspect(
 @app.command()
 def card(
     data: flags.Data,
-    output: Annotated[Path, flags.flag("Card: README.md.", *_OUTPUT)],
+    output: Annotated[Path, output_flag("Card: README.md.")],
     license: flags.License = "unknown",  # noqa: A002 - the flag is --license
-    name: Annotated[
-        str | None, flags.flag("What to call the dataset; else its last folder.")
-    ] = None,
+    name: Annotated[str | None, flag("What to call the dataset; else its last folder.")] = None,
     near: Near = 0.95,
     labels: flags.Labels = None,
     workers: flags.Workers = 2,
@@ -125,15 +117,13 @@ def card(
 @app.command()
 def split(
     data: flags.Data,
-    output: Annotated[Path, flags.flag("Manifest: .csv or .parquet.", *_OUTPUT)],
-    shares: Annotated[str, flags.flag("Share of each split.")] = "train=0.8,valid=0.1,test=0.1",
+    output: Annotated[Path, output_flag("Manifest: .csv or .parquet.")],
+    shares: Annotated[str, flag("Share of each split.")] = "train=0.8,valid=0.1,test=0.1",
     seed: flags.Seed = 0,
     near: Near = 0.95,
     copy: Annotated[
         bool,
-        flags.flag(
-            "Copy the pictures; else the table names them, or holds them already.", "--copy"
-        ),
+        flag("Copy the pictures; else the table names them, or holds them already.", "--copy"),
     ] = False,
     labels: flags.Labels = None,
     workers: flags.Workers = 2,
@@ -158,11 +148,11 @@ def split(
 @app.command()
 def convert(
     data: flags.Data,
-    output: Annotated[Path, flags.flag("Folder or file to write.", *_OUTPUT)],
-    to: Annotated[To, flags.flag("What to write.")],
+    output: Annotated[Path, output_flag("Folder or file to write.")],
+    to: Annotated[To, flag("What to write.")],
     copy: Annotated[
         bool,
-        flags.flag("csv: copy the pictures, even where the table could name them.", "--copy"),
+        flag("csv: copy the pictures, even where the table could name them.", "--copy"),
     ] = False,
     labels: flags.Labels = None,
     overwrite: flags.Overwrite = False,
@@ -185,12 +175,10 @@ def convert(
 @app.command()
 def shard(
     data: flags.Data,
-    output: Annotated[Path, flags.flag("Folder to write.", *_OUTPUT)],
-    faces_per_shard: Annotated[int, flags.flag("The most faces in a file.", min=1)] = 8192,
-    size: Annotated[
-        int, flags.flag("Store faces ready at this side; 0: pictures as they are.")
-    ] = 0,
-    color: Annotated[str, flags.flag("With --size: gray or rgb.")] = "gray",
+    output: Annotated[Path, output_flag("Folder to write.")],
+    faces_per_shard: Annotated[int, flag("The most faces in a file.", min=1)] = 8192,
+    size: Annotated[int, flag("Store faces ready at this side; 0: pictures as they are.")] = 0,
+    color: Annotated[str, flag("With --size: gray or rgb.")] = "gray",
     seed: flags.Seed = 0,
     labels: flags.Labels = None,
     overwrite: flags.Overwrite = False,
@@ -220,13 +208,11 @@ def shard(
 @app.command()
 def augment(
     data: flags.Data,
-    output: Annotated[Path, flags.flag("Picture: .png or .jpg.", *_OUTPUT)],
-    config: Annotated[
-        Path | None, flags.flag("Recipe (YAML) of mien train.", "-c", "--config")
-    ] = None,
-    faces: Annotated[int, flags.flag("Faces, a row each.", min=1)] = 6,
-    copies: Annotated[int, flags.flag("Changed faces in a row.", min=1)] = 7,
-    seed: Annotated[int | None, flags.flag("Seed of faces and changes.")] = None,
+    output: Annotated[Path, output_flag("Picture: .png or .jpg.")],
+    config: Annotated[Path | None, flag("Recipe (YAML) of mien train.", "-c", "--config")] = None,
+    faces: Annotated[int, flag("Faces, a row each.", min=1)] = 6,
+    copies: Annotated[int, flag("Changed faces in a row.", min=1)] = 7,
+    seed: Annotated[int | None, flag("Seed of faces and changes.")] = None,
     overwrite: flags.Overwrite = False,
 ) -> None:
     """Draw faces before and after a recipe's augmentation."""

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from mien import __version__
+from mien.benchmarking.machine import version_of
 from mien.cli import flags
 from mien.cli.printing import failed, print_result
 from mien.errors import MienError
@@ -29,13 +30,6 @@ def _requirements() -> dict[str, list[str]]:
         if match and match[1] != "mien":
             found.setdefault(match[2] or "", []).append(match[1])
     return found
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _self_test() -> dict[str, Any]:
@@ -71,9 +65,9 @@ def command(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "packages": {name: _version(name) for name in base},
+        "packages": {name: version_of(name) for name in base},
         "extras": {
-            extra: [name for name in names if _version(name) is None]
+            extra: [name for name in names if version_of(name) is None]
             for extra, names in extras.items()
         },
         "self_test": test,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import print_result, print_table, progress_bar, remark, score_cells
 
 if TYPE_CHECKING:
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 def command(
     runs: flags.Runs,
-    output: Annotated[Path, flags.flag("Model folder to write.", "-o", "--output")],
+    output: Annotated[Path, output_flag("Model folder to write.")],
     data: flags.Data,
-    method: Annotated[str, flags.flag("equal, weighted, greedy or stacking.")] = "equal",
+    method: Annotated[str, flag("equal, weighted, greedy or stacking.")] = "equal",
     split: flags.Split = "valid",
-    folds: Annotated[int, flags.flag("Folds of the cross-fitting.")] = 5,
+    folds: Annotated[int, flag("Folds of the cross-fitting.")] = 5,
     seed: flags.Seed = 0,
-    tag: Annotated[str, flags.flag("Second half of the model's name.")] = "",
+    tag: Annotated[str, flag("Second half of the model's name.")] = "",
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     overwrite: flags.Overwrite = False,
     quiet: flags.Quiet = False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import (
     interval,
     print_result,
@@ -32,28 +33,26 @@ def command(
     split: flags.Split = "valid",
     labels: flags.Labels = None,
     format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
-    output: Annotated[
-        Path | None, flags.flag(f"Folder for {' and '.join(_FILES)}.", "-o", "--output")
-    ] = None,
+    output: Annotated[Path | None, output_flag(f"Folder for {' and '.join(_FILES)}.")] = None,
     report: Annotated[
         Path | None,
-        flags.flag("NAME.html for one self-contained page, or a folder for PNGs too."),
+        flag("NAME.html for one self-contained page, or a folder for PNGs too."),
     ] = None,
     against: Annotated[
         str | None,
-        flags.flag("A second model, compared with the first on the page.", "--compare"),
+        flag("A second model, compared with the first on the page.", "--compare"),
     ] = None,
     robust: Annotated[
-        bool, flags.flag("Score it on corrupted and badly framed faces too.", "--robustness")
+        bool, flag("Score it on corrupted and badly framed faces too.", "--robustness")
     ] = False,
     record: Annotated[
-        bool, flags.flag("Write the scores into the model's own folder and card.", "--record")
+        bool, flag("Write the scores into the model's own folder and card.", "--record")
     ] = False,
     group_by: Annotated[
-        str | None, flags.flag("Column of the dataset's table: scores and gaps by it.")
+        str | None, flag("Column of the dataset's table: scores and gaps by it.")
     ] = None,
     group_table: Annotated[
-        Path | None, flags.flag("CSV with file_name and that column, if elsewhere.")
+        Path | None, flag("CSV with file_name and that column, if elsewhere.")
     ] = None,
     backend: flags.Backend = "onnx",
     device: flags.Device = "auto",
@@ -66,6 +65,7 @@ def command(
 
     The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
     """
+    from mien.atomic import write_text
     from mien.data import read_manifest
     from mien.evaluation import compare, evaluate
     from mien.recognizer import EmotionRecognizer
@@ -114,7 +114,9 @@ def command(
     if other:
         numbers["comparison"] = {**compare(evaluation, other).to_dict(), "with": other.to_dict()}
     if output:
-        _write(output, evaluation, numbers)
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / _FILES[0], json.dumps(numbers, indent=2) + "\n")
+        write_text(output / _FILES[1], evaluation.predictions_csv())
     if record:
         _record(recognizer, evaluation, rows, data)
     if format is flags.RowsFormat.csv:
@@ -133,14 +135,6 @@ def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) 
         from mien.evaluation.page import check_target
 
         check_target(report, overwrite=overwrite)
-
-
-def _write(output: Path, evaluation: Evaluation, numbers: dict[str, Any]) -> None:
-    from mien.atomic import write_text
-
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(output / _FILES[0], json.dumps(numbers, indent=2) + "\n")
-    write_text(output / _FILES[1], evaluation.predictions_csv())
 
 
 def _record(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import failed, print_table, progress_bar
 from mien.errors import ConfigError, DetectorError, InputError, suggest
 
@@ -24,18 +25,16 @@ if TYPE_CHECKING:
 def command(
     sources: flags.Sources = None,
     source: flags.SourceFlag = None,
-    output: Annotated[
-        Path | None, flags.flag("Folder (or one file) for the pictures.", "-o", "--output")
-    ] = None,
+    output: Annotated[Path | None, output_flag("Folder (or one file) for the pictures.")] = None,
     method: Annotated[
         str | None,
-        flags.flag(
+        flag(
             "cam, occlusion; with the train extra gradcam, gradcam++, hirescam, eigencam, "
             "scorecam, rollout; default: cam, or what fits the network."
         ),
     ] = None,
     label: Annotated[
-        str | None, flags.flag("Label to explain; all: a panel each; default: the top one.")
+        str | None, flag("Label to explain; all: a panel each; default: the top one.")
     ] = None,
     model: flags.Model = None,
     detector: flags.Detector = None,
@@ -43,16 +42,16 @@ def command(
     labels: flags.Labels = None,
     device: flags.Device = "auto",
     layers: Annotated[
-        bool, flags.flag("List the network's layers and their shapes.", "--layers")
+        bool, flag("List the network's layers and their shapes.", "--layers")
     ] = False,
     filters: Annotated[
-        bool, flags.flag("Draw the filters of the first convolution.", "--filters")
+        bool, flag("Draw the filters of the first convolution.", "--filters")
     ] = False,
     feature_maps: Annotated[
-        str | None, flags.flag("Draw what this layer makes of the largest face.")
+        str | None, flag("Draw what this layer makes of the largest face.")
     ] = None,
     faithfulness: Annotated[
-        bool, flags.flag("Score the maps by deletion and insertion.", "--faithfulness")
+        bool, flag("Score the maps by deletion and insertion.", "--faithfulness")
     ] = False,
     imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
@@ -65,8 +64,9 @@ def command(
     many is named, gives exit code 1, and the rest is answered.
     """
     from mien.cli.sources import Outputs, collect
+    from mien.detectors import DEFAULT_DETECTOR
     from mien.explanation import read_image
-    from mien.recognizer import DEFAULT_DETECTOR, EmotionRecognizer
+    from mien.recognizer import EmotionRecognizer
 
     given = [*(sources or []), *(source or [])]
     if layers or filters:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import interval, print_table, progress_bar, remark
 from mien.errors import ModelError, needs_extra
 from mien.exporting.config import ExportConfig
@@ -23,14 +24,12 @@ def command(
     model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
     output: Annotated[
         Path | None,
-        flags.flag("Folder to write; without it, next to the weights.", "-o", "--output"),
+        output_flag("Folder to write; without it, next to the weights."),
     ] = None,
     data: flags.OptionalData = None,
     calibrate: Annotated[
         str | None,
-        flags.flag(
-            "Dataset whose train split int8-static is calibrated on; without it, that of -d."
-        ),
+        flag("Dataset whose train split int8-static is calibrated on; without it, that of -d."),
     ] = None,
     imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
     overwrite: flags.Overwrite = False,

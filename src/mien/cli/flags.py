@@ -21,24 +21,19 @@ if TYPE_CHECKING:
     from mien.config import Kind, Limits
 
 
-class Format(StrEnum):
-    """How a result is printed."""
-
-    table = "table"
-    json = "json"
-
-
-class RowsFormat(StrEnum):
-    """How a result with rows is printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
+#: How a result is printed, and one with rows.
+Format = StrEnum("Format", ["table", "json"])
+RowsFormat = StrEnum("RowsFormat", ["table", "json", "csv"])
 
 
 def flag(help_text: str, *names: str, **options: Any) -> Any:
     """Describes a flag; without names it is called as its parameter."""
     return typer.Option(*names, help=help_text, **options)
+
+
+def output_flag(help_text: str) -> Any:
+    """Describes ``-o``: what is written."""
+    return flag(help_text, "-o", "--output")
 
 
 def _import(names: list[str] | None) -> list[str] | None:
@@ -76,7 +71,7 @@ Workers = Annotated[int, flag("Threads that decode.", "-j", "--workers", min=1)]
 Seed = Annotated[int, flag("Seed of what is drawn.")]
 Print = Annotated[Format, flag("What is printed.")]
 PrintRows = Annotated[RowsFormat, flag("What is printed; csv: one row per face.")]
-ReportFile = Annotated[Path | None, flag("NAME.html, NAME.json or NAME.md.", "-o", "--output")]
+ReportFile = Annotated[Path | None, output_flag("NAME.html, NAME.json or NAME.md.")]
 License = Annotated[str, flag("Licence, for the card.")]
 Picture = Annotated[Path | None, flag("NAME.png to draw.")]
 Imports = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from mien.cli import flags
+from mien.cli.flags import flag
 from mien.cli.printing import interval, print_result, print_table
 from mien.config import load_entry_points
 from mien.errors import needs_extra
@@ -21,7 +22,7 @@ Listing = dict[str, list[dict[str, Any]]]
 
 def command(
     architectures: Annotated[
-        bool, flags.flag("List the networks to train (needs train).", "--architectures")
+        bool, flag("List the networks to train (needs train).", "--architectures")
     ] = False,
     imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format

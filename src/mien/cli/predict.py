@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
+from mien.cli.flags import flag
 from mien.cli.printing import failed, progress_bar
 from mien.errors import ConfigError, InputError
 from mien.jobs.config import JobConfig, is_results_name
@@ -26,7 +27,7 @@ def command(
     source: flags.SourceFlag = None,
     output: Annotated[
         str | None,
-        flags.flag(
+        flag(
             "Folder (or one file) for annotated pictures; folder for a clip; results.parquet, a "
             "folder or address, for a job.",
             "-o",
@@ -34,10 +35,8 @@ def command(
         ),
     ] = None,
     format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
-    webcam: Annotated[str | None, flags.flag("Camera: its number, device or address.")] = None,
-    resume: Annotated[
-        bool, flags.flag("Jobs: go on with one that was stopped.", "--resume")
-    ] = False,
+    webcam: Annotated[str | None, flag("Camera: its number, device or address.")] = None,
+    resume: Annotated[bool, flag("Jobs: go on with one that was stopped.", "--resume")] = False,
     overwrite: flags.Overwrite = False,
     quiet: flags.Quiet = False,
 ) -> None:

@@ -35,12 +35,8 @@ def predict_clips(
 ) -> None:
     """Reads clips one after the other and prints what was found.
 
-    Without an output folder nothing is kept. Several clips get a folder each.
-
-    Raises:
-        ConfigError: If the output is no folder, two clips would share one, or CSV is asked for
-            several.
-        typer.Exit: With code 1 if a clip among several could not be read.
+    Without an output folder nothing is kept. Several clips get a folder each; one of them that
+    cannot be read is named at the end.
     """
     if output is not None and is_video_name(output):
         raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
@@ -77,7 +73,12 @@ def predict_camera(
         for frame in frames:
             write(frame.result)
     elif sys.stdout.isatty():
-        _show_live(frames)
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("opening the camera"), refresh_per_second=10) as screen:
+            for frame in frames:
+                screen.update(Text(_live_line(frame)))
     else:
         shown = 0.0
         for frame in frames:
@@ -151,15 +152,6 @@ def _live_line(frame: VideoFrame) -> str:
     )
     rate = f"{frame.fps:4.1f} fps, {frame.latency_ms:3.0f} ms, {frame.dropped} dropped"
     return f"{rate}: {faces or 'no face'}"
-
-
-def _show_live(frames: Iterator[VideoFrame]) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(Text("opening the camera"), refresh_per_second=10) as screen:
-        for frame in frames:
-            screen.update(Text(_live_line(frame)))
 
 
 @contextmanager

@@ -32,12 +32,7 @@ def predict_photos(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Answers photos in order and prints a row each; with ``output``, draws them too.
-
-    Raises:
-        ConfigError: If files of ``output`` exist.
-        typer.Exit: With code 1 if one could not be read.
-    """
+    """Answers photos in order and prints a row each; with ``output``, draws them too."""
     outputs = Outputs(output, items, overwrite=overwrite) if output else None
     recognizer = config.open_recognizer(threads=0)
     write = make_writer(form, [str(item.path) for item in items], recognizer.labels)
@@ -61,13 +56,7 @@ def predict_photos(
 
 
 def make_writer(form: str, names: Sequence[str], labels: Sequence[str]) -> Write:
-    """Returns a function that prints one result, and prints the head of what is to come.
-
-    Args:
-        form: ``table``, ``json`` or ``csv``.
-        names: Names of the pictures to come, for the width of the first column.
-        labels: Labels of the answers.
-    """
+    """Prints the head of what is to come and returns a function that prints one result."""
     if form == "json":
         return lambda result: print(result.to_json(), flush=True)
     if form == "table":

@@ -35,15 +35,10 @@ def print_table(
     left: int = 1,
     width: int | None = None,
 ) -> None:
-    """Prints a table.
+    """Prints a table; a row of None is a line between sections.
 
-    Args:
-        columns: Their heads.
-        rows: A cell per column, or None for a line between sections.
-        title: What stands above.
-        caption: What stands below.
-        left: So many columns are aligned left, those after them right.
-        width: Characters per line where stdout is no terminal.
+    ``left`` columns are aligned left, those after them right; ``width`` is the number of characters
+    per line where stdout is no terminal.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -87,11 +82,7 @@ def score_cells(scores: Mapping[str, Any], *names: str) -> list[str]:
 
 
 def check_reports(output: Path | None, picture: Path | None, *, overwrite: bool) -> None:
-    """Makes sure, before anything is computed, that report and picture can be written.
-
-    Raises:
-        ConfigError: If an ending is none of theirs, or a file is there already.
-    """
+    """Makes sure, before anything is computed, that report and picture can be written."""
     from mien.reporting import FORMS, check_output
 
     for target, endings in ((output, FORMS), (picture, (".png",))):

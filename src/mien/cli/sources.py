@@ -33,9 +33,6 @@ def collect(words: Iterable[str]) -> list[Item]:
     """Turns arguments into pictures: files, folders, globs, ``sample``, ``-`` (paths on stdin).
 
     A name that does not exist stays in the list and becomes an error row.
-
-    Raises:
-        InputError: If a folder or glob holds no picture.
     """
     items: list[Item] = []
     for word in words:
@@ -59,13 +56,7 @@ def collect(words: Iterable[str]) -> list[Item]:
 class Outputs:
     """Files for annotated pictures; all names are settled before the first is written.
 
-    Args:
-        target: A folder, or a file name with an image suffix for a single picture.
-        items: The pictures.
-        overwrite: Replace files that exist.
-
-    Raises:
-        ConfigError: If files exist, or one file is given for several pictures.
+    ``target`` is a folder, or a file name with an image suffix for a single picture.
     """
 
     def __init__(self, target: Path, items: list[Item], *, overwrite: bool) -> None:

@@ -6,11 +6,12 @@ import os
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import interval, print_table, progress_bar, remark, score_cells
 from mien.errors import ConfigError, import_extra
 from mien.training.config import TrainConfig
@@ -28,12 +29,12 @@ _SHOWN = ("macro_f1", "ece", "nll")
 @flags.with_flags
 def command(
     recipe: TrainConfig,
-    output: Annotated[
-        Path, flags.flag("Run directory; becomes a model folder.", "-o", "--output")
-    ] = Path("runs/train"),
-    resume: Annotated[bool, flags.flag("Go on from the last finished epoch.", "--resume")] = False,
+    output: Annotated[Path, output_flag("Run directory; becomes a model folder.")] = Path(
+        "runs/train"
+    ),
+    resume: Annotated[bool, flag("Go on from the last finished epoch.", "--resume")] = False,
     overwrite: flags.Overwrite = False,
-    folds: Annotated[int, flags.flag("Cross-validate with so many folds; 0: one run.", min=0)] = 0,
+    folds: Annotated[int, flag("Cross-validate with so many folds; 0: one run.", min=0)] = 0,
     quiet: flags.Quiet = False,
 ) -> None:
     """Train a model on labelled faces; the run is a model folder.
@@ -43,18 +44,19 @@ def command(
     if folds and overwrite:
         raise ConfigError("--folds overwrites nothing: give another --output, or type --resume.")
     with stoppable("train", output, "lightning", "torch"):
+        from mien.training.cross_validation import cross_validate
         from mien.training.distributed.launch import tells_result
         from mien.training.distributed.processes import FailedElsewhereError
         from mien.training.run import train
 
+        options: Any = {"resume": resume, "progress": not quiet}
+        bar = partial(progress_bar, quiet=quiet)
         if folds:
-            _train_folds(recipe, output, folds=folds, resume=resume, quiet=quiet)
+            _print_folds(cross_validate(recipe, output, folds=folds, bars=bar, **options))
+            remark(f"wrote {output / 'cross_validation.json'} and predictions.csv")
             return
         try:
-            folder = train(
-                recipe, output, resume=resume, overwrite=overwrite, progress=not quiet,
-                bar=partial(progress_bar, quiet=quiet),
-            )  # fmt: skip
+            folder = train(recipe, output, overwrite=overwrite, bar=bar, **options)
         except FailedElsewhereError:
             raise typer.Exit(1) from None
     if tells_result(recipe):
@@ -73,20 +75,6 @@ def stoppable(verb: str, output: Path, *modules: str) -> Iterator[None]:
     except KeyboardInterrupt:
         remark(f"stopped; go on with: mien {verb} ... -o {output} --resume")
         raise
-
-
-def _train_folds(
-    recipe: TrainConfig, output: Path, *, folds: int, resume: bool, quiet: bool
-) -> None:
-    """Trains one network per fold and prints how they did, alone and together."""
-    from mien.training.cross_validation import cross_validate
-
-    result = cross_validate(
-        recipe, output, folds=folds, resume=resume, progress=not quiet,
-        bars=partial(progress_bar, quiet=quiet),
-    )  # fmt: skip
-    _print_folds(result)
-    remark(f"wrote {output / 'cross_validation.json'} and predictions.csv")
 
 
 def _print_folds(result: CrossValidation) -> None:

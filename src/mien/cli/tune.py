@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags
+from mien.cli.flags import flag, output_flag
 from mien.cli.printing import print_result, print_table, remark
 from mien.cli.train import stoppable
 from mien.training.config import TrainConfig
@@ -21,15 +22,13 @@ _SHOWN = 10
 @flags.with_flags
 def command(
     settings: TuneConfig,
-    space: Annotated[Path, flags.flag("Keys and their ranges (YAML).")],
+    space: Annotated[Path, flag("Keys and their ranges (YAML).")],
     config: Annotated[
-        Path | None, flags.flag("Recipe (YAML) that trials share.", "-c", "--config")
+        Path | None, flag("Recipe (YAML) that trials share.", "-c", "--config")
     ] = None,
     data: flags.OptionalData = None,
-    output: Annotated[
-        Path, flags.flag("Folder of the study and its trials.", "-o", "--output")
-    ] = Path("runs/tune"),
-    resume: Annotated[bool, flags.flag("Go on with the study in the folder.", "--resume")] = False,
+    output: Annotated[Path, output_flag("Folder of the study and its trials.")] = Path("runs/tune"),
+    resume: Annotated[bool, flag("Go on with the study in the folder.", "--resume")] = False,
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     quiet: flags.Quiet = False,
 ) -> None:

@@ -7,8 +7,7 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from mien.labels import FERPLUS8
-from mien.results.drawing import PALETTE
+from mien.results.drawing import label_colors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,9 +155,7 @@ def label_color(labels: Sequence[str], label: str) -> str:
     >>> label_color(["angry", "happy"], "happy")
     '#f0e442'
     """
-    known = all(name in FERPLUS8 for name in labels)
-    place = FERPLUS8.index(label) if known else list(labels).index(label)
-    return "#{:02x}{:02x}{:02x}".format(*PALETTE[place % len(PALETTE)])
+    return "#{:02x}{:02x}{:02x}".format(*label_colors(labels)[label])
 
 
 def _area(face: FaceEmotion) -> float:

@@ -17,6 +17,8 @@ from mien.images.pixels import check_rgb
 from mien.labels import FERPLUS8
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -75,14 +77,20 @@ def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.
 
 
 def color_of(face: FaceEmotion) -> Color:
-    """Returns the colour of a face's emotion.
+    """Returns the colour of a face's emotion; see :func:`label_colors`."""
+    return label_colors(face.probs)[face.emotion]
 
-    Emotions keep theirs under every spelling that ``ferplus8`` knows; where a model has a label
-    that it does not know, the labels take the palette's colours in their order.
+
+def label_colors(labels: Iterable[str]) -> dict[str, Color]:
+    """Returns the colour of each label.
+
+    Emotions keep theirs under every spelling that ``ferplus8`` knows; where there is a label that
+    it does not know, the labels take the palette's colours in their order.
     """
-    if all(label in FERPLUS8 for label in face.probs):
-        return PALETTE[FERPLUS8.index(face.emotion)]
-    return PALETTE[list(face.probs).index(face.emotion) % len(PALETTE)]
+    names = list(labels)
+    known = all(name in FERPLUS8 for name in names)
+    places = [FERPLUS8.index(name) if known else place for place, name in enumerate(names)]
+    return {name: PALETTE[at % len(PALETTE)] for name, at in zip(names, places, strict=True)}
 
 
 def contrasting(color: Color) -> Color:

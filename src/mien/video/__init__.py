@@ -11,22 +11,26 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mien.video.cameras import camera_frames
     from mien.video.config import VIDEO_SUFFIXES, VideoConfig, is_video_name
-    from mien.video.finishing import VideoResult, VideoSummary
     from mien.video.recognizer import TrackedFace, VideoRecognizer
     from mien.video.run import read_video
-    from mien.video.stream import LatestFrame, VideoFrame, predict_video, track_live
+    from mien.video.stream import (
+        LatestFrame,
+        VideoFrame,
+        camera_frames,
+        predict_video,
+        track_live,
+    )
+    from mien.video.summary import VideoResult, VideoSummary
     from mien.video.tracker import KalmanTracker, Tracker
 
 #: Module -> the public names that it defines.
 _NAMES = {
-    "cameras": ("camera_frames",),
     "config": ("VIDEO_SUFFIXES", "VideoConfig", "is_video_name"),
-    "finishing": ("VideoResult", "VideoSummary"),
     "recognizer": ("TrackedFace", "VideoRecognizer"),
     "run": ("read_video",),
-    "stream": ("LatestFrame", "VideoFrame", "predict_video", "track_live"),
+    "stream": ("LatestFrame", "VideoFrame", "camera_frames", "predict_video", "track_live"),
+    "summary": ("VideoResult", "VideoSummary"),
     "tracker": ("KalmanTracker", "Tracker"),
 }
 __all__ = [

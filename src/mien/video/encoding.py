@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.video.clip import Clip
+    from mien.video.reading import Clip
 
 #: Encoders in the order they are tried, with their options. No B-frames: then pieces join as
 #: they are, without a gap or an overlap in decoding time.
@@ -35,24 +35,21 @@ _COPIED_SOUND = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "ala
 class PieceWriter:
     """Writes one piece of a clip, an MP4 file without sound that starts at time 0.
 
-    Args:
-        path: The file; it appears when :meth:`close` is called.
-        clip: The clip it is a piece of, for size and time.
+    The file appears when :meth:`close` is called; size and time are those of the clip.
 
     Raises:
         MienError: If no video encoder is there.
     """
 
     def __init__(self, path: Path, clip: Clip) -> None:
-        av = import_av()
-        self._path, self._clip = path, clip
+        self._av, self._clip, self._stack = import_av(), clip, ExitStack()
         self._size = (max(clip.width // 2 * 2, 2), max(clip.height // 2 * 2, 2))
         name, options = _encoder()
-        self._av = av
-        self._stack = ExitStack()
         temporary = self._stack.enter_context(replacing(path))
-        self._container = av.open(str(temporary), "w", format="mp4", options=_timescale(clip))
-        self._stream = self._container.add_stream(name, options=options)
+        self._container = self._stack.enter_context(
+            self._av.open(str(temporary), "w", format="mp4", options=_timescale(clip))
+        )
+        self._stream = self._container.add_stream(name, options=dict(options))
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = clip.time_base
@@ -69,53 +66,39 @@ class PieceWriter:
             image_rgb = np.ascontiguousarray(padded[:height, :width])
         picture = self._av.VideoFrame.from_ndarray(image_rgb, format="rgb24")
         picture.pts, picture.time_base = pts - self.first_pts, self._clip.time_base
-        for packet in self._stream.encode(picture):
-            self._container.mux(packet)
+        self._container.mux(self._stream.encode(picture))
 
     def close(self) -> None:
         """Ends the file and puts it in its place."""
-        try:
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
-            self._container.close()
-        except BaseException as error:
-            self.discard(error)
-            raise
-        self._stack.close()
+        with self._stack:
+            self._container.mux(self._stream.encode(None))
 
     def discard(self, error: BaseException) -> None:
         """Leaves no file; ``error`` is why."""
-        with suppress(self._av.error.FFmpegError, OSError):  # the first error is what counts
-            self._container.close()
-        self._stack.__exit__(type(error), error, error.__traceback__)
+        with suppress(BaseException), self._stack:  # the first error is what counts
+            raise error
 
 
-def join_pieces(path: Path, pieces: Iterable[tuple[Path, int]], clip: Clip) -> None:
+def join_pieces(path: Path, pieces: list[tuple[Path, int]], clip: Clip) -> None:
     """Joins pieces into one MP4 file and adds the clip's own sound.
 
     Nothing is encoded again (but sound that MP4 cannot hold), and memory does not grow with the
-    length: packets of both are written in the order of their time.
-
-    Args:
-        path: The file to write, whole or not at all.
-        pieces: Files and the time of their first frame in the clip's units, in order.
-        clip: The clip they are of.
+    length. Pieces are files and the time of their first frame in the clip's units, in order.
     """
     av = import_av()
-    listed = list(pieces)
-    with replacing(path) as temporary:
-        options = {"movflags": "+faststart", **_timescale(clip)}
-        with (
-            av.open(str(temporary), "w", format="mp4", options=options) as output,
-            av.open(str(listed[0][0])) as first,
-            av.open(str(clip.path)) as source,
-        ):
-            video = output.add_stream_from_template(first.streams.video[0])
-            streams: list[Iterator[Any]] = [_video_packets(listed, clip, video)]
-            if source.streams.audio:
-                streams.append(_sound_packets(source, output, clip))
-            for packet in heapq.merge(*streams, key=lambda item: float(item.dts * item.time_base)):
-                output.mux(packet)
+    options = {"movflags": "+faststart", **_timescale(clip)}
+    with (
+        replacing(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options=options) as output,
+        av.open(str(pieces[0][0])) as first,
+        av.open(str(clip.path)) as source,
+    ):
+        video = output.add_stream_from_template(first.streams.video[0])
+        streams: list[Iterator[Any]] = [_video_packets(pieces, clip, video)]
+        if source.streams.audio:
+            streams.append(_sound_packets(source, output, clip))
+        for packet in heapq.merge(*streams, key=lambda item: float(item.dts * item.time_base)):
+            output.mux(packet)
 
 
 def _timescale(clip: Clip) -> dict[str, str]:
@@ -125,15 +108,19 @@ def _timescale(clip: Clip) -> dict[str, str]:
 def _encoder() -> tuple[str, dict[str, str]]:
     av = import_av()
     for name, options in _ENCODERS:
-        try:
+        with suppress(av.codec.codec.UnknownCodecError):
             av.Codec(name, "w")
-        except av.codec.codec.UnknownCodecError:
-            continue
-        return name, dict(options)
+            return name, options
     raise MienError(
         "this build of PyAV has no encoder for H.264 or MPEG-4: install PyAV from its wheels, "
         "or leave the annotated copy out."
     )
+
+
+def _moved(packet: Any, offset: int, stream: Any) -> Any:
+    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+    packet.stream = stream
+    return packet
 
 
 def _video_packets(pieces: list[tuple[Path, int]], clip: Clip, stream: Any) -> Iterator[Any]:
@@ -141,13 +128,9 @@ def _video_packets(pieces: list[tuple[Path, int]], clip: Clip, stream: Any) -> I
     zero = round(clip.start_s / clip.time_base)
     for path, first_pts in pieces:
         with av.open(str(path)) as piece:
-            for packet in piece.demux(video=0):
-                if packet.dts is None:  # the empty packet at the end
-                    continue
+            for packet in _timed(piece.demux(video=0)):
                 offset = round((first_pts - zero) * clip.time_base / packet.time_base)
-                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-                packet.stream = stream
-                yield packet
+                yield _moved(packet, offset, stream)
 
 
 def _sound_packets(source: Any, output: Any, clip: Clip) -> Iterator[Any]:
@@ -160,31 +143,20 @@ def _sound_packets(source: Any, output: Any, clip: Clip) -> Iterator[Any]:
 
 
 def _copied_sound(source: Any, track: Any, stream: Any, clip: Clip) -> Iterator[Any]:
-    av = import_av()
-    try:
-        for packet in source.demux(track):
-            if packet.dts is None:
-                continue
-            offset = round(clip.start_s / packet.time_base)
-            packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
-            packet.stream = stream
-            yield packet
-    except av.error.FFmpegError:
-        return  # the file breaks off: the sound ends with it
+    with suppress(import_av().error.FFmpegError):  # the sound ends where the file breaks off
+        for packet in _timed(source.demux(track)):
+            yield _moved(packet, -round(clip.start_s / packet.time_base), stream)
 
 
 def _encoded_sound(source: Any, track: Any, stream: Any, clip: Clip) -> Iterator[Any]:
-    av = import_av()
-    try:
+    with suppress(import_av().error.FFmpegError):
         for sound in source.decode(track):
-            sound.pts = (
-                None if sound.pts is None else sound.pts - round(clip.start_s / sound.time_base)
-            )
+            if sound.pts is not None:
+                sound.pts -= round(clip.start_s / sound.time_base)
             yield from _timed(stream.encode(sound))
-    except av.error.FFmpegError:
-        pass
     yield from _timed(stream.encode(None))
 
 
 def _timed(packets: Iterable[Any]) -> Iterator[Any]:
+    """Leaves the empty packet at the end out."""
     return (packet for packet in packets if packet.dts is not None)

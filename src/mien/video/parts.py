@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mien import __version__
 from mien.atomic import replacing, write_text
 from mien.errors import ConfigError
-from mien.video.clip import Mark
+from mien.video.reading import Mark
 from mien.video.timeline import timeline_header, write_rows
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognizer import EmotionRecognizer
-    from mien.video.clip import Clip
     from mien.video.config import VideoConfig
+    from mien.video.reading import Clip
 
 #: Folder of the pieces, inside the folder of the results.
 PARTS = ".parts"
@@ -39,24 +39,19 @@ _ENDS = 65536
 
 @dataclass
 class Progress:
-    """How far a run is, as its state file says.
+    """How far a run is, as its state file says."""
 
-    Args:
-        pieces: Time of the first frame of each piece, in the clip's units.
-        mark: The last frame that is done, or None.
-        frames: Frames that are done.
-        frames_read: Those of them that were read for faces.
-        end_s: Time of the last frame.
-        faces: State of the :class:`mien.video.VideoRecognizer`.
-        portraits: How good the portrait of each face is.
-    """
-
+    #: Time of the first frame of each piece, in the clip's units.
     pieces: list[int] = field(default_factory=list)
+    #: The last frame that is done, and its time.
     mark: Mark | None = None
+    end_s: float = 0.0
+    #: Frames that are done, and those of them that were read for faces.
     frames: int = 0
     frames_read: int = 0
-    end_s: float = 0.0
+    #: State of the :class:`mien.video.VideoRecognizer`.
     faces: Mapping[str, Any] | None = None
+    #: How good the portrait of each face is.
     portraits: dict[int, float] = field(default_factory=dict)
 
     @classmethod
@@ -69,24 +64,14 @@ class Progress:
 
 
 class Parts:
-    """The pieces of one run.
-
-    Args:
-        output: Folder of the results.
-        identity: What makes two runs the same: see :func:`identity_of`.
-    """
+    """The pieces of one run in the folder of its results; for ``identity`` see below."""
 
     def __init__(self, output: Path, identity: Mapping[str, Any]) -> None:
         self.folder = output / PARTS
         self._identity = json.loads(json.dumps(identity))
 
     def begin(self, *, overwrite: bool) -> Progress:
-        """Returns how far an earlier run came; a fresh start where there was none.
-
-        Raises:
-            ConfigError: If what lies there is of another clip, model or setting, and may not be
-                replaced.
-        """
+        """Returns how far an earlier run of the same identity came; else a fresh start."""
         path = self.folder / _STATE
         if overwrite or not path.is_file():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -106,13 +91,9 @@ class Parts:
             hint="Give another folder, or type --overwrite to drop it.",
         )
 
-    def piece(self, number: int) -> Path:
-        """Returns the file of a piece of video."""
-        return self.folder / f"{number:06}.mp4"
-
-    def rows(self, number: int) -> Path:
-        """Returns the file of a piece of the timeline."""
-        return self.folder / f"{number:06}.csv"
+    def piece(self, number: int, suffix: str = ".mp4") -> Path:
+        """Returns the file of a piece: its video, or its rows of the timeline (``.csv``)."""
+        return self.folder / f"{number:06}{suffix}"
 
     def portrait(self, track_id: int) -> Path:
         """Returns the file of a face's portrait."""
@@ -128,7 +109,7 @@ class Parts:
         """Writes what belongs to the newest piece, then the state."""
         from PIL import Image
 
-        write_rows(self.rows(len(progress.pieces) - 1), timeline_header(labels), rows)
+        write_rows(self.piece(len(progress.pieces) - 1, ".csv"), timeline_header(labels), rows)
         for track_id, face in faces.items():
             with replacing(self.portrait(track_id)) as temporary:
                 Image.fromarray(face).save(temporary, format="png")

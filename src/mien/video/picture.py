@@ -7,36 +7,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.atomic import replacing
-from mien.errors import MissingExtraError
-from mien.labels import FERPLUS8
-from mien.results.drawing import PALETTE
+from mien.results.drawing import label_colors
+from mien.video.timeline import read_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from mien.video.summary import TrackSummary
+    from mien.video.summary import TrackSummary, VideoSummary
     from mien.video.timeline import TimelineRow
 
 #: Bands at most: the faces that were seen longest.
-MAX_BANDS = 8
+_MAX_BANDS = 8
 _BINS = 600
 _INK, _FAINT, _PAPER = "#1f2328", "#656d76", "#f6f8fa"
 
 
-def check_picture() -> None:
-    """Checks that the picture can be drawn, before the work begins.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise MissingExtraError("the picture of a timeline", "eval", "matplotlib") from error
+def draw_picture(
+    path: Path,
+    timeline: Path,
+    summary: VideoSummary,
+    *,
+    frame_s: float,
+    portrait: Callable[[int], Path],
+) -> None:
+    """Draws the faces of a clip that were seen longest, from its timeline's file."""
+    longest = sorted(summary.tracks, key=lambda track: -track.seen_s)[:_MAX_BANDS]
+    shown = sorted(longest, key=lambda track: track.track_id)
+    numbers = [track.track_id for track in shown]
+    edges_s, shares = bin_timeline(
+        read_timeline(timeline), numbers, classes=len(summary.labels),
+        duration_s=summary.duration_s, frame_s=frame_s,
+    )  # fmt: skip
+    title, faces = summary.source, len(summary.tracks)
+    if faces > len(shown):
+        title += f" (the {_MAX_BANDS} longest seen of {faces} faces)"
+    draw_timeline(
+        path, shown, edges_s, shares, labels=summary.labels, title=title,
+        portraits={number: portrait(number) for number in numbers},
+    )  # fmt: skip
 
 
 def bin_timeline(
@@ -47,18 +59,11 @@ def bin_timeline(
     duration_s: float,
     frame_s: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Averages a timeline over equal stretches of time, in constant memory.
-
-    Args:
-        rows: The timeline.
-        tracks: Numbers of the faces to keep.
-        classes: Number of labels L.
-        duration_s: Length of the clip.
-        frame_s: Seconds from one frame that is read to the next: no stretch is shorter.
+    """Averages a timeline over equal stretches of time, none shorter than ``frame_s``.
 
     Returns:
-        Edges of the B stretches, float64 (B + 1,), and float64 (tracks, B, L), NaN where a face
-        was not seen.
+        Edges of the B stretches, float64 (B + 1,), and float64 (tracks, B, classes), NaN where a
+        face was not seen.
     """
     length = max(duration_s, frame_s)
     B = int(np.clip(length / (1.5 * frame_s), 1, _BINS))
@@ -73,16 +78,6 @@ def bin_timeline(
     return np.linspace(0, length, B + 1), means
 
 
-def label_colors(labels: Sequence[str]) -> list[tuple[float, float, float]]:
-    """Returns each label's colour, 0..1, the same as on annotated pictures."""
-    known = all(label in FERPLUS8 for label in labels)
-    chosen = (
-        PALETTE[FERPLUS8.index(label) if known else index % len(PALETTE)]
-        for index, label in enumerate(labels)
-    )
-    return [(r / 255, g / 255, b / 255) for r, g, b in chosen]
-
-
 def draw_timeline(
     path: Path,
     tracks: Sequence[TrackSummary],
@@ -93,21 +88,11 @@ def draw_timeline(
     portraits: Mapping[int, Path],
     title: str,
 ) -> None:
-    """Draws the picture and writes it as PNG, whole or not at all.
+    """Draws a band for each face and writes it as PNG, whole or not at all.
 
-    Args:
-        path: The file.
-        tracks: The faces to show, one band each; with none, an empty picture says so.
-        edges_s: (B + 1,) in seconds; see :func:`bin_timeline`.
-        shares: (tracks, B, L), NaN where a face was not seen.
-        labels: The labels, in the order of the shares.
-        portraits: Picture file of a face by its number.
-        title: What stands above.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
+    ``edges_s`` and ``shares`` are those of :func:`bin_timeline`, ``portraits`` picture files by
+    the number of the face.
     """
-    check_picture()
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -120,19 +105,16 @@ def draw_timeline(
         bands, 2, width_ratios=(1, 9), wspace=0.03, hspace=0.22, left=0.02, right=0.98,
         top=1 - head / height, bottom=foot / height,
     )  # fmt: skip
+    colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in label_colors(labels).values()]
     for index, track in enumerate(tracks):
         _draw_portrait(figure.add_subplot(grid[index, 0]), track, portraits.get(track.track_id))
         axes = figure.add_subplot(grid[index, 1])
-        _draw_band(axes, edges_s, shares[index], labels, last=index == bands - 1)
+        _draw_band(axes, edges_s, shares[index], colors, last=index == bands - 1)
     if not tracks:
         axes = figure.add_subplot(grid[0, 1])
-        empty = np.full((len(edges_s) - 1, len(labels)), np.nan)
-        _draw_band(axes, edges_s, empty, labels, last=True)
+        _draw_band(axes, edges_s, np.full((len(edges_s) - 1, len(labels)), np.nan), colors)
         axes.text(0.5, 0.5, "no face found", transform=axes.transAxes, ha="center", color=_FAINT)
-    patches = [
-        Patch(color=color, label=label)
-        for label, color in zip(labels, label_colors(labels), strict=True)
-    ]
+    patches = [Patch(color=c, label=label) for label, c in zip(labels, colors, strict=True)]
     figure.legend(
         handles=patches, loc="lower center", ncols=min(len(labels), 8), frameon=False,
         fontsize=8.5, labelcolor=_INK, handlelength=1.0,
@@ -156,25 +138,18 @@ def _draw_band(
     axes: Axes,
     edges_s: NDArray[np.float64],
     shares: NDArray[np.float64],
-    labels: Sequence[str],
+    colors: Sequence[str],
     *,
-    last: bool,
+    last: bool = True,
 ) -> None:
     axes.set_facecolor(_PAPER)
-    low = np.zeros(len(shares))
-    for values, color in zip(shares.T, label_colors(labels), strict=True):
-        high = low + np.nan_to_num(values)
-        if len(shares):
-            axes.fill_between(
-                edges_s, np.append(low, low[-1]), np.append(high, high[-1]), step="post",
-                color=color, linewidth=0,
-            )  # fmt: skip
-        low = high
+    # A value per edge: the last one holds to the end.
+    heights = np.nan_to_num(shares[[*range(len(shares)), -1]]).T
+    axes.stackplot(edges_s, heights, step="post", colors=colors, linewidth=0)
     axes.set_xlim(0, edges_s[-1])
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1], ["0", "1"])
     axes.tick_params(colors=_FAINT, labelsize=8, length=2, labelbottom=last)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     if last:
         axes.set_xlabel("seconds", color=_FAINT, fontsize=8.5)

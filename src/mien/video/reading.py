@@ -8,16 +8,17 @@ jumps there, checks that it found the very same picture, and else reads from the
 from __future__ import annotations
 
 import math
+import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mien.errors import InputError, MissingExtraError
-from mien.video.clip import Clip, Frame
+from mien.errors import InputError, import_extra
 
 if TYPE_CHECKING:
     import os
@@ -26,9 +27,67 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.video.clip import Mark
-
 _T = TypeVar("_T")
+#: Frames that are decoded before they are asked for, at most.
+AHEAD = 4
+#: Pixels that a frame may have, where nobody says otherwise.
+MAX_PIXELS = 36_000_000
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A position in a clip: the last frame that is done, and a checksum of its pixels."""
+
+    index: int
+    pts: int
+    crc: int
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a clip: its number from 0, and its time in the file's units and in seconds.
+
+    ``wanted``: it is to be read, not only shown. ``image_rgb``: uint8 (H, W, 3), upright.
+    """
+
+    index: int
+    pts: int
+    time_s: float
+    wanted: bool
+    image_rgb: NDArray[np.uint8]
+
+    def mark(self) -> Mark:
+        """Returns how to find this frame again."""
+        return Mark(self.index, self.pts, zlib.crc32(np.ascontiguousarray(self.image_rgb).data))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a file says of its video; None where it does not say.
+
+    Width and height are those of upright frames with square pixels; ``fps`` is the average,
+    ``time_base`` the seconds per unit of time, ``start_s`` where the file's time begins; a frame
+    of more than ``max_pixels`` is refused.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    time_base: Fraction
+    start_s: float
+    duration_s: float | None
+    frames: int | None
+    has_audio: bool
+    max_pixels: int
+
+    def time_of(self, pts: int) -> float:
+        """Returns the seconds from the file's start of a time in its units."""
+        return float(pts * self.time_base) - self.start_s
+
+    def rate(self, fps: float) -> float:
+        """Returns the frames per second that are read where ``fps`` are wanted; 0: all."""
+        return min(fps or self.fps, self.fps)
 
 
 def ahead(items: Generator[_T, None, None], depth: int) -> Generator[_T, None, None]:
@@ -49,16 +108,13 @@ def ahead(items: Generator[_T, None, None], depth: int) -> Generator[_T, None, N
 
 
 def import_av() -> Any:
-    """Returns PyAV.
+    """Returns PyAV, or says which extra brings it."""
+    return import_extra("av", "reading a video", "video")
 
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError("reading a video", "video", "av") from error
-    return av
+
+def reason_of(error: Exception) -> str:
+    """Returns what an error of FFmpeg or of the system says."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @contextmanager
@@ -68,15 +124,14 @@ def refusing(path: object) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
-            f"cannot be read as a video: {reason}",
+            f"cannot be read as a video: {reason_of(error)}",
             subject=path,
             hint="If the file is whole, convert it first, for example to H.264 in MP4.",
         ) from error
 
 
-def open_clip(path: str | os.PathLike[str], *, max_pixels: int = 36_000_000) -> Clip:
+def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Clip:
     """Reads what a file says of its video; the first frame is decoded to be sure of the rest.
 
     Raises:
@@ -107,45 +162,34 @@ def open_clip(path: str | os.PathLike[str], *, max_pixels: int = 36_000_000) -> 
         rate = stream.average_rate or stream.guessed_rate or 25
         return Clip(
             file, width, height, float(rate), stream.time_base, start / av.time_base, length,
-            stream.frames or None, bool(container.streams.audio),
+            stream.frames or None, bool(container.streams.audio), max_pixels,
         )  # fmt: skip
 
 
 def read_frames(
-    clip: Clip,
-    *,
-    fps: float = 0.0,
-    shown: bool = True,
-    after: Mark | None = None,
-    max_pixels: int = 36_000_000,
+    clip: Clip, *, fps: float = 0.0, shown: bool = True, after: Mark | None = None
 ) -> Generator[Frame, None, None]:
-    """Yields a clip's frames one after the other.
+    """Yields a clip's frames one after the other, those that follow ``after``.
 
-    Args:
-        clip: The clip.
-        fps: How many frames per second are wanted: the first of each 1 / fps seconds; 0: all.
-        shown: Yield the others too, with ``wanted`` False.
-        after: Yield what follows this frame.
-        max_pixels: Most pixels a frame may have.
+    Of ``fps`` frames per second (0: all), the first of each 1 / fps seconds is wanted; with
+    ``shown`` the others come too.
 
     Raises:
         InputError: If the file changed under way or a frame is too large.
     """
     with refusing(clip.path):
         if after is not None:
-            frames = _frames(clip, fps, after, max_pixels, shown=shown)
+            frames = _frames(clip, fps, after, shown=shown)
             first = next(frames, None)
             if first is not None and (first.pts, first.mark().crc) == (after.pts, after.crc):
                 yield from frames
                 return
-        for frame in _frames(clip, fps, None, max_pixels, shown=shown):
+        for frame in _frames(clip, fps, None, shown=shown):
             if after is None or frame.pts > after.pts:
                 yield frame
 
 
-def _frames(
-    clip: Clip, fps: float, after: Mark | None, max_pixels: int, *, shown: bool
-) -> Iterator[Frame]:
+def _frames(clip: Clip, fps: float, after: Mark | None, *, shown: bool) -> Iterator[Frame]:
     """Yields the frames of a clip, or those from a mark on, the marked one included."""
     av = import_av()
     with av.open(str(clip.path)) as container:
@@ -157,9 +201,7 @@ def _frames(
         index, last, cell = -1, None, -1
         for picture in _decoded(container, stream):
             pts = picture.pts if picture.pts is not None else (0 if last is None else last + step)
-            if last is not None and pts <= last:
-                continue
-            if after is not None and pts < after.pts:
+            if (last is not None and pts <= last) or (after is not None and pts < after.pts):
                 continue
             index = after.index if after is not None and last is None else index + 1
             last = pts
@@ -168,7 +210,7 @@ def _frames(
             wanted = not fps or cell != before
             marked = after is not None and index == after.index
             if wanted or shown or marked:
-                _check_size(clip.path, picture.width, picture.height, max_pixels)
+                _check_size(clip.path, picture.width, picture.height, clip.max_pixels)
                 yield Frame(index, pts, time_s, wanted, _upright(picture, clip))
 
 

@@ -1,4 +1,4 @@
-"""Frames in, tracked faces out: detection, tracks, expressions and smoothing, frame by frame."""
+"""Frames in, tracked faces out: cuts, detection, tracks, expressions and smoothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from mien.images.pixels import check_rgb
 from mien.preprocess import crop_faces
 from mien.results import FaceEmotion, ImageResult
 from mien.video.config import VideoConfig
-from mien.video.cuts import CutDetector
-from mien.video.smoothing import ProbabilitySmoother
+from mien.video.smoothing import ProbabilitySmoother, Resumable
 from mien.video.tracker import KalmanTracker
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
     from mien.video.tracker import Tracker
 
-_SIDE = 6
+#: Sides of the small pictures: of a face, for its appearance, and of a frame, to find cuts.
+_SIDE, _FRAME = 6, (16, 9)
+#: Mean change of a pixel, of 255, that a cut has at least; and how often the usual change, of so
+#: many frames.
+_MIN_CHANGE, _TIMES, _USUAL = 22.0, 3.0, 8
 #: Seconds that the detections which make a track need not span, however many are wanted.
 _CONFIRM_S = 0.24
 #: Seconds after which a face that is out of sight is forgotten; ``gap_s`` is no longer.
@@ -65,6 +69,38 @@ class _Seen(NamedTuple):
     boxes_xyxy: NDArray[np.float64]
     scores: list[float]
     crops: NDArray[np.uint8]
+
+
+class CutDetector(Resumable):
+    """Finds hard cuts by how much a 16x9 picture of each frame changes.
+
+    A cut changes the picture by at least 22 of 255 on average, and by three times the median of
+    the last eight changes, so that shaking cameras and dancers are no cuts. Fades are not found.
+
+    >>> cuts = CutDetector()
+    >>> black, white = np.zeros((90, 160, 3), np.uint8), np.full((90, 160, 3), 255, np.uint8)
+    >>> [cuts.is_cut(picture) for picture in (black, black, white, white)]
+    [False, False, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.integer[Any]] | None = None
+        self._changes: Sequence[float] = []
+
+    def is_cut(self, image_rgb: NDArray[np.uint8]) -> bool:
+        """Takes the next frame, uint8 (H, W, 3); says whether a new scene starts with it."""
+        small = Image.fromarray(image_rgb).resize(_FRAME, Image.Resampling.BOX, reducing_gap=1.0)
+        now = np.asarray(small, dtype=np.int16)
+        last, self._last = self._last, now
+        if last is None:
+            return False
+        change = float(np.abs(now - last).mean())
+        usual = float(np.median(self._changes)) if len(self._changes) else 0.0
+        if change >= _MIN_CHANGE and change >= _TIMES * usual:
+            self._changes = []
+            return True
+        self._changes = [*self._changes[1 - _USUAL :], change]
+        return False
 
 
 class VideoRecognizer:
@@ -123,6 +159,7 @@ class VideoRecognizer:
             InputError: If the frame is no such picture.
             DetectorError: If the detector fails on it.
         """
+        check_rgb(image_rgb, "faces are tracked in")
         if self._cuts.is_cut(image_rgb):
             self._tracker.end_all()
             self._to_detection = 0

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.atomic import replacing, write_text
 from mien.detectors import crop_box
-from mien.errors import ConfigError, MienError
+from mien.errors import ConfigError, MienError, import_extra
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig
-from mien.video.encoding import PieceWriter
-from mien.video.finishing import FILES, VideoResult, finish
+from mien.video.encoding import PieceWriter, join_pieces
 from mien.video.parts import PARTS, Parts, Progress, identity_of
-from mien.video.picture import check_picture
-from mien.video.reading import ahead, import_av, open_clip, read_frames
+from mien.video.picture import draw_picture
+from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
 from mien.video.recognizer import VideoRecognizer
-from mien.video.timeline import timeline_row
+from mien.video.summary import Summarizer, VideoResult, VideoSummary
+from mien.video.timeline import (
+    join_timelines,
+    read_timeline,
+    subtitles,
+    timeline_header,
+    timeline_row,
+    write_parquet,
+)
 from mien.video.tracker import KalmanTracker
 
 if TYPE_CHECKING:
@@ -31,12 +42,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.results import FaceEmotion
-    from mien.video.clip import Clip, Frame
+    from mien.video.reading import Clip, Frame
     from mien.video.recognizer import TrackedFace
     from mien.video.tracker import Tracker
 
-#: Frames that wait before and behind the network, at most.
-_AHEAD, _BEHIND = 4, 6
+#: Files of the results, in the order they appear; the summary ends a run.
+FILES = (
+    "annotated.mp4", "timeline.csv", "timeline.parquet", "timeline.png", "subtitles.srt",
+    "summary.json",
+)  # fmt: skip
+#: Seconds that may be missing at the end before a clip counts as broken off.
+_SLACK_S = 1.0
+#: Seconds between two rows of a face (or three frames) from which it was out of sight.
+_UNSEEN_S = 0.25
+#: Frames that wait to be written, at most.
+_BEHIND = 6
+#: Portraits of faces; a new one must be that much better than the last.
 _PORTRAIT = Preprocessing(size=96, color="rgb")
 _BETTER = 1.5
 
@@ -79,20 +100,20 @@ def read_video(
     config = config or VideoConfig()
     clip = open_clip(source, max_pixels=config.max_pixels)
     if config.picture:
-        check_picture()
+        import_extra("matplotlib", "the picture of a timeline", "eval")
     folder = Path(output)
     _check_folder(folder, overwrite=overwrite)
     recognizer = recognizer or EmotionRecognizer()
     name = (tracker or KalmanTracker).name
     parts = Parts(folder, identity_of(clip, recognizer, config, name))
-    rate = min(config.fps or clip.fps, clip.fps)
-    video = VideoRecognizer(recognizer, config, fps=rate, tracker=tracker)
+    video = VideoRecognizer(recognizer, config, fps=clip.rate(config.fps), tracker=tracker)
     with writing(folder):
         state = parts.begin(overwrite=overwrite)
         if state.faces is not None:
             video.restore(state.faces)
-        _Run(clip, video, parts, state).work(progress)
-        return finish(folder, clip, parts, state, recognizer=recognizer, config=config)
+        run = _Run(clip, video, parts, state)
+        run.work(progress)
+        return run.finish(folder)
 
 
 @contextmanager
@@ -102,13 +123,10 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.error.FFmpegError) as error:
-        if isinstance(error, MienError):
-            raise
         full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        reason = getattr(error, "strerror", None) or str(error)
         advice = "free some space" if full else "see that the folder can be written"
         raise MienError(
-            f"cannot be written: {reason}",
+            f"cannot be written: {reason_of(error)}",
             subject=folder,
             hint=f"What is finished stays in it; {advice} and type the same command, and it goes "
             "on from there.",
@@ -135,42 +153,33 @@ class _Run:
 
     def __init__(self, clip: Clip, video: VideoRecognizer, parts: Parts, state: Progress) -> None:
         self._clip, self._video, self._parts, self._state = clip, video, parts, state
-        self._config = video.config
         self._rows: list[list[Any]] = []
         self._faces: dict[int, NDArray[np.uint8]] = {}
-        self._last: Frame | None = None
-        self._first_pts = 0
+        #: Time of the first frame of the piece under way, and its last frame.
+        self._piece: tuple[int, Frame] | None = None
         self._writer: PieceWriter | None = None
         self._waiting: deque[Future[None]] = deque()
 
     def work(self, progress: Callable[[int, int | None], None] | None) -> None:
         """Reads all that is not done yet."""
-        clip, config, state = self._clip, self._config, self._state
-        frames = read_frames(
-            clip, fps=config.fps, shown=config.annotate, after=state.mark,
-            max_pixels=config.max_pixels,
-        )  # fmt: skip
-        piece, total = -1, clip.frames
+        clip, config = self._clip, self._video.config
+        state = self._state
+        frames = read_frames(clip, fps=config.fps, shown=config.annotate, after=state.mark)
+        total = clip.frames
         if total is None and clip.duration_s is not None:
             total = max(round(clip.duration_s * clip.fps), 1)
         with (
-            closing(ahead(frames, _AHEAD)) as stream,
+            closing(ahead(frames, AHEAD)) as stream,
             ThreadPoolExecutor(1, thread_name_prefix="mien-encode") as encoder,
         ):
             try:
-                for frame in stream:
-                    now = int(frame.time_s / config.segment_s)
-                    if self._last is not None and now != piece:
-                        self._save()
-                    piece = now
-                    self._frame(frame, encoder)
-                    if progress is not None:
-                        progress(frame.index + 1, total)
-                if self._last is not None:
+                for _, piece in groupby(stream, lambda f: int(f.time_s / config.segment_s)):
+                    for frame in piece:
+                        self._frame(frame, encoder)
+                        if progress is not None:
+                            progress(frame.index + 1, total)
                     self._save()
             except BaseException as error:
-                for task in self._waiting:
-                    task.cancel()
                 encoder.shutdown(wait=True, cancel_futures=True)
                 if self._writer is not None:
                     self._writer.discard(error)
@@ -186,15 +195,13 @@ class _Run:
             faces = [item.face for item in tracked_faces]
         else:
             faces = self._video.between(frame.time_s)
-        if self._config.annotate:
+        if self._video.config.annotate:
             if self._writer is None:
                 self._writer = PieceWriter(self._parts.piece(len(self._state.pieces)), self._clip)
             while len(self._waiting) >= _BEHIND:
                 self._waiting.popleft().result()
             self._waiting.append(encoder.submit(self._show, self._writer, frame, faces))
-        if self._last is None:
-            self._first_pts = frame.pts
-        self._last = frame
+        self._piece = (self._piece[0] if self._piece else frame.pts, frame)
 
     def _show(self, writer: PieceWriter, frame: Frame, faces: list[FaceEmotion]) -> None:
         image_rgb = frame.image_rgb
@@ -207,17 +214,16 @@ class _Run:
     def _portraits(self, frame: Frame, tracked_faces: list[TrackedFace]) -> None:
         """Keeps a picture of each face; a clearly better one replaces the last."""
         height, width = frame.image_rgb.shape[:2]
+        framing = self._video.recognizer.pipeline.detector.framing
         for item in tracked_faces:
             x1, y1, x2, y2 = item.face.box_xyxy
             number = item.face.track_id or 0
             inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height
             value = (x2 - x1) * (y2 - y1) * item.face.detection_score * (1.0 if inside else 0.25)
-            if not item.detected or value < _BETTER * self._state.portraits.get(number, 0.0):
-                continue
-            framing = self._video.recognizer.pipeline.detector.framing
-            square = crop_box(item.face.box_xyxy, framing, margin=1.2)
-            self._faces[number] = crop_faces(frame.image_rgb, square[None], _PORTRAIT)[0]
-            self._state.portraits[number] = value
+            if item.detected and value >= _BETTER * self._state.portraits.get(number, 0.0):
+                square = crop_box(item.face.box_xyxy, framing, margin=1.2)
+                self._faces[number] = crop_faces(frame.image_rgb, square[None], _PORTRAIT)[0]
+                self._state.portraits[number] = value
 
     def _save(self) -> None:
         """Ends the piece under way; from here on it is done."""
@@ -226,11 +232,52 @@ class _Run:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
-        state, last = self._state, self._last
-        if last is None:
-            return
-        state.pieces.append(self._first_pts)
+        assert self._piece is not None  # noqa: S101 - a piece has frames
+        state, (first_pts, last), self._piece = self._state, self._piece, None
+        state.pieces.append(first_pts)
         state.mark, state.end_s = last.mark(), last.time_s
         state.faces = self._video.to_state()
         self._parts.save(state, self._rows, self._faces, self._video.recognizer.labels)
-        self._rows, self._faces, self._last = [], {}, None
+        self._rows, self._faces = [], {}
+
+    def finish(self, folder: Path) -> VideoResult:
+        """Joins the pieces, sums them up, and removes them."""
+        clip, parts, state, config = self._clip, self._parts, self._state, self._video.config
+        recognizer, numbers = self._video.recognizer, range(len(state.pieces))
+        labels, frame_s = recognizer.labels, 1.0 / clip.rate(config.fps)
+        if config.annotate:
+            pieces = [(parts.piece(number), state.pieces[number]) for number in numbers]
+            join_pieces(folder / "annotated.mp4", pieces, clip)
+        timeline = folder / "timeline.csv"
+        rows = (parts.piece(number, ".csv") for number in numbers)
+        join_timelines(timeline, rows, timeline_header(labels))
+        write_parquet(folder / "timeline.parquet", timeline)
+        summarizer = Summarizer(labels, gap_s=max(_UNSEEN_S, 3 * frame_s), frame_s=frame_s)
+        for row in read_timeline(timeline):
+            summarizer.add(row)
+        duration_s = state.end_s + 1.0 / clip.fps
+        tracks = (  # the steps of uneven frames may add up to a little more than there is
+            replace(track, seen_s=min(track.seen_s, round(duration_s, 3)))
+            for track in summarizer.tracks()
+        )
+        summary = VideoSummary(
+            source=clip.path.name, width=clip.width, height=clip.height, fps=round(clip.fps, 4),
+            duration_s=round(duration_s, 3),
+            complete=clip.duration_s is None or duration_s >= clip.duration_s - _SLACK_S,
+            frames=state.frames, frames_read=state.frames_read, model=recognizer.config.name,
+            detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
+            config=config.to_dict(),
+        )  # fmt: skip
+        if config.picture:
+            draw_picture(
+                folder / "timeline.png", timeline, summary, frame_s=frame_s, portrait=parts.portrait
+            )
+        if config.srt:
+            with (
+                replacing(folder / "subtitles.srt") as temporary,
+                temporary.open("w", encoding="utf-8", newline="\n") as stream,
+            ):
+                stream.writelines(subtitles(read_timeline(timeline), frame_s=frame_s))
+        write_text(folder / "summary.json", json.dumps(summary.to_dict(), indent=1) + "\n")
+        parts.clear()
+        return VideoResult(summary, {n: folder / n for n in FILES if (folder / n).exists()})

@@ -1,10 +1,13 @@
-"""Probabilities of one face over time: their recent mean, and how far to trust it.
+"""What is known of one face over time: where it is, and its probabilities.
 
-The model. The frames of the last moments show one expression; each frame's probabilities are
-that expression's plus an error. The estimate is the mean of the frames' probabilities with
-weights ``w_i = exp(-(t - t_i) / smooth_s)``. Errors of neighbouring frames are alike (same light,
-same angle): their correlation is taken as ``exp(-|t_i - t_j| / CORRELATION_S)``. So the mean's
-variance is not ``variance / frames`` but ``variance * r``, with
+The box. A Kalman filter for each coordinate, made for uneven frame times; see :class:`BoxMotion`.
+
+The probabilities: their recent mean, and how far to trust it. The frames of the last moments show
+one expression; each frame's probabilities are that expression's plus an error. The estimate is the
+mean of the frames' probabilities with weights ``w_i = exp(-(t - t_i) / smooth_s)``. Errors of
+neighbouring frames are alike (same light, same angle): their correlation is taken as ``exp(-|t_i -
+t_j| / CORRELATION_S)``. So the mean's variance is not ``variance / frames`` but ``variance * r``,
+with
 
     r = sum_ij w_i w_j exp(-|t_i - t_j| / CORRELATION_S) / (sum_i w_i)^2,
 
@@ -29,9 +32,98 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+#: The centre moves on at its speed; the logarithms of width and height stay where they are.
+_MOVES = np.array([1.0, 1.0, 0.0, 0.0])
+#: How fast speed wanders: (sides / s) squared per second for the centre.
+_CENTRE_WANDER = 4.0
+#: How fast the logarithm of a side wanders: squared, per second.
+_SIZE_WANDER = 0.1
+#: Standard deviations of a detector's box: centre in sides, sides as a share.
+_CENTRE_NOISE, _SIZE_NOISE = 0.04, 0.06
+#: Standard deviation of the speed of a face seen for the first time, sides / s.
+_FIRST_SPEED = 2.0
 #: Seconds over which the errors of two frames stay alike.
 CORRELATION_S = 0.4
 _PRIOR_SHARE, _PRIOR_FRAMES = 0.1, 2.0
+
+
+class Resumable:
+    """Numbers and arrays that a stopped run goes on with."""
+
+    def to_state(self) -> dict[str, Any]:
+        """Returns plain JSON types for :meth:`restore`."""
+        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where :meth:`to_state` was called."""
+        for name, value in state.items():
+            setattr(self, name, np.array(value) if isinstance(value, list) else value)
+
+
+class BoxMotion(Resumable):
+    """Tracks one box with a constant-velocity Kalman filter (Kalman, 1960) for each coordinate.
+
+    The state is centre x, centre y, log width, log height, each with its speed; centres move
+    with constant velocity, sizes wander. Noise scales with the face, so that a near and a far
+    face are treated alike. Time may pass in any steps.
+
+    Args:
+        box_xyxy: (4,), pixels.
+        time_s: When it was seen.
+
+    >>> motion = BoxMotion(np.array([0.0, 0.0, 10.0, 10.0]), 0.0)
+    >>> for step in range(1, 20):
+    ...     motion.update(np.array([0.0, 0.0, 10.0, 10.0]) + [5 * step, 0, 5 * step, 0], step / 10)
+    >>> motion.box_at(2.1).astype(int).tolist()
+    [105, 0, 115, 10]
+    """
+
+    def __init__(self, box_xyxy: NDArray[np.floating[Any]], time_s: float) -> None:
+        self.time_s = time_s
+        self._mean = np.zeros((4, 2))
+        self._mean[:, 0] = _to_state(box_xyxy)
+        self._cov = np.zeros((4, 2, 2))
+        self._cov[:, 0, 0] = self._noise()
+        self._cov[:2, 1, 1] = (_FIRST_SPEED * self._side()) ** 2
+
+    def box_at(self, time_s: float) -> NDArray[np.float64]:
+        """Returns where the box is at a time, float64 (4,), without changing anything."""
+        state = self._predict(time_s)[0][:, 0]
+        half = np.exp(state[2:]) / 2
+        return np.concatenate([state[:2] - half, state[:2] + half])
+
+    def update(self, box_xyxy: NDArray[np.floating[Any]], time_s: float) -> None:
+        """Takes in a box that was seen at a time not before the last one."""
+        mean, cov = self._predict(time_s)
+        innovation = _to_state(box_xyxy) - mean[:, 0]
+        gain = cov[:, :, 0] / (cov[:, 0, 0] + self._noise())[:, None]
+        self._mean = mean + gain * innovation[:, None]
+        self._cov = cov - gain[:, :, None] * cov[:, None, 0, :]
+        self.time_s = time_s
+
+    def _side(self) -> float:
+        return float(np.exp(self._mean[2:, 0].mean()))
+
+    def _noise(self) -> NDArray[np.float64]:
+        centre, size = (_CENTRE_NOISE * self._side()) ** 2, _SIZE_NOISE**2
+        return np.array([centre, centre, size, size])
+
+    def _predict(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        dt = max(time_s - self.time_s, 0.0)
+        step = np.zeros((4, 2, 2))
+        step[:, 0, 0] = 1.0
+        step[:, 0, 1], step[:, 1, 1] = dt * _MOVES, _MOVES
+        mean = (step @ self._mean[:, :, None])[:, :, 0]
+        cov = step @ self._cov @ step.transpose(0, 2, 1)
+        wander = _CENTRE_WANDER * self._side() ** 2
+        cov[:2] += wander * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        cov[2:, 0, 0] += _SIZE_WANDER * dt
+        return mean, cov
+
+
+def _to_state(box_xyxy: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    low, high = np.split(np.asarray(box_xyxy, dtype=np.float64), 2)
+    return np.concatenate([(low + high) / 2, np.log(np.maximum(high - low, 1e-3))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +142,7 @@ class Smoothed:
 
 
 @dataclass
-class ProbabilitySmoother:
+class ProbabilitySmoother(Resumable):
     """Keeps the running sums of one face; memory does not grow with time.
 
     Args:
@@ -90,12 +182,3 @@ class ProbabilitySmoother:
         prior = _PRIOR_SHARE * np.clip(mean * (1 - mean), 0.0, None)
         variance = (_PRIOR_FRAMES * prior + frames * spread) / (_PRIOR_FRAMES + frames - 1)
         return Smoothed(mean, np.sqrt(variance * r), frames)
-
-    def to_state(self) -> dict[str, Any]:
-        """Returns plain JSON types for :meth:`restore`."""
-        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where :meth:`to_state` was called."""
-        for name, value in state.items():
-            setattr(self, name, np.array(value) if isinstance(value, list) else float(value))

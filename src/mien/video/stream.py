@@ -5,18 +5,19 @@ With a camera, answers are about now however slow the model is: frames are dropp
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError
 from mien.recognizer import EmotionRecognizer
-from mien.video.cameras import camera_frames
 from mien.video.config import VideoConfig, is_video_name
-from mien.video.reading import ahead, open_clip, read_frames
+from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
 from mien.video.recognizer import VideoRecognizer
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from mien.video.recognizer import TrackedFace
     from mien.video.tracker import Tracker
 
+#: FFmpeg's name for cameras, and how it calls camera 0, by ``sys.platform``.
+_DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 #: Seconds over which the frame rate is averaged, and after which a silent camera is given up.
 _RATE_S, _SILENT_S = 2.0, 10.0
-#: Frames of a clip that are decoded in advance.
-_AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,21 +71,6 @@ class Snapshot:
     image_rgb: NDArray[np.uint8]
     time_s: float
     dropped: int
-
-
-class FrameRate:
-    """Measures frames per second over the last two seconds."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque()
-
-    def tick(self, now: float) -> float:
-        """Counts a frame at a time in seconds; returns the rate, 0 at the first one."""
-        times = self._times
-        times.append(now)
-        while now - times[0] > _RATE_S:
-            times.popleft()
-        return (len(times) - 1) / (now - times[0]) if len(times) > 1 else 0.0
 
 
 class LatestFrame:
@@ -155,6 +141,50 @@ class LatestFrame:
                 self._changed.notify()
 
 
+def camera_frames(device: str) -> Iterator[NDArray[np.uint8]]:
+    """Yields the pictures of a camera, or of a clip at the speed it was taken.
+
+    Args:
+        device: A camera's number from 0, a device's path or name as FFmpeg calls it, an address
+            (``rtsp://…``), or a clip's file.
+
+    Raises:
+        InputError: If there is no such camera, it cannot be opened, or it goes away.
+        MissingExtraError: If PyAV is not installed.
+    """
+    if is_video_name(device) and Path(device).is_file():
+        start = time.monotonic()
+        for frame in read_frames(open_clip(device)):
+            time.sleep(max(start + frame.time_s - time.monotonic(), 0.0))
+            yield frame.image_rgb
+        return
+    av = import_av()
+    name, kind = _camera_name(device)
+    try:
+        with av.open(name, format=kind) as container:
+            for picture in container.decode(video=0):
+                yield picture.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise InputError(
+            f"camera {device} cannot be read: {reason_of(error)}",
+            hint="See that it is plugged in and that no other program uses it.",
+        ) from error
+    raise InputError(f"camera {device} gives no more pictures: see that it is plugged in.")
+
+
+def _camera_name(device: str) -> tuple[str, str | None]:
+    """Returns FFmpeg's file name and format of a camera."""
+    if "://" in device:
+        return device, None
+    platform = "linux" if sys.platform.startswith("linux") else sys.platform
+    kind, pattern = _DEVICES.get(platform, ("dshow", "video={}"))
+    name = pattern.format(device) if device.isdigit() else device
+    if kind == "v4l2" and not Path(name).exists():
+        there = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
+        raise InputError(f"camera {device}: there is no {name}", hint=f"Cameras here: {there}.")
+    return name, kind
+
+
 def predict_video(
     source: str | os.PathLike[str] | int,
     *,
@@ -192,10 +222,9 @@ def predict_video(
         )  # fmt: skip
         return
     clip = open_clip(name, max_pixels=config.max_pixels)
-    rate = min(config.fps or clip.fps, clip.fps)
-    video = VideoRecognizer(recognizer, config, fps=rate, tracker=tracker)
-    frames = read_frames(clip, fps=config.fps, shown=False, max_pixels=config.max_pixels)
-    with closing(ahead(frames, _AHEAD)) as stream:
+    video = VideoRecognizer(recognizer, config, fps=clip.rate(config.fps), tracker=tracker)
+    frames = read_frames(clip, fps=config.fps, shown=False)
+    with closing(ahead(frames, AHEAD)) as stream:
         shots = ((Snapshot(f.image_rgb, time.monotonic(), 0), f.time_s) for f in stream)
         yield from _answers(video, shots, name)
 
@@ -211,7 +240,7 @@ def track_live(
     """Tracks the faces of a source that does not wait, for example a camera.
 
     The delay stays that of one frame, however slow the model: frames that came in the meantime
-    are dropped.
+    are dropped. For what is not said here see :func:`predict_video`.
 
     Args:
         frames: Pictures, uint8 (H, W, 3), as fast as they come, for example those of
@@ -219,10 +248,7 @@ def track_live(
         recognizer: Model and detector; None: the default ones.
         config: How to detect and smooth; ``fps`` is the most frames per second to read.
         source: What to call it in results.
-        tracker: What numbers the faces; None: a :class:`mien.video.KalmanTracker`.
-
-    Yields:
-        Each frame that was read, until the source ends.
+        tracker: What numbers the faces.
 
     Raises:
         InputError: If the source fails or falls silent, or a frame is no picture.
@@ -246,13 +272,17 @@ def track_live(
 def _answers(
     video: VideoRecognizer, shots: Iterable[tuple[Snapshot, float]], source: str
 ) -> Iterator[VideoFrame]:
-    rate = FrameRate()
+    times: deque[float] = deque()
     for shot, time_s in shots:
         tracked = video.read(shot.image_rgb, time_s)
         now = time.monotonic()
+        times.append(now)
+        while now - times[0] > _RATE_S:
+            times.popleft()
+        fps = (len(times) - 1) / (now - times[0]) if len(times) > 1 else 0.0
         size = (shot.image_rgb.shape[1], shot.image_rgb.shape[0])
         result = video.result([item.face for item in tracked], source=source, size=size)
         latency_ms = (now - shot.time_s) * 1000
         yield VideoFrame(
-            result, tuple(tracked), shot.image_rgb, time_s, rate.tick(now), latency_ms, shot.dropped
+            result, tuple(tracked), shot.image_rgb, time_s, fps, latency_ms, shot.dropped
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.labels import FERPLUS8
 from mien.quality import QUALITY_FLAGS
+from mien.results import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -75,6 +79,59 @@ class TrackSummary:
     valence_trend: float | None
 
 
+@dataclass(frozen=True)
+class VideoSummary:
+    """What was found in a clip; ``summary.json`` is :meth:`to_dict`.
+
+    Args:
+        source: Name of the clip's file.
+        width: Pixels, upright.
+        height: Pixels, upright.
+        fps: Average frames per second.
+        duration_s: Length of what could be read.
+        complete: The clip did not break off before the length that it states.
+        frames: Frames, where an annotated copy was written; else those that were read.
+        frames_read: Frames that were searched or read for faces.
+        model: Name of the model.
+        detector: Name of the detector.
+        labels: The labels, in order.
+        tracks: One entry per face.
+        config: The settings.
+    """
+
+    source: str
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    complete: bool
+    frames: int
+    frames_read: int
+    model: str
+    detector: str
+    labels: tuple[str, ...]
+    tracks: tuple[TrackSummary, ...]
+    config: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain JSON types."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"schema_version": SCHEMA_VERSION, **plain}
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """The results of a clip.
+
+    Args:
+        summary: What was found.
+        files: Path by name, of those that were written.
+    """
+
+    summary: VideoSummary
+    files: dict[str, Path]
+
+
 def valences(labels: Sequence[str]) -> NDArray[np.float64] | None:
     """Returns the pleasantness of each label, or None where one of them has none.
 
@@ -97,20 +154,36 @@ class _Tally:
     seen_s: float = 0.0
     frames: int = 0
     uncertain_s: float = 0.0
-    flags_s: dict[str, float] = field(default_factory=dict)
+    flags_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     changes: list[Change] = field(default_factory=list)
     candidate: tuple[str, float] | None = None
     # Of the regression of valence on time: n, sums of t, t^2, v, t v.
     line: NDArray[np.float64] = field(default_factory=lambda: np.zeros(5))
 
+    def note_change(self, row: TimelineRow) -> None:
+        """Notes a change once the new expression has lasted."""
+        if row.emotion == self.emotion:
+            self.candidate = None
+        elif self.candidate is None or self.candidate[0] != row.emotion:
+            self.candidate = (row.emotion, row.time_s)
+        elif row.time_s - self.candidate[1] >= HOLD_S:
+            self.changes.append(Change(round(self.candidate[1], 3), self.emotion, row.emotion))
+            self.emotion, self.candidate = row.emotion, None
+
+    def slope(self) -> float | None:
+        """Returns by how much valence rises per minute."""
+        n, t, tt, v, tv = self.line
+        spread = n * tt - t * t
+        if self.last_s - self.first_s < 2.0 or spread <= 0:
+            return None
+        return round(float((n * tv - t * v) / spread * 60), 4) + 0.0
+
 
 class Summarizer:
     """Sums a timeline up, row by row; memory grows with the number of faces only.
 
-    Args:
-        labels: Labels of the probabilities.
-        gap_s: Longest time between two rows of a face that still counts as seen.
-        frame_s: Seconds from one frame that is read to the next: what the first one counts.
+    ``gap_s`` is the longest time between two rows of a face that still counts as seen, ``frame_s``
+    the time from one frame that is read to the next: what the first one counts.
 
     >>> from mien.video.timeline import TimelineRow
     >>> summary = Summarizer(["happy", "sad"], gap_s=1.0, frame_s=0.5)
@@ -129,11 +202,9 @@ class Summarizer:
 
     def add(self, row: TimelineRow) -> None:
         """Takes in a row; those of one face come in the order of time."""
-        tally = self._tallies.get(row.track_id)
-        if tally is None:
-            zeros = np.zeros(len(self._labels))
-            tally = _Tally(row.time_s, row.time_s - self._frame_s, row.emotion, zeros)
-            self._tallies[row.track_id] = tally
+        zeros = np.zeros(len(self._labels))
+        first = _Tally(row.time_s, row.time_s - self._frame_s, row.emotion, zeros)
+        tally = self._tallies.setdefault(row.track_id, first)
         step = row.time_s - tally.last_s
         weight = step if step <= max(self._gap_s, 1.5 * self._frame_s) else self._frame_s
         tally.last_s = row.time_s
@@ -142,11 +213,11 @@ class Summarizer:
         tally.sums += weight * row.probs
         tally.uncertain_s += weight * row.uncertain
         for flag in row.quality_flags:
-            tally.flags_s[flag] = tally.flags_s.get(flag, 0.0) + weight
+            tally.flags_s[flag] += weight
         if self._values is not None:
             t, v = row.time_s - tally.first_s, float(self._values @ row.probs)
             tally.line += (1.0, t, t * t, v, t * v)
-        _note_change(tally, row)
+        tally.note_change(row)
 
     def tracks(self) -> list[TrackSummary]:
         """Returns the faces so far, by number."""
@@ -163,24 +234,5 @@ class Summarizer:
             round(tally.uncertain_s / seen_s, 4),
             {flag: round(tally.flags_s[flag] / seen_s, 4)
              for flag in QUALITY_FLAGS if flag in tally.flags_s},
-            tuple(tally.changes), valence, _slope(tally) if valence is not None else None,
+            tuple(tally.changes), valence, tally.slope() if valence is not None else None,
         )  # fmt: skip
-
-
-def _note_change(tally: _Tally, row: TimelineRow) -> None:
-    """Notes a change once the new expression has lasted."""
-    if row.emotion == tally.emotion:
-        tally.candidate = None
-    elif tally.candidate is None or tally.candidate[0] != row.emotion:
-        tally.candidate = (row.emotion, row.time_s)
-    elif row.time_s - tally.candidate[1] >= HOLD_S:
-        tally.changes.append(Change(round(tally.candidate[1], 3), tally.emotion, row.emotion))
-        tally.emotion, tally.candidate = row.emotion, None
-
-
-def _slope(tally: _Tally) -> float | None:
-    n, t, tt, v, tv = tally.line
-    spread = n * tt - t * t
-    if tally.last_s - tally.first_s < 2.0 or spread <= 0:
-        return None
-    return round(float((n * tv - t * v) / spread * 60), 4) + 0.0

@@ -1,8 +1,10 @@
-"""The timeline: a row for each face in each frame that was read."""
+"""The timeline, a row for each face in each frame that was read; and subtitles (SRT) from it."""
 
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
 _ANSWER = ("emotion", "confidence", "std", "effective_frames", "uncertain", "quality_flags")
 _WHOLE, _TEXT = {"frame", "track_id", "detected", "uncertain"}, {"emotion", "quality_flags"}
+#: Shortest subtitle in seconds: shorter ones cannot be read.
+_MIN_S = 0.6
 
 
 def timeline_header(labels: Sequence[str]) -> list[str]:
@@ -49,16 +53,7 @@ def timeline_row(frame: int, time_s: float, tracked_face: TrackedFace) -> list[A
 
 @dataclass(frozen=True, eq=False)
 class TimelineRow:
-    """One row, read back: a face's smoothed answer at a time.
-
-    Args:
-        time_s: Seconds from the start of the clip.
-        track_id: Number of the face.
-        emotion: The label with the highest smoothed probability.
-        probs: float64 (L,), smoothed.
-        uncertain: Something speaks against the answer.
-        quality_flags: What, in words of :data:`mien.quality.QUALITY_FLAGS`.
-    """
+    """One row, read back: a face's smoothed answer at a time; ``probs`` are float64 (L,)."""
 
     time_s: float
     track_id: int
@@ -143,3 +138,36 @@ def write_parquet(path: Path, timeline: Path) -> bool:
     except ArrowInvalid as error:
         raise DataError(f"cannot be written as Parquet: {error}", subject=timeline) from error
     return True
+
+
+def srt_time(time_s: float) -> str:
+    """Writes seconds as SRT does.
+
+    >>> srt_time(3661.5)
+    '01:01:01,500'
+    """
+    ms = max(round(time_s * 1000), 0)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"
+
+
+def subtitles(rows: Iterable[TimelineRow], *, frame_s: float) -> Iterator[str]:
+    """Yields the blocks of an SRT file: a new one when a face or an expression changes.
+
+    ``rows`` come in the order of time; ``frame_s`` lie between two frames that are read.
+    """
+    number, shown, start, end = 0, "", 0.0, 0.0
+    texts = (
+        (time_s, "  ".join(f"#{row.track_id} {row.emotion}" for row in group))
+        for time_s, group in itertools.groupby(rows, lambda row: row.time_s)
+    )
+    # The empty text at the end of time closes the last block.
+    for time_s, text in itertools.chain(texts, [(math.inf, "")]):
+        gone = time_s - end > max(2 * frame_s, 0.1)
+        changed = text != shown and (time_s - start >= _MIN_S or not shown)
+        if shown and (gone or changed):
+            number += 1
+            until = end if gone else time_s
+            yield f"{number}\n{srt_time(start)} --> {srt_time(until)}\n{shown}\n\n"
+        if gone or changed:
+            shown, start = text, time_s
+        end = time_s + frame_s

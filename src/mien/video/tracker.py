@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mien.detectors.boxes import iou
-from mien.video.motion import BoxMotion
+from mien.video.smoothing import BoxMotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,27 +93,27 @@ class Tracker(Protocol):
         ...
 
 
-@dataclass
-class _Track:
+class _Track(BoxMotion):
     """One face; ``track_id`` is None before it is confirmed, ``seen``: in the last detection."""
 
-    motion: BoxMotion
-    appearance: NDArray[np.float32] | None
-    last_s: float
-    track_id: int | None = None
-    hits: int = 1
-    seen: bool = True
-
-    def update(
-        self, box: NDArray[np.float64], appearance: NDArray[np.float32] | None, time_s: float
+    def __init__(
+        self, box: NDArray[np.float64], time_s: float, appearance: NDArray[np.float32] | None
     ) -> None:
-        self.motion.update(box, time_s)
-        self.last_s, self.seen = time_s, True
-        self.hits += 1
+        super().__init__(box, time_s)
+        self.appearance = appearance
+        self.track_id: int | None = None
+        self.hits, self.seen = 1, True
+
+    def see(
+        self, box: NDArray[np.float64], time_s: float, appearance: NDArray[np.float32] | None
+    ) -> None:
+        self.update(box, time_s)
+        self.hits, self.seen = self.hits + 1, True
         if appearance is not None:
             before = appearance if self.appearance is None else self.appearance
             kept = np.float32(_APPEARANCE_KEPT)
-            self.appearance = kept * before + np.float32(1 - _APPEARANCE_KEPT) * appearance
+            now = np.float32(1 - _APPEARANCE_KEPT) * appearance
+            self.appearance = kept * before.astype(np.float32) + now
 
 
 @dataclass
@@ -163,16 +163,16 @@ class KalmanTracker(Tracker):
         found = []
         for row, index in pairs:
             colours = None if appearance is None or crowded[index] else appearance[index]
-            self._tracks[row].update(boxes[index], colours, time_s)
+            self._tracks[row].see(boxes[index], time_s, colours)
             found.append((self._tracks[row], index))
         self._tracks = [
             track
             for track in self._tracks
-            if track.seen or (track.track_id is not None and time_s - track.last_s <= self.gap_s)
+            if track.seen or (track.track_id is not None and time_s - track.time_s <= self.gap_s)
         ]
         for index in sorted({*np.flatnonzero(is_sure).tolist()} - {index for _, index in pairs}):
             colours = None if appearance is None else appearance[index]
-            track = _Track(BoxMotion(boxes[index], time_s), colours, time_s)
+            track = _Track(boxes[index], time_s, colours)
             self._tracks.append(track)
             found.append((track, index))
         for track, _ in found:
@@ -184,7 +184,7 @@ class KalmanTracker(Tracker):
     def visible(self, time_s: float) -> list[tuple[int, NDArray[np.float64]]]:
         """Returns number and box (4,), moved on to a time, of what the last detection found."""
         return [
-            (track.track_id, track.motion.box_at(time_s))
+            (track.track_id, track.box_at(time_s))
             for track in self._tracks
             if track.seen and track.track_id is not None
         ]
@@ -195,23 +195,14 @@ class KalmanTracker(Tracker):
 
     def to_state(self) -> dict[str, Any]:
         """Returns plain JSON types for :meth:`restore`."""
-        tracks = [
-            {
-                **vars(track), "motion": track.motion.to_state(),
-                "appearance": None if track.appearance is None else track.appearance.tolist(),
-            }
-            for track in self._tracks
-        ]  # fmt: skip
-        return {"tracks": tracks, "next_id": self.next_id}
+        return {"tracks": [track.to_state() for track in self._tracks], "next_id": self.next_id}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from where :meth:`to_state` was called."""
         self.next_id = int(state["next_id"])
-        self._tracks = [_Track(**values) for values in state["tracks"]]
-        for track in self._tracks:
-            track.motion = BoxMotion.from_state(track.motion)  # type: ignore[arg-type]
-            if track.appearance is not None:
-                track.appearance = np.asarray(track.appearance, np.float32)
+        self._tracks = [_Track(np.zeros(4), 0.0, None) for _ in state["tracks"]]
+        for track, values in zip(self._tracks, state["tracks"], strict=True):
+            track.restore(values)
 
     def _pair(
         self,
@@ -223,9 +214,9 @@ class KalmanTracker(Tracker):
         """Pairs tracks with sure detections; returns the rows of both."""
         cost = np.empty((len(self._tracks), len(indices)))
         for row, track in zip(cost, self._tracks, strict=True):
-            lost_s = max(time_s - track.last_s, 0.0) if not track.seen else 0.0
+            lost_s = max(time_s - track.time_s, 0.0) if not track.seen else 0.0
             growth = min(_GROWTH + _GROWTH_LOST * lost_s, _GROWTH_MAX)
-            where = _grown(track.motion.box_at(time_s)[None], growth)
+            where = _grown(track.box_at(time_s)[None], growth)
             overlap = iou(where, _grown(boxes[indices], growth))[0]
             row[:] = np.where(overlap >= _MIN_OVERLAP, 1.0 - overlap, np.inf)
             if appearance is not None and track.appearance is not None:
@@ -248,7 +239,7 @@ class KalmanTracker(Tracker):
             for row, track in enumerate(self._tracks)
             if track.seen and track.track_id is not None and row not in taken
         ]
-        where = np.reshape([self._tracks[row].motion.box_at(time_s) for row in rows], (-1, 4))
+        where = np.reshape([self._tracks[row].box_at(time_s) for row in rows], (-1, 4))
         pairs = assign(1.0 - iou(where, boxes[indices]), limit=1.0 - _MIN_UNSURE)
         return [(rows[i], int(indices[j])) for i, j in pairs]
 
@@ -256,14 +247,8 @@ class KalmanTracker(Tracker):
 def assign(cost: NDArray[np.floating[Any]], *, limit: float = np.inf) -> list[tuple[int, int]]:
     """Pairs rows with columns at the smallest total cost (scipy's ``linear_sum_assignment``).
 
-    A pair above the limit costs the limit, so that it never drives a better pair apart.
-
-    Args:
-        cost: (N, M), finite, or infinite where a pair is impossible.
-        limit: Cost above which a pair is dropped.
-
-    Returns:
-        Pairs (row, column), by row: as many as the shorter side has, less those dropped.
+    A pair above the limit is dropped, and costs the limit, so that it never drives a better pair
+    apart. ``cost`` is (N, M), infinite where a pair is impossible. Returns pairs (row, column).
 
     >>> assign(np.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]))
     [(0, 1), (1, 0)]
