@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import sys
+import threading
+import warnings
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -79,6 +83,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+def check_new(path: Path, *, overwrite: bool, option: str = "-o") -> None:
+    """Refuses a path where something is already, with a ConfigError, unless it may be replaced."""
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            "exists already", subject=path, hint=f"Add --overwrite, or give another {option}."
+        )
+
+
 def check_free(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     """Refuses a path where something is already, or whose folder is missing.
 
@@ -87,10 +99,7 @@ def check_free(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     Raises:
         ConfigError: If it cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            "exists already", subject=path, hint=f"Add --overwrite, or give another {option}."
-        )
+    check_new(path, overwrite=overwrite, option=option)
     if not path.parent.is_dir():
         raise ConfigError(
             f"cannot be written: there is no folder {path.parent}", subject=f"{option} {path}"
@@ -104,8 +113,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def environment(values: Mapping[str, str], *, keep: bool = False) -> Iterator[None]:
+def environment(values: Mapping[str, str | None], *, keep: bool = False) -> Iterator[None]:
     """Sets environment variables until the context ends; ``keep`` leaves those that are set.
+
+    None as a value: the variable as it is, but what is set meanwhile does not stay.
 
     >>> with environment({"MIEN_EXAMPLE": "1"}):
     ...     os.environ["MIEN_EXAMPLE"]
@@ -114,7 +125,8 @@ def environment(values: Mapping[str, str], *, keep: bool = False) -> Iterator[No
     False
     """
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update({n: v for n, v in values.items() if not keep or before[n] is None})
+    given = {name: value for name, value in values.items() if value is not None}
+    os.environ.update({n: v for n, v in given.items() if not keep or before[n] is None})
     try:
         yield
     finally:
@@ -142,3 +154,76 @@ def log_level(level: int, *names: str) -> Iterator[None]:
     finally:
         for logger, old in before:
             logger.setLevel(old)
+
+
+_LOCK = threading.Lock()
+#: Modules -> threads inside, and the list of filters that theirs was added to.
+_MUTED: dict[str, tuple[int, list[Any]]] = {}
+
+
+@contextmanager
+def muted_warnings(modules: str) -> Iterator[None]:
+    """Ignores the warnings of some modules while at least one thread is inside.
+
+    ``warnings.catch_warnings`` swaps the process-wide list of filters and puts the old one back,
+    which loses other threads' changes when two of them overlap. Here one filter is added by the
+    first thread in and taken out by the last one out: of the list that is in force then, and of
+    the one it was added to, which may be put back later.
+
+    Args:
+        modules: A regular expression that their names start with.
+    """
+    with _LOCK:
+        inside, filters = _MUTED.get(modules, (0, []))
+        if not inside:
+            warnings.filterwarnings("ignore", module=modules)
+            filters = cast("list[Any]", warnings.filters)
+        _MUTED[modules] = inside + 1, filters
+    try:
+        yield
+    finally:
+        with _LOCK:
+            inside, filters = _MUTED[modules]
+            _MUTED[modules] = inside - 1, filters
+            if inside == 1:
+                ours = ("ignore", None, Warning, re.compile(modules), 0)
+                for each in (filters, cast("list[Any]", warnings.filters)):
+                    with suppress(ValueError):  # it is not in both
+                        each.remove(ours)
+
+
+class _OtherThreads:
+    """Standard output for every thread but the one that makes this."""
+
+    def __init__(self) -> None:
+        self._stream, self._silent = sys.stdout, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._silent else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+#: Two threads that overlap would put back each other's state.
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def quiet(*packages: str, loggers: Sequence[str] = ()) -> Iterator[None]:
+    """Hides what this thread prints, what packages warn of, and what loggers say below errors.
+
+    What other threads print and other packages warn of goes on; one thread at a time is inside.
+    Without a handler, ``logging.info`` installs one for good: until the end there is one.
+    """
+    names, last = "|".join(packages), logging.lastResort
+    with _ONE_AT_A_TIME, muted_warnings(rf"({names})(\.|$)"), log_level(logging.ERROR, *loggers):
+        lent = last if not logging.root.handlers else None
+        if lent:
+            logging.root.addHandler(lent)
+        try:
+            with redirect_stdout(cast("IO[str]", _OtherThreads())):
+                yield
+        finally:
+            if lent:
+                logging.root.removeHandler(lent)

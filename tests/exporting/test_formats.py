@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,9 @@ from mien.cli import main
 from mien.data import read_manifest
 from mien.errors import ConfigError, ModelError
 from mien.exporting import ExportConfig, export_formats
-from mien.exporting.embed import embed_preprocessing
+from mien.exporting.conversions import embed_preprocessing, to_int8_static
 from mien.exporting.graph import float_graph, free_names, opset, read_graph
 from mien.exporting.measure import FormatResult
-from mien.exporting.quantize import to_int8_static
 from mien.hub import ModelConfig, ModelFolder, read_model_folder
 from mien.labels import HES3
 from mien.metrics import softmax
@@ -285,6 +285,15 @@ def test_formats_land_beside_model_onnx_and_leave_it_alone(made: Path, tmp_path:
     files = read_model_folder(run).config.files
     assert files["model.int8-dynamic.onnx"]["format"] == "int8-dynamic"
     assert not list(run.glob(".export-*"))
+
+
+def test_quantising_installs_no_handler_of_log_messages(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [])
+        export_formats(made, tmp_path / "out", ExportConfig(("int8-dynamic",)))
+        assert logging.root.handlers == []
 
 
 def test_torch_program_agrees(tmp_path: Path) -> None:

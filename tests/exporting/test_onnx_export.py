@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import logging
+import os
+import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +50,30 @@ def test_half_weights_agree_and_are_smaller(trained: Path, tmp_path: Path) -> No
     text = (folder.path / "model.onnx").read_bytes()
     assert b"site-packages" not in text
     assert str(Path.cwd()).encode() not in text
+
+
+def _state() -> dict[str, Any]:
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(("torch", "onnx"))]
+    return {
+        "levels": {name: logging.getLogger(name).level for name in names},
+        "handlers": list(logging.root.handlers),
+        "filters": list(warnings.filters),
+        "environment": dict(os.environ),
+        "streams": (sys.stdout, sys.stderr),
+    }
+
+
+def test_export_leaves_the_process_as_it_was(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [])
+        before = _state()
+        export_run(trained, tmp_path / "out")
+        after = _state()
+    after["levels"] = {name: after["levels"][name] for name in before["levels"]}
+    assert {key: after[key] for key in before if after[key] != before[key]} == {}
 
 
 def test_export_over_an_existing_file_is_refused(trained: Path) -> None:

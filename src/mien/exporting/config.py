@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mien.atomic import replacing
 from mien.config import Config, from_one, from_zero, one_of, option, switch
 from mien.errors import ConfigError
 from mien.hub import ONNX, WEIGHTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from mien.hub import ModelFolder
 
 #: Format -> name of its file in a model folder.
@@ -24,13 +29,13 @@ FORMATS = {
 }
 
 
+#: What else of a run goes along to another folder.
+RECORDS = ("args.yaml", "metrics.csv", "split.json", "eval/valid.json")
+
+
 @dataclass(frozen=True)
 class ExportConfig(Config):
-    """What to make of a model, and how.
-
-    Raises:
-        ConfigError: If a name is unknown or a number impossible.
-    """
+    """What to make of a model, and how."""
 
     formats: tuple[str, ...] = option(
         (), f"{', '.join(FORMATS)}, or all that can be made here; repeat it.",
@@ -87,9 +92,14 @@ def files_of(config: ExportConfig) -> list[str]:
 
 
 def embedded_name(name: str) -> str:
-    """Returns what a network is called with its preprocessing inside.
-
-    >>> embedded_name("model.onnx")
-    'model.embedded.onnx'
-    """
+    """Returns what a network is called with its preprocessing inside."""
     return f"{name.removesuffix('.onnx')}.embedded.onnx"
+
+
+def copy_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Copies those of the files that a model folder has to another folder."""
+    for name in names:
+        if (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target / name) as temporary:
+                shutil.copyfile(source / name, temporary)

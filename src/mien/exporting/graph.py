@@ -6,36 +6,24 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.backends.session import import_onnxruntime
-from mien.errors import MissingExtraError, ModelError
+from mien.errors import ModelError, import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mien.preprocess import Preprocessing
+
 
 def import_onnx() -> Any:
-    """Returns the module ``onnx``.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("changing an ONNX graph", "export", error.name) from error
-    return onnx
+    """Returns the module ``onnx``; a MissingExtraError says how to install it."""
+    return import_extra("onnx", "changing an ONNX graph", "export")
 
 
 def read_graph(path: Path) -> Any:
-    """Reads an ONNX file, with its external data where it has any, and checks it.
-
-    Returns:
-        An ``onnx.ModelProto``.
-
-    Raises:
-        ModelError: If the file is missing, cut off, damaged, or no ONNX model.
-        MissingExtraError: If onnx is not installed.
-    """
+    """Reads an ONNX file, with its external data where it has any, and checks it: a ModelProto."""
     onnx = import_onnx()
     if not path.is_file():
         raise ModelError(f"there is no file {path}: give the path of an .onnx file.")
@@ -48,10 +36,8 @@ def read_graph(path: Path) -> Any:
         raise ModelError(
             f"is no usable ONNX model: {first[:300]}",
             subject=path,
-            hint=(
-                "It may be cut off, or of another format: export it again, and give the .onnx "
-                "file itself."
-            ),
+            hint="It may be cut off, or of another format: export it again, and give the .onnx "
+            "file itself.",
         ) from error
     return model
 
@@ -66,10 +52,6 @@ def float_graph(path: Path) -> Any:
 
     ONNX Runtime's basic optimisation does the folding: it keeps to standard operators. Weights
     stored as float16 behind a ``Cast`` become the float32 numbers that they stand for.
-
-    Raises:
-        ModelError: If the file is damaged or ONNX Runtime refuses it.
-        MissingExtraError: If onnx is not installed.
     """
     onnxruntime = import_onnxruntime()
     read_graph(path)
@@ -108,38 +90,13 @@ def strip_traces(model: Any) -> None:
         del value.metadata_props[:]
 
 
-def sort_nodes(graph: Any) -> None:
-    """Puts the nodes of a graph in an order in which each comes after what it reads, in place."""
-    made = {name for node in graph.node for name in node.output}
-    left, ready, ordered = list(graph.node), set[str](), []
-    while left:
-        waiting = []
-        for node in left:
-            if all(name in ready or name not in made for name in node.input):
-                ordered.append(node)
-                ready.update(node.output)
-            else:
-                waiting.append(node)
-        if len(waiting) == len(left):
-            raise ModelError(f"the graph {graph.name!r} runs in a circle: it is no network.")
-        left = waiting
-    copies = [type(node).FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)
-
-
 def opset(model: Any) -> int:
     """Returns the version of the standard operators that a graph is written in."""
     return next((int(entry.version) for entry in model.opset_import if not entry.domain), 1)
 
 
 def rename(graph: Any, names: dict[str, str]) -> None:
-    """Renames tensors of a graph and of the graphs inside its nodes, in place.
-
-    Args:
-        graph: An ``onnx.GraphProto``.
-        names: New name by old name.
-    """
+    """Renames tensors of a graph and of the graphs inside its nodes, in place: old -> new name."""
     for group in (graph.input, graph.output, graph.initializer, graph.value_info):
         for value in group:
             value.name = names.get(value.name, value.name)
@@ -153,13 +110,50 @@ def rename(graph: Any, names: dict[str, str]) -> None:
 
 
 def free_names(graph: Any, wanted: Iterable[str]) -> dict[str, str]:
-    """Renames what a graph calls by one of the ``wanted`` names, so that they can be given.
-
-    Returns:
-        New name by old name of what was renamed.
-    """
+    """Renames what a graph calls by one of the ``wanted`` names; returns new names by old ones."""
     used = {name for node in graph.node for name in (*node.input, *node.output)}
     used |= {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
     names = {name: f"{name}.inner" for name in wanted if name in used}
     rename(graph, names)
     return names
+
+
+class GraphWriter:
+    """Collects nodes and constants, with names that begin with a prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._onnx, self._prefix = import_onnx(), prefix
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        """Adds a constant; returns its name."""
+        name = f"{self._prefix}constant{len(self.constants)}"
+        array = np.asarray(value, dtype=dtype)
+        self.constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Adds a node; returns the name of its output."""
+        own = f"{self._prefix}{kind.lower()}{len(self.nodes)}"
+        made = self._onnx.helper.make_node(kind, inputs, [output or own], name=own, **attributes)
+        self.nodes.append(made)
+        return output or own
+
+    def normalize(self, x: str, p: Preprocessing, version: int, *, output: str = "") -> str:
+        """Adds what :func:`mien.preprocess.normalize` computes of pixels 0..255, in its order."""
+        if p.normalization == "fixed":
+            shift = np.asarray(p.mean, np.float32).reshape(1, -1, 1, 1) * np.float32(255)
+            scale = 1 / (255 * np.asarray(p.std, np.float32).reshape(1, -1, 1, 1))
+            centred = self.add("Sub", x, self.constant(shift))
+            return self.add("Mul", centred, self.constant(scale), output=output)
+        centred = self.add("Sub", x, self._mean(x, version))
+        std = self.add("Sqrt", self._mean(self.add("Mul", centred, centred), version))
+        spread = self.add("Add", std, self.constant(p.epsilon))
+        return self.add("Div", centred, spread, output=output)
+
+    def _mean(self, x: str, version: int) -> str:
+        """Adds the mean of each face; the axes became an input in version 18."""
+        if version < 18:
+            return self.add("ReduceMean", x, axes=[1, 2, 3], keepdims=1)
+        return self.add("ReduceMean", x, self.constant([1, 2, 3], np.int64), keepdims=1)

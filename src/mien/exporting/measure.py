@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.benchmarking.timing import in_turns
+from mien.benchmarking.timing import time_networks
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from mien.hub import ModelConfig
 
 _BATCH = 64
-_ROUNDS = 15
 #: Drawn faces that stand in where no dataset is given: enough for parity, none for accuracy.
 _NOISE = 64
 
@@ -71,15 +69,7 @@ class FormatResult:
 class ParityCheck:
     """Compares networks with a float32 one on the same faces.
 
-    Args:
-        reference: The float32 network.
-        config: Its model config.
-        manifest: Labelled faces of one split, or None: noise is used and accuracy left out.
-        split: Name of that split.
-
-    Raises:
-        DataError: If a face cannot be read.
-        ConfigError: If model and dataset have no label in common.
+    They are those of a manifest, one split with labels, or noise: then accuracy is left out.
     """
 
     def __init__(
@@ -105,42 +95,27 @@ class ParityCheck:
 
     def logits(self, backend: Backend) -> NDArray[np.float32]:
         """Runs a network over the faces: float32 (N, K)."""
-        return run_faces(backend, self._faces, self._config)
+        parts = np.split(self._faces, range(_BATCH, len(self._faces), _BATCH))
+        p = self._config.preprocessing
+        return np.concatenate([backend.run(normalize(part, p)).logits for part in parts])
 
     def compare(
         self, backend: Backend, *, name: str, file: str, size: int, note: str = ""
     ) -> FormatResult:
         """Compares a network with the float32 one; times are measured by :meth:`time`."""
         logits = self.logits(backend)
-        difference = np.abs(logits - self._logits).max()
-        accuracy, interval = self._accuracy(logits)
+        difference = float(np.abs(logits - self._logits).max())
+        agreement = float((logits.argmax(1) == self._logits.argmax(1)).mean())
+        scored = self._accuracy(logits)
         return FormatResult(
-            format=name,
-            file=file,
-            bytes=size,
-            difference=float(difference),
-            agreement=float((logits.argmax(1) == self._logits.argmax(1)).mean()),
-            before=self._before,
-            after=accuracy,
-            interval=interval,
-            faces=len(logits),
-            note=note,
+            name, file, size, difference, agreement, self._before, *scored, len(logits), note=note
         )
 
     def time(self, backends: Mapping[str, Backend]) -> dict[str, tuple[float, float]]:
-        """Returns (ms per face in batches of 32, ms for one face) by name.
-
-        The networks take turns, so that what else the machine does falls on all of them; the
-        median of 15 rounds counts, after 5 to warm up.
-        """
+        """Returns (ms for one face, ms per face in batches of 32) by name."""
         faces = np.resize(self._faces, (32, *self._faces.shape[1:]))
         batch = normalize(faces, self._config.preprocessing)
-        runs: dict[str, Any] = {}
-        for name, backend in backends.items():
-            runs[f"{name} 32"] = partial(backend.run, batch)
-            runs[f"{name} 1"] = partial(backend.run, batch[:1])
-        times = in_turns(runs, _ROUNDS)
-        return {name: (times[f"{name} 32"] / 32, times[f"{name} 1"]) for name in backends}
+        return time_networks({name: (backend, batch) for name, backend in backends.items()})
 
     def _accuracy(
         self, logits: NDArray[np.float32]
@@ -152,15 +127,3 @@ class ParityCheck:
         scores = evaluate_logits(logits, self._config, self._manifest, split=self._split).scores()
         low, high = scores["accuracy_ci"]
         return float(scores["accuracy"]), (float(low), float(high))
-
-
-def run_faces(
-    backend: Backend, faces: NDArray[np.uint8], config: ModelConfig
-) -> NDArray[np.float32]:
-    """Runs a network over faces of its size: uint8 (N, S, S, C) to float32 (N, K)."""
-    return np.concatenate(
-        [
-            backend.run(normalize(faces[start : start + _BATCH], config.preprocessing)).logits
-            for start in range(0, len(faces), _BATCH)
-        ]
-    )

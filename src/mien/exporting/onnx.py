@@ -8,28 +8,23 @@ precision: a ``Cast`` widens them at load, and every sum is done in float32.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import shutil
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from mien.atomic import replacing, write_text
+from mien.atomic import check_new, environment, quiet, replacing
 from mien.backends.onnx import OnnxBackend
 from mien.backends.torch import load_network
 from mien.errors import ConfigError, ModelError
-from mien.exporting.graph import strip_traces as _strip_traces
-from mien.hub import CARD, ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder, write_config
-from mien.hub.card import model_card
+from mien.exporting.config import RECORDS, copy_files
+from mien.exporting.graph import strip_traces
+from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder
+from mien.hub.card import write_config_and_card
 from mien.models.tapped import logits_and_features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -48,25 +43,8 @@ class _TwoOutputs(nn.Module):
         return logits_and_features(self.network, x)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def halve_weights(network: nn.Module) -> None:
-    """Rounds convolution and linear weights to half precision in place; norms stay as they are.
-
-    Raises:
-        ModelError: If a weight is too large for half precision.
-    """
+    """Rounds convolution and linear weights to half precision in place; norms stay as they are."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim > 1:
@@ -118,10 +96,12 @@ def export_onnx(
 
     p = config.preprocessing
     sample = torch.randn(2, p.channels, p.size, p.size, generator=torch.Generator().manual_seed(0))
-    wrapper = _TwoOutputs(network).eval()
-    with _quiet():
+    packages = ("torch", "onnxscript", "onnx_ir")
+    # torch writes the folder of its compiler's cache into the environment.
+    cache = {"TORCHINDUCTOR_CACHE_DIR": None}
+    with quiet(*packages, loggers=["torch.onnx"]), environment(cache):
         program = torch.onnx.export(
-            wrapper,
+            _TwoOutputs(network).eval(),
             (sample,),
             dynamo=True,
             opset_version=OPSET,
@@ -137,7 +117,7 @@ def export_onnx(
         model = program.model_proto
     if half_weights:
         _store_half(model)
-    _strip_traces(model)
+    strip_traces(model)
     onnx.checker.check_model(model, full_check=True)
     with replacing(path) as temporary:
         onnx.save_model(model, temporary)
@@ -197,10 +177,7 @@ def export_run(
     target = source.path if output is None else output
     if half_weights and target.resolve() == source.path.resolve():
         raise ConfigError("half-precision weights need a folder of their own: give --output.")
-    if (target / ONNX).exists() and not overwrite:
-        raise ConfigError(
-            "exists: type --overwrite, or give another --output", subject=f"{target / ONNX}"
-        )
+    check_new(target / ONNX, overwrite=overwrite, option="--output")
     network = load_network(source)
     if half_weights:
         halve_weights(network)
@@ -208,10 +185,5 @@ def export_run(
     difference = export_onnx(network, target / ONNX, source.config, half_weights=half_weights)
     if target.resolve() != source.path.resolve():
         save_weights(network, target / WEIGHTS, half_weights=half_weights)
-        for name in ("args.yaml", "metrics.csv", "split.json", "eval/valid.json"):
-            if (source.path / name).is_file():
-                (target / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source.path / name, target / name)
-    folder = write_config(target, source.config)
-    write_text(target / CARD, model_card(folder))
-    return folder, difference
+        copy_files(source.path, target, RECORDS)
+    return write_config_and_card(target, source.config), difference

@@ -7,13 +7,16 @@ import re
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from mien.atomic import write_text
 from mien.conformal import MIN_FACES
 from mien.errors import ConfigError
+from mien.hub.folder import CARD, write_config
 from mien.labels import SCHEMAS, mapping_matrix
 from mien.reporting.text import card_metadata, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from mien.hub.folder import ModelConfig, ModelFolder
     from mien.labels import LabelSchema
@@ -153,6 +156,13 @@ def _prior(config: ModelConfig) -> str:
         f"from, to the power {config.prior.strength:g}: {shares}.{own} Where it is otherwise among "
         "your faces, say so: `--prior balanced`, or shares of your own."
     )
+
+
+def write_config_and_card(path: Path, config: ModelConfig) -> ModelFolder:
+    """Writes ``config.json`` (see :func:`write_config`) and the card of a model folder."""
+    folder = write_config(path, config)
+    write_text(path / CARD, model_card(folder))
+    return folder
 
 
 def _sets(config: ModelConfig) -> str:

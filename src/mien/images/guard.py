@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import threading
-import warnings
-from typing import TYPE_CHECKING, Any, cast
+import functools
+from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
+from mien.atomic import muted_warnings
 from mien.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,38 +44,8 @@ def refusals(name: str, data: bytes = b"") -> Iterator[None]:
         raise InputError(reason, subject=name, hint=hint) from error
 
 
-_QUIET_LOCK = threading.Lock()
-_QUIET_MODULES = r"PIL(\.|$)"
-_quiet_depth = 0
-_quiet_filters: list[Any] = []
-
-
-@contextlib.contextmanager
-def silent_pillow() -> Iterator[None]:
-    """Keeps Pillow's own warnings quiet while at least one thread decodes.
-
-    ``warnings.catch_warnings`` swaps the process-wide list of filters and puts the old one back,
-    which loses other threads' changes when two of them overlap. Here one filter, for Pillow's
-    modules only, is added by the first thread in and taken out by the last one out: of the list
-    that is in force then, and of the one it was added to, which may be put back later.
-    """
-    global _quiet_depth, _quiet_filters  # noqa: PLW0603 - shared by threads, guarded by the lock
-    with _QUIET_LOCK:
-        _quiet_depth += 1
-        if _quiet_depth == 1:
-            warnings.filterwarnings("ignore", module=_QUIET_MODULES)
-            _quiet_filters = cast("list[Any]", warnings.filters)
-    try:
-        yield
-    finally:
-        with _QUIET_LOCK:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                ours = ("ignore", None, Warning, re.compile(_QUIET_MODULES), 0)
-                for filters in (_quiet_filters, cast("list[Any]", warnings.filters)):
-                    with contextlib.suppress(ValueError):  # it is not in both
-                        filters.remove(ours)
-
+#: Pillow's own warnings stay quiet while at least one thread decodes.
+silent_pillow = functools.partial(muted_warnings, r"PIL(\.|$)")
 
 #: First bytes of pictures: (offset, bytes, name, ending).
 _PICTURES = (
