@@ -6,7 +6,7 @@ import pytest
 from mien import ConfigError, InputError, ModelError
 from mien.explanation import Classifier, activation_maps, class_coefficients, resize_maps
 from mien.explanation.activation import label_columns
-from mien.explanation.painting import colour_table, paint_maps
+from mien.explanation.sheets import colour_table, paint_maps
 from mien.hub import read_model_folder
 from mien.labels import FERPLUS8, HES3, get_schema
 from mien.metrics import softmax

@@ -138,8 +138,7 @@ def test_occlusion_finds_the_place_that_matters() -> None:
     recognizer.pipeline = pipeline = Brightness(**vars(recognizer.pipeline))
     crop = np.zeros((1, 48, 48, 1), np.uint8)
     crop[:, 24:, 24:] = 250
-    from mien.explanation.methods import FaceBatch
-    from mien.explanation.occlusion import occlusion
+    from mien.explanation.methods import FaceBatch, occlusion
 
     heat = occlusion(recognizer, FaceBatch(crop, pipeline.logits(crop), None), np.array([1]))[0]
     assert heat[30:, 30:].min() > 0

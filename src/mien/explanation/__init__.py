@@ -5,9 +5,14 @@ The ``cam`` and ``occlusion`` methods and the faithfulness score need no torch; 
 extra.
 """
 
-from mien.explanation import gradients, occlusion, rollout  # noqa: F401 - they register their methods
-from mien.explanation.activation import activation_maps, class_coefficients, resize_maps
-from mien.explanation.classifier import Classifier, read_classifier
+from mien.explanation import gradients, rollout  # noqa: F401 - they register their methods
+from mien.explanation.activation import (
+    Classifier,
+    activation_maps,
+    class_coefficients,
+    read_classifier,
+    resize_maps,
+)
 from mien.explanation.faithfulness import Faithfulness, faithfulness
 from mien.explanation.image import Explanation, ReadImage, explain, read_image
 from mien.explanation.methods import (
@@ -18,7 +23,7 @@ from mien.explanation.methods import (
     light_method,
     register_method,
 )
-from mien.explanation.painting import paint_maps
+from mien.explanation.sheets import paint_maps
 
 __all__ = [
     "METHODS",

@@ -1,4 +1,4 @@
-"""Class-activation maps in numpy.
+"""Class-activation maps in numpy, and the last linear layer that they need.
 
 For a network that ends in global average pooling and one linear layer, the map of class k is
 ``sum_f W[k, f] * features[f]`` (Zhou et al. 2016, https://arxiv.org/abs/1512.04150). Up to a
@@ -8,18 +8,19 @@ with respect to the features is ``W[k, f] / (h * w)`` at every place.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from mien.errors import ConfigError, InputError, ModelError, suggest
+from mien.hub import WEIGHTS, ModelFolder
 from mien.labels import mapping_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.explanation.classifier import Classifier
     from mien.hub import ModelConfig
     from mien.labels import LabelSchema
 
@@ -30,32 +31,93 @@ _OTHERS = (
 )
 
 
-def label_columns(
-    probs: NDArray[np.float64], label: str | None, schema: LabelSchema
-) -> NDArray[np.int64]:
-    """Returns which label to explain of each face.
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A linear layer: ``logits = weight @ pooled + bias``.
 
     Args:
-        probs: (N, L), the answer.
-        label: A label of ``schema`` or an alias; None: each face's most probable one.
-        schema: Schema of the answer.
+        weight: float32 (K, F).
+        bias: float32 (K,).
+    """
 
-    Returns:
-        int64 (N,), positions among the L labels.
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+_KEPT: dict[tuple[object, ...], Classifier] = {}
+
+
+def read_classifier(folder: ModelFolder) -> Classifier:
+    """Reads the last linear layer's weights from ``model.safetensors``.
+
+    The file is checked against the folder's sha256 and only two tensors of it are read; the
+    result is kept for the next call where the sha256 is known.
 
     Raises:
-        ConfigError: If the schema has no such label.
+        ModelError: If the file is missing, damaged, or holds no such layer.
 
-    >>> from mien.labels import HES3
-    >>> label_columns(np.array([[0.1, 0.8, 0.1]]), None, HES3).tolist()
-    [1]
+    >>> from mien.hub import read_model_folder
+    >>> read_classifier(read_model_folder()).weight.shape
+    (8, 240)
+    """
+    config = folder.config
+    sha256 = config.files.get(WEIGHTS, {}).get("sha256")
+    key = (folder.path, sha256, config.classifier, len(config.schema))
+    found = _KEPT.get(key) if sha256 else None  # without it nothing says when the file changes
+    if found is None:
+        if len(_KEPT) >= 8:
+            _KEPT.clear()
+        found = _KEPT[key] = _read(folder)
+    return found
+
+
+def _read(folder: ModelFolder) -> Classifier:
+    from safetensors import SafetensorError, safe_open
+
+    file, name, classes = folder.file(WEIGHTS), folder.config.classifier, len(folder.config.schema)
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            names = set(tensors.keys())
+            if f"{name}.weight" not in names:
+                raise ModelError(
+                    f"has no weights of a last linear layer {name!r}",
+                    subject=file,
+                    hint="Set pretrained_cfg.classifier in config.json to its name.",
+                )
+            weight = tensors.get_tensor(f"{name}.weight")
+            bias = tensors.get_tensor(f"{name}.bias") if f"{name}.bias" in names else None
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
+        raise ModelError(f"is no readable safetensors file: {error}", subject=file) from error
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    if weight.ndim != 2 or len(weight) != classes or bias.shape != (classes,):
+        raise ModelError(
+            f"{name} has a weight {weight.shape} and a bias {bias.shape}; a linear layer of "
+            f"{classes} classes has ({classes}, F) and ({classes},)",
+            subject=f"{file}:",
+        )
+    return Classifier(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def label_columns(
+    probs: NDArray[np.float64], label: str | NDArray[np.int64] | None, schema: LabelSchema
+) -> NDArray[np.int64]:
+    """Returns which label to explain of each of N faces, as positions among the L labels (N,).
+
+    ``probs`` (N, L) is the answer; the label is one of the schema or an alias, or (N,) positions.
+    Without one it is the most probable.
     """
     if label is None:
         top: NDArray[np.int64] = probs.argmax(axis=1)
         return top
-    if label not in schema:
-        raise ConfigError(f"no label {label!r} in {schema.name!r}." + suggest(label, schema.labels))
-    return np.full(len(probs), schema.index(label), np.int64)
+    if isinstance(label, str):
+        if label not in schema:
+            hint = suggest(label, schema.labels)
+            raise ConfigError(f"no label {label!r} in {schema.name!r}." + hint)
+        return np.full(len(probs), schema.index(label), np.int64)
+    columns = label.astype(np.int64)
+    if columns.shape != probs.shape[:1] or not np.isin(columns, range(len(schema))).all():
+        raise ConfigError(f"expected a label's position for each of {len(probs)} faces.")
+    return columns
 
 
 def class_coefficients(
@@ -84,9 +146,8 @@ def class_coefficients(
     >>> class_coefficients(np.zeros((1, 8)), np.array([6]), config, config.schema).argmax().item()
     6
     """
-    matrix = np.eye(len(schema))
-    if schema != config.schema:
-        matrix = mapping_matrix(config.schema, schema)
+    same = schema == config.schema
+    matrix = np.eye(len(schema)) if same else mapping_matrix(config.schema, schema)
     # A class of almost no probability still gets its full share where it is the only one.
     probs = np.maximum(config.calibrated(logits), 1e-30)
     shares = probs * matrix.T[columns]
@@ -98,14 +159,8 @@ def class_coefficients(
 def logits_follow(
     features: NDArray[np.float32], classifier: Classifier, logits: NDArray[np.float32]
 ) -> bool:
-    """Says whether logits follow from a feature map by average pooling and a linear layer.
+    """Says whether logits (N, K) follow from features (N, F, h, w) by pooling and a linear layer.
 
-    Args:
-        features: float32 (N, F, h, w).
-        classifier: The last linear layer, (K, F) if it is that of the feature map.
-        logits: float32 (N, K) of the same faces.
-
-    >>> from mien.explanation.classifier import Classifier
     >>> layer = Classifier(np.float32([[1.0, -1.0]]), np.float32([0.0]))
     >>> logits_follow(np.float32([[[[2.0]], [[0.5]]]]), layer, np.float32([[1.5]]))
     True
@@ -138,7 +193,6 @@ def activation_maps(
     Raises:
         ModelError: If the shapes or the logits do not fit: the network ends in another way.
 
-    >>> from mien.explanation.classifier import Classifier
     >>> layer = Classifier(np.float32([[1.0, -1.0]]), np.float32([0.0]))
     >>> activation_maps(np.float32([[[[2.0]], [[0.5]]]]), layer, np.ones((1, 1))).tolist()
     [[[1.5]]]
@@ -172,10 +226,9 @@ def resize_maps(maps: NDArray[np.floating[Any]], size: int) -> NDArray[np.float3
         raise InputError(f"expected finite maps (N, h, w); got {maps.shape}.")
     out = np.empty((len(maps), size, size), np.float32)
     for index, one in enumerate(maps):
-        resized = Image.fromarray(one.astype(np.float32)).resize(
-            (size, size), Image.Resampling.BILINEAR
-        )
-        out[index] = np.maximum(np.asarray(resized), 0.0)
+        picture = Image.fromarray(one.astype(np.float32))
+        out[index] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    np.maximum(out, 0.0, out=out)
     peak = out.max(axis=(1, 2), keepdims=True)
     out /= np.where(peak > 0, peak, np.float32(1))
     return out

@@ -15,10 +15,13 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from mien.errors import ConfigError, InputError
+from mien.explanation.activation import label_columns, resize_maps
+from mien.explanation.methods import choose_method
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.explanation.image import ReadImage
     from mien.recognizer import EmotionRecognizer
 
 
@@ -62,17 +65,12 @@ class Faithfulness:
 
 
 def _area(curve: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    heights: NDArray[np.float64] = (curve[:, 1:] + curve[:, :-1]) / 2
-    area: NDArray[np.float64] = heights @ np.diff(shares)
+    area: NDArray[np.float64] = (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
     return area
 
 
 def blurred(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns faces without detail: a Gaussian blur of an eighth of the side; (N, S, S, C).
-
-    >>> blurred(np.full((1, 8, 8, 1), 7, np.uint8)).max().item()
-    7
-    """
+    """Returns faces (N, S, S, C) without detail: a Gaussian blur of an eighth of the side."""
     out = np.empty_like(crops)
     for index, crop in enumerate(crops):
         flat = crop[..., 0] if crop.shape[2] == 1 else crop
@@ -82,13 +80,7 @@ def blurred(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def random_maps(faces: int, size: int, *, cells: int = 6, seed: int = 0) -> NDArray[np.float32]:
-    """Returns maps drawn by chance, as smooth as class-activation maps: float32 (N, size, size).
-
-    >>> random_maps(2, 48).shape
-    (2, 48, 48)
-    """
-    from mien.explanation.activation import resize_maps
-
+    """Returns maps drawn by chance, as smooth as class-activation maps: (N, size, size)."""
     return resize_maps(np.random.default_rng(seed).random((faces, cells, cells)), size)
 
 
@@ -98,16 +90,9 @@ def replace_marked(
     maps: NDArray[np.floating[Any]],
     share: float,
 ) -> NDArray[np.uint8]:
-    """Replaces the most marked pixels of faces by those of another version of them.
+    """Replaces the most marked share of the pixels of faces (N, S, S, C) by those of ``others``.
 
-    Args:
-        crops: uint8 (N, S, S, C).
-        others: uint8 (N, S, S, C), what to put there.
-        maps: (N, S, S).
-        share: Share of the pixels to replace, 0..1; of equally marked ones the upper left first.
-
-    Returns:
-        uint8 (N, S, S, C).
+    The maps are (N, S, S); of equally marked pixels the upper left one goes first.
 
     >>> face, other = np.zeros((1, 2, 2, 1), np.uint8), np.full((1, 2, 2, 1), 9, np.uint8)
     >>> replace_marked(face, other, np.array([[[0, 3], [2, 1]]]), 0.5)[0, :, :, 0].tolist()
@@ -164,3 +149,35 @@ def faithfulness(
             probs = recognizer.pipeline.probs(recognizer.pipeline.logits(changed))
             curves[kind, :, step] = probs[rows, columns]
     return Faithfulness(shares, curves[0], curves[1])
+
+
+class MapScores:
+    """Collects the faithfulness of the maps of photo after photo, next to maps drawn by chance."""
+
+    def __init__(
+        self, recognizer: EmotionRecognizer, *, label: str | None = None, method: str | None = None
+    ) -> None:
+        self._recognizer, self._label, self._method = recognizer, label, method
+        self._found: dict[str, list[Faithfulness]] = {"maps": [], "chance": []}
+
+    def add(self, read: ReadImage) -> None:
+        """Scores the faces of one photo; one without faces adds nothing."""
+        crops, recognizer = read.batch.crops, self._recognizer
+        if not len(crops):
+            return
+        self._method = choose_method(recognizer, read.batch, self._method).name
+        probs = recognizer.pipeline.probs(read.batch.logits)
+        columns = label_columns(probs, self._label, recognizer.pipeline.schema)
+        own = read.maps(recognizer, label=self._label, method=self._method)
+        chance = random_maps(len(crops), crops.shape[1], seed=len(self._found["maps"]))
+        for name, maps in (("maps", resize_maps(own, crops.shape[1])), ("chance", chance)):
+            self._found[name].append(faithfulness(recognizer, crops, maps, columns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the means over all faces; ``maps`` and ``chance`` are None without a face."""
+        report: dict[str, Any] = {"method": self._method, "label": self._label}
+        for name, found in self._found.items():
+            curves = ([one.deletion for one in found], [one.insertion for one in found])
+            joined = found and Faithfulness(found[0].shares, *map(np.concatenate, curves))
+            report[name] = joined.to_dict() if joined else None
+        return report

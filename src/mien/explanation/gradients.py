@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import MissingExtraError
+from mien.backends import torch as backend
+from mien.errors import needs_extra
 from mien.explanation.activation import class_coefficients
 from mien.explanation.methods import register_method
 from mien.preprocess import normalize
@@ -39,11 +40,7 @@ _BATCH = 16
 
 
 def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Wraps a network so that its last feature map passes through a module of its own.
-
-    Returns:
-        The wrapped network, (N, C, S, S) to logits (N, K), and the module to look at.
-    """
+    """Wraps a network so that its last feature map passes through a module, returned too."""
     from torch import nn
 
     from mien.models.tapped import forward_tapped
@@ -98,33 +95,25 @@ def _target(coefficients: NDArray[np.float64]) -> Callable[[Tensor], Tensor]:
     return lambda logits: (logits * weights).sum()
 
 
-def _method(name: str) -> None:
-    attribute, summary = _CLASSES[name]
+def _run(
+    name: str, recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    with needs_extra(f"--method {name}", "train"):
+        import pytorch_grad_cam
+        import torch
 
-    @register_method(name, summary=summary, extra="train")
-    def run(
-        recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        try:
-            import pytorch_grad_cam
-            import torch
-        except ImportError as error:
-            raise MissingExtraError(f"--method {name}", "train", error.name) from error
-        from mien.backends.torch import load_network
-
-        coefficients = class_coefficients(
-            batch.logits, columns, recognizer.config, recognizer.pipeline.schema
-        )
-        network, tap = tapped_network(load_network(recognizer.folder))
-        faces = torch.from_numpy(normalize(batch.crops, recognizer.config.preprocessing))
-        kind = quiet_score_cam() if name == "scorecam" else getattr(pytorch_grad_cam, attribute)
-        cam: Any = kind(network, [tap])
-        try:
-            maps = cam(faces, [_target(row) for row in coefficients])
-        finally:
-            cam.activations_and_grads.release()
-        return np.asarray(maps, np.float32)
+    config, schema = recognizer.config, recognizer.pipeline.schema
+    coefficients = class_coefficients(batch.logits, columns, config, schema)
+    network, tap = tapped_network(backend.load_network(recognizer.folder))
+    faces = torch.from_numpy(normalize(batch.crops, config.preprocessing))
+    kind = getattr(pytorch_grad_cam, _CLASSES[name][0])
+    cam: Any = (quiet_score_cam() if name == "scorecam" else kind)(network, [tap])
+    try:
+        maps = cam(faces, [_target(row) for row in coefficients])
+    finally:
+        cam.activations_and_grads.release()
+    return np.asarray(maps, np.float32)
 
 
-for _name in _CLASSES:
-    _method(_name)
+for _name, (_, _summary) in _CLASSES.items():
+    register_method(_name, summary=_summary, extra="train")(functools.partial(_run, _name))

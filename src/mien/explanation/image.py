@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.explanation.activation import label_columns
-from mien.explanation.methods import FaceBatch, choose_method, method_spec, run_batch
-from mien.explanation.painting import paint_maps
+from mien.explanation.methods import FaceBatch, batch_maps, run_batch
+from mien.explanation.sheets import paint_maps
 from mien.images import encode, save_image
 from mien.recognizer import EmotionRecognizer, as_recognizer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,25 +41,14 @@ class ReadImage:
     batch: FaceBatch
 
     def maps(
-        self,
-        recognizer: EmotionRecognizer,
-        *,
-        label: str | None = None,
-        method: str | None = None,
+        self, recognizer: EmotionRecognizer, *, label: str | None = None, method: str | None = None
     ) -> NDArray[np.float32]:
         """Explains the faces: float32 (N, h, w), on the method's own scale.
 
         Raises:
             ConfigError, ModelError, MissingExtraError: See :func:`mien.explanation.explain_crops`.
         """
-        if method is not None:
-            method_spec(method)
-        probs = recognizer.pipeline.probs(self.batch.logits)
-        columns = label_columns(probs, label, recognizer.pipeline.schema)
-        if not len(columns):
-            return np.zeros((0, 1, 1), np.float32)
-        run = choose_method(recognizer, self.batch, method).run
-        return run(recognizer, self.batch, columns)
+        return batch_maps(recognizer, self.batch, label, method)
 
     def overlay(
         self, maps: NDArray[np.float32], *, label: str | None = None, boxes: bool = True
@@ -77,30 +65,7 @@ class ReadImage:
         painted = paint_maps(self.image_rgb, self.squares_xyxy, maps)
         if not boxes or not self.result.faces:
             return painted
-        shown = self.result if label is None else _with_label(self.result, label)
-        return draw_faces(painted, shown)
-
-
-@dataclass(frozen=True)
-class _Face:
-    box_xyxy: tuple[float, float, float, float]
-    emotion: str
-    confidence: float
-    probs: Mapping[str, float]
-    track_id: int | None = None
-
-
-@dataclass(frozen=True)
-class _Result:
-    width: int
-    height: int
-    faces: tuple[_Face, ...]
-
-
-def _with_label(result: ImageResult, label: str) -> ImageResult:
-    """Returns what the drawing reads of a result, with one label in place of the top ones."""
-    faces = tuple(_Face(f.box_xyxy, label, f.probs[label], f.probs) for f in result.faces)
-    return cast("ImageResult", _Result(result.width, result.height, faces))
+        return draw_faces(painted, self.result, label=label)
 
 
 def read_image(
@@ -204,6 +169,4 @@ def explain(
         label = recognizer.labels[recognizer.pipeline.schema.index(label)]
     read = read_image(recognizer, source, bgr=bgr)
     maps = read.maps(recognizer, label=label, method=method)
-    if not read.result.faces:
-        return Explanation(read.result, maps, read.image_rgb)
     return Explanation(read.result, maps, read.overlay(maps, label=label, boxes=boxes))

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.backends.torch import load_network
-from mien.errors import ConfigError, MissingExtraError, ModelError, suggest
+from mien.errors import ConfigError, ModelError, needs_extra, suggest
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from mien.hub import ModelConfig, ModelFolder
+    from mien.hub import ModelFolder
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network.
-
-    Args:
-        name: Where it stands, for example ``stages.0.0.conv1``.
-        kind: Its class.
-        shape: Of its output for one face, without the batch axis.
-        parameters: How many values it learned itself.
-    """
+    """One layer: where it stands, its class, its output for one face, and how much it learned."""
 
     name: str
     kind: str
@@ -36,12 +31,7 @@ class Layer:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "parameters": self.parameters,
-        }
+        return {**vars(self), "shape": list(self.shape)}
 
 
 def _record(
@@ -52,39 +42,22 @@ def _record(
 
     seen: list[tuple[str, nn.Module, Any]] = []
 
-    def listen(name: str) -> Any:
-        def hook(module: nn.Module, _: object, output: object) -> None:
-            if isinstance(output, torch.Tensor):
-                kept = output.detach().clone() if wanted else output.shape[1:]
-                seen.append((name, module, kept))
+    def keep(name: str, module: nn.Module, _: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            seen.append((name, module, output.detach().clone() if wanted else output.shape[1:]))
 
-        return hook
-
-    handles = [
-        module.register_forward_hook(listen(name))
-        for name, module in network.named_modules()
-        if (name == wanted if wanted else name and not list(module.children()))
-    ]
-    try:
-        with torch.inference_mode():
-            network(torch.from_numpy(batch))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as after, torch.inference_mode():
+        for name, module in network.named_modules():
+            if name == wanted if wanted else name and not list(module.children()):
+                after.callback(module.register_forward_hook(partial(keep, name)).remove)
+        network(torch.from_numpy(batch))
     return seen
 
 
 def _open(folder: ModelFolder) -> nn.Module:
-    try:
+    with needs_extra("looking into a network", "train"):
         import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("looking into a network", "train", error.name) from error
     return load_network(folder)
-
-
-def _empty(config: ModelConfig) -> NDArray[np.float32]:
-    p = config.preprocessing
-    return np.zeros((1, p.channels, p.size, p.size), np.float32)
 
 
 def list_layers(folder: ModelFolder) -> list[Layer]:
@@ -92,42 +65,25 @@ def list_layers(folder: ModelFolder) -> list[Layer]:
 
     A layer that runs more than once (an activation) is listed each time.
 
-    Raises:
-        ModelError: If the weights cannot be used.
-        MissingExtraError: If torch is not installed.
-
     >>> from mien.hub import read_model_folder
     >>> layers = list_layers(read_model_folder())
     >>> layers[0].name, layers[0].kind, layers[0].shape, layers[-1].shape
     ('stem.0', 'Conv2d', (32, 48, 48), (8,))
     """
-    network = _open(folder)
-    return [
-        Layer(
-            name,
-            type(module).__name__,
-            tuple(shape),
-            sum(p.numel() for p in module.parameters(recurse=False)),
-        )
-        for name, module, shape in _record(network, _empty(folder.config), None)
-    ]
+    p = folder.config.preprocessing
+    blank = np.zeros((1, p.channels, p.size, p.size), np.float32)
+    rows = []
+    for name, module, shape in _record(_open(folder), blank, None):
+        parameters = sum(value.numel() for value in module.parameters(recurse=False))
+        rows.append(Layer(name, type(module).__name__, tuple(shape), parameters))
+    return rows
 
 
 def feature_maps(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> NDArray[np.float32]:
-    """Returns what a layer makes of one face.
-
-    Args:
-        folder: The model.
-        crop: uint8 (S, S, C), of the model's own size.
-        layer: A name of :func:`list_layers`, or of a group of layers such as ``stages.1``.
-
-    Returns:
-        float32 (F, h, w).
+    """Returns what a layer, or a group like ``stages.1``, makes of a face (S, S, C): (F, h, w).
 
     Raises:
         ConfigError: If there is no such layer, or its output is no map.
-        ModelError: If the weights cannot be used.
-        MissingExtraError: If torch is not installed.
 
     >>> from mien.hub import read_model_folder
     >>> feature_maps(read_model_folder(), np.zeros((48, 48, 1), np.uint8), "stages.1").shape
@@ -149,10 +105,6 @@ def feature_maps(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> ND
 
 def first_filters(folder: ModelFolder) -> NDArray[np.float32]:
     """Returns the weights of the first convolution: float32 (filters, C, height, width).
-
-    Raises:
-        ModelError: If the network has no convolution, or its weights cannot be used.
-        MissingExtraError: If torch is not installed.
 
     >>> from mien.hub import read_model_folder
     >>> first_filters(read_model_folder()).shape

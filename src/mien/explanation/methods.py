@@ -1,4 +1,4 @@
-"""The ways to explain a face, by name: a decorator and a dict."""
+"""The ways to explain a face, by name: a decorator and a dict; those that need no torch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mien.explanation.activation import (
     class_coefficients,
     label_columns,
     logits_follow,
+    read_classifier,
     resize_maps,
 )
-from mien.explanation.classifier import read_classifier
 from mien.hub import WEIGHTS
 from mien.preprocess import normalize
 
@@ -96,14 +96,7 @@ def register_method(
 
 
 def method_spec(name: str) -> MethodSpec:
-    """Returns the method of a name.
-
-    Raises:
-        ConfigError: If there is none; the closest names are listed.
-
-    >>> method_spec("cam").extra is None
-    True
-    """
+    """Returns the method of a name; a ConfigError lists the closest ones."""
     if not knows(METHODS, name):
         raise ConfigError(f"no method named {name!r}." + suggest(name, METHODS))
     return METHODS[name]
@@ -140,14 +133,11 @@ def choose_method(
     """
     if name is not None:
         return method_spec(name)
-    features = batch.features
-    if features is not None and logits_follow(
-        features, read_classifier(recognizer.folder), batch.logits
-    ):
+    folder, features = recognizer.folder, batch.features
+    if features is not None and logits_follow(features, read_classifier(folder), batch.logits):
         return METHODS["cam"]
     installed = all(importlib.util.find_spec(package) for package in ("torch", "pytorch_grad_cam"))
-    weights = (recognizer.folder.path / WEIGHTS).is_file()
-    if not (installed and weights):
+    if not (installed and (folder.path / WEIGHTS).is_file()):
         return METHODS["occlusion"]
     from mien.models import model_spec
 
@@ -158,18 +148,11 @@ def choose_method(
 def class_activation(
     recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Class-activation maps of the label at ``columns`` (N,): float32 (N, h, w).
-
-    Raises:
-        ModelError: If the network offers no features, or does not end in pooling and a linear
-            layer.
-    """
+    """Class-activation maps of the label at ``columns`` (N,): float32 (N, h, w)."""
     if batch.features is None:
         raise ModelError(
-            (
-                "offers no features: export it again, or type --method gradcam (with the train "
-                "extra) or --method occlusion"
-            ),
+            "offers no features: export it again, or type --method gradcam (with the train "
+            "extra) or --method occlusion",
             subject=recognizer.config.name,
         )
     coefficients = class_coefficients(
@@ -179,36 +162,75 @@ def class_activation(
     return activation_maps(batch.features, classifier, coefficients, batch.logits)
 
 
+@register_method("occlusion", summary="how much covering a place lowers the label; no torch")
+def occlusion(
+    recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """By how much log p(label) falls on average when a patch covers a pixel: (N, S, S).
+
+    The patch has the mean grey of the face (Zeiler and Fergus 2014,
+    https://arxiv.org/abs/1311.2901); the map is 0 where the probability rises.
+    """
+    size = batch.crops.shape[1]
+    # Side and step of the patch: a quarter and a twelfth of the face's side.
+    patch, step = max(round(size / 4), 1), max(round(size / 12), 1)
+    starts = sorted({*range(0, size - patch, step), size - patch})
+    places = [(slice(y, y + patch), slice(x, x + patch)) for y in starts for x in starts]
+    before = np.log(np.maximum(recognizer.pipeline.probs(batch.logits), 1e-12))
+    maps = np.zeros((len(columns), size, size))
+    covered = np.zeros((size, size))
+    for rows, cols in places:
+        covered[rows, cols] += 1
+    for index, column in enumerate(columns):
+        crop = batch.crops[index]
+        hidden = np.repeat(crop[None], len(places), axis=0)
+        fill = crop.mean(axis=(0, 1)).round().astype(np.uint8)
+        for place, (rows, cols) in enumerate(places):
+            hidden[place, rows, cols] = fill
+        after = recognizer.pipeline.probs(recognizer.pipeline.logits(hidden))[:, column]
+        drop = before[index, column] - np.log(np.maximum(after, 1e-12))
+        for value, (rows, cols) in zip(drop, places, strict=True):
+            maps[index, rows, cols] += value
+    return np.maximum(maps / covered, 0.0).astype(np.float32)
+
+
 def run_batch(recognizer: EmotionRecognizer, crops: NDArray[np.uint8]) -> FaceBatch:
     """Runs the network once over crops of its own size, uint8 (N, S, S, C), keeping features.
 
     Raises:
         InputError: If the crops have another shape.
-
-    >>> from mien import EmotionRecognizer
-    >>> run_batch(EmotionRecognizer(), np.zeros((2, 48, 48, 1), np.uint8)).features.shape
-    (2, 240, 6, 6)
     """
-    p = recognizer.config.preprocessing
+    p, pipeline = recognizer.config.preprocessing, recognizer.pipeline
     if crops.dtype != np.uint8 or crops.shape[1:] != (p.size, p.size, p.channels):
         raise InputError(
             f"expected uint8 crops (N, {p.size}, {p.size}, {p.channels}); got {crops.dtype} "
             f"{crops.shape}."
         )
-    if not len(crops):
-        return FaceBatch(crops, np.zeros((0, len(recognizer.config.schema)), np.float32), None)
-    parts = [
-        recognizer.pipeline.backend.run(
-            normalize(crops[start : start + recognizer.pipeline.batch_size], p), features=True
-        )
-        for start in range(0, len(crops), recognizer.pipeline.batch_size)
-    ]
+    starts = range(0, len(crops), pipeline.batch_size)
+    batches = (normalize(crops[start : start + pipeline.batch_size], p) for start in starts)
+    parts = [pipeline.backend.run(batch, features=True) for batch in batches]
+    none = np.zeros((0, len(recognizer.config.schema)), np.float32)
     features = [part.features for part in parts if part.features is not None]
     return FaceBatch(
         crops,
-        np.concatenate([part.logits for part in parts]),
+        np.concatenate([none, *(part.logits for part in parts)]),
         np.concatenate(features) if features else None,
     )
+
+
+def batch_maps(
+    recognizer: EmotionRecognizer,
+    batch: FaceBatch,
+    label: str | NDArray[np.int64] | None = None,
+    method: str | None = None,
+) -> NDArray[np.float32]:
+    """Explains faces that the network was run on: (N, h, w), on the method's own scale."""
+    pipeline = recognizer.pipeline
+    columns = label_columns(pipeline.probs(batch.logits), label, pipeline.schema)
+    spec = method_spec(method) if method else None
+    if not len(columns):
+        return np.zeros((0, 1, 1), np.float32)
+    return (spec or choose_method(recognizer, batch)).run(recognizer, batch, columns)
 
 
 def explain_crops(
@@ -241,22 +263,5 @@ def explain_crops(
     >>> maps.shape
     (1, 48, 48)
     """
-    if method is not None:
-        method_spec(method)
-    if isinstance(label, str) and label not in recognizer.pipeline.schema:
-        label_columns(np.ones((0, 1)), label, recognizer.pipeline.schema)
-    size = recognizer.config.preprocessing.size
-    batch = run_batch(recognizer, crops)
-    if not len(crops):
-        return np.zeros((0, size, size), np.float32)
-    if isinstance(label, np.ndarray):
-        columns = label.astype(np.int64)
-        known = np.isin(columns, np.arange(len(recognizer.pipeline.schema)))
-        if columns.shape != (len(crops),) or not known.all():
-            raise ConfigError(f"expected a label's position for each of {len(crops)} faces.")
-    else:
-        columns = label_columns(
-            recognizer.pipeline.probs(batch.logits), label, recognizer.pipeline.schema
-        )
-    run = choose_method(recognizer, batch, method).run
-    return resize_maps(run(recognizer, batch, columns), size)
+    maps = batch_maps(recognizer, run_batch(recognizer, crops), label, method)
+    return resize_maps(maps, recognizer.config.preprocessing.size)

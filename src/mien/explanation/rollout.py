@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import InputError, MissingExtraError, ModelError
+from mien.backends.torch import load_network
+from mien.errors import InputError, ModelError, needs_extra
 from mien.explanation.methods import register_method
 from mien.preprocess import normalize
 
@@ -30,17 +31,10 @@ _BATCH = 32
 
 
 def roll_out(attention: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Multiplies the attention of all blocks, each averaged with its shortcut.
+    """Multiplies the attention of L blocks (L, heads, T, T), each averaged with its shortcut.
 
-    Args:
-        attention: (L, heads, T, T), the first block first; rows sum to 1.
-
-    Returns:
-        float64 (T, T): how much of each token of the input is in each of the last block; rows sum
-        to 1.
-
-    Raises:
-        InputError: If the shape is another one.
+    The result (T, T) says how much of each token of the input is in each of the last block; all
+    rows sum to 1.
 
     >>> roll_out(np.array([[[[0.0, 1.0], [0.0, 1.0]]]])).tolist()
     [[0.5, 0.5], [0.0, 1.0]]
@@ -67,22 +61,18 @@ def attends(network: nn.Module) -> bool:
         getattr(backbone, "cls_token", None) is not None
         and getattr(backbone, "num_prefix_tokens", 0) > 0
         and bool(blocks)
-        and all(_computes_weights(getattr(block, "attn", None)) for block in blocks)
+        and all(
+            hasattr(getattr(block, "attn", None), name)
+            for block in blocks
+            for name in ("fused_attn", "attn_drop")
+        )
     )
-
-
-def _computes_weights(attention: Any) -> bool:
-    return hasattr(attention, "fused_attn") and hasattr(attention, "attn_drop")
 
 
 def attention_weights(network: nn.Module, x: Tensor) -> Tensor:
     """Runs faces (N, C, S, S) and returns each block's attention (N, L, heads, T, T).
 
     The class token is the first of the T tokens, the patches are the last; rows sum to 1.
-
-    Args:
-        network: One that attends, in eval mode; see :func:`attends`.
-        x: The faces.
     """
     import torch
 
@@ -116,25 +106,9 @@ def _seen_attention(modules: Sequence[Any]) -> Iterator[list[Tensor]]:
 def rollout(
     recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Rolls out the attention of each face, from the class token to the patches.
-
-    Args:
-        recognizer: The model.
-        batch: N faces.
-        columns: (N,), not looked at.
-
-    Returns:
-        float32 (N, h, w): each patch's share above that of the least attended one.
-
-    Raises:
-        ModelError: If the network has no attention, or its weights cannot be used.
-        MissingExtraError: If torch is not installed.
-    """
-    try:
+    """Attention of the class token: each patch's share above the least attended one's (N, h, w)."""
+    with needs_extra("--method rollout", "train"):
         import torch
-    except ImportError as error:
-        raise MissingExtraError("--method rollout", "train", error.name) from error
-    from mien.backends.torch import load_network
 
     network: Any = load_network(recognizer.folder)
     if not attends(network):

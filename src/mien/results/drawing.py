@@ -41,7 +41,9 @@ PALETTE: tuple[Color, ...] = (
 )  # fmt: skip
 
 
-def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.uint8]:
+def draw_faces(
+    image_rgb: NDArray[np.uint8], result: ImageResult, *, label: str | None = None
+) -> NDArray[np.uint8]:
     """Draws boxes and labels onto a copy of a picture.
 
     Lines and letters grow with the picture and shrink with small faces. A label stands above its
@@ -52,6 +54,7 @@ def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.
     Args:
         image_rgb: uint8 (H, W, 3), upright, as the detector saw it.
         result: What was found in it.
+        label: What to write at each face, with its probability; None: the face's own emotion.
 
     Returns:
         A new uint8 (H, W, 3).
@@ -66,19 +69,20 @@ def draw_faces(image_rgb: NDArray[np.uint8], result: ImageResult) -> NDArray[np.
         key=lambda pair: (pair[1][0] - pair[1][2]) * (pair[1][3] - pair[1][1])
     )  # largest first
     for face, box in reversed(seen):
-        _draw_box(pen, box, color_of(face), min(picture.size))
+        _draw_box(pen, box, color_of(face, label), min(picture.size))
     # Row i is the box of face i; labels that were placed follow.
     taken = np.array([box for _, box in seen]).reshape(-1, 4)
     for index, (face, box) in enumerate(seen):
-        label = _draw_label(pen, face, box, np.delete(taken, index, axis=0), picture.size)
-        if label:
-            taken = np.vstack([taken, label])
+        others = np.delete(taken, index, axis=0)
+        room = _draw_label(pen, face, box, others, picture.size, label)
+        if room:
+            taken = np.vstack([taken, room])
     return np.array(picture)
 
 
-def color_of(face: FaceEmotion) -> Color:
-    """Returns the colour of a face's emotion; see :func:`label_colors`."""
-    return label_colors(face.probs)[face.emotion]
+def color_of(face: FaceEmotion, emotion: str | None = None) -> Color:
+    """Returns the colour of a face's emotion, or of another of its labels."""
+    return label_colors(face.probs)[emotion or face.emotion]
 
 
 def label_colors(labels: Iterable[str]) -> dict[str, Color]:
@@ -134,18 +138,20 @@ def _draw_label(
     box: Box,
     taken: NDArray[np.float64],
     size: tuple[int, int],
+    label: str | None,
 ) -> Box | None:
     """Draws a face's label where there is room; returns the room it took."""
     side = min(size)
     letters = round(min(max((box[2] - box[0]) / 6, side / 110, 9), max(side / 25, 9)))
     font, pad = _font(letters), max(1, letters // 5)
     _, top, _, bottom = pen.textbbox((0, 0), "Ag", font=font)
-    name = face.emotion if face.track_id is None else f"#{face.track_id} {face.emotion}"
-    for text in (f"{name} {face.confidence:.0%}", name):
+    emotion = label or face.emotion
+    name = emotion if face.track_id is None else f"#{face.track_id} {emotion}"
+    for text in (f"{name} {face.probs[emotion]:.0%}", name):
         extent = (pen.textlength(text, font=font) + 2 * pad, bottom - top + 2 * pad)
         room = _room(box, extent, taken, size)
         if room:
-            color = color_of(face)
+            color = color_of(face, label)
             pen.rectangle(room, fill=color)
             corner = (room[0] + pad, room[1] + pad - top)
             pen.text(corner, text, fill=contrasting(color), font=font)
