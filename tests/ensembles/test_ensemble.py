@@ -128,7 +128,7 @@ def test_file_is_the_mixture_of_its_members(tmp_path: Path, faces: Manifest, met
     assert result.parity["max_difference"] < 1e-5
     assert result.folder.config.preprocessing == Preprocessing(size=32)
     assert {f.name for f in (tmp_path / "both").iterdir()} == {
-        "model.onnx", "config.json", "README.md", "eval"
+        "model.onnx", "config.json", "README.md", "eval", "split.json"
     }  # fmt: skip
     if method == "equal":
         part = faces.split("valid")

@@ -139,8 +139,7 @@ def test_a_folder_that_cannot_be_written_is_said(
 
     from faces_made import write_folder
 
-    monkeypatch.setattr("mien.evaluation.scores.write_config", refuse)
-    monkeypatch.setattr("mien.evaluation.calibration.write_config", refuse)
+    monkeypatch.setattr("mien.hub.card.write_config", refuse)
     model = tmp_path / "model"
     shutil.copytree(trained, model)
     faces = write_folder(tmp_path / "faces", 8)

@@ -9,8 +9,15 @@ from faces_made import draw_face, write_folder
 from mien import ConfigError, DataError, EmotionRecognizer
 from mien.data import read_manifest
 from mien.data.faces import load_faces
-from mien.evaluation.corruptions import SEVERITIES, corrupt
-from mien.evaluation.robustness import CLEAN, CONDITIONS, conditions, framed_crops, robustness
+from mien.evaluation.robustness import (
+    CLEAN,
+    CONDITIONS,
+    SEVERITIES,
+    conditions,
+    corrupt,
+    framed_crops,
+    robustness,
+)
 from mien.preprocess import Preprocessing
 
 GRAY = Preprocessing(size=48, color="gray")

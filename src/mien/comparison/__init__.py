@@ -3,11 +3,4 @@
 from mien.comparison.costs import RunCosts, measure_latency, read_costs
 from mien.comparison.runs import RunComparison, RunRow, compare
 
-__all__ = [
-    "RunComparison",
-    "RunCosts",
-    "RunRow",
-    "compare",
-    "measure_latency",
-    "read_costs",
-]
+__all__ = ["RunComparison", "RunCosts", "RunRow", "compare", "measure_latency", "read_costs"]

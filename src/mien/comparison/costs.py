@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.benchmarking.timing import in_turns
+from mien.benchmarking.timing import time_networks
 from mien.errors import MienError
 from mien.preprocess import normalize
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     from mien.hub import ModelConfig, ModelFolder
     from mien.recognizer import EmotionRecognizer
-
-#: Faces at once in the two latencies.
-BATCHES = (1, 32)
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,8 @@ def read_costs(folder: ModelFolder) -> RunCosts:
 
     Parameters and operations are counted where torch is installed and the architecture is known.
     """
-    epochs, minutes = _training(folder)
-    parameters, macs = _count(folder.config)
     size = folder.file("model.onnx").stat().st_size
-    return RunCosts(parameters, macs, size, epochs, minutes)
+    return RunCosts(*_count(folder.config), size, *_training(folder))
 
 
 def _training(folder: ModelFolder) -> tuple[int | None, float | None]:
@@ -79,12 +73,10 @@ def _count(config: ModelConfig) -> tuple[int | None, int | None]:
         return None, None
     parameters = macs = 0
     for part in parts:
-        shape = part["input_size"]
+        shape, options = part["input_size"], {"num_classes": len(config.schema)}
+        options |= {"in_channels": shape[0], **part["model_args"]}
         try:
-            network = create_model(
-                part["architecture"], num_classes=len(config.schema), in_channels=shape[0],
-                **part["model_args"],
-            )  # fmt: skip
+            network = create_model(part["architecture"], **options)
         except (MienError, TypeError):
             # Trained elsewhere, or by a package that is not installed here.
             return None, None
@@ -105,13 +97,9 @@ def measure_latency(
     Returns:
         For each model the median milliseconds per face with one face and with 32 at once.
     """
-    rng = np.random.default_rng(0)
-    runs = {}
+    rng, networks = np.random.default_rng(0), {}
     for index, recognizer in enumerate(recognizers):
         p = recognizer.config.preprocessing
-        shape = (max(BATCHES), p.size, p.size, p.channels)
-        faces = normalize(rng.integers(0, 256, shape, dtype=np.uint8), p)
-        for batch in BATCHES:
-            runs[f"{index} {batch}"] = partial(recognizer.pipeline.backend.run, faces[:batch])
-    times = in_turns(runs, rounds)
-    return [(times[f"{index} 1"], times[f"{index} 32"] / 32) for index in range(len(recognizers))]
+        faces = rng.integers(0, 256, (32, p.size, p.size, p.channels), dtype=np.uint8)
+        networks[str(index)] = recognizer.pipeline.backend, normalize(faces, p)
+    return list(time_networks(networks, rounds).values())

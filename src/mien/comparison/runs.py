@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mien import evaluation
@@ -11,6 +12,7 @@ from mien.data import read_manifest
 from mien.errors import ConfigError
 from mien.recognizer import EmotionRecognizer
 from mien.reporting import LIGHT, draw, markdown_table, render
+from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +28,8 @@ HEADER = (
     "run", "accuracy", "95 % interval", "balanced", "macro-F1", "ECE", "NLL", "parameters", "MACs",
     "MB", "ms (1)", "ms (32)", "epochs", "minutes", "p to next",
 )  # fmt: skip
+#: Marks of the runs in the picture; the next shape where the colours begin again.
+_SHAPES = ("o", "s", "^", "D")
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,7 @@ class RunComparison:
         for row in self.rows:
             test = None if row.against_next is None else row.against_next.to_dict()
             latency = None if row.latency_ms is None else list(row.latency_ms)
-            rows.append({
-                "run": row.run, "model": row.model, "scores": row.scores,
-                "costs": asdict(row.costs), "latency_ms": latency, "against_next": test,
-            })  # fmt: skip
+            rows.append({**asdict(row), "latency_ms": latency, "against_next": test})
         return {"data": self.data, "split": self.split, "runs": rows}
 
     def markdown(self) -> str:
@@ -99,10 +100,28 @@ class RunComparison:
         return f"{table}\n\n{self.note}\n"
 
     def plot(self, theme: Theme = LIGHT) -> Figure:
-        """Draws accuracy against cost (extra ``eval``)."""
-        from mien.comparison.picture import plot_cost
+        """Draws accuracy and its 95 % interval against ms or megabytes (extra ``eval``)."""
+        figure, axes = new_figure(theme, 7.6, 4.6)
+        from matplotlib.ticker import LogLocator
 
-        return plot_cost(self, theme)
+        timed = all(row.latency_ms is not None for row in self.rows)
+        for index, row in enumerate(self.rows):
+            cost = row.latency_ms[0] if row.latency_ms else row.costs.bytes / 1e6
+            low, high = (100 * value for value in row.scores["accuracy_ci"])
+            color = CLASS_COLORS[(index + 3) % len(CLASS_COLORS)]
+            shape = _SHAPES[index // len(CLASS_COLORS) % len(_SHAPES)]
+            axes.vlines(cost, low, high, color=color, linewidth=1.2)
+            share = 100 * row.scores["accuracy"]
+            axes.plot(cost, share, shape, color=color, markersize=6, label=row.run)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.margins(x=0.15)
+        unit = "milliseconds per face" if timed else "megabytes"
+        label_axes(axes, theme, f"{unit} (log)", "accuracy, %")
+        add_legend(axes, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return figure
 
     def html(self) -> str:
         """Returns the comparison as one self-contained page (extra ``eval``)."""
@@ -162,13 +181,10 @@ def compare(
     latency = measure_latency(opened) if timing else [None] * len(opened)
     order = sorted(range(len(found)), key=lambda i: -found[i].scores()["accuracy"])
     rows = []
-    for place, index in enumerate(order):
-        following = order[place + 1] if place + 1 < len(order) else None
-        rows.append(
-            RunRow(
-                opened[index].folder.path.name, opened[index].config.name, found[index].scores(),
-                read_costs(opened[index].folder), latency[index],
-                None if following is None else evaluation.compare(found[index], found[following]),
-            )
-        )  # fmt: skip
+    for index, following in zip_longest(order, order[1:]):
+        folder = opened[index].folder
+        test = None if following is None else evaluation.compare(found[index], found[following])
+        scores, costs = found[index].scores(), read_costs(folder)
+        row = RunRow(folder.path.name, folder.config.name, scores, costs, latency[index], test)
+        rows.append(row)
     return RunComparison(manifest.source, split, tuple(rows))

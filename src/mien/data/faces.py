@@ -42,6 +42,12 @@ def in_threads(
                 progress(len(part))
 
 
+def chunks(manifest: Manifest, size: int = 2048) -> Iterator[Manifest]:
+    """Yields a manifest in parts, which bounds memory on datasets of any size."""
+    for start in range(0, len(manifest), size):
+        yield manifest.select(np.arange(start, min(start + size, len(manifest))))
+
+
 def read_picture(images: ImageStore, index: int) -> NDArray[np.uint8]:
     """Decodes one picture of a dataset: uint8 (H, W, 3).
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.atomic import replacing, write_text
+from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
 from mien.data import read_manifest
+from mien.data.faces import chunks, load_faces
 from mien.data.split import write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
-from mien.ensembles.mixing import cross_fitted_probs, fit_mixture
-from mien.ensembles.mixture import METHODS, Mixture
+from mien.ensembles.mixing import METHODS, Mixture, cross_fitted_probs, fit_mixture
 from mien.errors import ConfigError, DataError, ModelError, suggest
-from mien.evaluation.scores import Evaluation, record_evaluation
+from mien.evaluation.scores import Evaluation, record_evaluation, run_over
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
 from mien.preprocess import normalize
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 #: Largest difference of a probability between the file and the members' mixture.
 PARITY = 1e-4
-_CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,9 @@ class EnsembleResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
-        return {
-            "method": self.method,
-            "members": [asdict(member) for member in self.members],
-            "scores": self.scores,
-            "fitted_scores": self.fitted_scores,
-            "parity": self.parity,
-            "temperature": self.folder.config.temperature,
-        }
+        members = [asdict(member) for member in self.members]
+        found = {**vars(self), "members": members, "temperature": self.folder.config.temperature}
+        return {name: value for name, value in found.items() if name != "folder"}
 
 
 def ensemble(
@@ -140,10 +134,8 @@ def ensemble(
     part, labels = manifest.split(split).with_labels(), schema.labels
     if part.schema.labels != labels:
         raise ConfigError(
-            (
-                f"has the labels {' '.join(part.schema.labels)}, the members "
-                f"{' '.join(labels)}: read it with labels=members' schema"
-            ),
+            f"has the labels {' '.join(part.schema.labels)}, the members {' '.join(labels)}: "
+            "read it with labels=members' schema",
             subject=manifest.source,
         )
     alone = member_log_probs(members, part, progress=progress)
@@ -167,19 +159,18 @@ def ensemble(
     if split == "valid":
         write_split(output, manifest.split(split), seed=seed)
     fitted, parity = _check_file(folder, part, mixture, alone, exact=exact)
-    folder = record_evaluation(folder, _evaluation(config.name, part, split, probs), config.data)
-    result = EnsembleResult(
-        folder, method,
-        tuple(
-            MemberScore(
-                member.config.name, member.folder.path.name, float(mixture.weights[index]),
-                _evaluation(member.config.name, part, split, np.exp(alone[:, index])).scores(),
-            )
-            for index, member in enumerate(members)
-        ),
-        _evaluation(config.name, part, split, probs).scores(),
-        _evaluation(config.name, part, split, fitted).scores(), parity,
-    )  # fmt: skip
+    honest = Evaluation.of(part, probs, model=config.name, split=split)
+    folder = record_evaluation(folder, honest, config.data)
+    own = [
+        Evaluation.of(part, np.exp(alone[:, index]), model=member.config.name, split=split)
+        for index, member in enumerate(members)
+    ]
+    listed = tuple(
+        MemberScore(one.model, member.path.name, float(weight), one.scores())
+        for one, member, weight in zip(own, folders, mixture.weights, strict=True)
+    )
+    flattered = Evaluation.of(part, fitted, model=config.name, split=split)
+    result = EnsembleResult(folder, method, listed, honest.scores(), flattered.scores(), parity)
     _note_fitting(folder, result, split, folds)
     return result
 
@@ -188,8 +179,7 @@ def _check_output(output: Path, models: Sequence[str | Path], *, overwrite: bool
     if output.resolve() in {Path(model).resolve() for model in models}:
         raise ConfigError("is one of the members: give another --output", subject=output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        if not overwrite:
-            raise ConfigError("exists: type --overwrite, or give another --output", subject=output)
+        check_new(output, overwrite=overwrite, option="--output")
         config = output / "config.json"
         if not config.is_file() or '"architecture": "ensemble"' not in config.read_text("utf-8"):
             raise ConfigError("holds no ensemble: it is not overwritten", subject=output)
@@ -199,17 +189,12 @@ def _run_merged(
     folders: Sequence[ModelFolder], shared: Preprocessing, part: Manifest
 ) -> NDArray[np.float64]:
     """Returns the members' log-probabilities (N, M, K) as the merged graph makes them."""
-    from mien.data.faces import load_faces
-
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / ONNX
         import_onnx().save_model(merge_graphs(folders, shared), path)
         session = Session(path)
-        rows = []
-        for start in range(0, len(part), _CHUNK):
-            chunk = part.select(np.arange(start, min(start + _CHUNK, len(part))))
-            batch = normalize(load_faces(chunk, shared), shared)
-            rows.append(session.run(["log_probs"], {"input": batch})[0])
+        batches = (normalize(load_faces(chunk, shared), shared) for chunk in chunks(part, 512))
+        rows = [session.run(["log_probs"], {"input": batch})[0] for batch in batches]
     return np.concatenate(rows).astype(np.float64)
 
 
@@ -240,14 +225,6 @@ def _config(
     )  # fmt: skip
 
 
-def _evaluation(name: str, part: Manifest, split: str, probs: NDArray[np.float64]) -> Evaluation:
-    return Evaluation(
-        model=name, data=part.source, split=split, labels=part.schema.labels,
-        keys=tuple(part.images.key(index) for index in range(len(part))),
-        class_ids=part.class_ids, targets=part.targets, probs=probs, leaked=part.leaked,
-    )  # fmt: skip
-
-
 def _check_file(
     folder: ModelFolder,
     part: Manifest,
@@ -257,21 +234,14 @@ def _check_file(
     exact: bool,
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Runs the file as anybody will, and compares it with the members run one by one."""
-    from mien.data.faces import load_faces
-
     recognizer = EmotionRecognizer(folder.path, detector="none")
-    rows = []
-    for start in range(0, len(part), _CHUNK):
-        chunk = part.select(np.arange(start, min(start + _CHUNK, len(part))))
-        rows.append(recognizer.pipeline.logits(load_faces(chunk, folder.config.preprocessing)))
-    found, expected = recognizer.pipeline.probs(np.concatenate(rows)), mixture.probs(alone)
+    found = recognizer.pipeline.probs(run_over(recognizer, part))
+    expected = mixture.probs(alone)
     difference = np.abs(found - expected)
     if exact and not difference.max() <= PARITY:
         raise ModelError(
-            (
-                f"its file and its members disagree by {difference.max():.2g} on a probability "
-                f"(at most {PARITY:g} is allowed): do not use it"
-            ),
+            f"its file and its members disagree by {difference.max():.2g} on a probability (at "
+            f"most {PARITY:g} is allowed): do not use it",
             subject=f"{folder.path}:",
         )
     if not np.isfinite(found).all():

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.ensembles.mixture import FLOOR
+from mien.ensembles.mixing import FLOOR
 from mien.errors import ModelError
-from mien.exporting.graph import import_onnx, opset, read_graph, strip_traces
+from mien.exporting.graph import GraphWriter, import_onnx, opset, read_graph, strip_traces
 from mien.hub import ONNX
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.ensembles.mixture import Mixture
+    from mien.ensembles.mixing import Mixture
     from mien.hub import ModelFolder
 
 #: Least version of the standard operators: ``Resize`` antialiases since 18.
@@ -48,29 +48,9 @@ def shared_preprocessing(parts: Sequence[Preprocessing]) -> Preprocessing:
     )  # fmt: skip
 
 
-class _Writer:
-    """Collects nodes and constants under fresh names."""
-
-    def __init__(self) -> None:
-        self.onnx = import_onnx()
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self._count = 0
-
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"mix.constant{len(self.constants)}"
-        array = np.asarray(value, dtype=dtype)
-        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        self._count += 1
-        output = output or f"mix.{kind.lower()}{self._count}"
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-
-def _to_member(writer: _Writer, pixels: str, shared: Preprocessing, own: Preprocessing) -> str:
+def _to_member(
+    writer: GraphWriter, pixels: str, shared: Preprocessing, own: Preprocessing, version: int
+) -> str:
     """Turns whole pixel values 0..255 of the ensemble's input into a member's input."""
     x = pixels
     if shared.color == "rgb" and own.color == "gray":
@@ -90,18 +70,10 @@ def _to_member(writer: _Writer, pixels: str, shared: Preprocessing, own: Preproc
         )  # fmt: skip
         bounds = writer.constant(0.0), writer.constant(255.0)
         x = writer.add("Round", writer.add("Clip", x, *bounds))
-    if own.normalization == "per_image":
-        axes = writer.constant([1, 2, 3], np.int64)
-        x = writer.add("Sub", x, writer.add("ReduceMean", x, axes, keepdims=1))
-        square = writer.add("ReduceMean", writer.add("Mul", x, x), axes, keepdims=1)
-        spread = writer.add("Add", writer.add("Sqrt", square), writer.constant(own.epsilon))
-        return writer.add("Div", x, spread)
-    mean = 255.0 * np.asarray(own.mean, np.float32).reshape(1, -1, 1, 1)
-    std = 255.0 * np.asarray(own.std, np.float32).reshape(1, -1, 1, 1)
-    return writer.add("Div", writer.add("Sub", x, writer.constant(mean)), writer.constant(std))
+    return writer.normalize(x, own, version)
 
 
-def _mix(writer: _Writer, log_probs: str, mixture: Mixture) -> None:
+def _mix(writer: GraphWriter, log_probs: str, mixture: Mixture) -> None:
     """Adds ``logits`` (N, K) of the log-probabilities (N, M, K) of the members that count."""
     if mixture.coefficients is not None and mixture.intercept is not None:
         flat = writer.add("Flatten", writer.add("Max", log_probs, writer.constant(FLOOR)), axis=1)
@@ -125,23 +97,13 @@ def _mix(writer: _Writer, log_probs: str, mixture: Mixture) -> None:
 def merge_graphs(
     members: Sequence[ModelFolder], shared: Preprocessing, mixture: Mixture | None = None
 ) -> Any:
-    """Builds the graph of an ensemble.
+    """Builds the graph of an ensemble of M folders: (N, C, S, S) becomes ``logits`` (N, K).
 
-    Args:
-        members: M model folders with the same labels.
-        shared: The ensemble's input.
-        mixture: How to mix them, every weight above 0; None leaves the members' calibrated
-            log-probabilities, an output ``log_probs`` (N, M, K).
-
-    Returns:
-        An ``onnx.ModelProto`` with an input (N, C, S, S) and an output ``logits`` (N, K).
-
-    Raises:
-        ModelError: If a member's network cannot be read or brought to the others' operators.
-        MissingExtraError: If onnx is not installed.
+    Without a mixture the output is ``log_probs`` (N, M, K), the members' calibrated
+    log-probabilities; the weights of a mixture are all above 0.
     """
-    writer = _Writer()
-    onnx, helper = writer.onnx, writer.onnx.helper
+    onnx, writer = import_onnx(), GraphWriter("mix.")
+    helper, tensor = onnx.helper, onnx.helper.make_tensor_value_info
     graphs = [_prefixed(folder, f"m{index}.") for index, folder in enumerate(members)]
     version = max(_OPSET, *(opset(graph) for graph in graphs))
     graphs = [_at_opset(graph, version, members[i]) for i, graph in enumerate(graphs)]
@@ -151,10 +113,9 @@ def merge_graphs(
         pixels = writer.add("Round", writer.add("Mul", "input", writer.constant(255.0)))
     for folder, graph in zip(members, graphs, strict=True):
         own = folder.config.preprocessing
-        made = "input" if own == shared else _to_member(writer, pixels, shared, own)
+        made = "input" if own == shared else _to_member(writer, pixels, shared, own, version)
         writer.add("Identity", made, output=graph.graph.input[0].name)
-    before, writer.nodes = writer.nodes, []
-    rows = []
+    before, rows = len(writer.nodes), []
     for index, folder in enumerate(members):
         heat = writer.constant(folder.config.temperature)
         logs = writer.add("LogSoftmax", writer.add("Div", f"m{index}.logits", heat), axis=1)
@@ -164,12 +125,12 @@ def merge_graphs(
     if mixture is not None:
         _mix(writer, name, mixture)
         name, shape = "logits", ["N", K]
-    inner = [graph.graph for graph in graphs]
+    inner, kind = [graph.graph for graph in graphs], onnx.TensorProto.FLOAT
     graph = helper.make_graph(
-        [*before, *(node for part in inner for node in part.node), *writer.nodes],
+        [*writer.nodes[:before], *(n for part in inner for n in part.node), *writer.nodes[before:]],
         "ensemble",
-        [_value(onnx, "input", ["N", shared.channels, shared.size, shared.size])],
-        [_value(onnx, name, shape)],
+        [tensor("input", kind, ["N", shared.channels, shared.size, shared.size])],
+        [tensor(name, kind, shape)],
         [*writer.constants, *(tensor for part in inner for tensor in part.initializer)],
     )
     domains = {e.domain: e.version for g in graphs for e in g.opset_import} | {"": version}
@@ -183,10 +144,6 @@ def merge_graphs(
     strip_traces(model)
     onnx.checker.check_model(model)
     return model
-
-
-def _value(onnx: Any, name: str, shape: list[Any]) -> Any:
-    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 
 def _prefixed(folder: ModelFolder, prefix: str) -> Any:
@@ -210,10 +167,8 @@ def _at_opset(model: Any, version: int, folder: ModelFolder) -> Any:
     except Exception as error:  # the converter's exceptions share no base
         first = (str(error).splitlines() or ["no reason given"])[0]
         raise ModelError(
-            (
-                f"is written in version {opset(model)} of the ONNX operators and cannot be "
-                f"brought to {version}, which the ensemble needs: {first[:200]}"
-            ),
+            f"is written in version {opset(model)} of the ONNX operators and cannot be brought "
+            f"to {version}, which the ensemble needs: {first[:200]}",
             subject=folder.path,
             hint="Export it again.",
         ) from error

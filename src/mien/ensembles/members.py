@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.faces import chunks, load_faces
 from mien.errors import ConfigError
 from mien.metrics import log_softmax
 from mien.recognizer import EmotionRecognizer
@@ -17,41 +18,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data import Manifest
+    from mien.hub import ModelConfig
 
-_CHUNK = 2048
 
-
-def open_members(models: Sequence[str | Path], *, threads: int = 0) -> list[EmotionRecognizer]:
-    """Opens model folders that can form an ensemble.
-
-    Args:
-        models: Two folders or bundled names, or more.
-        threads: Threads inside one network run.
-
-    Raises:
-        ConfigError: If there are too few, labels, crop margin or alignment differ, or one of
-            several sizes wants lanczos.
-        ModelError: If one cannot be loaded.
-    """
+def open_members(models: Sequence[str | Path]) -> list[EmotionRecognizer]:
+    """Opens model folders, and refuses those that cannot form an ensemble."""
     if len(models) < 2:
         raise ConfigError(f"an ensemble needs two models or more; got {len(models)}.")
-    members = [EmotionRecognizer(m, detector="none", threads=threads) for m in models]
-    first = members[0].config
-    own = first.preprocessing
+    members = [EmotionRecognizer(m, detector="none") for m in models]
+    wanted = _shared(members[0].config)
     for name, member in zip(models[1:], members[1:], strict=True):
-        config = member.config
-        its = config.preprocessing
-        for what, one, other in (
-            ("labels", first.schema.labels, config.schema.labels),
-            ("crop margin", first.crop_margin, config.crop_margin),
-            ("alignment", own.align, its.align),
-        ):
-            if one != other:
+        for what, value in _shared(member.config).items():
+            if value != wanted[what]:
                 raise ConfigError(
-                    (
-                        f"and {name} cannot form one network: their {what} is {_shown(one)} and "
-                        f"{_shown(other)}"
-                    ),
+                    f"and {name} cannot form one network: their {what} is {wanted[what]} and "
+                    f"{value}",
                     subject=f"{models[0]}",
                     hint="Leave one out, or train it anew with the other's.",
                 )
@@ -65,8 +46,10 @@ def open_members(models: Sequence[str | Path], *, threads: int = 0) -> list[Emot
     return members
 
 
-def _shown(value: object) -> str:
-    return " ".join(value) if isinstance(value, tuple) else repr(value)
+def _shared(config: ModelConfig) -> dict[str, str]:
+    """Returns what all members must have in common, as text."""
+    labels, align = " ".join(config.schema.labels), repr(config.preprocessing.align)
+    return {"labels": labels, "crop margin": repr(config.crop_margin), "alignment": align}
 
 
 def member_log_probs(
@@ -75,29 +58,17 @@ def member_log_probs(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Runs each member over N ready faces with its own preprocessing.
-
-    Args:
-        members: M models with K labels.
-        part: N pictures.
-        progress: Called with the number of faces just finished, by member.
+    """Runs M members over N ready faces, each with its own preprocessing.
 
     Returns:
         float64 (N, M, K), calibrated log-probabilities.
-
-    Raises:
-        DataError: If a picture cannot be read.
     """
-    from mien.data.faces import load_faces
-
-    found = np.zeros((len(part), len(members), len(members[0].config.schema)))
-    for start in range(0, len(part), _CHUNK):
-        chunk = part.select(np.arange(start, min(start + _CHUNK, len(part))))
+    rows: list[list[NDArray[np.float64]]] = [[] for _ in members]
+    for chunk in chunks(part):
         crops = {p: load_faces(chunk, p) for p in {m.config.preprocessing for m in members}}
-        for index, member in enumerate(members):
+        for found, member in zip(rows, members, strict=True):
             logits = member.pipeline.logits(crops[member.config.preprocessing])
-            rows = log_softmax(logits, temperature=member.config.temperature)
-            found[start : start + len(chunk), index] = rows
+            found.append(log_softmax(logits, temperature=member.config.temperature))
             if progress:
                 progress(len(chunk))
-    return found
+    return np.stack([np.concatenate(found) for found in rows], axis=1)

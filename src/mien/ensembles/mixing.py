@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.data.split import grouped_folds
-from mien.ensembles.mixture import METHODS, Mixture
-from mien.ensembles.stacking import fit_stacking
-from mien.errors import ConfigError, DataError, suggest
-from mien.metrics import fit_temperature
+from mien.errors import ConfigError, DataError, needs_extra, suggest
+from mien.metrics import fit_temperature, log_softmax, negative_log_likelihood, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+METHODS = ("equal", "weighted", "greedy", "stacking")
+#: To stacking, log-probabilities below this count as this: one sure mistake shall not tip the fit.
+FLOOR = -12.0
 #: Members that weigh less are left out.
 MIN_WEIGHT = 1e-3
 #: Members that greedy selection draws at most, with replacement.
 GREEDY_ROUNDS = 30
+#: Inverse strengths of the penalty among which stacking chooses.
+STACKING_C = (0.003, 0.03, 0.3)
+#: Logit of a class that no face of the fit shows.
+_UNSEEN = -20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """What was learned about M members over K classes.
+
+    Args:
+        method: One of :data:`METHODS`.
+        weights: float64 (M,), sum to 1; of stacking the members' shares of the coefficients.
+        temperature: The logits are divided by it before softmax.
+        coefficients: float64 (K, M * K) on log-probabilities, of stacking only.
+        intercept: float64 (K,), of stacking only.
+    """
+
+    method: str
+    weights: NDArray[np.float64]
+    temperature: float = 1.0
+    coefficients: NDArray[np.float64] | None = None
+    intercept: NDArray[np.float64] | None = None
+
+    def logits(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Returns logits (N, K) of the members' log-probabilities (N, M, K).
+
+        A vote's logits are the logs of the mean probabilities, so that their softmax is the mean.
+
+        >>> halves = np.log([[[0.5, 0.5], [0.9, 0.1]]])
+        >>> np.exp(Mixture("equal", np.array([0.5, 0.5])).logits(halves)).round(3).tolist()
+        [[0.7, 0.3]]
+        """
+        values = np.asarray(log_probs, dtype=np.float64)
+        if self.coefficients is not None and self.intercept is not None:
+            flat = np.maximum(values, FLOOR).reshape(len(values), -1)
+            return flat @ self.coefficients.T + self.intercept
+        used = self.weights > 0
+        mixed: NDArray[np.float64] = np.logaddexp.reduce(
+            values[:, used] + np.log(self.weights[used])[:, None], axis=1
+        )
+        return mixed
+
+    def probs(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Returns the ensemble's probabilities (N, K)."""
+        return np.exp(log_softmax(self.logits(log_probs), temperature=self.temperature))
 
 
 def fit_mixture(
@@ -52,20 +100,18 @@ def fit_mixture(
             f"more; got {log_probs.shape} and {len(class_ids)} faces of "
             f"{len(np.unique(class_ids))} class(es)."
         )
+    probs, M = np.exp(log_probs.astype(np.float64)), log_probs.shape[1]
     if method == "stacking":
         mixture = fit_stacking(log_probs, class_ids, groups=groups, seed=seed)
+    elif method == "weighted":
+        true = probs[np.arange(len(class_ids)), :, class_ids]
+        mixture = Mixture(method, fit_weights(np.maximum(true, 1e-12)))
+    elif method == "greedy":
+        mixture = Mixture(method, select_greedily(probs, class_ids))
     else:
-        true = np.exp(log_probs[np.arange(len(class_ids)), :, class_ids].astype(np.float64))
-        M = log_probs.shape[1]
-        if method == "weighted":
-            weights = fit_weights(np.maximum(true, 1e-12))
-        elif method == "greedy":
-            weights = select_greedily(np.exp(log_probs.astype(np.float64)), class_ids)
-        else:
-            weights = np.full(M, 1.0 / M)
-        mixture = Mixture(method, weights)
+        mixture = Mixture(method, np.full(M, 1.0 / M))
     temperature = fit_temperature(mixture.logits(log_probs), class_ids)
-    return Mixture(method, mixture.weights, temperature, mixture.coefficients, mixture.intercept)
+    return replace(mixture, temperature=temperature)
 
 
 def fit_weights(
@@ -73,15 +119,11 @@ def fit_weights(
 ) -> NDArray[np.float64]:
     """Returns the convex weights (M,) that minimise the negative log-likelihood.
 
-    The problem is convex. Expectation-maximisation for the shares of a mixture (Dempster, Laird
-    and Rubin 1977) multiplies each weight by the mean of p_i / mix, which never raises the loss
-    and keeps the sum 1. Where the largest of these factors is 1 + g, the loss lies at most g above
-    the least one: that bound ends the search.
-
-    Args:
-        true_probs: (N, M), above 0: what each member gives the true class.
-        tolerance: Largest g, in nats per face.
-        steps: Most steps.
+    ``true_probs`` (N, M) is what each member gives the true class. The problem is convex.
+    Expectation-maximisation for the shares of a mixture (Dempster, Laird and Rubin 1977)
+    multiplies each weight by the mean of p_i / mix, which never raises the loss and keeps the sum
+    1. Where the largest of these factors is 1 + g, the loss lies at most g above the least one:
+    that bound, in nats per face, ends the search.
 
     >>> fit_weights(np.array([[0.9, 0.1], [0.8, 0.3]])).round(3).tolist()
     [1.0, 0.0]
@@ -103,13 +145,8 @@ def select_greedily(
 ) -> NDArray[np.float64]:
     """Returns weights (M,) of greedy selection with replacement (Caruana et al. 2004).
 
-    Each round adds the member with which the mean probabilities are right most often; ties go to
-    the lower negative log-likelihood. The best round's counts become weights.
-
-    Args:
-        probs: (N, M, K).
-        class_ids: (N,) true classes.
-        rounds: Members drawn.
+    Each round adds the member with which the mean of the probabilities (N, M, K) is right most
+    often; ties go to the lower negative log-likelihood. The best round's counts become weights.
     """
     N, M, _ = probs.shape
     rows, counts, total = np.arange(N), np.zeros(M), np.zeros(probs[:, 0].shape)
@@ -139,13 +176,7 @@ def cross_fitted_probs(
 ) -> NDArray[np.float64]:
     """Returns probabilities (N, K) of each face by a mixture that was fitted without its fold.
 
-    Args:
-        log_probs: (N, M, K), the members' log-probabilities.
-        class_ids: (N,) true classes.
-        method: See :func:`mien.ensembles.fit_mixture`.
-        groups: (N,) faces that stay together.
-        folds: Number of folds.
-        seed: Seed of the folds.
+    The arguments are those of :func:`mien.ensembles.fit_mixture`; ``groups`` stay in one fold.
 
     Raises:
         ConfigError: If an argument is impossible.
@@ -161,3 +192,47 @@ def cross_fitted_probs(
         )  # fmt: skip
         probs[held] = mixture.probs(log_probs[held])
     return probs
+
+
+def fit_stacking(
+    log_probs: NDArray[np.floating],
+    class_ids: NDArray[np.int64],
+    *,
+    groups: NDArray[np.str_] | None = None,
+    seed: int = 0,
+) -> Mixture:
+    """Fits a multinomial logistic regression on the members' log-probabilities (N, M, K).
+
+    Three grouped folds choose the strength of its penalty.
+    """
+    N, M, K = log_probs.shape
+    features = np.maximum(log_probs.astype(np.float64), FLOOR).reshape(N, M * K)
+    folds = grouped_folds(class_ids, groups, folds=3, seed=seed)
+    losses = []
+    for strength in STACKING_C:
+        probs = np.zeros((N, K))
+        for fold in np.unique(folds):
+            inside, held = folds != fold, folds == fold
+            coefficients, intercept = _regress(features[inside], class_ids[inside], K, strength)
+            probs[held] = softmax(features[held] @ coefficients.T + intercept)
+        losses.append(negative_log_likelihood(probs, class_ids))
+    best = STACKING_C[int(np.argmin(losses))]
+    coefficients, intercept = _regress(features, class_ids, K, best)
+    shares = np.abs(coefficients.reshape(K, M, K)).sum(axis=(0, 2))
+    weights = shares / shares.sum() if shares.sum() > 0 else np.full(M, 1.0 / M)
+    return Mixture("stacking", weights, 1.0, coefficients, intercept)
+
+
+def _regress(
+    features: NDArray[np.float64], class_ids: NDArray[np.int64], K: int, strength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns coefficients (K, F) and intercepts (K,), whichever classes occur."""
+    with needs_extra("stacking", "eval"):
+        from sklearn.linear_model import LogisticRegression
+    model: Any = LogisticRegression(C=strength, max_iter=2000).fit(features, class_ids)
+    found, bias = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        found, bias = np.vstack([0 * found, found]), np.concatenate([[0.0], bias])
+    coefficients, intercept = np.zeros((K, features.shape[1])), np.full(K, _UNSEEN)
+    coefficients[model.classes_], intercept[model.classes_] = found, bias
+    return coefficients, intercept

@@ -1,7 +1,12 @@
 """Evaluation: a model and labelled faces go in, numbers with intervals come out."""
 
-from mien.evaluation.comparison import Comparison, compare
-from mien.evaluation.findings import biggest_confusions, pick_faces, rater_agreement
+from mien.evaluation.findings import (
+    Comparison,
+    biggest_confusions,
+    compare,
+    pick_faces,
+    rater_agreement,
+)
 from mien.evaluation.scores import Evaluation, evaluate, evaluate_logits, record_evaluation
 
 __all__ = [

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.atomic import naming_unwritable, write_text
+from mien.atomic import naming_unwritable
 from mien.conformal import COVERAGE, ConformalThresholds, fit_conformal
 from mien.data.split import grouped_folds
 from mien.errors import DataError
-from mien.hub import CARD, write_config
-from mien.hub.card import model_card
+from mien.hub.card import write_config_and_card
 from mien.metrics import fit_temperature, softmax
 from mien.priors import estimate_shares
 from mien.quality import QualityBounds, face_quality, fit_quality
@@ -35,9 +34,6 @@ __all__ = [
 
 #: Times that the faces are halved, at random, to check the coverage.
 ROUNDS = 20
-#: Folds of the cross-fitted temperature.
-FOLDS = 5
-_QUALITIES = ("darkest", "flattest", "most blurred")
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ def cross_fit(
     groups: NDArray[np.str_] | None = None,
     *,
     coverage: float = COVERAGE,
-    folds: int = FOLDS,
+    folds: int = 5,
     seed: int = 0,
 ) -> tuple[float, ConformalThresholds]:
     """Fits temperature and prediction sets on the same faces without one flattering the other.
@@ -92,20 +88,6 @@ def cross_fit(
     The probabilities that the thresholds are fitted on are those of a temperature which was fitted
     without the face's fold (cross-conformal prediction, Vovk 2015). The temperature returned is
     fitted on all faces.
-
-    Args:
-        logits: (N, K), of faces that had no part in training.
-        class_ids: (N,) true classes.
-        groups: (N,) faces that stay in one fold, or None.
-        coverage: Share of the faces of each label whose set is to hold it.
-        folds: Number of folds; fewer where there are fewer groups.
-        seed: Seed of the folds.
-
-    Returns:
-        The temperature and the thresholds.
-
-    Raises:
-        ConfigError: If there are no faces.
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]] * 10)
     >>> temperature, sets = cross_fit(logits, np.array([0, 1, 0, 0] * 10))
@@ -175,7 +157,8 @@ def check_sets(
         total = (whole * faces).sum()
         return float((part * faces).sum() / total) if total else None
 
-    worst = [values <= np.quantile(values, 0.1) for values in face_quality(crops)]
+    qualities = zip(("darkest", "flattest", "most blurred"), face_quality(crops), strict=True)
+    worst = {name: values <= np.quantile(values, 0.1) for name, values in qualities}
     others = seen - single
     return SetCheck(
         coverage=share(covered, seen) or 0.0,
@@ -184,9 +167,7 @@ def check_sets(
         accuracy_single=share(single * right, single) or 0.0,
         accuracy_others=share(others * right, others),
         by_label={name: share(covered, seen, class_ids == k) for k, name in enumerate(labels)},
-        by_quality={
-            name: share(covered, seen, faces) for name, faces in zip(_QUALITIES, worst, strict=True)
-        },
+        by_quality={name: share(covered, seen, faces) for name, faces in worst.items()},
     )
 
 
@@ -235,11 +216,8 @@ def calibrate(
 
 
 def _write(folder: ModelFolder, **changes: Any) -> ModelFolder:
-    path = folder.path
-    with naming_unwritable(path):
-        written = write_config(path, replace(folder.config, **changes))
-        write_text(path / CARD, model_card(written))
-    return written
+    with naming_unwritable(folder.path):
+        return write_config_and_card(folder.path, replace(folder.config, **changes))
 
 
 def write_prior(folder: ModelFolder, prior: ClassPrior) -> ModelFolder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +94,9 @@ class GroupReport:
     def widest(self) -> tuple[GroupScores, GroupScores, tuple[float, float]]:
         """The best and the worst group by accuracy, and the interval of their difference."""
         ranked = sorted(self.groups, key=lambda group: -group.scores["accuracy"])
-        best, worst = ranked[0], ranked[-1]
-        return best, worst, newcombe_interval(*_hits(best), *_hits(worst))
+        ends = [group.scores for group in (ranked[0], ranked[-1])]
+        counts = [number for m in ends for number in (round(m["accuracy"] * m["n"]), m["n"])]
+        return ranked[0], ranked[-1], newcombe_interval(*counts)
 
     def sentence(self) -> str:
         """Returns the finding in words."""
@@ -109,18 +112,12 @@ class GroupReport:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         best, worst, interval = self.widest
-        return {
-            "column": self.column,
-            "groups": [group.to_dict() for group in self.groups],
-            "left_out": self.left_out,
-            "widest_gap": {
-                "best": best.name, "worst": worst.name,
-                "gap": best.scores["accuracy"] - worst.scores["accuracy"],
-                "gap_ci": list(interval),
-            },
-            "p_value": self.p_value,
-            "permutations": self.permutations,
+        widest = {
+            "best": best.name, "worst": worst.name, "gap_ci": list(interval),
+            "gap": best.scores["accuracy"] - worst.scores["accuracy"],
         }  # fmt: skip
+        groups = [group.to_dict() for group in self.groups]
+        return {**vars(self), "groups": groups, "widest_gap": widest}
 
 
 def newcombe_interval(
@@ -140,9 +137,7 @@ def newcombe_interval(
     low_a, high_a = metrics.wilson_interval(hits_a, n_a, confidence)
     low_b, high_b = metrics.wilson_interval(hits_b, n_b, confidence)
     a, b = hits_a / n_a, hits_b / n_b
-    below = float(np.hypot(a - low_a, high_b - b))
-    above = float(np.hypot(high_a - a, b - low_b))
-    return a - b - below, a - b + above
+    return a - b - math.hypot(a - low_a, high_b - b), a - b + math.hypot(high_a - a, b - low_b)
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -225,12 +220,8 @@ def by_group(
     Raises:
         DataError: If fewer than two groups have enough faces.
     """
-    names, counts = np.unique(values, return_counts=True)
-    found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-    kept = sorted(
-        (name for name, count in found.items() if name and count >= MIN_FACES),
-        key=lambda name: (-found[name], name),
-    )
+    found = Counter(sorted(values.tolist()))
+    kept = [name for name, count in found.most_common() if name and count >= MIN_FACES]
     if len(kept) < 2:
         listed = ", ".join(f"{name or 'no value'} ({n})" for name, n in list(found.items())[:8])
         raise DataError(
@@ -245,48 +236,31 @@ def by_group(
     overall, chances, expected = permutation_test(
         right, evaluation.class_ids[inside], codes, permutations=permutations
     )
-    corrected = holm(chances)
-    groups = []
+    groups, corrected = [], holm(chances)
     for code, name in enumerate(kept):
-        hits, n = int(right[codes == code].sum()), int((codes == code).sum())
-        others = (int(right.sum()) - hits, len(right) - n)
-        mask = values == name
+        hits, n = int(right[codes == code].sum()), found[name]
+        others = int(right.sum()) - hits, len(right) - n
+        scores, recall = _scores(evaluation, values == name)
         groups.append(
             GroupScores(
-                name=name,
-                scores=_scores(evaluation, mask),
-                recall=_recall(evaluation, mask),
-                expected=float(expected[code] / n),
-                gap=hits / n - others[0] / others[1],
-                gap_ci=newcombe_interval(hits, n, *others),
-                p_value=chances[code],
-                p_holm=corrected[code],
+                name, scores, recall, float(expected[code] / n), hits / n - others[0] / others[1],
+                newcombe_interval(hits, n, *others), chances[code], corrected[code],
             )
-        )
+        )  # fmt: skip
     left_out = {name: count for name, count in found.items() if name not in order}
     return GroupReport(column, tuple(groups), left_out, overall, permutations)
 
 
-def _hits(group: GroupScores) -> tuple[int, int]:
-    n = group.scores["n"]
-    return round(group.scores["accuracy"] * n), n
-
-
-def _scores(evaluation: Evaluation, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    K = len(evaluation.labels)
-    interval = metrics.bootstrap_interval(
-        lambda true, predicted: metrics.macro_f1(true, predicted, K),
-        evaluation.class_ids[mask], evaluation.predicted[mask], resamples=RESAMPLES,
-    )  # fmt: skip
-    return {**evaluation.scores(mask), "macro_f1_ci": list(interval)}
-
-
-def _recall(evaluation: Evaluation, mask: NDArray[np.bool_]) -> dict[str, float | None]:
-    true, right = evaluation.class_ids[mask], (evaluation.predicted == evaluation.class_ids)[mask]
-    return {
-        label: float(right[true == k].mean()) if (true == k).any() else None
-        for k, label in enumerate(evaluation.labels)
-    }
+def _scores(
+    evaluation: Evaluation, mask: NDArray[np.bool_]
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """Returns the headline scores of some faces, and the recall of each label."""
+    true, predicted = evaluation.class_ids[mask], evaluation.predicted[mask]
+    found = metrics.per_class(metrics.confusion_matrix(true, predicted, len(evaluation.labels)))
+    shares = [float(x) if n else None for x, n in zip(found.recall, found.support, strict=True)]
+    recall = dict(zip(evaluation.labels, shares, strict=True))
+    interval = evaluation.interval(metrics.macro_f1, mask, resamples=RESAMPLES)
+    return {**evaluation.scores(mask), "macro_f1_ci": list(interval)}, recall
 
 
 def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
@@ -307,11 +281,15 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
     Raises:
         DataError: If there is no such table or column, or it names none of the pictures.
     """
-    from mien.data.readers.csvfile import read_table
+    from mien.data.readers.csvfile import METADATA, read_table
+    from mien.data.registry import parse_spec
 
-    path = table or _own_table(manifest)
     if column == "subject_id" and table is None and manifest.groups is not None:
         return manifest.groups
+    path = table
+    if path is None:
+        kind, source, _ = parse_spec(manifest.source)
+        path = {"csv": source, "folder": source / METADATA}.get(kind)
     if path is None or not path.is_file():
         raise DataError(
             f"needs a table with that column, and {manifest.source} has none",
@@ -336,11 +314,3 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
             hint=f"Its file_name must be like {keys[0]!r}; it is {next(iter(known))!r}.",
         )
     return np.array([known.get(key, "") for key in keys], dtype=np.str_)
-
-
-def _own_table(manifest: Manifest) -> Path | None:
-    from mien.data.readers.csvfile import METADATA
-    from mien.data.registry import parse_spec
-
-    kind, path, _ = parse_spec(manifest.source)
-    return {"csv": path, "folder": path / METADATA}.get(kind)

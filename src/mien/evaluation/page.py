@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,8 @@ from mien.atomic import replacing, write_text
 from mien.data.faces import load_faces
 from mien.errors import ConfigError, MissingExtraError, ModelError
 from mien.evaluation import plots
-from mien.evaluation.comparison import compare
-from mien.evaluation.findings import biggest_confusions, pick_faces, rater_agreement
-from mien.reporting import Diagram, check_reporting, draw, percent, render
+from mien.evaluation.findings import biggest_confusions, compare, pick_faces, rater_agreement
+from mien.reporting import check_output, draw, percent, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,19 +51,16 @@ def check_target(target: Path, *, overwrite: bool) -> Path:
     >>> check_target(Path("no/such/folder"), overwrite=False).name
     'report.html'
     """
-    check_reporting("--report")
-    is_page = target.suffix.lower() in {".html", ".htm"} and not target.is_dir()
-    if not is_page and target.exists() and not target.is_dir():
+    endings = (".html", ".htm")
+    is_page = target.suffix.lower() in endings and not target.is_dir()
+    if target.is_file() and not is_page:
         raise ConfigError(
             "is a file", subject=f"--report {target}", hint="Give a folder or NAME.html."
         )
     path = target if is_page else target / PAGE
     if path.is_dir():
         raise ConfigError("is a folder", subject=path, hint="Give --report another name.")
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            "exists already", subject=path, hint="Add --overwrite, or give another --report."
-        )
+    check_output(path, endings, overwrite=overwrite, option="--report")
     return path
 
 
@@ -122,13 +119,24 @@ def write_report(
         MissingExtraError: If the ``eval`` extra is not installed.
     """
     path = check_target(target, overwrite=overwrite)
-    diagrams = _diagrams(evaluation, rows)
+    diagrams = {name: draw(partial(plot, evaluation)) for name, plot in plots.PLOTS.items()}
+    if rows:
+        diagrams["corruptions"] = draw(partial(plots.plot_corruptions, rows))
+    scores, clean = evaluation.scores(), ~evaluation.leaked
+    leak_rows = []
+    if clean.any() and not clean.all():
+        parts = {"all faces": scores, "without copies of train faces": evaluation.scores(clean)}
+        leak_rows = [[name, *_cells(m)] for name, m in parts.items()]
     tiles = partial(_tiles, recognizer, manifest.split(evaluation.split).with_labels())
+    picked = {which: pick_faces(evaluation, which, limit) for which, limit in _SHEETS.items()}
     text = render(
         "evaluation.html",
         title=f"How well {evaluation.model} reads faces",
         subtitle=f"{evaluation.data}, split {evaluation.split}, {len(evaluation.keys)} faces",
-        **_scores(evaluation),
+        scores=scores,
+        f1_ci=evaluation.interval(metrics.macro_f1),
+        balanced_ci=evaluation.interval(metrics.balanced_accuracy),
+        leak_rows=leak_rows,
         diagrams=diagrams,
         raters=rater_agreement(evaluation),
         confusions=biggest_confusions(evaluation.confusion, evaluation.labels),
@@ -142,7 +150,10 @@ def write_report(
         ],
         comparison=other
         and _comparison(evaluation, other, names or (evaluation.model, other.model), tiles),
-        sheets=_sheets(evaluation, tiles),
+        sheets={
+            which: tiles(faces, [_caption(evaluation, face) for face in faces.tolist()])
+            for which, faces in picked.items()
+        },
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path != target:
@@ -155,38 +166,9 @@ def write_report(
     return path
 
 
-def _diagrams(evaluation: Evaluation, rows: Sequence[RobustnessRow]) -> dict[str, Diagram]:
-    diagrams = {name: draw(partial(plot, evaluation)) for name, plot in plots.PLOTS.items()}
-    if rows:
-        diagrams["corruptions"] = draw(partial(plots.plot_corruptions, rows))
-    return diagrams
-
-
 def _cells(scores: dict[str, Any], *more: str) -> list[str]:
     cells = [str(scores["n"]), percent(scores["accuracy"], scores["accuracy_ci"])]
     return cells + [f"{scores[key]:.3f}" for key in ("macro_f1", "balanced_accuracy", "ece", *more)]
-
-
-def _scores(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the headline: scores, intervals, and rows of all faces and of those not leaked."""
-    K, scores, clean = len(evaluation.labels), evaluation.scores(), ~evaluation.leaked
-    true, predicted = evaluation.class_ids, evaluation.predicted
-    leaks = clean.any() and not clean.all()
-    return {
-        "scores": scores,
-        "f1_ci": metrics.bootstrap_interval(
-            lambda t, p: metrics.macro_f1(t, p, K), true, predicted
-        ),
-        "balanced_ci": metrics.bootstrap_interval(
-            lambda t, p: metrics.balanced_accuracy(t, p, K), true, predicted
-        ),
-        "leak_rows": [
-            ["all faces", *_cells(scores)],
-            ["without copies of train faces", *_cells(evaluation.scores(clean))],
-        ]
-        if leaks
-        else [],
-    }
 
 
 def _group_rows(report: GroupReport | None) -> list[list[str]]:
@@ -200,8 +182,7 @@ def _group_rows(report: GroupReport | None) -> list[list[str]]:
     return rows
 
 
-#: Text, label, text.
-_Line = tuple[str, str, str]
+_Line = tuple[str, str, str]  # text, label, text
 
 
 def _tiles(
@@ -217,40 +198,20 @@ def _tiles(
     if not len(faces):
         return []
     chosen = part.select(faces)
-    shown = load_faces(chosen, Preprocessing(size=96, color="rgb"))
-    pictures = [[face] for face in shown]
-    try:
+    pictures = [[face] for face in load_faces(chosen, Preprocessing(size=96, color="rgb"))]
+    # A network without pooling and a linear layer has no map that comes free.
+    with suppress(ModelError, MissingExtraError):
         maps = explain_crops(recognizer, load_faces(chosen, recognizer.config.preprocessing))
-    except (ModelError, MissingExtraError):
-        pass  # A network without pooling and a linear layer has no map that comes free.
-    else:
-        square = np.array([[0, 0, 96, 96]])
-        for index, pair in enumerate(pictures):
-            pair.append(paint_maps(shown[index], square, maps[index : index + 1]))
-    return [
-        {"pictures": pair, "lines": lines} for pair, lines in zip(pictures, captions, strict=True)
-    ]
-
-
-def _sheets(
-    evaluation: Evaluation, tiles: Callable[..., list[dict[str, Any]]]
-) -> dict[str, list[dict[str, Any]]]:
-    sheets = {}
-    for which, limit in _SHEETS.items():
-        faces = pick_faces(evaluation, which, limit)
-        sheets[which] = tiles(faces, [_caption(evaluation, face) for face in faces.tolist()])
-    return sheets
+        for pair, heat in zip(pictures, maps, strict=True):
+            pair.append(paint_maps(pair[0], np.array([[0, 0, 96, 96]]), heat[None]))
+    return [{"pictures": p, "lines": lines} for p, lines in zip(pictures, captions, strict=True)]
 
 
 def _caption(evaluation: Evaluation, face: int) -> list[_Line]:
     labels, probs = evaluation.labels, evaluation.probs[face]
     true, predicted = int(evaluation.class_ids[face]), int(evaluation.predicted[face])
     lines = [("", labels[predicted], f" {probs[predicted]:.0%}")]
-    return lines if true == predicted else [*lines, _truth(labels[true], f" ({probs[true]:.0%})")]
-
-
-def _truth(label: str, after: str = "") -> _Line:
-    return ("raters: ", label, after)
+    return lines + [("raters: ", labels[true], f" ({probs[true]:.0%})")] * (true != predicted)
 
 
 def _comparison(
@@ -264,21 +225,18 @@ def _comparison(
     differ = np.flatnonzero(first.predicted != second.predicted)
     confidence = np.maximum(first.probs.max(axis=1), second.probs.max(axis=1))[differ]
     faces = differ[np.argsort(-confidence, kind="stable")][:limit]
+    both, labels = (first, second), first.labels
     captions = [
         [
-            *(
-                (f"{name}: ", one.labels[one.predicted[face]], f" {one.probs[face].max():.0%}")
-                for name, one in zip("AB", (first, second), strict=True)
-            ),
-            _truth(first.labels[first.class_ids[face]]),
+            (f"{name}: ", labels[one.predicted[face]], f" {one.probs[face].max():.0%}")
+            for name, one in zip("AB", both, strict=True)
         ]
+        + [("raters: ", labels[first.class_ids[face]], "")]
         for face in faces.tolist()
     ]
+    named = zip(names, both, strict=True)
     return {
-        "rows": [
-            [name, *_cells(one.scores(), "nll")]
-            for name, one in zip(names, (first, second), strict=True)
-        ],
+        "rows": [[name, *_cells(one.scores(), "nll")] for name, one in named],
         "sentence": compare(first, second).sentence(*names),
         "differ": len(differ),
         "tiles": tiles(faces, captions),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figur
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from mien.evaluation.robustness import RobustnessRow
     from mien.evaluation.scores import Evaluation
@@ -54,8 +56,7 @@ def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) ->
             text = f"{counts[i, j]}"
             if normalised:
                 text = f"{shares[i, j] * 100:.0f}" if shares[i, j] >= 0.005 else "<1"
-            red, green, blue = to_rgb(ramp(float(shares[i, j])))
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            dark = np.dot(to_rgb(ramp(float(shares[i, j]))), (0.299, 0.587, 0.114)) < 0.55
             axes.text(
                 j, i, text, ha="center", va="center", fontsize=8.5 if K <= 10 else 6.5,
                 color="#ffffff" if dark else "#10151c",
@@ -76,23 +77,35 @@ def plot_classes(evaluation: Evaluation, theme: Theme) -> Figure:
     )
     for name, values, color, offset in rows:
         axes.barh(y + offset, values, height=0.24, color=color, label=name)
-    for index in range(K):
-        support = int(scores.support[index])
+    for index, support in enumerate(scores.support.tolist()):
         if support:
-            low, high = metrics.wilson_interval(int(counts[index, index]), support)
-            axes.plot([low, high], [index, index], color=theme.ink, linewidth=1.1)
+            interval = metrics.wilson_interval(int(counts[index, index]), support)
+            axes.plot(interval, [index, index], color=theme.ink, linewidth=1.1)
     names = [f"{x}  ({n})" for x, n in zip(evaluation.labels, scores.support, strict=True)]
     axes.set_yticks(y, names)
-    axes.set_ylim(K - 0.4, -0.6)
-    axes.set_xlim(0, 1)
+    axes.set(xlim=(0, 1), ylim=(K - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     add_legend(axes, theme, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return figure
 
 
-def _colored(evaluation: Evaluation) -> list[tuple[int, str, str]]:
-    present = [k for k in range(len(evaluation.labels)) if (evaluation.class_ids == k).any()]
-    return [(k, evaluation.labels[k], CLASS_COLORS[k % len(CLASS_COLORS)]) for k in present]
+def _draw_curves(
+    axes: Axes,
+    evaluation: Evaluation,
+    curve: Callable[..., Any],
+    area: Callable[..., float],
+    **style: Any,
+) -> None:
+    """Draws a curve of (x, y) for each class that has faces, named with its area."""
+    for k, label in enumerate(evaluation.labels):
+        truth, probs = evaluation.class_ids == k, evaluation.probs[:, k]
+        if truth.any():
+            color, name = CLASS_COLORS[k % len(CLASS_COLORS)], f"{label}  {area(truth, probs):.3f}"
+            axes.plot(*curve(truth, probs)[:2], color=color, linewidth=1.6, label=name, **style)
+
+
+def _diagonal(axes: Axes, theme: Theme) -> None:
+    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.9, linestyle=(0, (4, 3)))
 
 
 def plot_roc(evaluation: Evaluation, theme: Theme) -> Figure:
@@ -100,16 +113,10 @@ def plot_roc(evaluation: Evaluation, theme: Theme) -> Figure:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     figure, axes = new_figure(theme)
-    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.9, linestyle=(0, (4, 3)))
-    for k, label, color in _colored(evaluation):
-        truth = evaluation.class_ids == k
-        if truth.all():
-            continue
-        fpr, tpr, _ = roc_curve(truth, evaluation.probs[:, k])
-        area = roc_auc_score(truth, evaluation.probs[:, k])
-        axes.plot(fpr, tpr, color=color, linewidth=1.6, label=f"{label}  {area:.3f}")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.01)
+    _diagonal(axes, theme)
+    if len(np.unique(evaluation.class_ids)) > 1:
+        _draw_curves(axes, evaluation, roc_curve, roc_auc_score)
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
     label_axes(axes, theme, "false positive rate", "true positive rate")
     add_legend(axes, theme, loc="lower right", title=None)
     return figure
@@ -119,17 +126,13 @@ def plot_precision_recall(evaluation: Evaluation, theme: Theme) -> Figure:
     """Draws one-against-the-rest precision-recall curves with average precision."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
+    def curve(truth: NDArray[np.bool_], probs: NDArray[np.float64]) -> Any:
+        precision, recall, _ = precision_recall_curve(truth, probs)
+        return recall, precision
+
     figure, axes = new_figure(theme, 6.6)
-    for k, label, color in _colored(evaluation):
-        truth = evaluation.class_ids == k
-        precision, recall, _ = precision_recall_curve(truth, evaluation.probs[:, k])
-        area = average_precision_score(truth, evaluation.probs[:, k])
-        axes.plot(
-            recall, precision, color=color, linewidth=1.6, label=f"{label}  {area:.3f}",
-            drawstyle="steps-post",
-        )  # fmt: skip
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.02)
+    _draw_curves(axes, evaluation, curve, average_precision_score, drawstyle="steps-post")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
     label_axes(axes, theme, "recall", "precision")
     add_legend(axes, theme, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
@@ -139,18 +142,12 @@ def plot_reliability(evaluation: Evaluation, theme: Theme, bins: int = 15) -> Fi
     """Draws accuracy against confidence, each bin with its 95 % interval."""
     found = metrics.reliability_bins(evaluation.probs, evaluation.class_ids, bins)
     figure, axes = new_figure(theme, 5.6)
-    axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.9, linestyle=(0, (4, 3)))
-    full = found.count > 0
-    hits = (found.accuracy * found.count).round().astype(int)
-    bounds = [
-        metrics.wilson_interval(int(hit), int(n))
-        for hit, n in zip(hits[full], found.count[full], strict=True)
-    ]
-    x = found.confidence[full]
-    axes.vlines(x, [low for low, _ in bounds], [high for _, high in bounds], color=theme.accent)
-    axes.plot(x, found.accuracy[full], "o", color=theme.accent, markersize=5)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.01)
+    _diagonal(axes, theme)
+    for n, x, share in zip(found.count.tolist(), found.confidence, found.accuracy, strict=True):
+        if n:
+            axes.vlines(x, *metrics.wilson_interval(round(share * n), n), color=theme.accent)
+            axes.plot(x, share, "o", color=theme.accent, markersize=5)
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
     label_axes(axes, theme, "confidence", "share that is right")
     return figure
 

@@ -6,15 +6,16 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
+from mien.data.faces import chunks, load_faces
 from mien.errors import ConfigError, DataError, suggest
-from mien.hub import CARD, write_config
-from mien.hub.card import model_card
+from mien.hub.card import write_config_and_card
 from mien.labels import SCHEMAS, map_probs
 from mien.reporting.text import percent
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from mien.labels import LabelSchema
     from mien.recognizer import EmotionRecognizer
 
-#: Faces that are decoded and classified at once: bounds memory on datasets of any size.
-CHUNK = 2048
 ECE_BINS = 15
 
 
@@ -61,6 +60,17 @@ class Evaluation:
     targets: NDArray[np.float32]
     probs: NDArray[np.float64]
     leaked: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, part: Manifest, probs: NDArray[np.float64], *, model: str, split: str
+    ) -> Evaluation:
+        """Returns the evaluation of the labelled faces of a manifest from their probabilities."""
+        keys = tuple(part.images.key(index) for index in range(len(part)))
+        return cls(
+            model, part.source, split, part.schema.labels, keys, part.class_ids, part.targets,
+            probs, part.leaked,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         """Returns one line: the model, the data and the accuracy with its interval."""
@@ -101,22 +111,31 @@ class Evaluation:
             "nll_labels": metrics.negative_log_likelihood(probs, true),
         }
 
+    def interval(
+        self,
+        score: Callable[..., float],
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        resamples: int = 1000,
+    ) -> tuple[float, float]:
+        """Returns the 95 % bootstrap interval of ``macro_f1`` or ``balanced_accuracy``."""
+        arrays = self.class_ids, self.predicted
+        kept = arrays if mask is None else tuple(array[mask] for array in arrays)
+        score = partial(score, num_classes=len(self.labels))
+        return metrics.bootstrap_interval(score, *kept, resamples=resamples)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain JSON types."""
         confusion, clean = self.confusion, ~self.leaked
-        by_class = metrics.per_class(confusion)
-        classes = {}
-        for index, (label, support) in enumerate(
-            zip(self.labels, by_class.support.tolist(), strict=True)
-        ):
-            hits = int(confusion[index, index])
-            classes[label] = {
-                "precision": float(by_class.precision[index]),
-                "recall": float(by_class.recall[index]),
-                "f1": float(by_class.f1[index]),
-                "support": int(support),
-                "recall_ci": list(metrics.wilson_interval(hits, support)) if support else None,
-            }
+        columns = vars(metrics.per_class(confusion))
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        classes = {
+            label: dict(zip(columns, row, strict=True))
+            for label, row in zip(self.labels, rows, strict=True)
+        }
+        for hits, row in zip(np.diag(confusion).tolist(), classes.values(), strict=True):
+            n = row["support"]
+            row["recall_ci"] = list(metrics.wilson_interval(hits, n)) if n else None
         return {
             **self.scores(),
             "per_class": classes,
@@ -190,17 +209,8 @@ def evaluate_logits(
             hint="Give one row for each face of manifest.with_labels().",
         )
     probs = config.calibrated(logits)
-    return Evaluation(
-        model=config.name,
-        data=manifest.source,
-        split=split,
-        labels=manifest.schema.labels,
-        keys=tuple(manifest.images.key(index) for index in range(len(manifest))),
-        class_ids=manifest.class_ids,
-        targets=manifest.targets,
-        probs=map_probs(probs, config.schema, manifest.schema),
-        leaked=manifest.leaked,
-    )
+    mapped = map_probs(probs, config.schema, manifest.schema)
+    return Evaluation.of(manifest, mapped, model=config.name, split=split)
 
 
 def evaluate(
@@ -233,7 +243,6 @@ def evaluate(
     ('valid', 72)
     """
     from mien.data import read_manifest
-    from mien.data.faces import load_faces
     from mien.recognizer import EmotionRecognizer
 
     recognizer = (
@@ -243,14 +252,21 @@ def evaluate(
     if isinstance(manifest, str):
         manifest = read_manifest(manifest, labels=labels, runs=[recognizer.folder.path])
     part = manifest.split(split).with_labels()
+    logits = run_over(recognizer, part, progress=progress)
+    return evaluate_logits(logits, recognizer.config, part, split=split)
+
+
+def run_over(
+    recognizer: EmotionRecognizer, part: Manifest, *, progress: Callable[[int], None] | None = None
+) -> NDArray[np.float32]:
+    """Runs a model over all N ready faces of a manifest: logits (N, K)."""
     logits = []
-    for start in range(0, len(part), CHUNK):
-        chunk = part.select(np.arange(start, min(start + CHUNK, len(part))))
+    for chunk in chunks(part):
         faces = load_faces(chunk, recognizer.config.preprocessing)
         logits.append(recognizer.pipeline.logits(faces))
         if progress:
             progress(len(chunk))
-    return evaluate_logits(np.concatenate(logits), recognizer.config, part, split=split)
+    return np.concatenate(logits)
 
 
 def record_evaluation(
@@ -288,6 +304,4 @@ def record_evaluation(
         (folder.path / "eval" / f"{name}.png").unlink(missing_ok=True)
     scores = {**evaluation.scores(), "data": data}
     config = replace(folder.config, metrics={**folder.config.metrics, name: scores})
-    folder = write_config(folder.path, config)
-    write_text(folder.path / CARD, model_card(folder))
-    return folder
+    return write_config_and_card(folder.path, config)

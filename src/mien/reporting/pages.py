@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mien.atomic import write_text
-from mien.errors import ConfigError, MissingExtraError
+from mien.atomic import check_new, write_text
+from mien.errors import ConfigError, import_extra, needs_extra
 from mien.images import encode
 from mien.reporting.text import between, percent
 from mien.reporting.theme import DARK, LIGHT, to_png
@@ -42,17 +42,9 @@ def draw(plot: Callable[[Theme], Figure]) -> Diagram:
 
 
 def check_reporting(what: str) -> None:
-    """Makes sure that pages and diagrams can be made, before anything is computed.
-
-    Raises:
-        MissingExtraError: If a library of the ``eval`` extra is not installed.
-    """
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib as mpl  # noqa: F401
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(what, "eval", error.name) from error
+    """Makes sure that the libraries of pages and diagrams are installed."""
+    for module in ("jinja2", "matplotlib", "sklearn"):
+        import_extra(module, what, "eval")
 
 
 def render(template: str, *, title: str, subtitle: str = "", **values: Any) -> str:
@@ -78,25 +70,19 @@ def render(template: str, *, title: str, subtitle: str = "", **values: Any) -> s
 def _environment() -> Environment:
     from mien import __version__
 
-    try:
+    with needs_extra("a report's page", "eval"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtraError("a report's page", "eval", error.name) from error
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"between": between, "jpeg": jpeg_uri, "percent": percent, "png": _png}
+    environment.filters |= {"between": between, "jpeg": jpeg_uri, "percent": percent, "png": _uri}
     environment.globals |= {"light": LIGHT, "dark": DARK, "version": __version__}
     return environment
 
 
-def _uri(data: bytes, kind: str) -> str:
+def _uri(data: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _png(data: bytes) -> str:
-    return _uri(data, "png")
 
 
 def jpeg_uri(image_rgb: NDArray[np.uint8], quality: int = 86) -> str:
@@ -109,33 +95,22 @@ class Report(Protocol):
 
     def markdown(self) -> str:
         """Returns the report as Markdown."""
-        ...
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
-        ...
 
     def html(self) -> str:
         """Returns the report as a page."""
-        ...
 
 
 def check_output(
     path: Path, endings: tuple[str, ...] = FORMS, *, overwrite: bool, option: str = "-o"
 ) -> None:
-    """Makes sure that a report or a picture can be written, before anything is computed.
-
-    Raises:
-        ConfigError: If its ending is not one of ``endings``, or the file exists already.
-        MissingExtraError: If it needs the ``eval`` extra and that is not installed.
-    """
+    """Makes sure that a report or a picture can be written, before anything is computed."""
     if path.suffix.lower() not in endings:
         raise ConfigError(f"must end in {' or '.join(endings)}", subject=f"{option} {path}")
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            "exists already", subject=path, hint=f"Add --overwrite, or give another {option}."
-        )
-    if path.suffix.lower() in {".html", ".png"}:
+    check_new(path, overwrite=overwrite, option=option)
+    if path.suffix.lower() not in {".json", ".md"}:
         check_reporting(f"{option} {path}")
 
 

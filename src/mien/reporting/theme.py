@@ -7,26 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.atomic import replacing
-from mien.errors import MissingExtraError
+from mien.errors import needs_extra
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = [
-    "CLASS_COLORS",
-    "DARK",
-    "LIGHT",
-    "Theme",
-    "add_legend",
-    "label_axes",
-    "new_figure",
-    "new_panels",
-    "save_figure",
-    "to_png",
-]
 
 
 @dataclass(frozen=True)
@@ -60,11 +47,7 @@ CLASS_COLORS = (
 
 
 def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[Figure, Axes]:
-    """Returns an empty figure with one pair of axes.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
+    """Returns an empty figure with one pair of axes (extra ``eval``)."""
     figure, (axes,) = new_panels(theme, 1, width, height)
     return figure, axes
 
@@ -72,15 +55,9 @@ def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[F
 def new_panels(
     theme: Theme, count: int, width: float, height: float
 ) -> tuple[Figure, tuple[Axes, ...]]:
-    """Returns an empty figure with pairs of axes side by side.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    try:
+    """Returns an empty figure with pairs of axes side by side (extra ``eval``)."""
+    with needs_extra("a diagram", "eval"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a diagram", "eval", error.name) from error
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
     panels = tuple(
         figure.add_subplot(1, count, at + 1, facecolor=theme.paper) for at in range(count)

@@ -25,15 +25,13 @@ from mien.training.run import check_parts, train
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from mien.data import Manifest
     from mien.data.inspection.run import Bars
     from mien.training.config import TrainConfig
 
 __all__ = ["HELD_OUT", "SCORES", "CrossValidation", "cross_validate"]
 
 HELD_OUT = "held_out.npz"
+_MODEL = "cross-validation"
 #: What is averaged over the folds.
 SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll")
 
@@ -63,13 +61,8 @@ class CrossValidation:
 
     def scores(self) -> dict[str, Any]:
         """Returns the scores of all faces together; ``macro_f1_ci`` is a bootstrap interval."""
-        all_faces, K = self.pooled, len(self.pooled.labels)
-        interval = metrics.bootstrap_interval(
-            lambda true, predicted: metrics.macro_f1(true, predicted, K),
-            all_faces.class_ids,
-            all_faces.predicted,
-        )
-        return {**all_faces.scores(), "macro_f1_ci": list(interval)}
+        interval = self.pooled.interval(metrics.macro_f1)
+        return {**self.pooled.scores(), "macro_f1_ci": list(interval)}
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -161,21 +154,7 @@ def _read_fold(plan: FoldPlan, fold: int, folder: Path) -> Evaluation:
         raise DataError(
             f"is damaged: delete {folder} and resume", subject=f"{folder / HELD_OUT}"
         ) from error
-    return _evaluation(faces, probs, f"fold {fold + 1}")
-
-
-def _evaluation(faces: Manifest, probs: NDArray[np.float64], split: str) -> Evaluation:
-    return Evaluation(
-        model="cross-validation",
-        data=faces.source,
-        split=split,
-        labels=faces.schema.labels,
-        keys=tuple(faces.images.key(index) for index in range(len(faces))),
-        class_ids=faces.class_ids,
-        targets=faces.targets,
-        probs=probs,
-        leaked=faces.leaked,
-    )
+    return Evaluation.of(faces, probs, model=_MODEL, split=f"fold {fold + 1}")
 
 
 def _join(plan: FoldPlan, evaluations: list[Evaluation]) -> Evaluation:
@@ -185,4 +164,4 @@ def _join(plan: FoldPlan, evaluations: list[Evaluation]) -> Evaluation:
     probs = np.zeros((len(labelled), len(labelled.schema)))
     for fold, evaluation in enumerate(evaluations):
         probs[fold_ids == fold] = evaluation.probs
-    return _evaluation(labelled, probs, f"{plan.folds} folds")
+    return Evaluation.of(labelled, probs, model=_MODEL, split=f"{plan.folds} folds")
