@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.explanation import ReadImage
-    from mien.explanation.scoring import MapScores
+    from mien.explanation.faithfulness import MapScores
     from mien.recognizer import EmotionRecognizer
 
 
@@ -134,7 +134,7 @@ def _drawing(
 
 
 def _scores(recognizer: EmotionRecognizer, label: str | None, method: str | None) -> MapScores:
-    from mien.explanation.scoring import MapScores
+    from mien.explanation.faithfulness import MapScores
 
     if label == "all":
         raise ConfigError("--faithfulness scores one label: leave --label all out.")
