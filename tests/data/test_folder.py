@@ -256,6 +256,16 @@ def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path):
     assert said in manifest.warnings
 
 
+def test_subjects_of_files_that_are_not_there_are_said(tmp_path):
+    make(tmp_path, "happy/1.png", "happy/2.png", "sad/3.png")
+    rows = "file_name,subject_id\nhappy/1.png,ann\nhappy/9.png,bob\n"
+    (tmp_path / "metadata.csv").write_text(rows)
+    manifest = read_manifest(str(tmp_path), valid_share=0.0)
+    assert "ann" in manifest.groups.tolist()
+    said = "metadata.csv names 1 files that are not read, such as happy/9.png."
+    assert said in manifest.warnings
+
+
 def test_a_link_that_leads_back_ends(tmp_path):
     make(tmp_path, "train/happy/1.png", "train/sad/2.png", "valid/sad/3.png")
     (tmp_path / "train" / "happy" / "loop").symlink_to(tmp_path / "train")

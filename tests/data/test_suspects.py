@@ -12,7 +12,7 @@ from PIL import Image
 from mien.cli.sources import SAMPLE
 from mien.data.inspection import inspect_data, open_for_inspection
 from mien.data.inspection.run import InspectConfig
-from mien.data.inspection.suspects import face_features, suspicious_labels
+from mien.data.inspection.suspects import face_features, faceless, suspicious_labels
 from mien.detectors import DEFAULT_DETECTOR
 
 pytest.importorskip("sklearn")
@@ -118,3 +118,17 @@ def test_pictures_without_a_face(tmp_path):
     inspection = inspect_data(f"folder:{tmp_path}", InspectConfig(faces=DEFAULT_DETECTOR))
     assert kinds(inspection, "no_face") == ["sad/slope.png"]
     assert kinds(inspect_data(f"folder:{tmp_path}"), "no_face") == []
+
+
+def test_a_detector_that_fails_is_told(tmp_path, draw):
+    class Failing:
+        name = "failing"
+
+        def detect(self, image_rgb, **options):
+            raise ValueError("no model")
+
+    write(tmp_path, draw, 1)
+    manifest, _ = open_for_inspection(f"folder:{tmp_path}")
+    (item,) = faceless(manifest, np.ones(len(manifest), bool), Failing())
+    assert item.title == "2 pictures in which 'failing' finds no face"
+    assert item.details == ("not searched: failed with ValueError: no model",) * 2

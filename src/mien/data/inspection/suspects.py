@@ -8,6 +8,7 @@ import numpy as np
 
 from mien.data.faces import in_threads, load_faces
 from mien.data.inspection.finding import Finding, found
+from mien.detectors.protocol import MIN_FACE, run_detector
 from mien.errors import MienError, needs_extra
 from mien.images import decode
 from mien.preprocess import normalize
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
     from mien.detectors import Detector
 
@@ -33,28 +35,31 @@ def faceless(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> list[Finding]:
-    """Returns the readable pictures in which a detector finds no face."""
-
-    def has_face(index: int) -> bool:
-        try:
-            image_rgb = decode(manifest.images.read(index))
-            side = max(image_rgb.shape[0] // 4, image_rgb.shape[1] // 4, 8)
-            # Room around a tight crop, for detectors expect a face to have a background.
-            margin = ((side, side), (side, side), (0, 0))
-            return len(detector.detect(np.pad(image_rgb, margin, mode="edge"))) > 0
-        except MienError:
-            return True
-
+    """Returns the readable pictures in which a detector finds no face, or on which it fails."""
     at = np.flatnonzero(readable).tolist()
 
-    def without(part: range) -> list[tuple[int]]:
-        return [(at[i],) for i in part if not has_face(at[i])]
+    def search(part: range) -> list[tuple[int, str]]:
+        lines = {at[i]: _search(manifest.images, at[i], detector) for i in part}
+        return [(index, line) for index, line in lines.items() if line]
 
-    parts = in_threads(without, len(at), workers=workers, progress=progress, size=4)
-    rest = f"in which {detector.name!r} finds no face"
-    return found(
-        "no_face", ("picture", "pictures"), rest, (case for part in parts for case in part)
-    )
+    parts = in_threads(search, len(at), workers=workers, progress=progress, size=4)
+    cases = dict(case for part in parts for case in part)
+    words, rest = ("picture", "pictures"), f"in which {detector.name!r} finds no face"
+    return found("no_face", words, rest, ((index,) for index in cases), cases.values())
+
+
+def _search(images: ImageStore, index: int, detector: Detector) -> str:
+    """Returns why there is no face in a picture, empty where there is one."""
+    try:
+        image_rgb = decode(images.read(index))
+        side = max(image_rgb.shape[0] // 4, image_rgb.shape[1] // 4, 8)
+        # Room around a tight crop, for detectors expect a face to have a background.
+        margin = ((side, side), (side, side), (0, 0))
+        padded = np.pad(image_rgb, margin, mode="edge")
+        faces = run_detector(detector, padded, min_face=MIN_FACE, max_faces=None)
+        return "" if len(faces) else "no face"
+    except MienError as error:
+        return f"not searched: {error.reason}"
 
 
 def face_features(

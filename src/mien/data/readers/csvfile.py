@@ -205,6 +205,9 @@ def _shares(
         raise DataError("has no row with a vote for any label", subject=table.path)
     if left := len(votes) - len(rows):
         warnings.append(f"{left} rows without a vote for any label are left out.")
+    if others := [at for at in free if table.header[at] not in schema]:
+        names = table.named(others)
+        warnings.append(f"columns that are no labels of {schema.name!r} are not read: {names}.")
     return table.select(rows.tolist()), schema, votes[rows] / totals[rows]
 
 

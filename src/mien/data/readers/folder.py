@@ -11,7 +11,7 @@ import numpy as np
 from mien.data.filenames import is_picture, source_stem
 from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import assemble, choose_schema, class_id
-from mien.data.readers.csvfile import read_subjects
+from mien.data.readers.csvfile import METADATA, read_subjects
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLIT_NAMES
 from mien.errors import DataError
@@ -59,6 +59,9 @@ def read_folder(request: ReadRequest) -> Manifest:
     if subjects:
         prefix = "" if root == request.path else root.relative_to(request.path).as_posix() + "/"
         named = [subjects.get(name.removeprefix(prefix)) for name in names]
+        if lost := sorted(subjects.keys() - {name.removeprefix(prefix) for name in names}):
+            reason = f"{METADATA} names {len(lost)} files that are not read, such as {lost[0]}."
+            warnings.append(reason)
         groups = np.array([a or b for a, b in zip(named, groups.tolist(), strict=True)])
         told = np.array([subject is not None for subject in named])
     return assemble(
