@@ -27,7 +27,7 @@ from mien.training.config import TrainConfig
 from mien.training.data.faces import make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.distributed.processes import SINGLE
-from mien.training.run import TrainingData, _make_module, _quiet_lightning, load_data
+from mien.training.run import TrainingData, _make_module, load_data
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
 
@@ -60,7 +60,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    _quiet_lightning()
     spec = model_spec("mienet_s")
     config = TrainConfig.load(
         RECIPE, data=arguments.data, workers=arguments.workers, precision="32", mixup=0

@@ -22,11 +22,13 @@ import torch
 from torch.nn import functional
 
 from mien.models import create_model, model_spec
+from mien.models.layers import normalize_tensor
 from mien.training.config import TrainConfig
-from mien.training.data.augment import normalize_tensor
 from mien.training.data.faces import make_loader
+from mien.training.distributed.processes import SINGLE, process_settings
 from mien.training.module import ExpressionModule
-from mien.training.run import TrainingData, _quiet_lightning, load_data, make_trainer
+from mien.training.run import TrainingData, load_data
+from mien.training.trainer import make_trainer
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "mienet_s_ferplus.yaml"
 
@@ -68,7 +70,8 @@ def through_mien(data: TrainingData, spec: str, limit: int) -> float:
             network, config, model_spec(config.model).preprocessing, steps_per_epoch=len(loader)
         )
         trainer = make_trainer(config, Path(folder), progress=False)
-        trainer.fit(module, loader, make_loader(data.valid_faces, 256, shuffle=False))
+        with process_settings(config, SINGLE):
+            trainer.fit(module, loader, make_loader(data.valid_faces, 256, shuffle=False))
         rows = list(csv.DictReader((Path(folder) / "metrics.csv").open()))
     return float(rows[-1]["faces_per_s"])
 
@@ -79,7 +82,6 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=5120)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    _quiet_lightning()
     config = TrainConfig.load(RECIPE, data=arguments.data, limit=arguments.limit)
     data = load_data(config, model_spec(config.model).preprocessing)
     bare(data, config.batch_size, config.model)  # warm-up

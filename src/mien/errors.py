@@ -149,6 +149,15 @@ def import_extra(module: str, what: str, extra: str) -> Any:
         return importlib.import_module(module)
 
 
+def first_line(error: object) -> str:
+    """Returns the first line of what a foreign library said, at most 300 characters.
+
+    >>> first_line("")
+    'no reason given'
+    """
+    return (str(error).splitlines() or ["no reason given"])[0][:300]
+
+
 def suggest(given: str, known: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the closest known names, else the whole list.
 

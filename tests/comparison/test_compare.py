@@ -66,7 +66,7 @@ def test_costs_are_read_and_blank_where_unknown(runs: tuple[Path, Path, Path]) -
     assert (costs.epochs, costs.minutes) == (2, 1.5)
     assert costs.bytes == (good / ONNX).stat().st_size
     from mien.models import create_model
-    from mien.models.counting import count_parameters
+    from mien.models.registry import count_parameters
 
     assert costs.parameters == count_parameters(create_model("mienet_s", num_classes=8))
     assert costs.macs

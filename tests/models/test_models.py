@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from mien.errors import ConfigError
 from mien.models import create_model, model_spec, register_model
-from mien.models.counting import count_macs, count_parameters
+from mien.models.registry import count_macs, count_parameters
 
 
 @pytest.mark.parametrize(

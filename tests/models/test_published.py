@@ -13,8 +13,8 @@ torchvision = pytest.importorskip("torchvision")
 
 from mien.errors import ConfigError, InputError
 from mien.models import create_model
-from mien.models.counting import count_macs, count_parameters
 from mien.models.layers import scaled
+from mien.models.registry import count_macs, count_parameters
 from mien.models.vit import Attention, VisionTransformer
 
 zoo = torchvision.models

@@ -6,11 +6,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mien.errors import ConfigError
+from mien.models.layers import normalize_tensor
 from mien.preprocess import Preprocessing, normalize
 from mien.training.config import TrainConfig
-from mien.training.data.augment import affine, augment, erase, lower_resolution, normalize_tensor
-from mien.training.data.mixing import cut_mix, mix_batch, mix_up
-from mien.training.data.randaugment import OPERATIONS, operate, rand_augment
+from mien.training.data.augment import (
+    OPERATIONS,
+    affine,
+    augment,
+    cut_mix,
+    erase,
+    lower_resolution,
+    mix_batch,
+    mix_up,
+    operate,
+    rand_augment,
+)
 
 STILL = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0}
 

@@ -22,8 +22,7 @@ from sklearn.metrics import f1_score
 from faces_made import LABELS, draw_face
 from mien.errors import ConfigError
 from mien.training.config import TrainConfig
-from mien.training.cross_validation import CrossValidation, cross_validate
-from mien.training.fold_plan import plan_folds
+from mien.training.cross_validation import CrossValidation, cross_validate, plan_folds
 
 #: Faces of each person in the made dataset, and the label of each of them in turn.
 PEOPLE, EACH = 24, 3

@@ -16,8 +16,8 @@ from mien.errors import ConfigError, ModelError
 from mien.hub import read_model_folder
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
+from mien.models.layers import normalize_tensor
 from mien.training.config import TrainConfig
-from mien.training.data.augment import normalize_tensor
 from mien.training.distillation import Teachers, average_answers, load_teachers
 from mien.training.module import ExpressionModule
 from mien.training.network import trained_spec

@@ -19,6 +19,7 @@ pytest.importorskip("lightning")
 from faces_made import write_folder
 from mien.errors import DataError
 from mien.training.config import TrainConfig
+from mien.training.distributed.processes import SINGLE, process_settings
 from mien.training.run import train
 
 
@@ -55,3 +56,18 @@ def test_process_is_as_before(tmp_path: Path, lr: float) -> None:
     finally:
         torch.set_num_threads(threads)
     assert {key: after[key] for key in before if after[key] != before[key]} == {}
+
+
+def test_numbers_of_the_named_gpu_go_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked: list[list[int]] = []
+
+    def fork(devices: list[int]) -> Any:
+        forked.append(devices)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    for device in ("cuda", "cuda:1"):
+        with process_settings(TrainConfig(device=device), SINGLE):
+            pass
+    assert forked == [[0], [1]]

@@ -20,8 +20,8 @@ from PIL import Image
 
 from mien.errors import MissingExtraError
 from mien.training.config import TrainConfig
-from mien.training.curves import draw_curves
-from mien.training.tracking import find_logger, has_wandb_key
+from mien.training.directory import draw_curves
+from mien.training.trainer import find_logger, has_wandb_key
 
 #: A run of two epochs on made numbers, through the trainer that mien train builds.
 _RUN = """
@@ -31,9 +31,9 @@ import torch
 from mien.models import create_model, model_spec
 from mien.training.config import TrainConfig
 from mien.training.data.faces import FaceTensors, make_loader
+from mien.training.distributed.processes import SINGLE, process_settings
 from mien.training.module import ExpressionModule
-from mien.training.run import _quiet_lightning
-from mien.training.distributed.trainer import make_trainer
+from mien.training.trainer import make_trainer
 import numpy as np
 
 output = Path(sys.argv[1]) / "my_run"
@@ -43,11 +43,11 @@ config = TrainConfig(model="mienet_test", logger=sys.argv[2], epochs=2, warmup_e
 rng = np.random.default_rng(0)
 data = FaceTensors(rng.integers(0, 256, (8, 48, 48, 1), dtype=np.uint8),
                    np.eye(2, dtype=np.float32)[[0, 1] * 4], np.array([0, 1] * 4))
-_quiet_lightning()
 module = ExpressionModule(create_model("mienet_test", num_classes=2), config,
                           model_spec("mienet_test").preprocessing, steps_per_epoch=2)
-make_trainer(config, output, progress=False).fit(
-    module, make_loader(data, 4), make_loader(data, 4, shuffle=False))
+with process_settings(config, SINGLE):
+    make_trainer(config, output, progress=False).fit(
+        module, make_loader(data, 4), make_loader(data, 4, shuffle=False))
 """
 
 

@@ -23,16 +23,13 @@ from mien.errors import ConfigError, DataError
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.run import train
-from mien.training.tuning.config import TuneConfig
-from mien.training.tuning.reporter import TrialReporter
-from mien.training.tuning.run import tune
-from mien.training.tuning.space import make_space
-from mien.training.tuning.storage import open_storage
-from mien.training.tuning.workers import (
+from mien.training.tuning.config import TuneConfig, make_space
+from mien.training.tuning.run import TrialReporter, tune
+from mien.training.tuning.study import (
     ATTEMPTS,
     count_finished,
     lost_trials,
-    put_back,
+    open_storage,
     put_back_lost,
     this_worker,
 )
@@ -199,7 +196,7 @@ def test_the_value_is_that_of_the_epoch_that_is_kept() -> None:
 
 
 def _study(path: Path) -> Any:
-    storage = open_storage(f"sqlite:///{path}", heartbeat=10, when_stale=put_back)
+    storage = open_storage(f"sqlite:///{path}", heartbeat=10)
     return optuna.create_study(storage=storage, study_name="made", direction="maximize")
 
 

@@ -9,8 +9,14 @@ import yaml
 
 from mien.errors import ConfigError
 from mien.training.config import TrainConfig
-from mien.training.tuning.config import TuneConfig
-from mien.training.tuning.space import Choice, Range, check_space, make_space, read_space
+from mien.training.tuning.config import (
+    Choice,
+    Range,
+    TuneConfig,
+    check_space,
+    make_space,
+    read_space,
+)
 
 
 def test_a_file_becomes_ranges_and_choices(tmp_path: Path) -> None:
@@ -70,6 +76,11 @@ def test_values_that_need_others_beside_them_are_possible() -> None:
     with pytest.raises(ConfigError, match="freeze_epochs cannot be 3"):
         check_space(alone, recipe)
     check_space({**alone, **make_space({"freeze": ["none", "features"]})}, recipe)
+
+
+def test_a_range_from_zero_keeps_its_low_end() -> None:
+    assert Range(0.0, 0.5).to_plain() == {"low": 0.0, "high": 0.5}
+    assert Range(1, 9, log=True).to_plain() == {"low": 1, "high": 9, "log": True}
 
 
 def test_points_of_a_grid_by_hand() -> None:

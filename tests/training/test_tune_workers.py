@@ -24,11 +24,14 @@ from optuna.trial import TrialState
 from faces_made import write_folder
 from mien.errors import ConfigError, MienError, ModelError
 from mien.training.config import TrainConfig
-from mien.training.tuning.config import TuneConfig
+from mien.training.tuning.config import TuneConfig, make_space
 from mien.training.tuning.run import tune
-from mien.training.tuning.space import make_space
-from mien.training.tuning.storage import hide_password, open_storage
-from mien.training.tuning.workers import count_finished, lost_trials, put_back
+from mien.training.tuning.study import (
+    count_finished,
+    hide_password,
+    lost_trials,
+    open_storage,
+)
 
 PASSWORD = "open-sesame-7"
 
@@ -132,7 +135,7 @@ def test_a_killed_worker_is_replaced_by_the_other(
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
     (tmp_path / "space.yaml").write_text("lr: {low: 0.001, high: 0.1, log: true}\n")
     url = f"postgresql://tuner:{PASSWORD}@{server}"
-    storage = open_storage(url, heartbeat=2, when_stale=put_back)
+    storage = open_storage(url, heartbeat=2)
     request.addfinalizer(storage.engine.dispose)
     workers = [_worker(tmp_path, f"postgresql://tuner@{server}") for _ in range(2)]
     try:
@@ -174,7 +177,7 @@ def _loaded(storage: Any) -> Any:
 def test_a_wrong_password_is_told_and_never_shown(server: str, tmp_path: Path) -> None:
     url = f"postgresql://tuner:not-{PASSWORD}@{server}"
     with pytest.raises(ModelError, match=r"password authentication failed") as refused:
-        open_storage(url, heartbeat=5, when_stale=put_back)
+        open_storage(url, heartbeat=5)
     assert PASSWORD not in str(refused.value)
     assert "tuner:***@127.0.0.1" in str(refused.value)
 

@@ -18,7 +18,7 @@ from mien.evaluation.calibration import cross_fit
 from mien.hub import read_model_folder
 from mien.labels import HES3
 from mien.metrics import fit_temperature, softmax
-from mien.training.valid_parts import calibration_part, deal_valid
+from mien.training.data.faces import calibration_part, deal_valid
 
 
 def _manifest(class_ids: np.ndarray, groups: np.ndarray | None) -> Manifest:

@@ -12,6 +12,7 @@ pytest.importorskip("timm")
 
 from safetensors.torch import save_file
 
+from mien.backends.torch import read_tensors
 from mien.data import Manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import PixelImages
@@ -19,11 +20,18 @@ from mien.errors import ConfigError, ModelError
 from mien.hub import bundled_models, read_model_folder
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
+from mien.models.layers import normalize_tensor
 from mien.preprocess import Preprocessing
 from mien.training.config import TrainConfig
-from mien.training.data.augment import normalize_tensor
-from mien.training.network import build_network, input_of, model_options, parse_args, trained_spec
-from mien.training.weights import find_weights, load_weights, read_tensors
+from mien.training.network import (
+    build_network,
+    find_weights,
+    input_of,
+    load_weights,
+    model_options,
+    parse_args,
+    trained_spec,
+)
 
 
 def _save(network: torch.nn.Module, path: Path) -> Path:

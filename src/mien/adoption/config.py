@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.adoption.reading import LAYOUTS
+from mien.adoption.graph import LAYOUTS
 from mien.config import Config, above_zero, from_one, one_of, option
 from mien.errors import ConfigError
 from mien.labels import ALIASES, FERPLUS8, SCHEMAS, LabelSchema
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
-    from mien.adoption.reading import GraphFacts
+    from mien.adoption.graph import GraphFacts
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def missing_settings(facts: GraphFacts, settings: AdoptConfig) -> dict[str, str]
         missing["--size"] = "side of the square input in pixels"
     if settings.color is None and facts.channels != 1:
         missing["--color"] = "gray, rgb, or bgr where it was trained on OpenCV's pictures"
-    gray = facts.channels == 1 or settings.color == "gray"
-    flat_gray = facts.rank == 2 and gray
+    flat_gray = facts.rank == 2 and (facts.channels == 1 or settings.color == "gray")
     if settings.layout == "auto" and facts.layout is None and not flat_gray:
         missing["--layout"] = "nchw (channels first) or nhwc (channels last)"
     said = (settings.mean, settings.std, settings.scale)
@@ -74,12 +73,7 @@ def missing_settings(facts: GraphFacts, settings: AdoptConfig) -> dict[str, str]
 
 
 def resolve_preprocessing(facts: GraphFacts, settings: AdoptConfig) -> Preprocessing:
-    """Returns the preprocessing that graph and person have agreed on.
-
-    Raises:
-        ConfigError: If something is missing (every missing flag is listed), or the two contradict
-            each other.
-    """
+    """Returns the preprocessing that graph and person agree on; all missing flags are listed."""
     missing = missing_settings(facts, settings)
     if missing:
         lines = "; ".join(f"{flag} ({what})" for flag, what in missing.items())
@@ -97,36 +91,28 @@ def resolve_preprocessing(facts: GraphFacts, settings: AdoptConfig) -> Preproces
                 f"says {said}, but the graph says {read}: leave {flag} out", subject=flag
             )
     scale = settings.scale or (1.0 if facts.takes_bytes else 1 / 255)
-    mean = _by_channel("--mean", settings.mean or (0.0,), channels)
-    std = _by_channel("--std", settings.std or (1.0,), channels)
-    if color == "bgr":
-        mean, std = mean[::-1], std[::-1]
+    fixed: list[tuple[float, ...]] = []
+    for flag, values in (("--mean", settings.mean or (0.0,)), ("--std", settings.std or (1.0,))):
+        if len(values) not in (1, channels):
+            raise ConfigError(
+                f"needs 1 number, or one for each of {channels} channel(s); got {len(values)}",
+                subject=flag,
+            )
+        ordered = values[::-1] if color == "bgr" else values
+        each = ordered * channels if len(values) == 1 else ordered
+        fixed.append(tuple(value / (255 * scale) for value in each))
     return Preprocessing(
         size=int(size or 0),
         color="gray" if color == "gray" else "rgb",
         interpolation=settings.interpolation,
         normalization="fixed",
-        mean=tuple(value / (255 * scale) for value in mean),
-        std=tuple(value / (255 * scale) for value in std),
+        mean=fixed[0],
+        std=fixed[1],
     )
 
 
-def _by_channel(flag: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
-        raise ConfigError(
-            f"needs 1 number, or one for each of {channels} channel(s); got {len(values)}",
-            subject=flag,
-        )
-    return values * channels if len(values) == 1 else values
-
-
 def read_labels(text: str) -> tuple[str, ...]:
-    """Reads class names: a comma-separated list, the name of a schema, or a file.
-
-    A file holds one name per line, or a JSON list.
-
-    Raises:
-        ConfigError: If the file cannot be read.
+    """Reads class names: a list with commas, a schema's name, or a file of lines or a JSON list.
 
     >>> read_labels("happy, sad,angry")
     ('happy', 'sad', 'angry')
@@ -153,9 +139,6 @@ def schema_of(labels: tuple[str, ...]) -> LabelSchema:
 
     Spellings of the field become its nouns, with all aliases, where every label is one; otherwise
     labels stay as they are.
-
-    Raises:
-        ConfigError: If labels are empty, repeated or fewer than two.
 
     >>> schema_of(("happy", "Sad", "angry")).labels
     ('happiness', 'sadness', 'anger')

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.adoption.config import AdoptConfig, resolve_preprocessing, schema_of
-from mien.adoption.reading import GraphFacts, read_facts
-from mien.adoption.rewriting import rewrite
+from mien.adoption.graph import GraphFacts, read_facts, rewrite
 from mien.atomic import replacing, write_text
 from mien.backends.session import import_onnxruntime
-from mien.errors import ConfigError, ModelError
+from mien.errors import ConfigError, ModelError, first_line
 from mien.exporting.graph import import_onnx
 from mien.hub import CARD, CONFIG, ONNX, ModelConfig, ModelFolder, write_config
 from mien.hub.card import model_card
@@ -73,10 +72,7 @@ def adopt(
     split: str = "valid",
     overwrite: bool = False,
 ) -> Adoption:
-    """Makes a model folder of a classifier trained elsewhere.
-
-    The graph is rewritten to take float32 (N, C, S, S) and to return ``logits`` (N, K); from then
-    on it is run like any other model.
+    """Makes a model folder of a classifier trained elsewhere, which runs like any other from then.
 
     Args:
         path: An ONNX file: layout (N, C, H, W), (N, H, W, C), (N, H, W) or flattened; logits or
@@ -100,39 +96,39 @@ def adopt(
         raise ConfigError("is a model folder: type --overwrite, or give another -o", subject=output)
     model, facts = read_facts(path, output=settings.output_name)
     preprocessing = resolve_preprocessing(facts, settings)
-    form: dict[str, Any] = {
-        "layout": facts.layout or settings.layout,
-        "bgr": settings.color == "bgr",
-    }
+    layout = facts.layout or settings.layout
     if facts.rank < 4 and settings.layout != "auto":
-        form["layout"] = settings.layout
+        layout = settings.layout
+    form: dict[str, Any] = {"layout": layout, "bgr": settings.color == "bgr"}
     plain = rewrite(model, facts, preprocessing, **form)
     scores = _try_out(path, plain, preprocessing)
     probabilities = _gives_probabilities(path, scores, settings.activation)
     schema = schema_of(settings.labels or facts.labels or ())
     if len(schema) != scores.shape[1]:
         raise ConfigError(
-            (
-                f"has {scores.shape[1]} outputs, but {len(schema)} labels were given "
-                f"({', '.join(schema.labels)}): every output needs its label, in order"
-            ),
+            f"has {scores.shape[1]} outputs, but {len(schema)} labels were given "
+            f"({', '.join(schema.labels)}): every output needs its label, in order",
             subject=path,
         )
     rewritten = rewrite(model, facts, preprocessing, probabilities=probabilities, **form)
     config = ModelConfig(
-        architecture=name or path.stem,
-        tag="adopted",
-        schema=schema,
-        preprocessing=preprocessing,
-        license=license,
-        data="unknown",
-    )
+        architecture=name or path.stem, tag="adopted", schema=schema, preprocessing=preprocessing,
+        license=license, data="unknown",
+    )  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     with replacing(output / ONNX) as temporary:
         import_onnx().save_model(rewritten, temporary)
     folder = write_config(output, config)
     write_text(output / CARD, model_card(folder))
-    evaluation = None if check is None else _check(folder, check, split)
+    if check is None:
+        return Adoption(folder, facts, probabilities)
+    from mien.evaluation import evaluate
+    from mien.recognizer import EmotionRecognizer
+
+    part = check.split(split).with_labels()
+    order = np.random.default_rng(0).permutation(len(part))[:CHECK_FACES]
+    recognizer = EmotionRecognizer(output, detector="none")
+    evaluation = evaluate(recognizer, part.select(order), split=split)
     return Adoption(folder, facts, probabilities, evaluation)
 
 
@@ -149,18 +145,15 @@ def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np
         )
         scores = np.asarray(session.run(["logits"], {"input": normalize(faces, p)})[0])
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        first = (str(error).splitlines() or ["no reason given"])[0]
         raise ModelError(
-            f"does not run on 3 faces of {p.size}x{p.size} {p.color}: {first[:300]}",
+            f"does not run on 3 faces of {p.size}x{p.size} {p.color}: {first_line(error)}",
             subject=path,
             hint="Check --size, --color and --layout, and export it with a free batch axis.",
         ) from error
     if scores.ndim != 2 or len(scores) != 3 or scores.shape[1] < 2:
         raise ModelError(
-            (
-                f"answers 3 faces with scores of shape {scores.shape}; (3, K) with K of 2 or "
-                "more is needed: export it with a free batch axis and one score per class"
-            ),
+            f"answers 3 faces with scores of shape {scores.shape}; (3, K) with K of 2 or more is "
+            "needed: export it with a free batch axis and one score per class",
             subject=path,
         )
     if not np.isfinite(scores).all():
@@ -172,26 +165,12 @@ def _gives_probabilities(path: Path, scores: NDArray[np.float32], activation: st
     """Decides by the scores of noise, unless the person has said it."""
     if activation != "auto":
         return activation == "softmax"
-    shares = bool((scores >= -1e-6).all() and (scores <= 1 + 1e-6).all())
-    if not shares:
+    if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
         return False
     if np.allclose(scores.sum(axis=1), 1.0, atol=1e-3):
         return True
     raise ConfigError(
-        (
-            "gives numbers of 0..1 that do not sum to 1, perhaps sigmoids: type "
-            "--activation softmax to take them as shares of one whole, or --activation "
-            "logits"
-        ),
+        "gives numbers of 0..1 that do not sum to 1, perhaps sigmoids: type --activation softmax "
+        "to take them as shares of one whole, or --activation logits",
         subject=path,
     )
-
-
-def _check(folder: ModelFolder, manifest: Manifest, split: str) -> Evaluation:
-    from mien.evaluation import evaluate
-    from mien.recognizer import EmotionRecognizer
-
-    part = manifest.split(split).with_labels()
-    order = np.random.default_rng(0).permutation(len(part))[:CHECK_FACES]
-    recognizer = EmotionRecognizer(folder.path, detector="none")
-    return evaluate(recognizer, part.select(order), split=split)

@@ -7,13 +7,13 @@ import functools
 import platform
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.backends.protocol import Backend, Outputs
 from mien.backends.session import Session
-from mien.errors import ModelError
+from mien.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,26 +36,11 @@ def has_int8_dot() -> bool | None:
     return bool(words & known) if words & {"flags", "features"} else None
 
 
-def _notice_int8(path: Path) -> None:
-    if has_int8_dot() is False:
-        warnings.warn(
-            f"{path.name} is an int8 network, but this CPU has no int8 dot product (VNNI): it "
-            "runs, perhaps no faster than float32, and its sums may saturate. Score it with mien "
-            "evaluate, run the folder's model.onnx instead, or type mien export --reduce-range.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
-
 class OnnxBackend(Backend):
     """Runs ``model.onnx``, or another form of the network in the same folder.
 
-    Args:
-        path: The network file, one input (N, C, S, S), an output ``logits`` (N, K) and perhaps
-            ``features`` (N, F, h, w).
-        config: What the folder says of it.
-        threads: Threads inside one operator; 0: as many as there are cores.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    It has one input (N, C, S, S), an output ``logits`` (N, K) and perhaps ``features``
+    (N, F, h, w). ``threads`` and ``device`` are those of :class:`Session`.
 
     Raises:
         ModelError: If the graph does not fit the folder's config.
@@ -85,35 +70,40 @@ class OnnxBackend(Backend):
                 "must have one input and an output 'logits'; it has inputs "
                 f"{[item.name for item in inputs]} and outputs {self._outputs}",
                 subject=path,
-                hint=(
-                    "A classifier trained elsewhere becomes a model folder with mien adopt "
-                    f"{path.name} -o FOLDER."
-                ),
+                hint="A classifier trained elsewhere becomes a model folder with mien adopt "
+                f"{path.name} -o FOLDER.",
             )
-        if str(config.files.get(path.name, {}).get("format", "")).startswith("int8"):
-            _notice_int8(path)
-        size, channels = config.preprocessing.size, config.preprocessing.channels
-        self._check("input", inputs[0].shape[1:], [channels, size, size], path)
+        form = str(config.files.get(path.name, {}).get("format", ""))
+        if form.startswith("int8") and has_int8_dot() is False:
+            warnings.warn(
+                f"{path.name} is an int8 network, but this CPU has no int8 dot product (VNNI): it "
+                "runs, perhaps no faster than float32, and its sums may saturate. Score it with "
+                "mien evaluate, run the folder's model.onnx instead, or type mien export "
+                "--reduce-range.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        p = config.preprocessing
         logits = outputs[self._outputs.index("logits")]
-        self._check("logits", logits.shape[1:], [len(config.schema)], path)
+        for what, value, expected in (
+            ("input", inputs[0], [p.channels, p.size, p.size]),
+            ("logits", logits, [len(config.schema)]),
+        ):
+            found = list(value.shape[1:])
+            if len(found) != len(expected) or any(
+                isinstance(side, int) and side != wanted
+                for side, wanted in zip(found, expected, strict=True)
+            ):
+                raise ModelError(
+                    f"{what} has shape (N, {found}), but the folder's config says {expected}",
+                    subject=f"{path}:",
+                )
 
     def single_threaded(self) -> OnnxBackend:
-        """Returns the same network with one thread per run, for callers that run in parallel."""
+        """Returns the same network with one thread per run."""
         other = copy.copy(self)
         other._session = self._session.single_threaded
         return other
-
-    @staticmethod
-    def _check(what: str, found: list[Any], expected: list[int], path: Path) -> None:
-        fixed = [isinstance(value, int) for value in found]
-        if len(found) != len(expected) or any(
-            is_fixed and value != wanted
-            for is_fixed, value, wanted in zip(fixed, found, expected, strict=True)
-        ):
-            raise ModelError(
-                f"{what} has shape (N, {found}), but the folder's config says {expected}",
-                subject=f"{path}:",
-            )
 
     def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S).
@@ -127,8 +117,9 @@ class OnnxBackend(Backend):
         try:
             results = self._session.run(wanted, {self._input: batch})
         except Exception as error:
-            first = (str(error).splitlines() or ["no reason given"])[0]
-            raise ModelError(f"the network failed on a batch {batch.shape}: {first}") from error
+            raise ModelError(
+                f"the network failed on a batch {batch.shape}: {first_line(error)}"
+            ) from error
         logits = np.asarray(results[0], dtype=np.float32)
         if not np.isfinite(logits).all():
             raise ModelError(
@@ -136,7 +127,5 @@ class OnnxBackend(Backend):
                 subject=self._path,
                 hint="Fetch or export it again.",
             )
-        return Outputs(
-            logits,
-            np.asarray(results[1], dtype=np.float32) if len(results) > 1 else None,
-        )
+        maps = np.asarray(results[1], dtype=np.float32) if len(results) > 1 else None
+        return Outputs(logits, maps)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import ConfigError, MissingExtraError, ModelError
+from mien.atomic import environment
+from mien.errors import ConfigError, ModelError, first_line, import_extra
 from mien.images.guard import guess_content
 
 if TYPE_CHECKING:
@@ -21,17 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_DEVICE = re.compile(r"auto|cpu|cuda(?::(\d+))?")
-_HINT = "Fetch or export it again."
-_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def check_device(device: str) -> str:
-    """Returns a device's name as it is.
-
-    Raises:
-        ConfigError: If it is not ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    """
+    """Returns a device's name as it is, if it is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
     if not isinstance(device, str) or not _DEVICE.fullmatch(device):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:1; got {device!r}.")
     return device
@@ -40,17 +35,10 @@ def check_device(device: str) -> str:
 def execution_providers(device: str = "auto") -> list[Any]:
     """Returns ONNX Runtime's providers for a device, the preferred one first.
 
-    Args:
-        device: ``"cpu"``; ``"cuda"`` or ``"cuda:1"``; ``"auto"``: CUDA where the installed ONNX
-            Runtime has it, else the CPU.
-
-    Raises:
-        ConfigError: If the device is unknown, or not to be had here.
+    ``"auto"`` is CUDA where the installed ONNX Runtime has it, else the CPU.
     """
-    found = _DEVICE.fullmatch(check_device(device))
-    number = int((found and found.group(1)) or 0)
-    onnxruntime = import_onnxruntime()
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    number = int(check_device(device).partition(":")[2] or 0)
+    has_cuda = "CUDAExecutionProvider" in import_onnxruntime().get_available_providers()
     if device.startswith("cuda") and not has_cuda:
         raise ConfigError(
             "needs an ONNX Runtime with CUDA, and this one has none",
@@ -68,13 +56,9 @@ def import_onnxruntime() -> Any:
     ONNX Runtime reports its use to its maker and keeps a record in the home folder, unless this
     variable stands in the environment while it is loaded; set it to 0 to allow that.
     """
-    if "onnxruntime" in sys.modules or _TELEMETRY in os.environ:
+    chosen = {} if "onnxruntime" in sys.modules else {"ORT_DISABLE_TELEMETRY": "1"}
+    with environment(chosen, keep=True):
         return importlib.import_module("onnxruntime")
-    os.environ[_TELEMETRY] = "1"
-    try:
-        return importlib.import_module("onnxruntime")
-    finally:
-        os.environ.pop(_TELEMETRY, None)
 
 
 class Session:
@@ -104,16 +88,12 @@ class Session:
         spin: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._options: dict[str, Any] = {
-            "threads": threads,
-            "device": device,
-            "sha256": sha256,
-            "spin": spin,
-        }
+        self._options: dict[str, Any] = {"threads": threads, "device": device}
+        self._options |= {"sha256": sha256, "spin": spin}
         if self.path.suffix == ".xml":
             self._inner: Any = _OpenVinoSession(self.path, threads)
         else:
-            self._inner = _open_onnx(self.path, threads, device, sha256, spin=spin)
+            self._inner = _open_onnx(self.path, **self._options)
         self.inputs, self.outputs = self._inner.get_inputs(), self._inner.get_outputs()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -124,18 +104,15 @@ class Session:
 
     @functools.cached_property
     def single_threaded(self) -> Session:
-        """The same network with one thread per run, for callers that run in parallel."""
+        """The same network with one thread per run."""
         return Session(self.path, **{**self._options, "threads": 1})
 
-    def run(
-        self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]
-    ) -> list[NDArray[Any]]:
+    def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[Any]]) -> list[Any]:
         """Returns the outputs of those names; ``None``: all of them."""
-        results: list[NDArray[Any]] = self._inner.run(names, dict(feed))
-        return results
+        return list(self._inner.run(names, dict(feed)))
 
 
-def _open_onnx(path: Path, threads: int, device: str, sha256: str, *, spin: bool) -> Any:
+def _open_onnx(path: Path, *, threads: int, device: str, sha256: str, spin: bool) -> Any:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -159,32 +136,20 @@ def _open_onnx(path: Path, threads: int, device: str, sha256: str, *, spin: bool
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        first = (str(error).splitlines() or ["no reason given"])[0]
         kind = guess_content(data[:512])
         said = "" if data and kind.startswith("starts with") else f"it {kind}; "
         raise ModelError(
-            f"cannot be opened by ONNX Runtime: {said}{first[:300].rstrip('.')}",
+            f"cannot be opened by ONNX Runtime: {said}{first_line(error).rstrip('.')}",
             subject=str(path),
-            hint=_HINT,
+            hint="Fetch or export it again.",
         ) from error
-
-
-class _OpenVinoPort:
-    def __init__(self, port: Any) -> None:
-        self.name: str = port.get_any_name()
-        shape = port.get_partial_shape()
-        self.shape = [None if side.is_dynamic else side.get_length() for side in shape]
-        self.type = "tensor(float)" if port.element_type.to_dtype() == np.float32 else "other"
 
 
 class _OpenVinoSession:
     """An OpenVINO network with the methods of an ONNX Runtime session that mien uses."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingExtraError("an OpenVINO network", "openvino", error.name) from error
+        openvino = import_extra("openvino", "an OpenVINO network", "openvino")
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         try:
             self._model = openvino.Core().compile_model(path, "CPU", options)
@@ -194,13 +159,22 @@ class _OpenVinoSession:
                 f"cannot be opened by OpenVINO: {last[:300]}", subject=str(path)
             ) from error
 
-    def get_inputs(self) -> list[_OpenVinoPort]:
-        return [_OpenVinoPort(port) for port in self._model.inputs]
+    def get_inputs(self) -> list[Any]:
+        return [_port(port) for port in self._model.inputs]
 
-    def get_outputs(self) -> list[_OpenVinoPort]:
-        return [_OpenVinoPort(port) for port in self._model.outputs]
+    def get_outputs(self) -> list[Any]:
+        return [_port(port) for port in self._model.outputs]
 
     def run(self, names: Sequence[str], feed: dict[str, Any]) -> list[Any]:
         # A request belongs to one thread; making one costs little compared with a run.
         results = self._model.create_infer_request().infer(feed)
         return [np.array(results[name]) for name in names]
+
+
+def _port(port: Any) -> Any:
+    sides = port.get_partial_shape()
+    return SimpleNamespace(
+        name=port.get_any_name(),
+        shape=[None if side.is_dynamic else side.get_length() for side in sides],
+        type="tensor(float)" if port.element_type.to_dtype() == np.float32 else "other",
+    )

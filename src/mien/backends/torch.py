@@ -7,13 +7,42 @@ from typing import TYPE_CHECKING
 from mien.backends.protocol import Backend, Outputs
 from mien.backends.session import check_device
 from mien.errors import ConfigError, ModelError, needs_extra
+from mien.hub import WEIGHTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from mien.hub import ModelFolder
+
+
+#: How files begin that torch.save wrote: a zip archive, or a pickle.
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads a safetensors file, but no pickle; half-precision values are widened."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        with path.open("rb") as stream:
+            is_pickle = stream.read(8).startswith(_PICKLES)
+        tensors = {} if is_pickle else load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"is no readable safetensors file: {error}", subject=path) from error
+    if is_pickle:
+        raise ModelError(
+            "is a pickle, which can run any code when it is read: it is not opened",
+            subject=path,
+            hint="Ask its author for a .safetensors file.",
+        )
+    narrow = (torch.float16, torch.bfloat16)
+    return {name: t.float() if t.dtype in narrow else t for name, t in tensors.items()}
 
 
 def load_network(folder: ModelFolder) -> nn.Module:
@@ -24,12 +53,9 @@ def load_network(folder: ModelFolder) -> nn.Module:
         MissingExtraError: If torch is not installed.
     """
     with needs_extra("the torch backend", "train"):
-        import torch
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        import safetensors.torch  # noqa: F401
 
         from mien.models import create_model
-    from mien.hub import WEIGHTS
 
     config, path = folder.config, folder.file(WEIGHTS)
     network = create_model(
@@ -39,15 +65,7 @@ def load_network(folder: ModelFolder) -> nn.Module:
         **config.model_args,
     )
     try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"is no readable safetensors file: {error}", subject=path) from error
-    state = {
-        name: value.float() if value.dtype == torch.float16 else value
-        for name, value in state.items()
-    }
-    try:
-        network.load_state_dict(state)
+        network.load_state_dict(read_tensors(path))
     except RuntimeError as error:
         raise ModelError(
             f"does not hold the weights of {config.architecture}: {error}", subject=path
@@ -58,14 +76,8 @@ def load_network(folder: ModelFolder) -> nn.Module:
 class TorchBackend(Backend):
     """Runs ``model.safetensors`` with PyTorch.
 
-    Args:
-        folder: The model.
-        device: ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-
-    Raises:
-        ConfigError: If there is no such device.
-        ModelError: See :func:`load_network`.
-        MissingExtraError: If torch is not installed.
+    Raises what :func:`load_network` does, and ConfigError where there is no such ``device``;
+    ``"auto"`` is CUDA where there is one.
     """
 
     name = "torch"
@@ -75,23 +87,20 @@ class TorchBackend(Backend):
         import torch
 
         has_cuda = torch.cuda.is_available()
-        if check_device(device) == "auto":
-            device = "cuda" if has_cuda else "cpu"
-        if device.startswith("cuda") and not has_cuda:
+        if check_device(device).startswith("cuda") and not has_cuda:
             raise ConfigError(
                 "is not to be had here", subject=f"device {device!r}", hint="Use cpu."
             )
-        self._device = device
-        self._network = network.to(device)
+        self._device = ("cuda" if has_cuda else "cpu") if device == "auto" else device
+        self._network = network.to(self._device)
 
     def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S)."""
         import torch
 
-        from mien.models.tapped import logits_and_features
+        from mien.models.layers import logits_and_features
 
+        x = torch.from_numpy(batch).to(self._device)
         with torch.inference_mode():
-            logits, last = logits_and_features(
-                self._network, torch.from_numpy(batch).to(self._device)
-            )
+            logits, last = logits_and_features(self._network, x)
         return Outputs(logits.cpu().numpy(), last.cpu().numpy() if features else None)

@@ -48,7 +48,7 @@ def command(
 def _prompted(file: Path, settings: AdoptConfig) -> AdoptConfig:
     """Asks a person at a terminal for what is missing."""
     from mien.adoption.config import missing_settings
-    from mien.adoption.reading import read_facts
+    from mien.adoption.graph import read_facts
 
     facts = read_facts(file, output=settings.output_name)[1]
     for name, what in missing_settings(facts, settings).items():

@@ -76,7 +76,7 @@ def _models() -> Listing:
 def _architectures() -> Listing:
     with needs_extra("listing architectures", "train"):
         from mien.models import create_model, list_backbones, list_models, model_spec
-        from mien.models.counting import count_macs, count_parameters
+        from mien.models.registry import count_macs, count_parameters
     rows = []
     for name in list_models():
         p, network = model_spec(name).preprocessing, create_model(name, num_classes=8)

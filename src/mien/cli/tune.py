@@ -10,8 +10,7 @@ from mien.cli.flags import flag, output_flag
 from mien.cli.printing import print_result, print_table, remark
 from mien.cli.train import stoppable
 from mien.training.config import TrainConfig
-from mien.training.tuning.config import TuneConfig
-from mien.training.tuning.space import read_space
+from mien.training.tuning.config import TuneConfig, read_space
 
 if TYPE_CHECKING:
     from mien.training.tuning.result import TrialRow, TuneResult

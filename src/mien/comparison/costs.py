@@ -68,7 +68,7 @@ def _count(config: ModelConfig) -> tuple[int | None, int | None]:
     ]  # fmt: skip
     try:
         from mien.models import create_model
-        from mien.models.counting import count_macs, count_parameters
+        from mien.models.registry import count_macs, count_parameters
     except ImportError:
         return None, None
     parameters = macs = 0

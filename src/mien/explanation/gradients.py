@@ -43,7 +43,7 @@ def tapped_network(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Wraps a network so that its last feature map passes through a module, returned too."""
     from torch import nn
 
-    from mien.models.tapped import forward_tapped
+    from mien.models.layers import forward_tapped
 
     class Tapped(nn.Module):
         def __init__(self) -> None:

@@ -22,7 +22,7 @@ from mien.exporting.config import RECORDS, copy_files
 from mien.exporting.graph import strip_traces
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder
 from mien.hub.card import write_config_and_card
-from mien.models.tapped import logits_and_features
+from mien.models.layers import logits_and_features
 
 if TYPE_CHECKING:
     from pathlib import Path

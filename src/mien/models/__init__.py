@@ -2,9 +2,8 @@
 
 from mien.models import (  # noqa: F401 - they register their networks
     classic,
-    cnn,
-    lenet,
     mienet,
+    plain,
     resnet,
     timm_backbones,
     vit,

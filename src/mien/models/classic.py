@@ -20,12 +20,9 @@ from torch import nn
 from mien.errors import import_extra
 from mien.models.layers import HiddenNetwork, PooledNetwork, is_paper, scaled
 from mien.models.registry import register_model
-from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_GRAY_48 = Preprocessing(size=48, color="gray")
 
 
 def _torchvision() -> Any:
@@ -39,11 +36,7 @@ def _like(conv: nn.Conv2d, **changes: Any) -> nn.Conv2d:
     return nn.Conv2d(**{name: getattr(conv, name) for name in names} | bias | changes)
 
 
-@register_model(
-    "alexnet",
-    preprocessing=_GRAY_48,
-    summary="AlexNet of 2014 with batch norm and a stem for small faces",
-)
+@register_model("alexnet", summary="AlexNet of 2014 with batch norm and a stem for small faces")
 def alexnet(
     *,
     num_classes: int,
@@ -55,13 +48,8 @@ def alexnet(
 ) -> HiddenNetwork:
     """Builds AlexNet: 5.9M parameters, 126 MMAC at 48x48.
 
-    Args:
-        num_classes: K.
-        in_channels: C.
-        layout: ``small``: a 5x5 stem of stride 2 and padded pooling; ``paper``: 11x11 of stride 4.
-        hidden: Width of each hidden layer; None: 1024 each, in the paper's layout 4096.
-        batch_norm: Normalise after each convolution.
-        dropout: Share of each hidden layer dropped in training.
+    The small layout has a 5x5 stem of stride 2, padded pooling and two hidden layers of 1024; the
+    paper's a stem of 11x11 and stride 4, and 4096.
     """
     paper = is_paper(layout)
     layers: list[nn.Module] = []
@@ -88,11 +76,7 @@ def alexnet(
 
 
 def _register_vgg(name: str, letter: str) -> Callable[..., nn.Module]:
-    @register_model(
-        name,
-        preprocessing=_GRAY_48,
-        summary=f"VGG of {name[3:]} weighted layers with batch norm",
-    )
+    @register_model(name, summary=f"VGG of {name[3:]} weighted layers with batch norm")
     def build(
         *,
         num_classes: int,
@@ -132,11 +116,7 @@ def _register_vgg(name: str, letter: str) -> Callable[..., nn.Module]:
 vgg11, vgg13, vgg16 = map(_register_vgg, ("vgg11", "vgg13", "vgg16"), "ABD")
 
 
-@register_model(
-    "inception",
-    preprocessing=_GRAY_48,
-    summary="GoogLeNet with batch norm: branches of several kernel sizes",
-)
+@register_model("inception", summary="GoogLeNet with batch norm: branches of several kernel sizes")
 def inception(
     *,
     num_classes: int,
@@ -147,13 +127,9 @@ def inception(
 ) -> PooledNetwork:
     """Builds GoogLeNet without its auxiliary classifiers: 6.0M parameters, 337 MMAC at 48x48.
 
-    Args:
-        num_classes: K.
-        in_channels: C.
-        layout: ``small``: a 5x5 stem of stride 2, no pooling after it nor before the last stage;
-            ``paper``: 7x7 of stride 2, pooling in both places.
-        wide_kernel: Side of the wide branch's convolution: 5 in the paper, 3 in torchvision.
-        dropout: Share of pooled features dropped before the linear layer in training.
+    The small layout has a 5x5 stem of stride 2, no pooling after it nor before the last stage; the
+    paper's 7x7 of stride 2 and pooling in both places. ``wide_kernel`` is the side of the wide
+    branch's convolution: 5 in the paper, 3 in torchvision.
     """
     paper = is_paper(layout)
     network = _torchvision().GoogLeNet(aux_logits=False, init_weights=False)
@@ -170,19 +146,8 @@ def inception(
     )
 
 
-@register_model(
-    "mobilenet_v2",
-    preprocessing=_GRAY_48,
-    summary="MobileNetV2: depthwise convolutions in inverted residuals",
-)
-def mobilenet_v2(
-    *,
-    num_classes: int,
-    in_channels: int = 1,
-    layout: str = "small",
-    width: float = 1.0,
-    dropout: float = 0.2,
-) -> PooledNetwork:
+@register_model("mobilenet_v2", summary="MobileNetV2: depthwise convolutions in inverted residuals")
+def mobilenet_v2(*, width: float = 1.0, **options: Any) -> PooledNetwork:
     """Builds MobileNetV2: 2.2M parameters, 97 MMAC at 48x48.
 
     The small layout has stride 1 in the stem and in the sixth stage; ``width`` is the share of the
@@ -190,34 +155,27 @@ def mobilenet_v2(
     """
     scaled(32, width)  # refuses a width that is not above 0
     features = _torchvision().MobileNetV2(width_mult=width).features
-    depthwise = features[14].conv[1]
-    return _with_small_strides(features, depthwise, in_channels, layout, num_classes, dropout)
+    return _with_small_strides(features, features[14].conv[1], **options)
 
 
-@register_model(
-    "efficientnet_b0",
-    preprocessing=_GRAY_48,
-    summary="EfficientNet-B0: MBConv with squeeze-and-excitation",
-)
-def efficientnet_b0(
-    *, num_classes: int, in_channels: int = 1, layout: str = "small", dropout: float = 0.2
-) -> PooledNetwork:
+@register_model("efficientnet_b0", summary="EfficientNet-B0: MBConv with squeeze-and-excitation")
+def efficientnet_b0(**options: Any) -> PooledNetwork:
     """Builds EfficientNet-B0: 4.0M parameters, 139 MMAC at 48x48.
 
     The small layout has stride 1 in the stem and in the sixth stage.
     """
     features = _torchvision().efficientnet_b0(stochastic_depth_prob=0.0).features
-    depthwise = features[6][0].block[1]
-    return _with_small_strides(features, depthwise, in_channels, layout, num_classes, dropout)
+    return _with_small_strides(features, features[6][0].block[1], **options)
 
 
 def _with_small_strides(
     features: Any,
     depthwise: Any,
-    in_channels: int,
-    layout: str,
+    *,
     num_classes: int,
-    dropout: float,
+    in_channels: int = 1,
+    layout: str = "small",
+    dropout: float = 0.2,
 ) -> PooledNetwork:
     """Gives a network of inverted residuals its stem, and in the small layout stride 1 twice."""
     small = {} if is_paper(layout) else {"stride": 1}

@@ -15,6 +15,7 @@ from timm.models import build_model_with_cfg
 from timm.models import register_model as register_in_timm
 from torch import nn
 
+from mien.models.layers import normalize_tensor
 from mien.models.registry import create_model
 from mien.preprocess import Preprocessing
 
@@ -72,12 +73,7 @@ class FaceClassifier(nn.Module):
             red, green, blue = levels.to(torch.int64).unbind(dim=1)
             levels = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
             levels = levels.unsqueeze(1).to(x.dtype)
-        if p.normalization == "fixed":
-            mean, std = (torch.tensor(v, dtype=x.dtype).view(1, -1, 1, 1) for v in (p.mean, p.std))
-            return (levels / 255 - mean.to(x.device)) / std.to(x.device)
-        centred = levels - levels.mean(dim=(1, 2, 3), keepdim=True)
-        spread = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        return centred / (spread + p.epsilon)
+        return normalize_tensor(levels, p)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps RGB faces (N, 3, S, S) on 0..1 to logits (N, K)."""

@@ -1,9 +1,10 @@
-"""What the published networks share: channels, the start of training, and the two kinds of end."""
+"""What networks share: input, channels, the start of training, two kinds of end, feature maps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -14,16 +15,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from mien.preprocess import Preprocessing
+
 #: ``small``: strides for faces of about 48 px; ``paper``: as published, for 224 px.
 LAYOUTS = ("small", "paper")
 
 
-def is_paper(layout: str) -> bool:
-    """Says whether a layout is the published one.
+def normalize_tensor(faces: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """The torch form of :func:`mien.preprocess.normalize`: (N, C, S, S) on 0..255 to inputs."""
+    if preprocessing.normalization == "per_image":
+        x = faces - faces.mean(dim=(1, 2, 3), keepdim=True)
+        std = x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return x / (std + preprocessing.epsilon)
+    values = (preprocessing.mean, preprocessing.std)
+    mean, std = (torch.tensor(v, device=faces.device, dtype=faces.dtype) for v in values)
+    return (faces / 255 - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
 
-    Raises:
-        ConfigError: If it is neither of ``LAYOUTS``.
-    """
+
+def is_paper(layout: str) -> bool:
+    """Says whether a layout is the published one."""
     if layout not in LAYOUTS:
         raise ConfigError(f"no layout named {layout!r}." + suggest(layout, LAYOUTS))
     return layout == "paper"
@@ -33,9 +43,6 @@ def scaled(channels: int, width: float) -> int:
     """Returns a share of some channels, as a multiple of 8 that is not under 90 % of it.
 
     The rule of MobileNetV2 (Sandler et al. 2018).
-
-    Raises:
-        ConfigError: If ``width`` is not above 0.
 
     >>> scaled(96, 1.0), scaled(96, 0.5), scaled(24, 0.5)
     (96, 48, 16)
@@ -125,8 +132,7 @@ class PooledNetwork(FaceNetwork):
         self, features: nn.Module, num_features: int, *, num_classes: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.features = features
-        self.num_features = num_features
+        self.features, self.num_features = features, num_features
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(num_features, num_classes)
         start_weights(self)
@@ -136,16 +142,9 @@ class HiddenNetwork(FaceNetwork):
     """Convolutions, pooling to a grid, hidden linear layers, a last one.
 
     Each cell of the grid has weights of its own, so no class-activation map follows from the last
-    layer; gradients and occlusion explain it.
-
-    Args:
-        features: Maps faces (N, C, S, S) to (N, F, h, w).
-        num_features: F.
-        pool: What shrinks the map first.
-        grid: Side of the grid; a map of another side is averaged to it.
-        hidden: Width of each hidden layer.
-        num_classes: K.
-        dropout: Share of each hidden layer dropped in training.
+    layer; gradients and occlusion explain it. ``features`` maps faces (N, C, S, S) to
+    (N, F, h, w), ``pool`` shrinks that, and a map of another side than ``grid`` is averaged to it;
+    ``dropout`` is the share of each hidden layer dropped in training.
     """
 
     def __init__(
@@ -160,10 +159,8 @@ class HiddenNetwork(FaceNetwork):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.features = features
-        self.num_features = num_features
-        self.pool = pool
-        self.grid = grid
+        self.features, self.num_features = features, num_features
+        self.pool, self.grid = pool, grid
         inputs, layers = num_features * grid * grid, []
         for outputs in hidden:
             layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout)]
@@ -179,3 +176,42 @@ class HiddenNetwork(FaceNetwork):
             pooled = functional.adaptive_avg_pool2d(pooled, self.grid)
         logits: Tensor = self.head(self.hidden(pooled.flatten(1)))
         return logits
+
+
+def forward_tapped(network: nn.Module, x: Tensor, tap: Callable[[Tensor], Tensor]) -> Tensor:
+    """Runs faces (N, C, S, S), the last feature map passing through a function: logits (N, K).
+
+    Most networks compute their logits from the last feature map (N, F, h, w) alone:
+    ``forward_features``, then ``forward_head``. A Vision Transformer does not, since its class
+    token travels separately. It offers ``forward_tapped(x, tap)`` in place of ``forward_head``.
+
+    >>> import torch
+    >>> from mien.models import create_model
+    >>> network = create_model("mienet_test", num_classes=3).eval()
+    >>> forward_tapped(network, torch.zeros(1, 1, 48, 48), torch.zeros_like).tolist()
+    [[0.0, 0.0, 0.0]]
+    """
+    if hasattr(network, "forward_tapped"):
+        logits: Tensor = network.forward_tapped(x, tap)  # type: ignore[operator]
+    else:
+        features = tap(network.forward_features(x))  # type: ignore[operator]
+        logits = network.forward_head(features)  # type: ignore[operator]
+    return logits
+
+
+def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Runs faces (N, C, S, S): logits (N, K) and the last feature map (N, F, h, w).
+
+    >>> import torch
+    >>> from mien.models import create_model
+    >>> network = create_model("mienet_test", num_classes=3).eval()
+    >>> [tuple(out.shape) for out in logits_and_features(network, torch.zeros(2, 1, 48, 48))]
+    [(2, 3), (2, 32, 6, 6)]
+    """
+    seen: list[Tensor] = []
+
+    def keep(features: Tensor) -> Tensor:
+        seen.append(features)
+        return features
+
+    return forward_tapped(network, x, keep), seen[-1]

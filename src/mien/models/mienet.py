@@ -7,13 +7,12 @@ https://arxiv.org/abs/1812.01187), so nothing is sampled without a low-pass filt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from mien.models.layers import FaceNetwork
+from mien.models.layers import FaceNetwork, conv_norm
 from mien.models.registry import register_model
-from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +37,7 @@ class ResidualBlock(nn.Module):
         if stride != 1 or in_channels != out_channels:
             pool = nn.AvgPool2d(stride, ceil_mode=True) if stride != 1 else nn.Identity()
             self.shortcut = nn.Sequential(
-                pool,
-                nn.Conv2d(in_channels, out_channels, 1, bias=False),
-                nn.BatchNorm2d(out_channels),
+                pool, *conv_norm(in_channels, out_channels, kernel=1, act=None)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,6 +50,8 @@ class ResidualBlock(nn.Module):
 
 class MieNet(FaceNetwork):
     """Stem, residual stages, global average pooling, one linear layer.
+
+    As it stands it is ``mienet_s``, the default: 1.4M parameters, 136 MMAC at 48x48.
 
     Args:
         num_classes: K.
@@ -76,11 +75,7 @@ class MieNet(FaceNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, stem, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(stem),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = conv_norm(in_channels, stem)
         channels = stem
         stages: list[nn.Module] = []
         for width, depth, stride in zip(widths, depths, strides, strict=True):
@@ -106,29 +101,15 @@ class MieNet(FaceNetwork):
         return out
 
 
-@register_model(
-    "mienet_s",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="dense residual network for 48x48 gray faces, the bundled one",
+register_model("mienet_s", summary="dense residual network for 48x48 gray faces, the bundled one")(
+    MieNet
 )
-def mienet_s(*, num_classes: int, in_channels: int = 1, dropout: float = 0.0) -> MieNet:
-    """Builds the default network: 1.4M parameters, 136 MMAC at 48x48."""
-    return MieNet(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
 
 
 @register_model(
-    "mienet_test",
-    preprocessing=Preprocessing(size=48, color="gray"),
-    summary="a very small network of the same kind, for tests and trials",
+    "mienet_test", summary="a very small network of the same kind, for tests and trials"
 )
-def mienet_test(*, num_classes: int, in_channels: int = 1, dropout: float = 0.0) -> MieNet:
+def mienet_test(**options: Any) -> MieNet:
     """Builds a network small enough to train in seconds."""
-    return MieNet(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        stem=8,
-        widths=(16, 24, 32),
-        depths=(1, 1, 1),
-        strides=(2, 2, 2),
-        dropout=dropout,
-    )
+    small = {"stem": 8, "widths": (16, 24, 32), "depths": (1, 1, 1), "strides": (2, 2, 2)}
+    return MieNet(**{**small, **options})

@@ -1,4 +1,4 @@
-"""The registry of networks: a decorator and a dict."""
+"""The registry of networks: a decorator and a dict; how large they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelSpec:
             (N, C, S, S) and returns logits (N, K), and which offers ``forward_features``
             ((N, C, S, S) -> (N, F, h, w)) and ``forward_head`` (features -> logits), or
             ``forward_tapped`` where the logits do not follow from the features alone (see
-            :mod:`mien.models.tapped`); further ``num_features``, its F, and ``head``, its last
+            :mod:`mien.models.layers`); further ``num_features``, its F, and ``head``, its last
             linear layer. One with attention may offer ``forward_attention`` ((N, C, S, S) ->
             (N, L, heads, T, T), the class token first).
         preprocessing: What it is trained with unless a recipe says otherwise.
@@ -56,12 +56,8 @@ def register_model(
 ) -> Callable[[Build], Build]:
     """Adds a network to the registry under ``name``: its class, or a function that builds it.
 
-    Args:
-        name: What recipes call it.
-        preprocessing: What it is trained with unless a recipe says otherwise: gray faces of 48
-            pixels.
-        summary: One line for listings.
-        attends: It offers ``forward_attention``.
+    The arguments are those of :class:`ModelSpec`; faces are gray and of 48 pixels where nothing is
+    said.
 
     Raises:
         ConfigError: If the name is taken.
@@ -81,10 +77,8 @@ def register_family(
 ) -> None:
     """Adds the networks of another package, named ``prefix:NAME`` and found when asked for.
 
-    Args:
-        prefix: The word before the colon.
-        find: Takes the whole name; raises ``ConfigError`` if there is no such network.
-        shown: Whole names that listings show.
+    ``find`` takes the whole name, and raises ``ConfigError`` if there is no such network; listings
+    show the whole names in ``shown``.
     """
     _FAMILIES[prefix] = find
     _SHOWN.extend(shown)
@@ -136,3 +130,22 @@ def create_model(
         return spec.build(num_classes=num_classes, in_channels=channels, **options)
     except TypeError as error:
         raise ConfigError(f"model {name!r} cannot be built with {options!r}: {error}.") from error
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Returns the number of trainable values."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
+    """Counts multiply-accumulates of convolutions, linear layers and attention for (C, S, S)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training = model.training
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape))
+    finally:
+        model.train(training)
+    return int(counter.get_total_flops()) // 2

@@ -12,7 +12,6 @@ from torch import nn
 
 from mien.models.layers import PooledNetwork, conv_norm, is_paper, scaled
 from mien.models.registry import register_model
-from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,17 +46,8 @@ class ResNet(PooledNetwork):
     """Stem, four stages of blocks, global average pooling, one linear layer.
 
     (N, C, S, S) -> features (N, F, S / 16, S / 16), S / 32 in the paper's layout -> logits (N, K).
-
-    Args:
-        depths: Blocks by stage.
-        num_classes: K.
-        in_channels: C.
-        layout: ``small``: a 3x3 stem of stride 2; ``paper``: 7x7 of stride 2 and max pooling.
-        width: Share of the paper's channels.
-        dropout: Share of pooled features dropped before the linear layer in training.
-
-    Raises:
-        ConfigError: If the layout is unknown, or the width not above 0.
+    ``depths`` are blocks by stage; ``width`` is the share of the paper's channels. The small layout
+    has a 3x3 stem of stride 2, the paper's 7x7 of stride 2 and max pooling.
     """
 
     def __init__(
@@ -90,12 +80,10 @@ class ResNet(PooledNetwork):
 
 def _register(name: str) -> Callable[..., nn.Module]:
     @register_model(
-        name,
-        preprocessing=Preprocessing(size=48, color="gray"),
-        summary=f"ResNet of {name[6:]} weighted layers with a stem for small faces",
+        name, summary=f"ResNet of {name[6:]} weighted layers with a stem for small faces"
     )
-    def build(*, num_classes: int, in_channels: int = 1, **options: Any) -> ResNet:
-        return ResNet(DEPTHS[name], num_classes=num_classes, in_channels=in_channels, **options)
+    def build(**options: Any) -> ResNet:
+        return ResNet(DEPTHS[name], **options)
 
     return build
 

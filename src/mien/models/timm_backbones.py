@@ -6,7 +6,7 @@ Models, https://github.com/huggingface/pytorch-image-models, Apache-2.0.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -43,9 +43,6 @@ class TimmBackbone(FaceNetwork):
         backbone: Built with ``num_classes=0``.
         num_classes: K.
         dropout: Share of pooled features dropped before the linear layer in training.
-
-    Raises:
-        ConfigError: If the network has no features that pool into one vector.
     """
 
     def __init__(self, backbone: Any, *, num_classes: int, dropout: float = 0.0) -> None:
@@ -53,11 +50,11 @@ class TimmBackbone(FaceNetwork):
         self.backbone = backbone
         if not all(hasattr(backbone, name) for name in ("forward_features", "forward_head")):
             raise ConfigError(
-                "of timm has no features and no head", subject=f"{type(backbone).__name__}"
+                "of timm has no features and no head", subject=type(backbone).__name__
             )
-        self.num_features = int(self.backbone.num_features)
+        self.num_features = int(backbone.num_features)
         self.dropout = nn.Dropout(dropout)
-        width = int(getattr(self.backbone, "head_hidden_size", self.num_features))
+        width = int(getattr(backbone, "head_hidden_size", self.num_features))
         self.head = nn.Linear(width, num_classes)
         self._channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
         nn.init.normal_(self.head.weight, std=0.01)
@@ -65,16 +62,13 @@ class TimmBackbone(FaceNetwork):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Maps faces (N, C, S, S) to the last feature map (N, F, h, w)."""
-        features: Tensor = self.backbone.forward_features(x)
-        if features.ndim == 3:
-            return self._spread(features)
-        return features.permute(0, 3, 1, 2) if self._channels_last else features
-
-    def _spread(self, tokens: Tensor) -> Tensor:
+        tokens: Tensor = self.backbone.forward_features(x)
+        if tokens.ndim != 3:
+            return tokens.permute(0, 3, 1, 2) if self._channels_last else tokens
         if not hasattr(self.backbone, "patch_embed"):
             raise ConfigError(
                 "of timm gives tokens without places: it offers no feature map",
-                subject=f"{type(self.backbone).__name__}",
+                subject=type(self.backbone).__name__,
                 hint="Take another network.",
             )
         pooled = self.backbone.forward_head(tokens, pre_logits=True)
@@ -107,15 +101,7 @@ def _timm(part: str) -> Any:
 
 
 def pretrained_record(name: str) -> dict[str, Any]:
-    """Returns what timm knows of the weights of a network: input, mean, std, where they lie.
-
-    Args:
-        name: ``timm:NAME`` or ``timm:NAME.TAG``.
-
-    Raises:
-        ConfigError: If timm has no network or weights of that name; the closest are named.
-        MissingExtraError: If timm is not installed.
-    """
+    """Returns what timm knows of the weights of ``timm:NAME.TAG``: input, mean, std, place."""
     models = _timm("models")
     wanted = name.removeprefix(PREFIX)
     architecture, _, tag = wanted.partition(".")
@@ -139,33 +125,29 @@ def _closest(given: str, known: list[str]) -> str:
     return "" if len(hint) > 300 else hint
 
 
-def _build(
-    name: str,
-    /,
-    *,
-    num_classes: int,
-    in_channels: int = 3,
-    dropout: float = 0.0,
-    size: int = 0,
-    **options: Any,
-) -> nn.Module:
-    if size and pretrained_record(name).get("fixed_input_size"):
-        options["img_size"] = size
-    create = _timm("models").create_model
-    # Networks in which another tag only means other weights are the same without it.
-    backbone = create(
-        name.removeprefix(PREFIX), pretrained=False, num_classes=0, in_chans=in_channels, **options
-    )
-    return TimmBackbone(backbone, num_classes=num_classes, dropout=dropout)
-
-
 @cache
 def _open(name: str) -> ModelSpec:
     record = pretrained_record(name)
+
+    def build(
+        *,
+        num_classes: int,
+        in_channels: int = 3,
+        dropout: float = 0.0,
+        size: int = 0,
+        **options: Any,
+    ) -> nn.Module:
+        if size and record.get("fixed_input_size"):
+            options["img_size"] = size
+        backbone = _timm("models").create_model(
+            name.removeprefix(PREFIX), num_classes=0, in_chans=in_channels, **options
+        )
+        return TimmBackbone(backbone, num_classes=num_classes, dropout=dropout)
+
     interpolation = record.get("interpolation", "bicubic")
     return ModelSpec(
         name,
-        partial(_build, name),
+        build,
         Preprocessing(
             size=int(record["input_size"][1]),
             color="rgb",

@@ -17,7 +17,6 @@ from torch.nn import functional
 from mien.errors import ConfigError, InputError
 from mien.models.layers import is_paper
 from mien.models.registry import register_model
-from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +42,7 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Maps (N, T, F) to the same shape."""
-        q, k, v = self._split(tokens)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(*self._split(tokens))
         out: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -92,9 +90,6 @@ class VisionTransformer(nn.Module):
         depth: Blocks.
         heads: Attention heads; they divide ``dim``.
         dropout: Share of the class token's features dropped before the linear layer in training.
-
-    Raises:
-        ConfigError: If ``patch`` does not divide ``image_size``, or ``heads`` not ``dim``.
     """
 
     def __init__(
@@ -115,8 +110,7 @@ class VisionTransformer(nn.Module):
                 raise ConfigError(f"must divide {whole}; got {part}", subject=name)
         if depth < 1:
             raise ConfigError(f"depth must be at least 1; got {depth}.")
-        self.patch = patch
-        self.side = image_size // patch
+        self.patch, self.side = patch, image_size // patch
         self.class_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.positions = nn.Parameter(torch.zeros(1, 1 + self.side**2, dim))
         self.patches = nn.Conv2d(in_channels, dim, patch, patch)
@@ -125,9 +119,6 @@ class VisionTransformer(nn.Module):
         self.num_features = dim
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(dim, num_classes)
-        self._start()
-
-    def _start(self) -> None:
         for parameter in (self.class_token, self.positions):
             nn.init.normal_(parameter, std=0.02)
         for module in self.modules():
@@ -158,12 +149,7 @@ class VisionTransformer(nn.Module):
         return self.forward_tapped(x, lambda features: features)
 
     def forward_tapped(self, x: Tensor, tap: Callable[[Tensor], Tensor]) -> Tensor:
-        """Maps faces to logits (N, K), with the feature map passing through ``tap``.
-
-        Args:
-            x: (N, C, S, S).
-            tap: Gets the map (N, F, S / patch, S / patch) and returns one to go on with.
-        """
+        """Maps faces to logits (N, K); the map of features passes through ``tap`` on its way."""
         tokens, normed = self._before_last(x)
         features = tap(self._plane(normed, x))
         normed = torch.cat([normed[:, :1], features.flatten(2).transpose(1, 2)], dim=1)
@@ -201,18 +187,13 @@ class VisionTransformer(nn.Module):
 def _register(name: str, title: str, *, dim: int, heads: int) -> Callable[..., nn.Module]:
     @register_model(
         name,
-        preprocessing=Preprocessing(size=48, color="gray"),
         summary=f"{title}: Vision Transformer of {dim} channels, patches of 6 px",
         attends=True,
     )
-    def build(
-        *, num_classes: int, in_channels: int = 1, layout: str = "small", **options: Any
-    ) -> VisionTransformer:
+    def build(*, layout: str = "small", **options: Any) -> VisionTransformer:
         image_size, patch = (224, 16) if is_paper(layout) else (48, 6)
         sizes = {"image_size": image_size, "patch": patch, "dim": dim, "heads": heads}
-        return VisionTransformer(
-            num_classes=num_classes, in_channels=in_channels, **{**sizes, **options}
-        )
+        return VisionTransformer(**{**sizes, **options})
 
     return build
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,14 +15,15 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mien.atomic import replacing, write_text
-from mien.errors import DataError, ModelError
+from mien.config import load_object
+from mien.errors import ConfigError, DataError, ModelError
+from mien.training.config import split_names
+from mien.training.directory import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import lightning
-    from torch import Tensor
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -35,8 +36,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         storage_options: Any | None = None,  # noqa: ARG002 - for remote file systems
     ) -> None:
         """Saves ``checkpoint`` to the local file ``path``, whole or not at all."""
-        from pathlib import Path
-
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
@@ -48,11 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 @contextmanager
 def naming_full_disk(output: Path) -> Iterator[None]:
-    """Turns the failure to write into an error that says what is left of the run in ``output``.
-
-    Raises:
-        ModelError: If the disk, the quota or the largest size of a file is exhausted.
-    """
+    """Turns the failure to write into an error that says what is left of the run in ``output``."""
     try:
         yield
     except OSError as error:
@@ -61,35 +56,25 @@ def naming_full_disk(output: Path) -> Iterator[None]:
         raise ModelError(
             f"cannot be written to: {error.strerror}",
             subject=output,
-            hint=(
-                "The run stands as of its last finished epoch: make room, then go on with --resume."
-            ),
+            hint="The run stands as of its last finished epoch: make room, then go on with "
+            "--resume.",
         ) from error
 
 
 class MetricsFile(Callback):
     """Writes one row an epoch to ``metrics.csv``; the rows travel in the checkpoint.
 
-    Args:
-        path: The file.
-        echo: Print a line an epoch to stderr, for logs without a progress bar.
+    ``echo`` prints a line an epoch to stderr too, for logs without a progress bar.
     """
 
     COLUMNS = (
-        "epoch",
-        "train_loss",
-        "valid_loss",
-        "valid_accuracy",
-        "lr",
-        "seconds",
-        "faces_per_s",
-    )
+        "epoch", "train_loss", "valid_loss", "valid_accuracy", "lr", "seconds", "faces_per_s",
+    )  # fmt: skip
 
     def __init__(self, path: Path, *, echo: bool) -> None:
         self.path, self.echo = path, echo
         self.rows: list[dict[str, float]] = []
-        self._start = 0.0
-        self._seconds = 0.0
+        self._start = self._seconds = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the rows so far."""
@@ -121,11 +106,8 @@ class MetricsFile(Callback):
             "faces_per_s": round(float(faces) / max(self._seconds, 1e-9), 1),
         }
         self.rows.append(row)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        rows = [[row.get(name, "") for name in self.COLUMNS] for row in self.rows]
+        write_text(self.path, csv_text(self.COLUMNS, rows))
         if self.echo:
             shown = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
             print(f"{shown}  of {trainer.max_epochs} epochs", file=sys.stderr, flush=True)  # noqa: T201
@@ -140,12 +122,32 @@ class StopOnNaN(Callback):
         """Looks at the loss of every 20th step."""
         if trainer.global_step % 20 and not trainer.is_last_batch:
             return
-        loss: Tensor = outputs["loss"]
-        if not bool(torch.isfinite(loss)):
+        if not bool(torch.isfinite(outputs["loss"])):
             raise DataError(
-                (
-                    f"the loss became {float(loss)} in epoch {trainer.current_epoch + 1}: lower lr "
-                    "or check the data"
-                ),
+                f"the loss became {float(outputs['loss'])} in epoch {trainer.current_epoch + 1}: "
+                "lower lr or check the data",
                 hint="The last good checkpoint is kept.",
             )
+
+
+def load_callbacks(names: str) -> list[Any]:
+    """Builds the Lightning callbacks that a recipe names, each without arguments.
+
+    Args:
+        names: ``module:Class,module:Class``; empty: none.
+    """
+    made = []
+    for name in split_names(names):
+        build = load_object(name, "callbacks")
+        if not (isinstance(build, type) and issubclass(build, Callback)):
+            raise ConfigError(
+                f"callbacks {name!r} is no class of Lightning callbacks: derive it from "
+                "lightning.pytorch.Callback."
+            )
+        try:
+            made.append(build())
+        except TypeError as error:
+            raise ConfigError(
+                f"callbacks {name!r} is built without arguments, and that fails: {error}."
+            ) from error
+    return made

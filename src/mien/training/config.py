@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that the command line can list its flags with
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mien.config import (
@@ -18,7 +19,7 @@ from mien.config import (
     share,
     switch,
 )
-from mien.training.limits import check_config
+from mien.errors import ConfigError
 
 __all__ = ["TrainConfig"]
 
@@ -161,4 +162,97 @@ class TrainConfig(Config):
         usual = type(self).warmup_epochs
         if self.warmup_epochs == usual and self.epochs <= usual:
             object.__setattr__(self, "warmup_epochs", self.epochs / 2)
-        check_config(self)
+        _check_numbers(self)
+        _check_transfer(self)
+        _check_balance(self)
+
+
+def _refuse(is_wrong: object, reason: str) -> None:
+    if is_wrong:
+        raise ConfigError(reason)
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    _refuse(
+        ":" in config.device and not re.fullmatch(r"cuda:\d+", config.device),
+        f"device must be auto, cpu, cuda, cuda:1 or mps; got {config.device!r}.",
+    )
+    _refuse(
+        config.scale_max < config.scale_min,
+        f"scale_max ({config.scale_max}) must not be below scale_min ({config.scale_min}).",
+    )
+    _refuse(
+        config.warmup_epochs >= config.epochs,
+        f"warmup_epochs ({config.warmup_epochs}) must be below epochs ({config.epochs}).",
+    )
+    for name, zero in (("size", "the network's own"), ("first_size", "off")):
+        side = getattr(config, name)
+        _refuse(0 < side < 8, f"{name} must be 0 ({zero}) or at least 8; got {side}.")
+
+
+def _check_transfer(config: TrainConfig) -> None:
+    _refuse(
+        config.freeze == "none" and (config.freeze_epochs or config.unfreeze),
+        "freeze_epochs and unfreeze say how long features stay frozen: they need freeze: features.",
+    )
+    _refuse(
+        config.freeze_epochs >= config.epochs,
+        f"freeze_epochs ({config.freeze_epochs}) must be below epochs ({config.epochs}); "
+        "0 freezes for the whole run.",
+    )
+    _refuse(
+        config.unfreeze and not config.freeze_epochs,
+        "unfreeze needs freeze_epochs: how long the head trains alone first.",
+    )
+    _refuse(
+        config.freeze == "features" and not config.weights,
+        "freeze: features without weights would keep features of chance: give "
+        "weights (a file, a model folder, or hub), or freeze: none.",
+    )
+    _refuse(
+        config.freeze_bn and not config.weights,
+        "freeze_bn without weights would keep the statistics of no data at all: give weights.",
+    )
+    _refuse(
+        config.distill_views and not config.teachers,
+        "distill_views needs teachers: name them, teachers: DIR.",
+    )
+
+
+def _check_balance(config: TrainConfig) -> None:
+    _refuse(
+        config.loss == "class_balanced" and config.class_weight == "inverse",
+        "loss: class_balanced weighs by the effective number, class_weight: inverse by the "
+        "frequency: for the latter give loss: cross_entropy.",
+    )
+    weighs = config.class_weight != "none" or config.loss == "class_balanced"
+    _refuse(
+        weighs and ":" in config.loss,
+        f"class_weight does not reach into a loss of your own ({config.loss}): weigh there.",
+    )
+    measures = {
+        "sampler: weighted": config.sampler == "weighted",
+        "logit_adjustment": config.logit_adjustment > 0,
+        "class weights": weighs,
+    }
+    chosen = [name for name, is_on in measures.items() if is_on]
+    _refuse(
+        len(chosen) > 1,
+        f"{' and '.join(chosen)} each make up for rare classes; together they do it twice: keep "
+        "one of them",
+    )
+
+
+def check_data(config: TrainConfig) -> None:
+    """Refuses a recipe without a dataset.
+
+    Raises:
+        ConfigError: If it names none.
+    """
+    if not config.data:
+        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+
+
+def split_names(text: str) -> list[str]:
+    """Returns the names in a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]

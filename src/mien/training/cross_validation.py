@@ -8,30 +8,41 @@ the epoch and the temperature, so that the fold itself chooses nothing.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
+from mien.data import read_manifest
+from mien.data.inspection.run import compare_pictures, picture_groups, silent
+from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError, DataError
 from mien.evaluation import evaluate
 from mien.evaluation.scores import Evaluation
 from mien.recognizer import EmotionRecognizer
-from mien.training.fold_plan import FoldPlan, plan_folds, write_plan
+from mien.training.config import check_data
+from mien.training.directory import csv_text, fixed_values, is_used
 from mien.training.run import check_parts, train
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from mien.data import Manifest
     from mien.data.inspection.run import Bars
     from mien.training.config import TrainConfig
 
 __all__ = ["HELD_OUT", "SCORES", "CrossValidation", "cross_validate"]
 
 HELD_OUT = "held_out.npz"
+PLAN = "folds.json"
 _MODEL = "cross-validation"
+#: Share of the faces outside a fold that choose the epoch and the temperature.
+_CHOOSING = 0.1
 #: What is averaged over the folds.
 SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "ece", "nll")
 
@@ -54,10 +65,7 @@ class CrossValidation:
         """Returns mean and standard deviation of each score over the folds."""
         rows = [evaluation.scores() for evaluation in self.folds]
         columns = {name: [float(row[name]) for row in rows] for name in SCORES}
-        return {
-            name: (float(np.mean(values)), float(np.std(values, ddof=1)))
-            for name, values in columns.items()
-        }
+        return {n: (float(np.mean(v)), float(np.std(v, ddof=1))) for n, v in columns.items()}
 
     def scores(self) -> dict[str, Any]:
         """Returns the scores of all faces together; ``macro_f1_ci`` is a bootstrap interval."""
@@ -74,6 +82,38 @@ class CrossValidation:
             "folds": [evaluation.scores() for evaluation in self.folds],
             "per_class": self.pooled.to_dict()["per_class"],
         }
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPlan:
+    """N faces dealt out to folds.
+
+    Args:
+        manifest: The faces of train and valid; ``groups`` are what stays together.
+        fold_ids: int64 (N,) in 0..folds-1.
+        folds: Number of folds.
+    """
+
+    manifest: Manifest
+    fold_ids: NDArray[np.int64]
+    folds: int
+
+    def held_out(self, fold: int) -> Manifest:
+        """Returns the labelled faces of a fold: those that it scores."""
+        return self.manifest.select(self.fold_ids == fold).with_labels()
+
+    def splits_of(self, fold: int, seed: int) -> Manifest:
+        """Returns all faces with the fold as test, and the others as train and valid."""
+        outside = self.fold_ids != fold
+        splits = np.full(len(self.manifest), "test", dtype="U5")
+        groups = self.manifest.groups
+        splits[outside] = stratified_group_split(
+            self.manifest.class_ids[outside],
+            None if groups is None else groups[outside],
+            {"train": 1 - _CHOOSING, "valid": _CHOOSING},
+            seed,
+        )
+        return replace(self.manifest, splits=splits)
 
 
 def cross_validate(
@@ -104,17 +144,16 @@ def cross_validate(
         ModelError: If the starting weights are, or the disk is full.
         KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
     """
-    if not config.data:
-        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_data(config)
     check_parts(config)
-    if not resume and output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not resume and is_used(output):
         raise ConfigError(
             "exists already",
             subject=output,
             hint="Type --resume to go on with it, or give another --output.",
         )
     plan = plan_folds(config, folds=folds, near=near, bars=bars)
-    write_plan(plan, config, output, near=near)
+    _write_plan(plan, config, output, near=near)
     evaluations = []
     for fold in range(folds):
         folder = output / f"fold_{fold + 1}"
@@ -126,6 +165,61 @@ def cross_validate(
     text = json.dumps(result.to_dict(), indent=2) + "\n"
     write_text(output / "cross_validation.json", text)
     return result
+
+
+def plan_folds(
+    config: TrainConfig, *, folds: int, near: float = 0.95, bars: Bars | None = None
+) -> FoldPlan:
+    """Deals the train and valid faces of a recipe's dataset out to folds, classes balanced.
+
+    The arguments are those of :func:`cross_validate`; the recipe's seed decides the deal.
+
+    Raises:
+        ConfigError: If there are fewer than two folds.
+        DataError: If the dataset cannot be read, or has fewer groups than folds.
+    """
+    whole = read_manifest(
+        config.data, labels=config.labels or None, valid_share=0.0, seed=config.seed
+    )
+    kept = whole.select(whole.splits != "test")
+    count, workers = len(kept), os.cpu_count() or 1
+    _, copies = compare_pictures(kept, near=near, workers=workers, bars=bars or silent)
+    groups = np.array([f"group{root:07}" for root in picture_groups(kept, copies).tolist()])
+    manifest = replace(
+        kept, splits=np.full(count, "train"), groups=groups, leaked=np.zeros(count, np.bool_)
+    )
+    dealt = grouped_folds(kept.class_ids, groups, folds=folds, seed=config.seed)
+    return FoldPlan(manifest, dealt, folds)
+
+
+def _write_plan(plan: FoldPlan, config: TrainConfig, output: Path, *, near: float) -> None:
+    """Writes which face lies in which fold, or checks that it is what was begun with."""
+    faces, path = plan.manifest, output / PLAN
+    recipe = fixed_values(config)
+    now = {"folds": plan.folds, "near": near, "faces": faces.fingerprint(), "recipe": recipe}
+    if path.is_file():
+        then = json.loads(path.read_text(encoding="utf-8"))
+        if then != now:
+            differing = [key for key in now if then.get(key) != now[key]]
+            raise ConfigError(
+                f"was started with other values ({', '.join(differing)}): go on with the same "
+                "ones, or give another --output",
+                subject=output,
+            )
+        return
+    if is_used(output):
+        raise ConfigError("holds no cross-validation: give another --output", subject=output)
+    output.mkdir(parents=True, exist_ok=True)
+    labels = [*faces.schema.labels, ""]  # the last is that of -1: none
+    groups = [""] * len(faces) if faces.groups is None else faces.groups
+    rows = [
+        [faces.images.key(index), labels[class_id], group, fold + 1]
+        for index, (class_id, group, fold) in enumerate(
+            zip(faces.class_ids, groups, plan.fold_ids, strict=True)
+        )
+    ]
+    write_text(path, json.dumps(now, indent=2) + "\n")
+    write_text(output / "folds.csv", csv_text(["key", "label", "group", "fold"], rows))
 
 
 def _train_fold(
@@ -141,18 +235,14 @@ def _train_fold(
 
 
 def _read_fold(plan: FoldPlan, fold: int, folder: Path) -> Evaluation:
-    """Returns the evaluation of a fold that was trained.
-
-    Raises:
-        DataError: If its file is damaged.
-    """
+    """Returns the evaluation of a fold that was trained."""
     faces = plan.held_out(fold)
     try:
         with np.load(folder / HELD_OUT, allow_pickle=False) as stored:
             probs = stored["probs"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"is damaged: delete {folder} and resume", subject=f"{folder / HELD_OUT}"
+            f"is damaged: delete {folder} and resume", subject=folder / HELD_OUT
         ) from error
     return Evaluation.of(faces, probs, model=_MODEL, split=f"fold {fold + 1}")
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from mien.errors import ConfigError
-from mien.training.data.augment import normalize_tensor
-from mien.training.data.transforms import uniform, warp
-from mien.training.distributed.trainer import autocast, training_device
+from mien.models.layers import normalize_tensor
+from mien.training.config import split_names
+from mien.training.data.augment import uniform, warp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mien.labels import LabelSchema
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
-    from mien.training.data.faces import FaceTensors
 
 
 class Teachers(nn.Module):
@@ -42,49 +42,34 @@ class Teachers(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """Maps normalised faces (N, C, S, S) to the mean of the softened probabilities (N, K)."""
-        answers = [
-            (network(x).float() / self.temperature).softmax(dim=1) for network in self.networks
-        ]
-        return torch.stack(answers).mean(dim=0)
+        logits = torch.stack([network(x).float() for network in self.networks])
+        return (logits / self.temperature).softmax(dim=-1).mean(dim=0)
 
     def loss(self, logits: Tensor, said: Tensor) -> Tensor:
-        """Returns how far a student is from what its teachers said, a number.
+        """Returns how far a student's logits (N, K) are from what its teachers said (N, K).
 
         The divergence ``sum q (log q - log p)`` of the softened probabilities, times the square of
         the temperature, so that its gradients keep their size.
-
-        Args:
-            logits: (N, K), the student's.
-            said: (N, K), what calling this module returned.
         """
         log_probs = (logits / self.temperature).log_softmax(dim=1)
-        terms = torch.xlogy(said, said) - said * log_probs
+        terms = functional.kl_div(log_probs, said, reduction="none")
         return terms.sum(dim=1).mean() * self.temperature**2
 
 
 def load_teachers(
     config: TrainConfig, preprocessing: Preprocessing, schema: LabelSchema | None = None
 ) -> Teachers | None:
-    """Reads the recipe's teachers; None where it names none.
-
-    Args:
-        config: The recipe.
-        preprocessing: Of the student.
-        schema: The student's labels; None does not compare them.
-
-    Raises:
-        ConfigError: If a teacher has other labels or wants its faces in another way.
-        ModelError: If a model folder or its weights cannot be used.
-    """
+    """Reads the recipe's teachers; None where it names none, labels are compared if given."""
     from mien.backends.torch import load_network
     from mien.hub import read_model_folder
 
     networks = []
-    for name in filter(None, (part.strip() for part in config.teachers.split(","))):
+    for name in split_names(config.teachers):
         folder = read_model_folder(name)
-        if schema is not None and folder.config.schema.labels != schema.labels:
+        labels = folder.config.schema.labels
+        if schema is not None and labels != schema.labels:
             raise ConfigError(
-                f"teacher {name} answers {', '.join(folder.config.schema.labels)}; the data has "
+                f"teacher {name} answers {', '.join(labels)}; the data has "
                 f"{', '.join(schema.labels)}: give a teacher of the same labels."
             )
         if folder.config.preprocessing != preprocessing:
@@ -97,31 +82,6 @@ def load_teachers(
     return Teachers(networks, config.distill_temperature) if networks else None
 
 
-def distillation_targets(
-    teachers: Teachers,
-    faces: FaceTensors,
-    config: TrainConfig,
-    preprocessing: Preprocessing,
-    progress: Callable[[int], None],
-) -> Tensor:
-    """Moves each target towards what the teachers answer, by the recipe's ``distill_weight``.
-
-    Args:
-        teachers: They are moved to the device of the training.
-        faces: N faces with targets (N, K).
-        config: The recipe.
-        preprocessing: The normalisation of the teachers' input.
-        progress: Called with the number of faces just done.
-
-    Returns:
-        float32 (N, K).
-    """
-    teachers.to(training_device(config))
-    with autocast(config):
-        answers = average_answers(teachers, faces.faces, config, preprocessing, progress)
-    return faces.targets.lerp(answers, config.distill_weight)
-
-
 @torch.no_grad()
 def average_answers(
     teachers: Teachers,
@@ -132,15 +92,9 @@ def average_answers(
 ) -> Tensor:
     """Asks the teachers about each face as it is, and averages over a few framings of it.
 
-    The first view is the face itself, every second one is mirrored, all but the first two are
-    turned by up to 6 degrees, zoomed by up to 10 % and shifted by up to 4 % of the side.
-
-    Args:
-        teachers: Networks on the device that is to do the work.
-        faces: uint8 (N, C, S, S).
-        config: The recipe, for its views and its seed.
-        preprocessing: The normalisation of the teachers' input.
-        progress: Called with the number of faces just done.
+    The first view of the faces uint8 (N, C, S, S) are they themselves, every second one is
+    mirrored, all but the first two are turned by up to 6 degrees, zoomed by up to 10 % and shifted
+    by up to 4 % of the side. ``progress`` is called with the number of faces just done.
 
     Returns:
         float32 (N, K), the mean of the softened probabilities, on the CPU.
@@ -149,11 +103,11 @@ def average_answers(
     means = []
     for number, part in enumerate(torch.split(faces, 256)):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
-        views = (_view(part.float(), view, generator) for view in range(config.distill_views))
         total = torch.zeros(())
-        for view in views:
-            x = normalize_tensor(view, preprocessing).contiguous(memory_format=torch.channels_last)
-            total = total + teachers(x.to(device)).cpu()
+        for view in range(config.distill_views):
+            x = normalize_tensor(_view(part.float(), view, generator), preprocessing)
+            answers = teachers(x.contiguous(memory_format=torch.channels_last).to(device))
+            total = total + answers.cpu()
         means.append(total / config.distill_views)
         progress(len(part))
     return torch.cat(means)

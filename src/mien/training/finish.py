@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,35 +13,20 @@ from mien.evaluation import evaluate_logits, record_evaluation
 from mien.evaluation.calibration import cross_fit
 from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
+from mien.models.layers import normalize_tensor
 from mien.priors import ClassPrior, label_shares
 from mien.quality import fit_quality
-from mien.training.data.augment import normalize_tensor
+from mien.training.data.faces import calibration_part
 from mien.training.network import model_options
-from mien.training.valid_parts import calibration_part
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from mien.models import ModelSpec
-    from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
-    from mien.training.data.faces import FaceTensors
     from mien.training.run import TrainingData
-
-
-def compute_logits(
-    network: nn.Module, faces: FaceTensors, preprocessing: Preprocessing
-) -> NDArray[np.float32]:
-    """Runs a network over faces in full precision: float32 (N, K)."""
-    with torch.inference_mode():
-        parts = [
-            network(normalize_tensor(batch.float(), preprocessing)).numpy()
-            for batch in torch.split(faces.faces, 256)
-        ]
-    return np.concatenate(parts)
 
 
 def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
@@ -53,22 +37,26 @@ def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
 
 
 def finish_run(
-    network: nn.Module,
-    config: TrainConfig,
-    spec: ModelSpec,
-    data: TrainingData,
-    output: Path,
+    network: nn.Module, config: TrainConfig, spec: ModelSpec, data: TrainingData, output: Path
 ) -> ModelFolder:
     """Writes what makes a run directory a model folder.
 
     Temperature and prediction sets are fitted on the validation faces that did not choose the
-    epoch, see :mod:`mien.training.valid_parts`; all validation faces are scored.
-
-    Raises:
-        ModelError: If ONNX and torch disagree.
+    epoch, see :func:`mien.training.data.faces.deal_valid`; all validation faces are scored.
     """
     network = network.cpu().float().eval()
     kind = parse_spec(config.data)[0]
+    with torch.inference_mode():
+        parts = [
+            network(normalize_tensor(batch.float(), spec.preprocessing)).numpy()
+            for batch in torch.split(data.valid_faces.faces, 256)
+        ]
+    logits = np.concatenate(parts)
+    calibrates = calibration_part(data.selects)
+    held_out = data.valid.select(calibrates)
+    temperature, conformal = cross_fit(
+        logits[calibrates], held_out.class_ids, held_out.groups, seed=config.seed
+    )
     model = ModelConfig(
         architecture=config.model,
         tag=config.tag or data.train.schema.name,
@@ -79,24 +67,13 @@ def finish_run(
         license=config.license,
         data=kind,
         prior=_learned_prior(config, data),
-    )
-    logits = compute_logits(network, data.valid_faces, spec.preprocessing)
-    calibrates = calibration_part(data.selects)
-    held_out = data.valid.select(calibrates)
-    temperature, conformal = cross_fit(
-        logits[calibrates], held_out.class_ids, held_out.groups, seed=config.seed
-    )
-    model = replace(
-        model,
         temperature=temperature,
         conformal=conformal,
         quality=fit_quality(data.valid_faces.faces.permute(0, 2, 3, 1).numpy()),
     )
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
-    faces = {
-        "train": len(data.train), "valid": len(data.valid), "select": int(data.selects.sum()),
-        "calibrate": len(held_out),
-    }  # fmt: skip
+    faces = {"train": len(data.train), "valid": len(data.valid)}
+    faces |= {"select": int(data.selects.sum()), "calibrate": len(held_out)}
     keys = [held_out.images.key(index) for index in range(len(held_out))]
     write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)

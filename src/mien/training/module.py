@@ -10,15 +10,16 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from mien.training.data.augment import augment, normalize_tensor
-from mien.training.data.mixing import mix_batch
+from mien.models.layers import normalize_tensor
+from mien.training.data.augment import augment, mix_batch
 from mien.training.distributed.processes import add_up, average_statistics, count_processes
-from mien.training.optim.averaging import ema_update
 from mien.training.optim.losses import ExpressionLoss
 from mien.training.optim.optimizers import make_optimizer, make_schedule, parameter_groups, warm_up
 from mien.training.stages import UnfreezeSchedule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
     from torch import Tensor, nn
 
@@ -27,6 +28,22 @@ if TYPE_CHECKING:
     from mien.training.distillation import Teachers
 
 Batch = tuple["Tensor", "Tensor", "Tensor"]
+
+
+def _ema_update(
+    kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int, *, decay: float
+) -> None:
+    """Moves averages towards new values, in place: the ``multi_avg_fn`` of an ``AveragedModel``.
+
+    ``decay`` is the share of an average that stays; less at first, so that a random start is
+    forgotten in a few hundred steps. Whole numbers, counters of batch norms, are copied.
+    """
+    now = min(decay, (1 + int(count)) / (10 + int(count)))
+    for old, value in zip(kept, new, strict=True):
+        if old.is_floating_point():
+            old.lerp_(value.to(old.dtype), 1 - now)
+        else:
+            old.copy_(value)
 
 
 class ExpressionModule(lightning.LightningModule):
@@ -40,9 +57,6 @@ class ExpressionModule(lightning.LightningModule):
         counts: float (K,), faces of each class in training, for what makes up for rare ones.
         faces_per_epoch: Faces in training, where several processes share them.
         teachers: Networks to learn from in addition to the targets; they stay out of checkpoints.
-
-    Raises:
-        ConfigError: If the recipe names a loss or a layer that is not there.
     """
 
     def __init__(
@@ -57,21 +71,18 @@ class ExpressionModule(lightning.LightningModule):
         teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.config = config
-        self.preprocessing = preprocessing
-        self.steps_per_epoch = steps_per_epoch
-        self.faces_per_epoch = faces_per_epoch
+        self.network, self.config, self.preprocessing = network, config, preprocessing
+        self.steps_per_epoch, self.faces_per_epoch = steps_per_epoch, faces_per_epoch
         self.loss = ExpressionLoss(config, counts)
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
         self.unfreezing = UnfreezeSchedule(network, config)
         self.average = AveragedModel(
-            network, multi_avg_fn=partial(ema_update, decay=config.ema_decay), use_buffers=True
+            network, multi_avg_fn=partial(_ema_update, decay=config.ema_decay), use_buffers=True
         )
         self.average.requires_grad_(requires_grad=False)
         self._random = torch.Generator()
-        self._totals: dict[str, list[Tensor]] = {}
+        self._totals: dict[str, Tensor] = {}
 
     @property
     def deployed(self) -> nn.Module:
@@ -85,11 +96,7 @@ class ExpressionModule(lightning.LightningModule):
             teachers.to(self.device)
 
     def on_train_epoch_start(self) -> None:
-        """Makes the augmentation of an epoch depend on the seed and its number alone.
-
-        Processes that train together change and mix their faces differently. Freezes and frees
-        layers too, by the number of the epoch.
-        """
+        """Freezes layers and seeds what is drawn, by the number of epoch and process alone."""
         self.unfreezing.apply(self.current_epoch)
         self._random = torch.Generator(device=self.device)
         epoch = self.current_epoch + 1 + self.global_rank * 15_485_863
@@ -144,37 +151,32 @@ class ExpressionModule(lightning.LightningModule):
         if self.config.ema_decay:
             self.average.update_parameters(self.network)
 
-    def validation_step(self, batch: Batch, _batch_index: int) -> None:
-        """Scores one batch with the weights that will be kept, in full precision."""
+    def validation_step(self, batch: Batch, _batch_index: int) -> Tensor | None:
+        """Scores one batch with the weights that will be kept, in full precision: logits (N, K)."""
         faces, targets, class_ids = batch
         if not len(faces):
-            return  # the last batch had none left for this process
+            return None  # the last batch had none left for this process
         with torch.autocast(self.device.type, enabled=False):
             x = normalize_tensor(faces.float(), self.preprocessing)
-            logits = self.deployed(x.contiguous(memory_format=torch.channels_last))
+            logits: Tensor = self.deployed(x.contiguous(memory_format=torch.channels_last))
         known = class_ids >= 0
         self._add("valid_loss", functional.cross_entropy(logits, targets), len(faces))
         hits = (logits.argmax(1)[known] == class_ids[known]).float()
         if len(hits):
             self._add("valid_accuracy", hits.mean(), len(hits))
+        return logits
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the means over the epoch's training steps and over all validation faces."""
+        """Logs the means over all processes of the epoch's training steps and validation faces."""
         for name in ("train_loss", "valid_loss", "valid_accuracy"):
-            mean = self._mean(name)
-            if mean is not None:
-                self.log(name, mean, prog_bar=True)
+            total = self._totals.pop(name, torch.zeros(2, device=self.device))
+            value, weight = add_up(total).tolist()
+            if weight:
+                self.log(name, value / weight, prog_bar=True)
 
     def _add(self, name: str, value: Tensor, weight: int = 1) -> None:
-        total = self._totals.setdefault(name, [torch.zeros((), device=value.device) for _ in "vw"])
-        total[0] += value * weight
-        total[1] += weight
-
-    def _mean(self, name: str) -> float | None:
-        """Returns a mean over all processes, each face counted once; None if there is none."""
-        none = [torch.zeros((), device=self.device) for _ in "vw"]
-        value, weight = add_up(torch.stack(self._totals.pop(name, none))).tolist()
-        return float(value / weight) if weight else None
+        pair = torch.stack([value, torch.ones_like(value)]) * weight
+        self._totals[name] = self._totals[name] + pair if name in self._totals else pair
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Warms up where the schedule cannot do it itself."""

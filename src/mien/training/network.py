@@ -1,20 +1,32 @@
-"""From a recipe to the network that is trained, its options and its input."""
+"""From a recipe to the network that is trained: its options, its input, its starting weights.
+
+Weights to start from are a safetensors file of this network or of the backbone inside it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 from dataclasses import replace
+from operator import mul
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mien.errors import ConfigError, MienError
+from mien.backends.torch import read_tensors
+from mien.errors import ConfigError, MienError, ModelError
+from mien.hub import ASSETS, WEIGHTS, bundled_models
 from mien.models import create_model, model_spec
-from mien.training.weights import find_weights, load_weights
+from mien.models.timm_backbones import PREFIX, pretrained_record
+from mien.training.config import split_names
+from mien.training.stages import HEAD
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
 
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
@@ -24,16 +36,13 @@ if TYPE_CHECKING:
 def parse_args(text: str) -> dict[str, Any]:
     """Reads ``key=value,key=value``; numbers, true and false become what they are.
 
-    Raises:
-        ConfigError: If a part is no ``key=value``.
-
     >>> parse_args("pad_type=same, drop_path_rate=0.1")
     {'pad_type': 'same', 'drop_path_rate': 0.1}
     """
     import yaml
 
     values: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in split_names(text):
         key, equals, value = part.partition("=")
         if not equals or not key.strip().isidentifier():
             raise ConfigError(f"model_args {text!r}: {part!r} is no key=value.")
@@ -78,10 +87,7 @@ def input_of(preprocessing: Preprocessing, *, size: int = 0, color: str = "") ->
     if color == "rgb":
         return replace(p, color=color, mean=p.mean * 3, std=p.std * 3)
     luma = (0.299, 0.587, 0.114)
-    mean, std = (
-        sum(share * value for share, value in zip(luma, values, strict=True))
-        for values in (p.mean, p.std)
-    )
+    mean, std = (sum(map(mul, luma, values)) for values in (p.mean, p.std))
     return replace(p, color=color, mean=(mean,), std=(std,))
 
 
@@ -93,17 +99,7 @@ def trained_spec(config: TrainConfig) -> ModelSpec:
 
 
 def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.Module:
-    """Builds the network, with its starting weights, and tries it on one empty face.
-
-    Args:
-        config: The recipe.
-        spec: See :func:`trained_spec`.
-        num_classes: K.
-
-    Raises:
-        ConfigError: If it cannot be built, or takes no faces of that size.
-        ModelError: If the starting weights cannot be had or are of another network.
-    """
+    """Builds the network, with its starting weights, and tries it on one empty face."""
     p = spec.preprocessing
     network = create_model(
         config.model, num_classes=num_classes, in_channels=p.channels, **model_options(config)
@@ -132,3 +128,109 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
                 hint=f"Give another {key}.",
             ) from error
     return network.train()
+
+
+def find_weights(weights: str, model: str) -> Path:
+    """Returns the file that a recipe's ``weights`` means.
+
+    That is a file, a model folder or the name of a bundled model; or ``hub``: what timm names for
+    the network ``model``, fetched once from the Hub.
+    """
+    if weights != "hub":
+        path = Path(weights).expanduser()
+        if not path.exists() and weights in bundled_models():
+            path = ASSETS / weights
+        path = path / WEIGHTS if path.is_dir() else path
+        if not path.is_file():
+            raise ModelError(
+                f"weights {weights}: there is no such file ({path})",
+                hint=f"Give a .safetensors file, a model folder that holds {WEIGHTS}, or one of "
+                f"{', '.join(bundled_models())}.",
+            )
+        return path
+    if not model.startswith(PREFIX):
+        raise ConfigError(
+            f"weights: hub is for networks of timm's (model: {PREFIX}NAME), not for {model!r}: "
+            "give a .safetensors file."
+        )
+    repository = pretrained_record(model).get("hf_hub_id")
+    if not repository:
+        raise ModelError(f"timm names no weights on the Hub for {model!r}: give a file.")
+    import huggingface_hub
+
+    try:
+        # The safetensors file alone: what else lies there may be a pickle.
+        return Path(huggingface_hub.hf_hub_download(str(repository), "model.safetensors"))
+    except Exception as error:  # the Hub's, the network's or the disk's
+        raise ModelError(
+            f"weights of {model} cannot be fetched from the Hub ({type(error).__name__}; is this "
+            "machine offline?)",
+            hint=f"Where there is internet, type: hf download {repository} model.safetensors "
+            "--local-dir . and then here: --weights model.safetensors",
+        ) from error
+
+
+def load_weights(network: nn.Module, path: Path, *, model: str) -> list[str]:
+    """Gives a network the weights of a file.
+
+    All of them must be there but the last layer's, which stays new where the file has another
+    number of classes or none. Tensors in timm's names go into the backbone of a network of
+    timm's; its position embeddings are resampled where the input has another size.
+
+    Returns:
+        Names of the tensors that stay new.
+    """
+    given, own = read_tensors(path), network.state_dict()
+    if hasattr(network, "backbone") and not any(name.startswith("backbone.") for name in given):
+        given = _in_backbone(given, own, model)
+    fresh = [name for name in own if name.startswith(f"{HEAD}.")]
+    if all(name in given and given[name].shape == own[name].shape for name in fresh):
+        fresh = []
+    else:
+        given = {name: v for name, v in given.items() if not name.startswith(f"{HEAD}.")}
+    faults = _faults(given, own, skip=fresh)
+    if faults:
+        shown = "; ".join(faults[:3])
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise ModelError(
+            f"does not hold the weights of {model}: {shown}{more}",
+            subject=path,
+            hint="Give the network that the file was made for as model (with its model_args, and "
+            "the color it has seen).",
+        )
+    network.load_state_dict({**own, **given})
+    return fresh
+
+
+def _in_backbone(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: str
+) -> dict[str, Tensor]:
+    layers: Any = importlib.import_module("timm.layers")
+    classifier = pretrained_record(model).get("classifier") or ()
+    last = (classifier,) if isinstance(classifier, str) else classifier
+    dropped = tuple(f"{layer}." for layer in last)
+    renamed = {f"backbone.{n}": v for n, v in given.items() if not n.startswith(dropped)}
+    place = "backbone.pos_embed"
+    if place in renamed and place in own and renamed[place].shape[1] != own[place].shape[1]:
+        length = own[place].shape[1]
+        side, side_was = int(length**0.5), int(renamed[place].shape[1] ** 0.5)
+        renamed[place] = layers.resample_abs_pos_embed(
+            renamed[place], [side, side], [side_was] * 2, num_prefix_tokens=length - side**2
+        )
+    return renamed
+
+
+def _faults(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], *, skip: list[str]
+) -> list[str]:
+    found = []
+    for name, value in own.items():
+        # Files made without torch often leave out how many batches a norm has seen.
+        if name in skip or (name.endswith("num_batches_tracked") and name not in given):
+            continue
+        if name not in given:
+            found.append(f"{name} is missing")
+        elif given[name].shape != value.shape:
+            found.append(f"{name} is {tuple(given[name].shape)}, not {tuple(value.shape)}")
+    found += [f"{name} is not of it" for name in given if name not in own]
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MissingExtraError, ModelError
+from mien.errors import ModelError, import_extra, needs_extra
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
+from mien.training.directory import METRICS, plot_curves, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from mien.data import Manifest
     from mien.recognizer import EmotionRecognizer
-
-METRICS = "metrics.csv"
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,9 @@ class TrainResult:
         """
         model, path = read_model_folder(folder), Path(folder)
         try:
-            with (path / METRICS).open(newline="", encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream))
+            history = read_history(path / METRICS)
         except OSError as error:
             raise ModelError(f"holds no run: {METRICS} cannot be read", subject=path) from error
-        history = [{name: float(row[name] or "nan") for name in row} for row in rows]
         return cls(path, dict(model.config.metrics.get("valid", {})), history)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -67,24 +63,15 @@ class TrainResult:
         Raises:
             MissingExtraError: If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("a pandas table", "pandas", error.name) from error
-        return pd.DataFrame(self.history)
+        frame: pd.DataFrame = import_extra("pandas", "a pandas table", "pandas").DataFrame
+        return frame(self.history)
 
     def plot(self) -> Figure:
         """Returns a matplotlib figure of loss and accuracy by epoch."""
-        from mien.training.curves import plot_curves
-
-        return plot_curves(self.folder / METRICS)
+        return plot_curves(self.history)
 
     def recognizer(self, **options: Any) -> EmotionRecognizer:
-        """Opens the trained model.
-
-        Args:
-            **options: As for :class:`mien.EmotionRecognizer`.
-        """
+        """Opens the trained model; ``options`` are those of :class:`mien.EmotionRecognizer`."""
         from mien.recognizer import EmotionRecognizer
 
         return EmotionRecognizer(self.folder, **options)
@@ -131,10 +118,8 @@ def train(
     >>> mien.predict("photo.jpg", model=result.folder).model
     'mienet_test.fer7'
     """
-    try:
+    with needs_extra("mien.train", "train"):
         from mien.training.run import train as run
-    except ImportError as error:
-        raise MissingExtraError("mien.train", "train", error.name) from error
     config, manifest = make_recipe(data, recipe, values)
     folder = run(
         config, Path(output), resume=resume, overwrite=overwrite, progress=progress,
@@ -151,15 +136,11 @@ def make_recipe(
     Raises:
         ConfigError: If a key is unknown or a value impossible.
     """
-    named: dict[str, Any] = {
-        key: _name(value) if callable(value) else value for key, value in values.items()
-    }
+    manifest = None if isinstance(data, str) else data
+    named = {"data": data if manifest is None else manifest.source}
     if isinstance(recipe, TrainConfig):
-        named, recipe = {**recipe.to_dict(), **named}, None
-    if isinstance(data, str):
-        return TrainConfig.load(recipe, None, **{**named, "data": data}), None
-    return TrainConfig.load(recipe, None, **{**named, "data": data.source}), data
-
-
-def _name(value: Any) -> str:
-    return f"{value.__module__}:{value.__qualname__}"
+        values, recipe = {**recipe.to_dict(), **values}, None
+    for key, value in values.items():
+        is_own = callable(value)
+        named.setdefault(key, f"{value.__module__}:{value.__qualname__}" if is_own else value)
+    return TrainConfig.load(recipe, None, **named), manifest

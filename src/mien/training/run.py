@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mien.backends.torch import read_tensors
 from mien.config import import_plugins, load_object
 from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import find_shards
+from mien.data.inspection.run import silent
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
-from mien.training.callbacks import naming_full_disk
-from mien.training.curves import draw_curves
-from mien.training.data.faces import FaceTensors, count_steps, make_loader
+from mien.training.callbacks import load_callbacks, naming_full_disk
+from mien.training.config import check_data
+from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
-from mien.training.directory import CHECKPOINTS, prepare_directory
-from mien.training.distillation import distillation_targets, load_teachers
+from mien.training.directory import CHECKPOINTS, METRICS, draw_curves, prepare_directory
+from mien.training.distillation import average_answers, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
 from mien.training.distributed.processes import (
     check_dist_info,
@@ -31,20 +32,15 @@ from mien.training.distributed.processes import (
     process_settings,
     read_dist_info,
 )
-from mien.training.distributed.trainer import make_trainer
 from mien.training.finish import finish_run
 from mien.training.module import ExpressionModule
-from mien.training.network import build_network, model_options, trained_spec
+from mien.training.network import build_network, find_weights, model_options, trained_spec
 from mien.training.optim.losses import ExpressionLoss, class_counts, face_weights
 from mien.training.optim.optimizers import make_optimizer, rate_factor
-from mien.training.plugins import load_callbacks
-from mien.training.tracking import find_logger
-from mien.training.valid_parts import deal_valid
-from mien.training.weights import find_weights, read_tensors
+from mien.training.trainer import autocast, find_logger, make_trainer, training_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -53,17 +49,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data import Manifest
+    from mien.data.inspection.run import Bars
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
     from mien.training.distributed.processes import DistInfo
 
-    ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
-
-METRICS = "metrics.csv"
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class TrainingData:
         train_faces: Their pictures, or where they lie.
         valid_faces: The pictures of the validation faces.
         selects: bool (N,), the validation faces that choose the epoch; see
-            :func:`mien.training.valid_parts.deal_valid`.
+            :func:`mien.training.data.faces.deal_valid`.
     """
 
     train: Manifest
@@ -159,7 +152,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    bar: ProgressBar | None = None,
+    bar: Bars | None = None,
     callbacks: Sequence[Callback] = (),
     manifest: Manifest | None = None,
 ) -> ModelFolder:
@@ -185,16 +178,13 @@ def train(
         The folder, with the weights of the best epoch, ONNX, card and metrics.
 
     Raises:
-        ConfigError: If the recipe or the directory is unfit.
-        DataError: If the dataset is, or the loss stops being a number.
-        ModelError: If the starting weights are, the disk is full, or a process is lost.
-        MissingExtraError: If the recipe's logger is not installed.
+        ModelError: If the starting weights are unfit, the disk is full, or a process is lost.
         KeyboardInterrupt: If it was stopped by hand; ``resume`` goes on.
+        MienError: See :func:`mien.train`.
     """
     import_plugins(config.imports)
     spec = trained_spec(config)
-    if not config.data:
-        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_data(config)
     check_parts(config)
     if must_launch(config):
         if callbacks or manifest is not None:
@@ -214,7 +204,7 @@ def train(
         checkpoint = on_rank_zero(
             dist, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
         )
-        bar = bar if bar and dist.is_rank_zero else _no_bar
+        bar = bar if bar and dist.is_rank_zero else silent
         with fail_together(dist), bar("reading faces", None) as advance:
             data = load_data(config, spec.preprocessing, advance, manifest)
             if dist.world_size > 1 and len(data.train_faces) < 2 * dist.world_size:
@@ -228,36 +218,30 @@ def train(
             trainer = make_trainer(
                 config, output, progress=progress, callbacks=callbacks, dist=dist
             )
-            _fit(trainer, module, data, checkpoint=checkpoint, dist=dist)
+            _fit(trainer, module, data, checkpoint, dist)
             return on_rank_zero(dist, lambda: _finish(module, spec, data, output))
 
 
-@contextmanager
-def _no_bar(_what: str, _total: int | None) -> Iterator[Callable[[int], None]]:
-    yield lambda _done: None
-
-
 def _make_module(
-    config: TrainConfig, spec: ModelSpec, data: TrainingData, bar: ProgressBar = _no_bar
+    config: TrainConfig, spec: ModelSpec, data: TrainingData, bar: Bars = silent
 ) -> ExpressionModule:
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
-    counts = class_counts(data.train_faces.targets)
-    teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     faces = data.train_faces
+    counts = class_counts(faces.targets)
+    teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
-        with bar("asking teachers", len(faces)) as advance:
-            faces.targets = distillation_targets(
-                teachers, faces, config, spec.preprocessing, advance
-            )
-        teachers = None
+        teachers.to(training_device(config))
+        with bar("asking teachers", len(faces)) as advance, autocast(config):
+            answers = average_answers(teachers, faces.faces, config, spec.preprocessing, advance)
+        faces.targets, teachers = faces.targets.lerp(answers, config.distill_weight), None
     return ExpressionModule(
         network.to(memory_format=torch.channels_last),
         config,
         spec.preprocessing,
-        steps_per_epoch=count_steps(len(data.train_faces), config.batch_size),
+        steps_per_epoch=count_steps(len(faces), config.batch_size),
         counts=counts,
-        faces_per_epoch=len(data.train_faces),
+        faces_per_epoch=len(faces),
         teachers=teachers,
     )
 
@@ -266,12 +250,10 @@ def _fit(
     trainer: Trainer,
     module: ExpressionModule,
     data: TrainingData,
-    *,
     checkpoint: Path | None,
     dist: DistInfo,
 ) -> None:
-    config = module.config
-    faces = data.train_faces
+    config, faces = module.config, data.train_faces
     loader: Iterable[Any]
     if isinstance(faces, StreamedFaces):
         loader = StreamLoader(faces, config, dist)

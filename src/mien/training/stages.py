@@ -68,9 +68,6 @@ class UnfreezeSchedule:
     Args:
         network: It ends in a layer ``head``.
         config: The recipe: ``freeze``, ``freeze_epochs``, ``unfreeze``, ``freeze_bn``.
-
-    Raises:
-        ConfigError: If features shall freeze, and the network has no layer ``head``.
     """
 
     def __init__(self, network: nn.Module, config: TrainConfig) -> None:

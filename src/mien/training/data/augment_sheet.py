@@ -12,8 +12,8 @@ from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.errors import ConfigError
 from mien.explanation.sheets import sheet
-from mien.training.data.augment import augment
-from mien.training.data.mixing import cut_mix, mix_up
+from mien.training.config import check_data
+from mien.training.data.augment import augment, cut_mix, mix_up
 from mien.training.network import trained_spec
 
 if TYPE_CHECKING:
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 
 def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:
-    """Picks faces by chance, the classes in turn, so that rare ones are seen too.
-
-    Returns:
-        Positions in the manifest, ``count`` of them or all that there are.
-    """
+    """Picks positions by chance, the classes in turn, so that rare ones are seen too."""
     order = np.random.default_rng(seed).permutation(len(manifest))
     queues: dict[int, list[int]] = {}
     for index in order.tolist():
@@ -47,23 +43,11 @@ def draw_augmentation(
 ) -> NDArray[np.uint8]:
     """Draws faces of the training split as they are, with what training makes of each next to it.
 
-    Where the recipe mixes faces, two rows more show MixUp and CutMix.
-
-    Args:
-        config: The recipe, with its dataset; its seed picks the faces and draws the changes.
-        faces: Rows.
-        copies: Changed faces in a row.
-        side: Pixels of a tile.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        ConfigError: If there is no dataset in the recipe, or nothing to draw.
-        DataError: If the dataset is unfit.
+    Each of the ``faces`` has a row of ``copies``, in tiles of ``side`` pixels; where the recipe
+    mixes faces, two rows more show MixUp and CutMix. Its seed picks the faces and draws the
+    changes. Returned is uint8 (H, W, 3).
     """
-    if not config.data:
-        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_data(config)
     if faces < 1 or copies < 1:
         raise ConfigError(f"a sheet needs faces and copies of 1 or more; got {faces}, {copies}.")
     train = read_manifest(config.data, seed=config.seed).split("train")

@@ -1,22 +1,25 @@
-"""Faces in memory as uint8, and the order in which an epoch visits them."""
+"""Faces in memory as uint8, the order in which an epoch visits them, and what valid is for."""
 
 from __future__ import annotations
 
 import math
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mien.data.split import stratified_group_split
 from mien.training.distributed.processes import SINGLE, DistInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from mien.data import Manifest
 
 
 class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
@@ -29,10 +32,7 @@ class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
     """
 
     def __init__(
-        self,
-        faces: NDArray[np.uint8],
-        targets: NDArray[np.float32],
-        class_ids: NDArray[np.int64],
+        self, faces: NDArray[np.uint8], targets: NDArray[np.float32], class_ids: NDArray[np.int64]
     ) -> None:
         self.faces = torch.from_numpy(faces).permute(0, 3, 1, 2).contiguous()
         self.targets = torch.from_numpy(targets)
@@ -74,8 +74,7 @@ class EpochOrder(Sampler[list[int]]):
 
     Args:
         size: Number of faces N.
-        batch_size: Faces a batch of all processes; a last batch shorter than half of it is left
-            out of training.
+        batch_size: Faces a batch of all processes, see :func:`count_steps`.
         seed: Seed of the order.
         shuffle: Without it the faces come in their own order, all of them.
         weights: (N,), how often each face is drawn, with replacement; None: each once.
@@ -108,32 +107,47 @@ class EpochOrder(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.arange(self.size)
         if self.shuffle:
-            generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+            random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
             if self.weights is None:
-                order = torch.randperm(self.size, generator=generator)
+                order = torch.randperm(self.size, generator=random)
             else:
-                order = torch.multinomial(
-                    self.weights, self.size, replacement=True, generator=generator
-                )
+                order = self.weights.multinomial(self.size, replacement=True, generator=random)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             batch = order[start : start + self.batch_size]
             yield batch[self.dist.rank :: self.dist.world_size].tolist()
 
 
 def make_loader(
-    data: FaceTensors,
-    batch_size: int,
-    *,
-    seed: int = 0,
-    shuffle: bool = True,
-    weights: Tensor | None = None,
-    dist: DistInfo = SINGLE,
+    data: FaceTensors, batch_size: int, **order: Any
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
     """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
 
-    ``weights`` and ``dist`` are those of :class:`EpochOrder`.
+    ``order`` is that of :class:`EpochOrder`.
     """
-    order = EpochOrder(
-        len(data), batch_size, seed=seed, shuffle=shuffle, weights=weights, dist=dist
-    )
-    return DataLoader(data, sampler=order, batch_size=None)
+    return DataLoader(data, sampler=EpochOrder(len(data), batch_size, **order), batch_size=None)
+
+
+def deal_valid(valid: Manifest, seed: int) -> NDArray[np.bool_]:
+    """Deals the N validation faces into two halves, classes balanced and groups kept whole.
+
+    A temperature or a prediction set that is fitted on the faces that chose the epoch is too sure
+    of itself, since these are right a little more often than new ones. So one half takes part in
+    the training's choices (best epoch, early stopping, a plateau's rate, the trials of a study),
+    and the other calibrates, seen only when all is chosen. Both together are scored.
+
+    Returns:
+        Bool (N,): True for the faces that choose the epoch. All are True where the faces cannot
+        be parted, since they are of one group: then they calibrate as well.
+    """
+    shares = {"select": 0.5, "calibrate": 0.5}
+    selects = stratified_group_split(valid.class_ids, valid.groups, shares, seed) == "select"
+    return selects if selects.any() and not selects.all() else np.ones(len(valid), np.bool_)
+
+
+def calibration_part(selects: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns which validation faces calibrate: those that did not choose, or all.
+
+    >>> calibration_part(np.array([True, False])), calibration_part(np.array([True, True]))
+    (array([False,  True]), array([ True,  True]))
+    """
+    return np.asarray(~selects if not selects.all() else selects)

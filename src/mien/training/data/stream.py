@@ -30,12 +30,7 @@ if TYPE_CHECKING:
 
 
 class StreamedFaces:
-    """The training faces of a manifest in shards: labels in memory, pictures left where they are.
-
-    Args:
-        manifest: N pictures in shards.
-        preprocessing: Size and colour to decode them to.
-    """
+    """The training faces of a manifest in shards: labels in memory, pictures where they are."""
 
     def __init__(self, manifest: Manifest, preprocessing: Preprocessing) -> None:
         found = find_shards(manifest.images)
@@ -55,18 +50,9 @@ class StreamedFaces:
         return len(self.class_ids)
 
     def read(self, shards: NDArray[np.int64], start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yields the faces from ``start`` to ``stop`` of shards laid end to end.
+        """Yields the faces from ``start`` to ``stop`` of shards laid end to end, in their order.
 
-        Args:
-            shards: Numbers of all shards, in the order of the epoch.
-            start: First face.
-            stop: The one after the last.
-
-        Yields:
-            Position in the manifest, and what the shard holds of the face.
-
-        Raises:
-            DataError: If a shard is damaged; it is named.
+        A face is its position in the manifest and what the shard holds of it.
         """
         first = 0
         for shard in shards.tolist():
@@ -78,25 +64,21 @@ class StreamedFaces:
             first += len(rows)
 
     def decode(self, faces: list[tuple[int, bytes]]) -> Batch:
-        """Returns faces uint8 (N, C, S, S), targets (N, K) and class ids (N,).
-
-        Raises:
-            DataError: If a picture cannot be read; it is named.
-        """
+        """Returns faces uint8 (N, C, S, S), targets (N, K) and class ids (N,)."""
         p = self.preprocessing
         shape = (len(faces), p.size, p.size, p.channels)
         if self.store.is_ready(p):
             pixels = np.frombuffer(bytearray().join(data for _, data in faces), np.uint8)
         else:
-            pixels = np.stack([self._decode(data, position) for position, data in faces])
+            pixels = np.stack(
+                [
+                    read_face(self.store.as_picture(data), f"face {position} of train", p)
+                    for position, data in faces
+                ]
+            )
         chosen = torch.tensor([position for position, _ in faces])
         images = torch.from_numpy(pixels.reshape(shape)).permute(0, 3, 1, 2)
         return images.contiguous(), self.targets[chosen], self.class_ids[chosen]
-
-    def _decode(self, data: bytes, position: int) -> NDArray[np.uint8]:
-        return read_face(
-            self.store.as_picture(data), f"face {position} of train", self.preprocessing
-        )
 
 
 def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iterator[T]:
@@ -123,20 +105,10 @@ def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iter
 def plan_batches(
     size: int, batch_size: int, dist: DistInfo, *, workers: int, worker: int
 ) -> tuple[int, list[int]]:
-    """Returns which part of an epoch a worker reads.
+    """Returns the first face that a worker reads in an epoch, and the sizes of its batches.
 
-    The faces of an epoch, in the order of its shards, are cut into equal runs, one a process, and
-    each of those into runs for its workers, who make every ``workers``-th batch.
-
-    Args:
-        size: N faces.
-        batch_size: Faces a step of all processes.
-        dist: Of this process.
-        workers: Readers of this process.
-        worker: Number of this one.
-
-    Returns:
-        Its first face, and the sizes of its batches.
+    The ``size`` faces of an epoch, in the order of its shards, are cut into equal runs, one a
+    process, and each of those into runs for its workers, who make every ``workers``-th batch.
 
     >>> from mien.training.distributed.processes import SINGLE, DistInfo
     >>> plan_batches(10, 4, SINGLE, workers=2, worker=1)
@@ -156,11 +128,6 @@ class EpochStream(IterableDataset["Batch | MienError"]):
     """Batches of one epoch, read from shards in an order of the seed and the epoch's number.
 
     A damaged shard is handed on as an error, which no worker process could raise whole.
-
-    Args:
-        faces: What is read.
-        config: The recipe.
-        dist: Of this process.
     """
 
     def __init__(self, faces: StreamedFaces, config: TrainConfig, dist: DistInfo) -> None:
@@ -176,18 +143,14 @@ class EpochStream(IterableDataset["Batch | MienError"]):
     def __iter__(self) -> Iterator[Batch | MienError]:
         info = torch.utils.data.get_worker_info()
         workers, worker = (info.num_workers, info.id) if info else (1, 0)
-        config, faces = self.config, self.faces
-        epoch = int(self._epoch)
+        config, faces, dist, epoch = self.config, self.faces, self.dist, int(self._epoch)
         order = np.random.default_rng([config.seed, epoch]).permutation(len(faces.parts))
         start, sizes = plan_batches(
-            len(faces), config.batch_size, self.dist, workers=workers, worker=worker
+            len(faces), config.batch_size, dist, workers=workers, worker=worker
         )
-        random = np.random.default_rng([config.seed, epoch, self.dist.rank, worker])
-        stream = shuffled(
-            faces.read(order, start, start + sum(sizes)),
-            max(config.shuffle_buffer // workers, 1),
-            random,
-        )
+        random = np.random.default_rng([config.seed, epoch, dist.rank, worker])
+        read = faces.read(order, start, start + sum(sizes))
+        stream = shuffled(read, max(config.shuffle_buffer // workers, 1), random)
         try:
             for size in sizes:
                 yield faces.decode(list(islice(stream, size)))
@@ -196,22 +159,16 @@ class EpochStream(IterableDataset["Batch | MienError"]):
 
 
 class StreamLoader:
-    """Loads the batches of each epoch, ahead of the training and in processes of their own.
-
-    Args:
-        faces: What is read.
-        config: The recipe: ``batch_size``, ``seed``, ``workers``, ``shuffle_buffer``.
-        dist: Of this process.
-    """
+    """Loads the batches of each epoch, ahead of the training and in processes of their own."""
 
     def __init__(self, faces: StreamedFaces, config: TrainConfig, dist: DistInfo) -> None:
         #: The training loop tells it the epoch, as it does samplers.
         self.sampler = EpochStream(faces, config, dist)
         self._steps = count_steps(len(faces), config.batch_size)
-        more: dict[str, Any] = {"persistent_workers": True} if config.workers else {}
         self._loader: DataLoader[Any] = DataLoader(
-            self.sampler, batch_size=None, num_workers=config.workers, **more
-        )
+            self.sampler, batch_size=None, num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return self._steps

@@ -39,11 +39,7 @@ def tells_result(config: TrainConfig) -> bool:
 
 
 def node_rank(config: TrainConfig) -> int:
-    """Returns the number of this machine, 0 for the first.
-
-    Raises:
-        ConfigError: If there are several, and the environment does not say which one this is.
-    """
+    """Returns the number of this machine, 0 for the first."""
     if config.num_nodes == 1:
         return 0
     missing = [n for n in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(n)]
@@ -61,36 +57,21 @@ def node_rank(config: TrainConfig) -> int:
 def launch(work: Callable[..., T], config: TrainConfig, output: Path, **arguments: Any) -> T:
     """Runs ``work(config, output, **arguments)`` in ``config.devices`` new processes.
 
-    Args:
-        work: A function that can be imported.
-        config: The recipe.
-        output: The run directory, for messages.
-        **arguments: Further ones, which can be pickled.
-
-    Returns:
-        What the first process of this machine returned.
-
-    Raises:
-        MienError: What a process raised.
-        ModelError: If a process was killed; the others are ended.
-        KeyboardInterrupt: If it was stopped by hand.
+    ``work`` can be imported, and what it is given and returns can be pickled. What the first
+    process of this machine returned is returned.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # What a process raised is told once, below.
-    quiet = log_level(logging.CRITICAL, "torch.distributed.elastic")
-    soon = environment({"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "10"}, keep=True)
-    chosen = LaunchConfig(
-        min_nodes=config.num_nodes,
-        max_nodes=config.num_nodes,
-        nproc_per_node=config.devices,
-        max_restarts=0,
-        **_meeting(config),
-    )
+    nodes = config.num_nodes
+    chosen = LaunchConfig(nodes, nodes, config.devices, max_restarts=0, **_meeting(config))
     try:
-        with quiet, soon:
+        with (
+            # What a process raised is told once, below.
+            log_level(logging.CRITICAL, "torch.distributed.elastic"),
+            environment({"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "10"}, keep=True),
+        ):
             results = elastic_launch(chosen, _work_or_wait)(work, config, output, arguments)
     except ChildFailedError as error:
         raise _told(*error.get_first_failure(), output) from None
@@ -103,12 +84,8 @@ def launch(work: Callable[..., T], config: TrainConfig, output: Path, **argument
 def _meeting(config: TrainConfig) -> dict[str, Any]:
     """Returns where the processes find each other."""
     if config.num_nodes == 1:
-        return {
-            "rdzv_backend": "c10d",
-            "rdzv_endpoint": "localhost:0",
-            "run_id": uuid.uuid4().hex,
-            "local_addr": "localhost",
-        }
+        here = {"rdzv_endpoint": "localhost:0", "local_addr": "localhost"}
+        return {"rdzv_backend": "c10d", "run_id": uuid.uuid4().hex, **here}
     rank = node_rank(config)
     return {
         "rdzv_backend": "static",

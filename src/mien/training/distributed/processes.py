@@ -11,7 +11,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import distributed
@@ -73,20 +73,15 @@ def read_dist_info() -> DistInfo:
 
 
 def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
-    """Checks that a recipe can be trained in so many processes.
-
-    Raises:
-        ConfigError: If ``devices`` says otherwise than ``torchrun``, GPUs are missing, or a batch
-            cannot be shared out.
-    """
-    if dist.world_size > 1 and config.devices not in (1, dist.local_world_size):
-        raise ConfigError(
-            f"devices is {config.devices}, but torchrun started {dist.local_world_size} processes "
-            "on this machine: leave devices out."
-        )
-    started = dist.world_size > 1
-    world = dist.world_size if started else config.devices * config.num_nodes
-    local = dist.local_world_size if started else config.devices
+    """Checks that a recipe can be trained in so many processes."""
+    world, local = config.devices * config.num_nodes, config.devices
+    if dist.world_size > 1:
+        world, local = dist.world_size, dist.local_world_size
+        if config.devices not in (1, local):
+            raise ConfigError(
+                f"devices is {config.devices}, but torchrun started {local} processes on this "
+                "machine: leave devices out."
+            )
     if world == 1:
         return
     if config.device == "mps" or ":" in config.device:
@@ -108,9 +103,8 @@ def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
 
 def uses_gpu(config: TrainConfig) -> bool:
     """Tells whether a recipe trains on CUDA here."""
-    return config.device.startswith("cuda") or (
-        config.device == "auto" and torch.cuda.is_available()
-    )
+    named = config.device.startswith("cuda")
+    return named or (config.device == "auto" and torch.cuda.is_available())
 
 
 @contextmanager
@@ -122,7 +116,8 @@ def process_settings(config: TrainConfig, dist: DistInfo) -> Iterator[None]:
     threads, chosen = torch.get_num_threads(), config.threads
     if not chosen and dist.local_world_size > 1 and not uses_gpu(config):
         chosen = max((os.cpu_count() or 1) // dist.local_world_size, 1)
-    gpus = [torch.cuda.current_device()] if uses_gpu(config) else []
+    number = config.device.partition(":")[2]
+    gpus = [int(number or torch.cuda.current_device())] if uses_gpu(config) else []
     with (
         warnings.catch_warnings(),
         log_level(logging.ERROR, "lightning.pytorch", "lightning.fabric"),
@@ -139,11 +134,7 @@ def process_settings(config: TrainConfig, dist: DistInfo) -> Iterator[None]:
 
 @contextmanager
 def init_distributed(config: TrainConfig) -> Iterator[DistInfo]:
-    """Connects this process with the others that ``torchrun`` started, and yields its rank.
-
-    Raises:
-        ConfigError: See :func:`check_dist_info`.
-    """
+    """Connects this process with the others that ``torchrun`` started, and yields its rank."""
     dist = read_dist_info()
     check_dist_info(config, dist)
     if dist.world_size == 1:
@@ -159,21 +150,15 @@ def init_distributed(config: TrainConfig) -> Iterator[DistInfo]:
 
 @contextmanager
 def fail_together(dist: DistInfo) -> Iterator[None]:
-    """Makes a piece of work fail in all processes when it fails in one.
-
-    Raises:
-        MienError: What went wrong, in the first process in which it did.
-        FailedElsewhereError: In all others.
-    """
+    """Makes work that fails in one process fail in all, in others by ``FailedElsewhereError``."""
+    if dist.world_size == 1:
+        yield
+        return
     error: MienError | None = None
     try:
         yield
     except MienError as failure:
-        if dist.world_size == 1:
-            raise
         error = failure
-    if dist.world_size == 1:
-        return
     failed: list[bool] = [False] * dist.world_size
     distributed.all_gather_object(failed, error is not None)
     if error is not None and not any(failed[: dist.rank]):
@@ -183,19 +168,13 @@ def fail_together(dist: DistInfo) -> Iterator[None]:
 
 
 def on_rank_zero(dist: DistInfo, work: Callable[[], T]) -> T:
-    """Lets the first process do something and gives all of them what it returns.
-
-    Raises:
-        MienError: What the work raises; :class:`FailedElsewhereError` in the other processes.
-    """
-    result: list[Any] = [None]
+    """Lets the first process do something and gives all of them what it returns."""
+    result: list[T] = []
     with fail_together(dist):
-        if dist.is_rank_zero:
-            result = [work()]
+        result = [work()] if dist.is_rank_zero else [None]  # type: ignore[list-item]
     if dist.world_size > 1:
         distributed.broadcast_object_list(result, src=0)
-    made: T = result[0]
-    return made
+    return result[0]
 
 
 def count_processes() -> int:
@@ -221,21 +200,15 @@ def average_statistics(network: nn.Module) -> None:
     buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     if count_processes() == 1 or not buffers:
         return
-    sizes = [buffer.numel() for buffer in buffers]
-    flat = torch.cat([buffer.detach().float().flatten() for buffer in buffers])
-    distributed.all_reduce(flat)
-    flat /= count_processes()
-    for buffer, mean in zip(buffers, torch.split(flat, sizes), strict=True):
+    flat = add_up(torch.cat([buffer.detach().float().flatten() for buffer in buffers]))
+    means = torch.split(flat / count_processes(), [buffer.numel() for buffer in buffers])
+    for buffer, mean in zip(buffers, means, strict=True):
         buffer.copy_(mean.view_as(buffer))
 
 
 @contextmanager
 def naming_lost_process(output: Path, dist: DistInfo) -> Iterator[None]:
-    """Turns a broken connection into an error that says what is left of the run in ``output``.
-
-    Raises:
-        ModelError: If another process is gone.
-    """
+    """Turns a broken connection into an error that says what is left of the run in ``output``."""
     try:
         yield
     except RuntimeError as error:

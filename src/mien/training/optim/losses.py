@@ -120,25 +120,21 @@ class ExpressionLoss(nn.Module):
         if self.shift is not None:
             logits = logits + self.shift
         if self._own is not None:
-            return self._ask_own(logits, targets)
+            loss = self._own(logits, targets)
+            if not isinstance(loss, torch.Tensor) or loss.ndim > 1:
+                is_tensor = isinstance(loss, torch.Tensor)
+                raise ConfigError(
+                    f"loss {self.name!r} must return a number or one a face, (N,), as a tensor; "
+                    f"got {tuple(loss.shape) if is_tensor else type(loss).__name__}."
+                )
+            return loss.mean()
         if self.name in ("cross_entropy", "class_balanced"):
             return functional.cross_entropy(logits, targets, weight=self.weight)
         log_probs = logits.log_softmax(dim=1)
         if self.name == "focal":
             terms = -targets * (1 - log_probs.exp()).clamp(min=0) ** self.gamma * log_probs
         else:
-            terms = torch.xlogy(targets, targets) - targets * log_probs
+            terms = functional.kl_div(log_probs, targets, reduction="none")
         if self.weight is not None:
             terms = terms * self.weight
         return terms.sum(dim=1).mean()
-
-    def _ask_own(self, logits: Tensor, targets: Tensor) -> Tensor:
-        assert self._own is not None  # noqa: S101 - the caller looked
-        loss = self._own(logits, targets)
-        if not isinstance(loss, torch.Tensor) or loss.ndim > 1:
-            given = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
-            raise ConfigError(
-                f"loss {self.name!r} must return a number or one a face, (N,), as a tensor; "
-                f"got {given}."
-            )
-        return loss.mean()

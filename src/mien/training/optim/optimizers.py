@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,11 +43,8 @@ def parameter_groups(
     groups = []
     for distance, stage in enumerate(reversed(stages)):
         lr = config.lr * config.layer_decay**distance
-        for decay, chosen in (
-            (config.weight_decay, [p for p in stage if p.ndim > 1]),
-            (0.0, [p for p in stage if p.ndim <= 1]),
-        ):
-            if chosen:
+        for decay, is_matrix in ((config.weight_decay, True), (0.0, False)):
+            if chosen := [p for p in stage if (p.ndim > 1) is is_matrix]:
                 groups.append({"params": chosen, "weight_decay": decay, "lr": lr})
     return groups
 
@@ -62,20 +60,19 @@ def make_optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> Optimiz
         ConfigError: If timm knows no optimiser of that name, or there is no such callable.
     """
     name, lr, momentum = config.optimizer, config.lr, config.momentum
-    if name in ("sgd", "momentum"):
-        nesterov = name == "sgd" and momentum > 0
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
-    if name == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=lr, momentum=momentum)
-    if name == "adam":
-        return torch.optim.Adam(groups, lr=lr)
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=lr)
+    makers: dict[str, Callable[..., Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=momentum, nesterov=momentum > 0),
+        "momentum": partial(torch.optim.SGD, momentum=momentum),
+        "rmsprop": partial(torch.optim.RMSprop, momentum=momentum),
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    if name in makers:
+        return makers[name](groups, lr=lr)
     if not name.startswith("timm:"):
         own: Optimizer = load_object(name, "optimizer")(groups, lr=lr)
         return own
     optim: Any = importlib.import_module("timm.optim")
-
     wanted, known = name.removeprefix("timm:"), optim.list_optimizers()
     if wanted not in known:
         raise ConfigError(f"timm has no optimizer {wanted!r}." + suggest(wanted, known))

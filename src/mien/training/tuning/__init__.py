@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MissingExtraError
+from mien.errors import needs_extra
 from mien.training.result import make_recipe
-from mien.training.tuning.config import TuneConfig
+from mien.training.tuning.config import TuneConfig, make_space, read_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,11 +58,8 @@ def tune(
     >>> len(found.rows), sorted(found.best.values)
     (2, ['flip', 'lr'])
     """
-    try:
+    with needs_extra("mien.tune", "train"):
         from mien.training.tuning.run import tune as search
-        from mien.training.tuning.space import make_space, read_space
-    except ImportError as error:
-        raise MissingExtraError("mien.tune", "train", error.name) from error
     config, _ = make_recipe(data, recipe, values)
     settings = settings or TuneConfig()
     return search(

@@ -1,22 +1,29 @@
-"""What a study found: a row for each trial, the best recipe, the importance of each key."""
+"""What a study found: a row for each trial, the best recipe, what mattered, and its diagrams."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mien.errors import DataError
+from mien.reporting import LIGHT
+from mien.reporting.theme import add_legend, label_axes, new_figure
 from mien.training.config import TrainConfig
-from mien.training.tuning.workers import ATTEMPTS, lost_trials
+from mien.training.directory import csv_text
+from mien.training.tuning.study import ATTEMPTS, lost_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
     from optuna import Study
     from optuna.trial import FrozenTrial
+
+
+_NAMES = {"macro_f1": "macro-F1", "valid_loss": "loss"}
 
 
 @dataclass(frozen=True)
@@ -121,23 +128,17 @@ def trials_csv(rows: tuple[TrialRow, ...]) -> str:
     0,complete,0.5,0.1,1.5,trial_0000,ada,
     """
     keys = list(dict.fromkeys(key for row in rows for key in row.values))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "value", *keys, "seconds", "folder", "host", "error"])
+    first, last = ["number", "state", "value"], ["seconds", "folder", "host", "error"]
+    table = []
     for row in rows:
         drawn = [row.values.get(key, "") for key in keys]
-        writer.writerow(
-            [row.number, row.state, row.value, *drawn, row.seconds, row.folder, row.host, row.error]
-        )
-    return text.getvalue()
+        before, after = ([getattr(row, name) for name in names] for names in (first, last))
+        table.append([*before, *drawn, *after])
+    return csv_text([*first, *keys, *last], table)
 
 
 def read_result(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> TuneResult:
-    """Reads off what a study has found so far.
-
-    Raises:
-        DataError: If no trial is complete; says why the last one failed.
-    """
+    """Reads off what a study has found so far."""
     from optuna.study import StudyDirection
 
     rows = trial_rows(study)
@@ -183,3 +184,45 @@ def best_recipe_text(result: TuneResult) -> str:
         "which flatters it: score it on faces it was not chosen by.\n"
     )
     return head + result.recipe.to_yaml()
+
+
+def plot_history(result: TuneResult) -> Figure:
+    """Draws the value of each trial by its number, and the best one so far."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = new_figure(LIGHT, 6.4, 3.8)
+    for state, color, mark in (("pruned", LIGHT.faint, "x"), ("complete", LIGHT.accent, "o")):
+        rows = [row for row in result.rows if row.state == state and row.value is not None]
+        numbers, values = [row.number for row in rows], [row.value or 0.0 for row in rows]
+        if rows:
+            axes.plot(numbers, values, mark, color=color, markersize=5.5, label=state)
+    # The last were the complete ones, of which there is at least one.
+    so_far = np.maximum.accumulate(values) if result.maximise else np.minimum.accumulate(values)
+    axes.step(
+        [*numbers, max(row.number for row in result.rows)], [*so_far, so_far[-1]], where="post",
+        color=LIGHT.second, linewidth=1.8, label="best so far",
+    )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.12)
+    add_legend(axes, LIGHT)
+    label_axes(axes, LIGHT, "trial", f"{_name(result)}, validation faces")
+    return figure
+
+
+def plot_importances(result: TuneResult) -> Figure:
+    """Draws each key's share in the spread of the values, the largest at the top."""
+    pairs = list(reversed(result.importances.items()))
+    figure, axes = new_figure(LIGHT, 6.4, 1.2 + 0.36 * len(pairs))
+    keys, shares = zip(*pairs, strict=True)
+    bars = axes.barh(keys, shares, color=LIGHT.accent, height=0.62)
+    told = [f"{share:.0%}" for share in shares]
+    axes.bar_label(bars, told, padding=4, color=LIGHT.ink, fontsize=9)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, 1.1 * max(*result.importances.values(), 0.01))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    label_axes(axes, LIGHT, f"share in the spread of the {_name(result)}", "")
+    return figure
+
+
+def _name(result: TuneResult) -> str:
+    return _NAMES.get(result.metric, result.metric)

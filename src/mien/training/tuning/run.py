@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from typing import TYPE_CHECKING
+import warnings
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import optuna
+import torch
+from lightning.pytorch.callbacks import Callback
 from optuna import TrialPruned
 from optuna.trial import TrialState
 
 from mien.atomic import log_level, write_text
-from mien.errors import ConfigError
+from mien.errors import ConfigError, DataError
+from mien.metrics import macro_f1
 from mien.reporting import save_figure
-from mien.training.config import TrainConfig
+from mien.training.config import TrainConfig, check_data
 from mien.training.distributed.launch import must_launch
-from mien.training.network import trained_spec
 from mien.training.run import check_parts, train
-from mien.training.tuning.charts import plot_history, plot_importances
-from mien.training.tuning.folder import (
-    DATABASE,
-    MARKER,
-    identity_of,
-    join_study,
-    prepare_folder,
-    sqlite_url,
-)
-from mien.training.tuning.reporter import TrialReporter
-from mien.training.tuning.result import best_recipe_text, read_result, trial_rows, trials_csv
-from mien.training.tuning.search import make_pruner, make_sampler
-from mien.training.tuning.space import Choice, check_space
-from mien.training.tuning.storage import hide_password, naming_storage, open_storage
-from mien.training.tuning.workers import count_finished, put_back, put_back_lost, this_worker
+from mien.training.tuning import result as results
+from mien.training.tuning import study as studies
+from mien.training.tuning.config import Choice, check_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import lightning
     from optuna import Study, Trial
+    from torch import Tensor
 
-    from mien.training.tuning.config import TuneConfig
+    from mien.training.tuning.config import Space, TuneConfig
     from mien.training.tuning.result import TrialRow, TuneResult
-    from mien.training.tuning.space import Space
 
 #: Seconds between two queries of a study whose last trials others are running.
 _POLL_S = 1.0
@@ -56,32 +50,17 @@ def tune(
     resume: bool = False,
     done: Callable[[TrialRow], None] | None = None,
 ) -> TuneResult:
-    """Searches a space of recipes; every trial is a run directory of its own.
+    """Searches a space of recipes, see :func:`mien.training.tuning.tune`.
 
     Several workers may call it with one ``storage`` and study: each draws trials until the study
     has as many as asked for. A trial whose worker died is run again.
-
-    Args:
-        recipe: What all trials share.
-        space: Keys that are drawn, see :func:`mien.training.tuning.space.make_space`.
-        output: Folder of the trials, ``trials.csv``, ``best.yaml`` and the pictures.
-        settings: How to search.
-        resume: Go on with the study in ``output``; a shared one is gone on with in any case.
-        done: Called with each trial that this worker finished.
-
-    Raises:
-        ConfigError: If recipe, space or settings are impossible, or the study was started with
-            other ones.
-        DataError: If no trial came to its end.
-        ModelError: If the database cannot be used.
-        KeyboardInterrupt: If it was stopped by hand; the trial is put back.
     """
     total = _check(recipe, space, settings)
     name = settings.study or output.resolve().name
-    url = settings.storage or sqlite_url(output.resolve() / DATABASE)
-    prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
-    with log_level(optuna.logging.ERROR, "optuna"), naming_storage(url):
-        storage = open_storage(url, heartbeat=settings.heartbeat, when_stale=put_back)
+    url = settings.storage or studies.sqlite_url(output.resolve() / studies.DATABASE)
+    studies.prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
+    with log_level(optuna.logging.ERROR, "optuna"), studies.naming_storage(url):
+        storage = studies.open_storage(url, heartbeat=settings.heartbeat)
         try:
             study = optuna.create_study(
                 storage=storage,
@@ -90,10 +69,10 @@ def tune(
                 pruner=make_pruner(settings, recipe),
                 direction="maximize" if settings.maximise else "minimize",
             )
-            join_study(study, identity_of(recipe, space, settings))
+            studies.join_study(study, studies.identity_of(recipe, space, settings))
             output.mkdir(parents=True, exist_ok=True)
-            about = {"study": name, "storage": hide_password(url), **study.user_attrs}
-            write_text(output / MARKER, json.dumps(about, indent=2) + "\n")
+            about = {"study": name, "storage": studies.hide_password(url), **study.user_attrs}
+            write_text(output / studies.MARKER, json.dumps(about, indent=2) + "\n")
             objective = _Objective(study, recipe, space, output=output, metric=settings.metric)
             _work(study, objective, settings, total=total, done=done)
             return _report(study, recipe, metric=settings.metric, output=output)
@@ -103,8 +82,7 @@ def tune(
 
 def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:
     """Checks what can be checked before anything is written; returns the number of trials."""
-    if not recipe.data:
-        raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+    check_data(recipe)
     check_space(space, recipe)
     if must_launch(recipe):
         raise ConfigError(
@@ -113,11 +91,7 @@ def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:
         )
     total = settings.trials
     if settings.sampler == "grid":
-        size = 1
-        for key, dimension in space.items():
-            size *= len(dimension.points(key))
-        total = min(total, size)
-    trained_spec(recipe)
+        total = min(total, math.prod(len(found.points(key)) for key, found in space.items()))
     check_parts(recipe)
     for key, dimension in space.items():
         for value in dimension.values if isinstance(dimension, Choice) else ():
@@ -125,9 +99,53 @@ def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:
                 config = TrainConfig.make({**recipe.to_dict(), key: value})
             except ConfigError:
                 continue  # possible only with other values, see check_space
-            trained_spec(config)
             check_parts(config)
     return total
+
+
+class TrialReporter(Callback):
+    """Reports a metric of the validation faces after each epoch; a hopeless trial ends."""
+
+    def __init__(self, trial: Trial, metric: str) -> None:
+        self.trial, self.metric = trial, metric
+        self.values: list[float] = []
+        self.accuracies: list[float] = []
+        self._logits: list[Tensor] = []
+        self._class_ids: list[Tensor] = []
+
+    @property
+    def value(self) -> float:
+        """The metric in the epoch whose weights the run keeps: the most accurate one."""
+        value = self.values[self.accuracies.index(max(self.accuracies))]
+        if math.isnan(value):
+            raise DataError("is no number in the end: narrow the space", subject=self.metric)
+        return value
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Forgets the epoch before."""
+        self._logits, self._class_ids = [], []
+
+    def on_validation_batch_end(
+        self, _trainer: Any, _module: Any, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Keeps the logits of the network that is kept, for scores by class."""
+        self._logits.append(outputs)
+        self._class_ids.append(batch[2])
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
+        """Reports the epoch."""
+        known = trainer.callback_metrics
+        self.accuracies.append(float(known["valid_accuracy"]))
+        if self.metric == "macro_f1":
+            logits, true = torch.cat(self._logits), torch.cat(self._class_ids)
+            predicted = logits.argmax(1).cpu().numpy()
+            self.values.append(macro_f1(true.cpu().numpy(), predicted, logits.shape[1]))
+        else:
+            name = "valid_accuracy" if self.metric == "accuracy" else self.metric
+            self.values.append(float(known[name]))
+        self.trial.report(self.values[-1], step=trainer.current_epoch + 1)
+        if self.trial.should_prune():
+            raise TrialPruned(f"given up after epoch {trainer.current_epoch + 1}")
 
 
 class _Objective:
@@ -143,7 +161,7 @@ class _Objective:
     def __call__(self, trial: Trial) -> float:
         self.number = trial.number
         folder = self.output / f"trial_{trial.number:04d}"
-        trial.set_user_attr("worker", this_worker())
+        trial.set_user_attr("worker", studies.this_worker())
         trial.set_user_attr("folder", folder.name)
         try:
             drawn = {key: dimension.draw(key, trial) for key, dimension in self.space.items()}
@@ -154,12 +172,39 @@ class _Objective:
         except TrialPruned:
             raise
         except KeyboardInterrupt:
-            put_back(self.study, self.study.get_trials(deepcopy=False)[trial.number])
+            studies.put_back(self.study, self.study.get_trials(deepcopy=False)[trial.number])
             raise
         except Exception as error:
             trial.set_user_attr("error", f"{type(error).__name__}: {error}"[:500])
             raise
         return value
+
+
+def make_pruner(settings: TuneConfig, recipe: TrainConfig) -> optuna.pruners.BasePruner:
+    """Returns the pruner that the settings name."""
+    if settings.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    if settings.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(max_resource=recipe.epochs)
+    return optuna.pruners.NopPruner()
+
+
+def make_sampler(settings: TuneConfig, space: Space, drawn: int) -> optuna.samplers.BaseSampler:
+    """Returns the sampler of the next trial.
+
+    Its seed moves on with the trials, so that a study gone on with does not draw its first ones
+    again; workers on one database draw differently.
+    """
+    if settings.sampler == "grid":
+        points = {key: dimension.points(key) for key, dimension in space.items()}
+        return optuna.samplers.GridSampler(points, seed=settings.seed)
+    salt = json.dumps(studies.this_worker(), sort_keys=True) if settings.storage else ""
+    seed = zlib.crc32(f"{settings.seed} {drawn} {salt}".encode())
+    if settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=bool(settings.storage))
 
 
 def _work(
@@ -173,9 +218,9 @@ def _work(
     """Runs trials until the study has ``total`` finished ones, or the time is up."""
     began = time.monotonic()
     while not settings.timeout or time.monotonic() - began < settings.timeout:
-        put_back_lost(study, heartbeat=settings.heartbeat)
+        studies.put_back_lost(study, heartbeat=settings.heartbeat)
         trials = study.get_trials(deepcopy=False)
-        finished = count_finished(trials)
+        finished = studies.count_finished(trials)
         if finished >= total:
             return
         if finished + sum(trial.state == TrialState.RUNNING for trial in trials) >= total:
@@ -187,18 +232,18 @@ def _work(
             study.optimize(objective, n_trials=1, catch=(Exception,), gc_after_trial=True)
         except ValueError:
             # This worker was silent for so long that others took its trial for lost.
-            if not trial_rows(study)[objective.number].state == "lost":
+            if not results.trial_rows(study)[objective.number].state == "lost":
                 raise
         if done:
-            done(trial_rows(study)[objective.number])
+            done(results.trial_rows(study)[objective.number])
 
 
 def _report(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> TuneResult:
     """Writes the table, the best recipe and the pictures."""
-    write_text(output / "trials.csv", trials_csv(trial_rows(study)))
-    result = read_result(study, recipe, metric=metric, output=output)
-    write_text(output / "best.yaml", best_recipe_text(result))
-    save_figure(plot_history(result), output / "history.png")
+    write_text(output / "trials.csv", results.trials_csv(results.trial_rows(study)))
+    result = results.read_result(study, recipe, metric=metric, output=output)
+    write_text(output / "best.yaml", results.best_recipe_text(result))
+    save_figure(results.plot_history(result), output / "history.png")
     if result.importances:
-        save_figure(plot_importances(result), output / "importances.png")
+        save_figure(results.plot_importances(result), output / "importances.png")
     return result
