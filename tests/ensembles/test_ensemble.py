@@ -207,6 +207,15 @@ def test_members_of_other_interpolation_are_read_at_the_largest_ones(
     assert len(result.members) == 2
 
 
+def test_forms_of_a_replaced_ensemble_do_not_stay(tmp_path: Path, faces: Manifest) -> None:
+    members = [_member(tmp_path / name, Preprocessing(size=32), i) for i, name in enumerate("ab")]
+    folder = ensemble(members, faces, tmp_path / "ab", folds=3).folder
+    shutil.copyfile(folder.path / ONNX, folder.path / "model.int8-static.onnx")
+    folder = ensemble(members, faces, folder.path, folds=3, overwrite=True).folder
+    assert set(folder.config.files) == {ONNX}
+    assert not (folder.path / "model.int8-static.onnx").exists()
+
+
 def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:
     one = _member(tmp_path / "one", Preprocessing(size=32), 1)
     with pytest.raises(ConfigError, match="two models"):

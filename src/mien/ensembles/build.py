@@ -153,6 +153,8 @@ def ensemble(
     config = _config([folders[i] for i in used], kept, shared, tag)
     output.mkdir(parents=True, exist_ok=True)
     model = merge_graphs([folders[i] for i in used], shared, kept)
+    for stale in set(output.glob("model.*")) - {output / ONNX}:
+        stale.unlink()  # another form of the ensemble that is replaced
     with replacing(output / ONNX) as temporary:
         import_onnx().save_model(model, temporary)
     folder = write_config(output, config)
