@@ -30,7 +30,7 @@ from mien import EmotionRecognizer
 from mien import recognizer as recognizer_module
 from mien.atomic import write_text
 from mien.benchmarking.machine import describe_machine, machine_line
-from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import Spread
 from mien.detectors import DEFAULT_DETECTOR, get_detector
 
 if TYPE_CHECKING:

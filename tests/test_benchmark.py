@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.benchmarking import BenchmarkConfig, BenchmarkReport, Spread, measuring, run_benchmark
+from mien.benchmarking import (
+    BenchmarkConfig,
+    BenchmarkReport,
+    Spread,
+    measuring,
+    processes,
+    run_benchmark,
+)
 from mien.benchmarking import machine as machine_module
 from mien.benchmarking.processes import first_answer, peak_bytes, run_fresh
 from mien.cli import main
@@ -111,8 +118,6 @@ def test_peak_is_that_of_the_process_not_of_its_parent() -> None:
 
 @pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
 def test_units_of_rusage(monkeypatch: pytest.MonkeyPatch, platform: str, factor: int) -> None:
-    from mien.benchmarking import processes
-
     usage = types.SimpleNamespace(ru_maxrss=5000)
     module = types.SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _who: usage)
     monkeypatch.setitem(sys.modules, "resource", module)  # type: ignore[arg-type]
@@ -125,7 +130,24 @@ def test_fresh_process_that_fails_is_an_error(program: str) -> None:
     with pytest.raises(ModelError, match="fresh process failed"):
         run_fresh([sys.executable, "-c", program])
     with pytest.raises(ModelError, match="neither a folder"):
-        first_answer(SAMPLE, "no-such-model", None)
+        first_answer(SAMPLE, {"model": "no-such-model"})
+
+
+def test_fresh_processes_use_the_device_and_detector_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: list[list[str]] = []
+
+    def fresh(command: list[str]) -> processes.FreshProcess:
+        commands.append(command)
+        return processes.FreshProcess(0.1, None, "1")
+
+    monkeypatch.setattr(processes, "run_fresh", fresh)
+    values = {"repeats": 1, "rounds": 1, "batch_sizes": (1,), "threads": (1,), "starts": 1}
+    run_benchmark([SAMPLE], BenchmarkConfig(device="cpu", detector="haar", **values))
+    assert [json.loads(command[-1]) for command in commands] == [
+        {"model": None, "device": "cpu", "detector": "haar"}
+    ] * 2
 
 
 def test_machine_is_described() -> None:

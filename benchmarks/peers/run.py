@@ -23,7 +23,7 @@ from mien import EmotionRecognizer
 from mien.atomic import write_text
 from mien.benchmarking.machine import describe_machine
 from mien.benchmarking.processes import run_fresh
-from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import Spread
 from mien.hub import ASSETS
 from mien.images import decode, list_images
 

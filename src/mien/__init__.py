@@ -13,9 +13,12 @@ next to nothing. Functions are verbs, packages are nouns: :func:`mien.train` is 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from mien.comparison import compare
     from mien.data import read_manifest
     from mien.ensembles import ensemble
@@ -59,7 +62,6 @@ _NAMES = {
     "mien.training.tuning": ("tune",),
     "mien.video": ("predict_video",),
 }  # fmt: skip
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "FER7",
@@ -91,12 +93,26 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+def lazy_names(module: str, names: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """Returns a module's ``__getattr__``, which imports a name when it is first used.
+
+    Args:
+        module: The module's own name.
+        names: Module -> the names that it defines.
+    """
+    homes = {name: home for home, defined in names.items() for name in defined}
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(homes[name]), name)
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return load
+
+
+__getattr__ = lazy_names(__name__, _NAMES)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mien import EmotionRecognizer
-from mien.demo.keeping import READ_S
+from mien.demo.uploads import READ_S
 from mien.results import ImageResult
 
 if TYPE_CHECKING:

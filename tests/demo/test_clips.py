@@ -11,11 +11,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
 from mien import InputError, MienError
-from mien.demo import words
+from mien.demo import views
 from mien.demo.clips import reading_clip
 from mien.demo.config import DemoConfig
-from mien.demo.keeping import Keeper
-from mien.demo.models import Model, open_models
+from mien.demo.photo import Model, open_models
+from mien.demo.uploads import UploadStore
 from mien.images import decode
 
 SAMPLE = Path(__file__).parents[2] / "src/mien/assets/sample/astronaut.jpg"
@@ -44,8 +44,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:
     shares: list[float] = []
     config = DemoConfig(max_seconds=3)
-    with Keeper() as keeper:
-        reading = reading_clip(model, clip, keeper=keeper, config=config, progress=shares.append)
+    with UploadStore() as uploads:
+        reading = reading_clip(model, clip, uploads=uploads, config=config, progress=shares.append)
         with reading as answer:
             track = answer.summary.tracks[0]
             assert (len(answer.summary.tracks), track.emotion) == (1, "happiness")
@@ -54,11 +54,11 @@ def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:
                 assert sum(1 for _ in container.decode(video=0)) == 20
             assert decode(answer.timeline).shape[2] == 3
             assert answer.table.count(b"\n") > 15
-            assert words.clip_sentence(answer) == "1 face in 2.0 s, 20 frames read."
-            view = words.clip_view(answer)
+            assert views.clip_sentence(answer) == "1 face in 2.0 s, 20 frames read."
+            view = views.clip_view(answer)
             assert "Expressions over time: face 1 mostly happiness." in view
             assert 'download="timeline.csv"' in view
-        assert list(keeper.folder.iterdir()) == []
+        assert list(uploads.folder.iterdir()) == []
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -73,11 +73,11 @@ def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:
 def test_clips_beyond_the_limits_are_refused(
     model: Model, clip: Path, limits: dict[str, float], said: str
 ) -> None:
-    with Keeper() as keeper:
-        reading = reading_clip(model, clip, keeper=keeper, config=DemoConfig(**limits))
+    with UploadStore() as uploads:
+        reading = reading_clip(model, clip, uploads=uploads, config=DemoConfig(**limits))
         with pytest.raises(InputError, match=said), reading:
             pass
-        assert list(keeper.folder.iterdir()) == []
+        assert list(uploads.folder.iterdir()) == []
 
 
 def test_clips_that_hide_their_length_are_stopped(model: Model, clip: Path, tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_clips_that_hide_their_length_are_stopped(model: Model, clip: Path, tmp_
         container.mux(stream.encode())
     with av.open(str(bare)) as container:
         assert container.duration is None
-    with Keeper() as keeper:
-        reading = reading_clip(model, bare, keeper=keeper, config=DemoConfig(max_seconds=1))
+    with UploadStore() as uploads:
+        reading = reading_clip(model, bare, uploads=uploads, config=DemoConfig(max_seconds=1))
         with pytest.raises(InputError, match="the clip lasts longer than that"), reading:
             pass
-        assert list(keeper.folder.iterdir()) == []
-        with reading_clip(model, bare, keeper=keeper, config=DemoConfig(max_seconds=4)) as answer:
+        assert list(uploads.folder.iterdir()) == []
+        with reading_clip(model, bare, uploads=uploads, config=DemoConfig(max_seconds=4)) as answer:
             assert answer.summary.frames_read == 20
 
 
@@ -109,11 +109,11 @@ def test_a_full_disk_is_no_fault_of_the_visitor(
         raise MienError("/tmp/mien-demo-secret/work cannot be written: No space left on device.")
 
     monkeypatch.setattr("mien.demo.clips.read_video", full)
-    with Keeper() as keeper:
-        reading = reading_clip(model, clip, keeper=keeper, config=DemoConfig())
+    with UploadStore() as uploads:
+        reading = reading_clip(model, clip, uploads=uploads, config=DemoConfig())
         with pytest.raises(InputError, match="no room for your clip just now"), reading:
             pass
-        assert list(keeper.folder.iterdir()) == []
+        assert list(uploads.folder.iterdir()) == []
 
 
 def test_a_clip_without_faces_says_so(model: Model, tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_a_clip_without_faces_says_so(model: Model, tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
         container.mux(stream.encode())
     with (
-        Keeper() as keeper,
-        reading_clip(model, path, keeper=keeper, config=DemoConfig()) as answer,
+        UploadStore() as uploads,
+        reading_clip(model, path, uploads=uploads, config=DemoConfig()) as answer,
     ):
-        assert words.clip_sentence(answer) == "No face found in 0.5 s, 5 frames read."
-        assert "<section" not in words.clip_view(answer)
+        assert views.clip_sentence(answer) == "No face found in 0.5 s, 5 frames read."
+        assert "<section" not in views.clip_view(answer)
         json.dumps(answer.summary.to_dict())

@@ -16,11 +16,10 @@ from PIL import Image
 
 from mien import ConfigError, EmotionRecognizer, InputError, MissingExtraError
 from mien.cli import main
-from mien.demo import about, words
+from mien.demo import views
 from mien.demo.config import DemoConfig
-from mien.demo.keeping import LONGEST_S, MAX_VISITS, READ_S, Keeper, Visits
-from mien.demo.models import Model, choose, open_models
-from mien.demo.photo import compare_photo, friendly, read_photo
+from mien.demo.photo import Model, choose, compare_photo, friendly, open_models, read_photo
+from mien.demo.uploads import LONGEST_S, MAX_SESSIONS, READ_S, Sessions, UploadStore
 from mien.images import decode
 from mien.results import FaceEmotion, ImageResult
 from mien.results.drawing import PALETTE
@@ -109,69 +108,69 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_uploads_go_soon_after_they_were_read() -> None:
-    with Keeper() as keeper:
-        read, waiting = (keeper.folder / name / "a.jpg" for name in ("x", "y"))
+    with UploadStore() as uploads:
+        read, waiting = (uploads.folder / name / "a.jpg" for name in ("x", "y"))
         for path in (read, waiting):
             path.parent.mkdir()
             path.write_bytes(b"picture")
-        assert keeper.folder.stat().st_mode & 0o077 == 0
+        assert uploads.folder.stat().st_mode & 0o077 == 0
         now = time.time()
-        assert keeper.read(read) == b"picture"
-        keeper.sweep(now + READ_S - 1)
+        assert uploads.read(read) == b"picture"
+        uploads.sweep(now + READ_S - 1)
         assert read.exists()  # another visitor may have sent the same file
-        keeper.sweep(now + READ_S + 2)
+        uploads.sweep(now + READ_S + 2)
         assert (read.exists(), waiting.exists()) == (False, True)
         with pytest.raises(InputError, match="send it again"):
-            keeper.read(read)
-        keeper.sweep(now + LONGEST_S + 2)
-        assert list(keeper.folder.iterdir()) == []
-    assert not keeper.folder.exists()
+            uploads.read(read)
+        uploads.sweep(now + LONGEST_S + 2)
+        assert list(uploads.folder.iterdir()) == []
+    assert not uploads.folder.exists()
 
 
 def test_what_is_in_use_stays() -> None:
-    with Keeper() as keeper:
-        clip = keeper.folder / "x" / "clip.mp4"
+    with UploadStore() as uploads:
+        clip = uploads.folder / "x" / "clip.mp4"
         clip.parent.mkdir()
         clip.write_bytes(b"clip")
         late = time.time() + 2 * LONGEST_S
-        with keeper.using(clip) as place, keeper.working() as folder:
+        with uploads.using(clip) as place, uploads.working() as folder:
             (folder / "piece").write_bytes(b"piece")
-            keeper.sweep(late)
+            uploads.sweep(late)
             assert place.read_bytes() == b"clip"
             assert (folder / "piece").exists()
         assert not folder.exists()
-        keeper.sweep(time.time() + READ_S - 1)
+        uploads.sweep(time.time() + READ_S - 1)
         assert clip.exists()
-        keeper.sweep(time.time() + READ_S + 2)
+        uploads.sweep(time.time() + READ_S + 2)
         assert not clip.exists()
-        with pytest.raises(InputError, match="waited too long"), keeper.using(clip):
+        with pytest.raises(InputError, match="waited too long"), uploads.using(clip):
             pass
 
 
 def test_files_elsewhere_are_not_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    with Keeper() as keeper:
-        (keeper.folder / "link").symlink_to(secret)
-        for path in (secret, keeper.folder / "link", keeper.folder / ".." / "x"):
+    with UploadStore() as uploads:
+        (uploads.folder / "link").symlink_to(secret)
+        for path in (secret, uploads.folder / "link", uploads.folder / ".." / "x"):
             with pytest.raises(InputError, match="not a file that was sent"):
-                keeper.read(path)
+                uploads.read(path)
 
 
-def test_visits_are_apart_and_forgotten() -> None:
-    visits = Visits()
-    visits.of("a").photo = b"a"
-    visits.of("b").photo = b"b"
-    assert (visits.of("a").photo, visits.of("b").photo) == (b"a", b"b")
-    visits.end("a")
-    assert visits.of("a").photo is None
-    visits.of(None).photo = b"nobody's"
-    assert visits.of(None).photo is None
-    for number in range(MAX_VISITS):
-        visits.of(str(number))
-    assert len(visits) == MAX_VISITS
-    visits.sweep(time.time() + LONGEST_S + 1)
-    assert len(visits) == 0
+def test_sessions_are_apart_and_forgotten() -> None:
+    sessions = Sessions()
+    sessions.of("a").photo = b"a"
+    sessions.of("b").photo = b"b"
+    assert (sessions.of("a").photo, sessions.of("b").photo) == (b"a", b"b")
+    sessions.end("a")
+    assert sessions.of("a").photo is None
+    sessions.of(None).photo = b"nobody's"
+    assert sessions.of(None).photo is None
+    for number in range(MAX_SESSIONS):
+        sessions.of(str(number))
+    assert len(sessions) == MAX_SESSIONS
+    sessions.sweep(time.time() + LONGEST_S + 1)
+    assert len(sessions) == 0
 
 
 def test_photo_is_read_as_the_library_reads_it(model: Model) -> None:
@@ -212,7 +211,7 @@ def test_models_are_compared_face_by_face(model: Model) -> None:
     models = {"fine": model, "coarse": coarse}
     results = compare_photo(models, SAMPLE.read_bytes())
     assert [r.faces[0].emotion for r in results.values()] == ["happiness", "happy"]
-    table = words.comparison(results)
+    table = views.comparison(results)
     assert table.count("<tr>") == 1 + len(results["fine"].faces)
     assert "<td>happiness over 99%</td>" in table or "<td>happiness 9" in table
     assert choose(models, "coarse") is coarse
@@ -233,26 +232,28 @@ def test_models_are_compared_face_by_face(model: Model) -> None:
     ],
 )
 def test_sentences(probs: list[dict[str, float]], said: str) -> None:
-    assert words.sentence(_result(*map(_face, probs))) == said
+    assert views.sentence(_result(*map(_face, probs))) == said
 
 
 def test_bars_are_a_table_with_words_escaped() -> None:
     face = _face({"<b>": 0.125, "calm & still": 0.875})
-    card = words.face_cards(_result(face), [b"jpeg"])
+    card = views.face_cards(_result(face), [b"jpeg"])
     rows = re.findall(r'<th scope="row">(.*?)</th>.*?width:([\d.]+)%.*?<td>(.*?)</td>', card)
     assert rows == [("calm &amp; still", "87.5", "88%"), ("&lt;b&gt;", "12.5", "12%")]
     assert "Probabilities of face 1" in card
     assert base64.b64encode(b"jpeg").decode() in card
-    many = words.face_cards(_result(*[face] * 15), [b"jpeg"] * 15)
+    many = views.face_cards(_result(*[face] * 15), [b"jpeg"] * 15)
     assert many.count("<section") == 12
     assert "3 more are in the JSON" in many
 
 
-def test_bars_have_the_colours_of_the_boxes() -> None:
-    assert words.label_color(["anger", "happiness"], "happiness") == "#f0e442"
-    assert words.label_color(["bored", "awake"], "awake") == "#{:02x}{:02x}{:02x}".format(
-        *PALETTE[1]
-    )
+@pytest.mark.parametrize(
+    ("labels", "color"), [(("anger", "happiness"), "#f0e442"), (("bored", "awake"), None)]
+)
+def test_bars_have_the_colours_of_the_boxes(labels: tuple[str, str], color: str | None) -> None:
+    card = views.face_cards(_result(_face(dict(zip(labels, (0.25, 0.75), strict=True)))), [b"x"])
+    first = re.findall(r"background:(#\w+)", card)[0]
+    assert first == (color or "#{:02x}{:02x}{:02x}".format(*PALETTE[1]))
 
 
 def test_errors_are_told_in_plain_words(model: Model) -> None:
@@ -269,8 +270,8 @@ def test_errors_are_told_in_plain_words(model: Model) -> None:
 
 
 def test_page_says_how_long_things_stay() -> None:
-    assert f"within {READ_S + 10:.0f} seconds" in about.HEAD
-    assert f"stays {LONGEST_S / 60:.0f}\nminutes" in about.HEAD
+    assert f"within {READ_S + 10:.0f} seconds" in views.intro()
+    assert f"stays {LONGEST_S / 60:.0f}\nminutes" in views.intro()
 
 
 def test_live_follows_a_face_and_forgets_it_after_a_break(
@@ -288,7 +289,7 @@ def test_live_follows_a_face_and_forgets_it_after_a_break(
     assert (face.track_id, face.emotion) == (1, "happiness")
     assert answers[-1].fps == pytest.approx(10.0)  # each took 0.05 s, and 0.05 s lay between
     assert answers[-1].read_ms == pytest.approx(50.0)
-    view = words.live_view(answers[-1])
+    view = views.live_view(answers[-1])
     assert "10.0 pictures per second answered, the last read in 50 ms" in view
     for _ in range(80):
         next(clock)

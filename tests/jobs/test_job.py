@@ -109,6 +109,8 @@ def test_finished_job_is_refused_and_resuming_it_changes_nothing(
         ({"labels": "hes3"}, "labels"),
         ({"part_size": 5}, "part_size"),
         ({"min_face": 9}, "min_face"),
+        ({"max_faces": 1}, "max_faces"),
+        ({"min_score": 0.9}, "min_score"),
     ],
 )
 def test_other_settings_are_refused_on_resume(

@@ -71,7 +71,7 @@ def _made_up(client: Client, *answers: Any) -> list[float]:
 
 def test_not_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("mien.client.sync.time.sleep", pauses.append)
+    monkeypatch.setattr("mien.client.clients.time.sleep", pauses.append)
     with Client(retries=3) as client:
         busy = httpx.Response(503, headers={"retry-after": "2"}, json={})
         refused = httpx.ConnectError("refused")
@@ -84,7 +84,7 @@ def test_not_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_patience_ends_and_faults_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.client.sync.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("mien.client.clients.time.sleep", lambda seconds: None)
     problem = {"detail": "the queue is full", "request_id": "abc"}
     with Client(retries=1) as client:
         _made_up(client, *[httpx.Response(503, json=problem)] * 2)
@@ -94,6 +94,11 @@ def test_patience_ends_and_faults_are_not_repeated(monkeypatch: pytest.MonkeyPat
         for answer in (httpx.Response(504, json={}), httpx.ReadTimeout("slow")):
             _made_up(client, answer)
             with pytest.raises(ServiceError):
+                client.predict(b"x")
+        # A proxy in between answers with pages of its own.
+        for status in (200, 422, 502):
+            _made_up(client, httpx.Response(status, text="<html></html>"))
+            with pytest.raises(ServiceError, match=f"answered {status}"):
                 client.predict(b"x")
     copied = pickle.loads(pickle.dumps(error.value))
     assert str(copied) == str(error.value)

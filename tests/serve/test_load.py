@@ -57,7 +57,7 @@ def test_dashboard_asks_for_metrics_that_exist() -> None:
     import re
 
     from mien.serve.admission import AdmissionQueue
-    from mien.serve.metrics import Metrics
+    from mien.serve.telemetry import Metrics
 
     dashboard = json.loads((ROOT / "deploy/grafana/dashboards/mien.json").read_text())
     asked = {

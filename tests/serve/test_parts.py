@@ -22,13 +22,12 @@ from mien import EmotionRecognizer, ErrorResult
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError
 from mien.serve import create_app
+from mien.serve.access import RateLimit, find_client, load_keys
 from mien.serve.admission import AdmissionQueue
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
-from mien.serve.keys import find_client, load_keys
-from mien.serve.maps import _explain
 from mien.serve.problems import ProblemError
-from mien.serve.ratelimit import RateLimit
+from mien.serve.requests import _explain
 from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name
 
 _HASH = hashlib.sha256(b"secret").hexdigest()
@@ -43,6 +42,13 @@ def test_keys_come_from_file_and_settings(tmp_path: Path) -> None:
     assert find_client(keys, {b"authorization": b"bearer other"}) == "key2"
     for wrong in ({}, {b"x-api-key": b"Secret"}, {b"authorization": b"Basic secret"}):
         assert find_client(keys, wrong) is None
+
+
+def test_a_client_may_have_two_keys_while_it_changes_them() -> None:
+    new = hashlib.sha256(b"new").hexdigest()
+    keys = load_keys(ServeConfig(api_keys=(f"ann:{_HASH}", f"ann:{new}", f"key4:{new[::-1]}")))
+    assert {find_client(keys, {b"x-api-key": key}) for key in (b"secret", b"new")} == {"ann"}
+    assert len(keys) == 3
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "secret\n", f"{_HASH}0\n"])
@@ -70,20 +76,20 @@ def test_gate_is_bounded_by_pictures_and_by_time() -> None:
     with pytest.raises(ProblemError, match="starting"), queue.admit("photo"):
         pass
     queue.open = True
-    with queue.admit("photo") as admission:
-        admission.grow(4)
+    with queue.admit("photo") as grow:
+        grow(4)
         with pytest.raises(ProblemError) as full, queue.admit("photo"):
             pass
         assert full.value.status == 503
         assert int(full.value.headers["retry-after"]) >= 1
-    assert queue.pictures == queue.requests == 0
+    assert queue.pictures == 0
     queue.learn("photo", 3.0)
     with queue.admit("photo"):
         assert queue.refusal() is None  # 3 s of work in front, 4 of 10 are allowed
         with queue.admit("photo"):
             assert queue.refusal() is not None
-    with pytest.raises(ProblemError), queue.admit("photo") as admission:
-        admission.grow(5)
+    with pytest.raises(ProblemError), queue.admit("photo") as grow:
+        grow(5)
     assert queue.pictures == 0
 
 
@@ -235,7 +241,7 @@ def test_errors_of_maps_name_the_upload_and_their_kind() -> None:
 
     recognizer = EmotionRecognizer(detector=Broken())  # type: ignore[arg-type]
     for data, kind in ((SAMPLE.read_bytes(), "DetectorError"), (b"no picture", "InputError")):
-        result, png = _explain(recognizer, Upload("mine.jpg", data), None, "cam")
+        result, png, _ = _explain(recognizer, Upload("mine.jpg", data), None, "cam")
         assert isinstance(result, ErrorResult)
         assert (result.source, result.kind, png) == ("mine.jpg", kind, None)
         assert result.error.startswith("mine.jpg ")

@@ -265,7 +265,7 @@ def test_upload_is_never_written_to_disk(client: TestClient, photo: bytes) -> No
 def test_log_has_no_name_and_no_content(
     client: TestClient, crop: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mien.serve.logs import JsonFormatter
+    from mien.serve.telemetry import JsonFormatter
 
     with caplog.at_level(logging.INFO, "mien.serve"):
         client.post("/v1/predict/faces", files={"images": ("secret-name.png", crop)})
@@ -291,6 +291,8 @@ def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
     assert wrong.status_code == 422
     bad = client.post("/v1/explain", files={"images": ("a.jpg", b"x")})
     assert bad.status_code == 422
+    # What maps cost counts in the queue, so that a full service refuses them in time.
+    assert client.app.state.engine.queue.cost_s["map"] > 0  # type: ignore[attr-defined]
 
 
 def test_openapi_is_the_snapshot() -> None:

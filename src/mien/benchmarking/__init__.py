@@ -4,11 +4,9 @@
 (1, 8, 32)
 """
 
-from __future__ import annotations
-
 from mien.benchmarking.config import BenchmarkConfig
 from mien.benchmarking.report import BenchmarkReport, ModelFigures
 from mien.benchmarking.run import run_benchmark
-from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import Spread
 
 __all__ = ["BenchmarkConfig", "BenchmarkReport", "ModelFigures", "Spread", "run_benchmark"]

@@ -5,22 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 #: What a CPU calls its instructions for sums of products, and what people call them.
 _INSTRUCTIONS = {
-    "avx2": "AVX2",
-    "avx512f": "AVX-512",
-    "avx512_vnni": "VNNI",
-    "avx_vnni": "VNNI",
-    "avx512_bf16": "BF16",
-    "amx_tile": "AMX",
-    "amx_int8": "AMX",
-    "asimd": "NEON",
-    "asimddp": "dot product",
-    "i8mm": "I8MM",
-}
+    "avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx_vnni": "VNNI",
+    "avx512_bf16": "BF16", "amx_tile": "AMX", "amx_int8": "AMX", "asimd": "NEON",
+    "asimddp": "dot product", "i8mm": "I8MM",
+}  # fmt: skip
 _PACKAGES = ("mien", "onnxruntime", "numpy", "Pillow")
 
 
@@ -36,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
     facts = _cpu_facts()
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
-        "cores": _cores(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
         "instructions": _instructions(facts),
         "memory_gb": _memory_gb(),
         "os": f"{platform.system()} {platform.machine()}",
@@ -75,12 +69,6 @@ def _instructions(facts: dict[str, str]) -> list[str] | None:
         return None
     words = flags.split()
     return list(dict.fromkeys(name for flag, name in _INSTRUCTIONS.items() if flag in words))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_gb() -> float | None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.backends.session import Session
-from mien.benchmarking.spread import Spread
-from mien.benchmarking.timing import in_turns
+from mien.benchmarking.timing import Spread, times_in_turns
 from mien.hub import ONNX
 from mien.images import decode
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 
 #: In the order in which a photo goes through them.
 STAGES = ("decode", "detect", "crop", "inference", "draw")
-
-
-def times_in_turns(
-    runs: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: int
-) -> dict[str, list[float]]:
-    """Returns every time of each function in ms, not only the median; they take turns."""
-    turns = [in_turns(runs, 1, warm_up=0) for _ in range(warm_up + rounds)][warm_up:]
-    return {name: [turn[name] for turn in turns] for name in runs}
 
 
 def measure_photos(
@@ -57,8 +48,7 @@ def measure_photos(
     times: list[dict[str, list[float]]] = [
         {name: [] for name in ("total", *STAGES)} for _ in recognizers
     ]
-    count = max(config.repeats, len(photos))
-    for number in range(-config.warm_up, count):
+    for number in range(-config.warm_up, max(config.repeats, len(photos))):
         photo = photos[number % len(photos)]
         image_rgb = decode(photo)
         for recognizer, found in zip(recognizers, times, strict=True):
@@ -67,12 +57,10 @@ def measure_photos(
             answered = time.perf_counter()
             result.draw(image_rgb)
             drawn = time.perf_counter()
-            if number < 0:
-                continue
-            found["total"].append(1e3 * (answered - start))
-            found["draw"].append(1e3 * (drawn - answered))
-            for stage, value in result.timings_ms.items():
-                found[stage].append(value)
+            took = {"total": 1e3 * (answered - start), "draw": 1e3 * (drawn - answered)}
+            if number >= 0:
+                for stage, value in {**took, **result.timings_ms}.items():
+                    found[stage].append(value)
     return [{name: Spread.of(values) for name, values in found.items()} for found in times]
 
 
@@ -91,19 +79,12 @@ def measure_throughput(
         for index, recognizer in enumerate(recognizers):
             run = _network(recognizer, threads)
             for size in config.batch_sizes:
-                crops = _crops(recognizer, size)
-                runs[f"{index} {size}"] = partial(_run_crops, run, recognizer, crops)
+                runs[f"{index} {size}"] = partial(run, _crops(recognizer, size))
         times = times_in_turns(runs, config.rounds, warm_up=config.warm_up)
         for index, found in enumerate(rows):
             for size in config.batch_sizes:
-                speeds = [1e3 * size / value for value in times[f"{index} {size}"]]
-                found.append(
-                    {
-                        "threads": threads,
-                        "batch_size": size,
-                        "crops_per_second": Spread.of(speeds),
-                    }
-                )
+                speed = Spread.of(1e3 * size / value for value in times[f"{index} {size}"])
+                found.append({"threads": threads, "batch_size": size, "crops_per_second": speed})
     return rows
 
 
@@ -124,36 +105,29 @@ def measure_overhead(
     p = recognizer.config.preprocessing
     rows = []
     for size in config.batch_sizes:
-        faces = _noise((size, p.size, p.size, 3))
+        faces = _noise(size, p.size, p.size, 3)
         batch = normalize(_crops(recognizer, size), p)
         runs: dict[str, Callable[[], Any]] = {
             "mien": partial(recognizer.predict_faces, list(faces)),
             "session": partial(session.run, ["logits"], {name: batch}),
         }
         times = times_in_turns(runs, config.rounds, warm_up=config.warm_up)
-        ratios = [bare / whole for bare, whole in zip(times["session"], times["mien"], strict=True)]
+        ratios = np.divide(times["session"], times["mien"])
         rows.append({"batch_size": size, "ratio": Spread.of(ratios)})
     return rows
 
 
-def _noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _noise(*shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def _crops(recognizer: EmotionRecognizer, count: int) -> NDArray[np.uint8]:
     p = recognizer.config.preprocessing
-    return _noise((count, p.size, p.size, p.channels))
+    return _noise(count, p.size, p.size, p.channels)
 
 
-def _network(recognizer: EmotionRecognizer, threads: int) -> Callable[[NDArray[np.float32]], Any]:
+def _network(recognizer: EmotionRecognizer, threads: int) -> Callable[[NDArray[np.uint8]], Any]:
+    """Returns what normalises ready crops and runs the network on them."""
     session = Session(recognizer.folder.file(ONNX), threads=threads)
-    name = session.inputs[0].name
-    return lambda batch: session.run(["logits"], {name: batch})
-
-
-def _run_crops(
-    run: Callable[[NDArray[np.float32]], Any],
-    recognizer: EmotionRecognizer,
-    crops: NDArray[np.uint8],
-) -> None:
-    run(normalize(crops, recognizer.config.preprocessing))
+    name, p = session.inputs[0].name, recognizer.config.preprocessing
+    return lambda crops: session.run(["logits"], {name: normalize(crops, p)})

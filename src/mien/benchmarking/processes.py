@@ -7,14 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: What anybody writes first; the second line it prints is its peak after twenty more answers.
 _PROGRAM = """
@@ -30,14 +29,10 @@ print(peak_bytes(), flush=True)
 """
 
 
-@dataclass(frozen=True)
-class FreshProcess:
-    """What one fresh process said.
+class FreshProcess(NamedTuple):
+    """What one fresh process said: seconds from its start to its first line, its peak, that line.
 
-    Args:
-        start_s: Seconds from its start to its first line.
-        peak_bytes: Most memory it held, or None where the system does not tell.
-        answer: Its first line.
+    ``peak_bytes`` is the most memory it held, or None where the system does not tell.
     """
 
     start_s: float
@@ -74,9 +69,6 @@ def _rusage_peak() -> int | None:
 def run_fresh(command: Sequence[str]) -> FreshProcess:
     """Runs a program that prints its first answer, then its peak in bytes (or ``None``).
 
-    Args:
-        command: Program and arguments.
-
     Raises:
         ModelError: If it fails, or prints something else.
     """
@@ -100,12 +92,15 @@ def run_fresh(command: Sequence[str]) -> FreshProcess:
     return FreshProcess(start_s, int(last) if last.isdecimal() else None, answer)
 
 
-def first_answer(photo: Path, model: str | None, detector: str | None) -> FreshProcess:
+def first_answer(photo: Path, options: Mapping[str, Any]) -> FreshProcess:
     """Starts Python anew, reads one photo, and says how long that took and what it needed.
+
+    Args:
+        photo: The photo.
+        options: What :class:`mien.EmotionRecognizer` is given, as JSON can say it.
 
     Raises:
         ModelError: If it fails.
     """
-    options = {"model": model, "detector": detector}
-    given = json.dumps({name: value for name, value in options.items() if value is not None})
-    return run_fresh([sys.executable, "-c", _PROGRAM, str(photo.resolve()), given])
+    command = [sys.executable, "-c", _PROGRAM, str(photo.resolve()), json.dumps(options)]
+    return run_fresh(command)

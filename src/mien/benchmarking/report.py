@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.benchmarking.config import BenchmarkConfig
 from mien.benchmarking.machine import machine_line
 from mien.benchmarking.measuring import STAGES
-from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import Spread
 from mien.errors import ConfigError
 from mien.reporting import LIGHT, draw, markdown_table, render
 
@@ -53,17 +54,6 @@ class ModelFigures:
     start_s: Spread | None
     peak_mb: Spread | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain JSON types."""
-        plain: dict[str, Any] = _plain(vars(self))
-        return plain
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ModelFigures:
-        """Builds it from :meth:`to_dict`'s form."""
-        fields: dict[str, Any] = _spreads(dict(value))
-        return cls(**fields)
-
     def cells(self) -> list[str]:
         """Returns the row of the first table."""
         total = self.photo_ms["total"]
@@ -94,13 +84,10 @@ class BenchmarkReport:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         return {
-            "format": FORMAT,
-            "kind": KIND,
-            "machine": self.machine,
-            "settings": _plain(asdict(self.config)),
-            "photos": self.photos,
-            "models": [figures.to_dict() for figures in self.models],
-        }
+            "format": FORMAT, "kind": KIND, "machine": self.machine,
+            "settings": _plain(asdict(self.config)), "photos": self.photos,
+            "models": [_plain(vars(figures)) for figures in self.models],
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> BenchmarkReport:
@@ -109,20 +96,16 @@ class BenchmarkReport:
         Raises:
             ConfigError: If it is no such report, or of another format.
         """
-        if (value.get("kind"), value.get("format")) != (KIND, FORMAT):
+        kind, form = value.get("kind"), value.get("format")
+        if (kind, form) != (KIND, FORMAT):
             raise ConfigError(
-                (
-                    "not the JSON of a benchmark that this version reads: kind "
-                    f"{value.get('kind')!r}, format {value.get('format')!r}"
-                ),
+                "not the JSON of a benchmark that this version reads: kind "
+                f"{kind!r}, format {form!r}",
                 hint="Type: mien benchmark -o FILE.json",
             )
-        settings: dict[str, Any] = {
-            name: tuple(item) if isinstance(item, list) else item
-            for name, item in value["settings"].items()
-        }
-        models = [ModelFigures.from_dict(item) for item in value["models"]]
-        return cls(value["machine"], BenchmarkConfig(**settings), value["photos"], models)
+        models = [ModelFigures(**_spreads(item)) for item in value["models"]]
+        config = BenchmarkConfig.make(value["settings"], source="settings")
+        return cls(value["machine"], config, value["photos"], models)
 
     @property
     def note(self) -> str:
@@ -143,30 +126,22 @@ class BenchmarkReport:
 
     def tables(self) -> list[tuple[str, Sequence[str], list[list[str]]]]:
         """Returns the tables: title, header, rows."""
-        stages = [
-            [one.model, *(one.photo_ms[stage].text(2) for stage in STAGES)] for one in self.models
-        ]
-        speeds = [
-            [
-                one.model,
-                str(row["threads"]),
-                str(row["batch_size"]),
-                row["crops_per_second"].text(0),
+        photos, stages, speeds, ratios = [], [], [], []
+        for one in self.models:
+            photos.append(one.cells())
+            stages.append([one.model, *(one.photo_ms[stage].text(2) for stage in STAGES)])
+            for row in one.throughput:
+                pair = [str(row["threads"]), str(row["batch_size"])]
+                speeds.append([one.model, *pair, row["crops_per_second"].text(0)])
+            ratios += [
+                [one.model, str(row["batch_size"]), row["ratio"].text(3)] for row in one.overhead
             ]
-            for one in self.models
-            for row in one.throughput
-        ]
-        ratios = [
-            [one.model, str(row["batch_size"]), row["ratio"].text(3)]
-            for one in self.models
-            for row in one.overhead
-        ]
         return [
-            ("A photo", _MODEL_HEADER, [one.cells() for one in self.models]),
+            ("A photo", _MODEL_HEADER, photos),
             ("Its stages, ms", ("model", *STAGES), stages),
             ("Crops per second", ("model", "threads", "batch", "crops/s"), speeds),
             ("`predict_faces` and the bare session", ("model", "batch", "share of speed"), ratios),
-        ]  # fmt: skip
+        ]
 
     def markdown(self) -> str:
         """Returns the tables as Markdown, with how they came about below."""
@@ -174,10 +149,33 @@ class BenchmarkReport:
         return "\n\n".join([*tables, self.note, machine_line(self.machine)]) + "\n"
 
     def plot(self, theme: Theme = LIGHT) -> Figure:
-        """Draws the stages of a photo (extra ``eval``)."""
-        from mien.benchmarking.picture import plot_stages
+        """Draws the stages of a photo, a group of bars for each model (extra ``eval``).
 
-        return plot_stages(self, theme)
+        Raises:
+            MissingExtraError: If matplotlib is not installed.
+        """
+        from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
+
+        count = len(self.models)
+        figure, axes = new_figure(theme, 7.6, 1.4 + 0.34 * count * len(STAGES))
+        for index, figures in enumerate(self.models):
+            color = CLASS_COLORS[(index + 3) % len(CLASS_COLORS)]
+            for row, stage in enumerate(STAGES):
+                spread, y = figures.photo_ms[stage], row + (index - (count - 1) / 2) * 0.8 / count
+                name = figures.model if row == 0 else None
+                axes.barh(y, spread.median, height=0.7 / count, color=color, label=name)
+                axes.hlines(y, spread.low, spread.high, color=theme.ink, linewidth=1.2)
+                axes.annotate(
+                    f"{spread.median:.2f}", (max(spread.median, spread.high), y), xytext=(4, 0),
+                    textcoords="offset points", va="center", fontsize=8.5, color=theme.ink,
+                )  # fmt: skip
+        axes.set_yticks(range(len(STAGES)), STAGES)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
+        label_axes(axes, theme, "milliseconds per photo: median, quartiles as a line", "")
+        add_legend(axes, theme, loc="lower right")
+        return figure
 
     def html(self) -> str:
         """Returns the report as one self-contained page (extra ``eval``)."""
@@ -191,20 +189,13 @@ class BenchmarkReport:
         )
 
 
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=Spread.to_dict))
+
+
 def _spreads(value: Any) -> Any:
     """Turns dicts that are spreads back into them; undoes :func:`_plain`."""
-    if isinstance(value, dict):
-        if value.keys() == Spread.__dataclass_fields__.keys():
-            return Spread(**value)
-        return {key: _spreads(item) for key, item in value.items()}
-    return [_spreads(item) for item in value] if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Spread):
-        return value.to_dict()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    names = Spread.__dataclass_fields__.keys()
+    return json.loads(
+        json.dumps(value), object_hook=lambda one: Spread(**one) if one.keys() == names else one
+    )

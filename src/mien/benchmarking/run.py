@@ -10,7 +10,7 @@ from mien.benchmarking.machine import describe_machine
 from mien.benchmarking.measuring import measure_overhead, measure_photos, measure_throughput
 from mien.benchmarking.processes import first_answer
 from mien.benchmarking.report import BenchmarkReport, ModelFigures
-from mien.benchmarking.spread import Spread
+from mien.benchmarking.timing import Spread
 from mien.errors import InputError
 from mien.hub import ONNX
 from mien.recognizer import EmotionRecognizer
@@ -45,41 +45,30 @@ def run_benchmark(
     machine = describe_machine()
     options: dict[str, Any] = {"device": config.device}
     options |= {} if config.detector is None else {"detector": config.detector}
-    names = config.models or (None,)
-    recognizers = [EmotionRecognizer(name, **options) for name in names]
+    given = [{"model": name, **options} for name in config.models or (None,)]
+    recognizers = [EmotionRecognizer(**one) for one in given]
     shown = [recognizers[0].predict(file) for file in files]
     latencies = measure_photos(recognizers, files, config)
     advance(1)
     speeds = measure_throughput(recognizers, config)
     advance(1)
     figures = []
-    for name, recognizer, latency, speed in zip(names, recognizers, latencies, speeds, strict=True):
+    for one, recognizer, latency, speed in zip(given, recognizers, latencies, speeds, strict=True):
         overhead = measure_overhead(recognizer, config)
         advance(1)
-        start_s, peak_mb = _fresh(files[0], name, config)
+        start_s, peak_mb = _fresh(files[0], one, config.starts)
         advance(1)
+        model = str(one["model"] or recognizer.config.name)
+        detector = recognizer.pipeline.detector.name
+        size = recognizer.folder.file(ONNX).stat().st_size
         figures.append(
-            ModelFigures(
-                model=str(name or recognizer.config.name),
-                detector=recognizer.pipeline.detector.name,
-                bytes=recognizer.folder.file(ONNX).stat().st_size,
-                photo_ms=latency,
-                throughput=speed,
-                overhead=overhead,
-                start_s=start_s,
-                peak_mb=peak_mb,
-            )
+            ModelFigures(model, detector, size, latency, speed, overhead, start_s, peak_mb)
         )
-    return BenchmarkReport(
-        machine=machine,
-        config=config,
-        photos=[
-            {"name": Path(one.source).name, "width": one.width, "height": one.height,
-             "faces": len(one.faces)}
-            for one in shown
-        ],
-        models=figures,
-    )  # fmt: skip
+    found = [
+        {"name": file.name, "width": one.width, "height": one.height, "faces": len(one.faces)}
+        for file, one in zip(files, shown, strict=True)
+    ]
+    return BenchmarkReport(machine, config, found, figures)
 
 
 def steps(config: BenchmarkConfig) -> int:
@@ -88,11 +77,11 @@ def steps(config: BenchmarkConfig) -> int:
 
 
 def _fresh(
-    photo: Path, model: str | None, config: BenchmarkConfig
+    photo: Path, options: dict[str, Any], starts: int
 ) -> tuple[Spread | None, Spread | None]:
     """Starts fresh processes; the first, which may still read from the disk, does not count."""
-    if not config.starts:
+    if not starts:
         return None, None
-    runs = [first_answer(photo, model, config.detector) for _ in range(config.starts + 1)][1:]
+    runs = [first_answer(photo, options) for _ in range(starts + 1)][1:]
     peaks = [run.peak_bytes / 1e6 for run in runs if run.peak_bytes is not None]
     return Spread.of(run.start_s for run in runs), Spread.of(peaks) if peaks else None

@@ -1,42 +1,50 @@
-"""How long things take, side by side and in turns."""
+"""How long things take, side by side and in turns, and how far repeated measurements lie apart."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from mien.backends import Backend
 
 
-def in_turns(
+def times_in_turns(
     runs: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: int = 5
-) -> dict[str, float]:
-    """Returns the median time of each function in ms; they take turns, so that noise is shared.
+) -> dict[str, list[float]]:
+    """Returns every time of each function in ms; they take turns, so that noise is shared.
 
     Args:
         runs: Functions by name.
         rounds: Runs of each that count.
         warm_up: Runs of each before those.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(warm_up + rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: values[warm_up:] for name, values in times.items()}
+
+
+def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Returns the median of :func:`times_in_turns` for each function.
 
     >>> sorted(in_turns({"a": list, "b": dict}, 3))
     ['a', 'b']
     """
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + warm_up):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number >= warm_up:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: float(np.median(times)) for name, times in times_in_turns(runs, rounds).items()}
 
 
 def time_networks(
@@ -57,3 +65,48 @@ def time_networks(
         name: (times[f"{name} 1"], times[f"{name} all"] / len(batch))
         for name, (_, batch) in networks.items()
     }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What ``n`` repeated measurements of one thing say.
+
+    ``low`` and ``high`` are the quartiles; percentiles are linear between neighbours.
+    """
+
+    n: int
+    median: float
+    low: float
+    high: float
+    p95: float
+    p99: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Summarises measurements.
+
+        Raises:
+            ConfigError: If there is none, or one is not finite.
+
+        >>> Spread.of([4, 1, 3, 2, 5]).median
+        3.0
+        """
+        array = np.array(list(values), dtype=np.float64)
+        if not len(array) or not np.isfinite(array).all():
+            raise ConfigError(f"a spread needs finite measurements; got {array.tolist()}.")
+        return cls(len(array), *np.percentile(array, (50, 25, 75, 95, 99, 0, 100)).tolist())
+
+    def to_dict(self) -> dict[str, float]:
+        """Returns plain JSON types, rounded to six digits that count; ``n`` as it is."""
+        values = {name: float(f"{value:.6g}") for name, value in asdict(self).items()}
+        return {**values, "n": self.n}
+
+    def text(self, digits: int = 1) -> str:
+        """Returns the median with its quartiles, as every figure is printed.
+
+        >>> Spread.of([1, 2, 3, 4, 5]).text()
+        '3.0 (2.0 to 4.0)'
+        """
+        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f} to {self.high:,.{digits}f})"

@@ -103,7 +103,7 @@ def predict_job(
     quiet: bool,
 ) -> None:
     """Runs a job to its end and prints its summary; exit code 1 if no picture could be read."""
-    from mien.jobs.run import all_failed, open_job
+    from mien.jobs.run import open_job
 
     if output is None:
         raise ConfigError("a job writes files: add -o results.parquet.")
@@ -116,5 +116,5 @@ def predict_job(
         advance(job.done)
         summary = job.run(advance)
     print(json.dumps(summary.to_dict()) if form == "json" else "\n".join(summary.lines()))
-    if all_failed(summary):
+    if summary.all_failed:
         raise failed("not one picture could be read; the errors are in the rows")

@@ -9,10 +9,7 @@
 Needs httpx: ``pip install "mien[client]"``.
 """
 
-from __future__ import annotations
-
-from mien.client.aio import AsyncClient
 from mien.client.calls import ServiceError
-from mien.client.sync import Client
+from mien.client.clients import AsyncClient, Client
 
 __all__ = ["AsyncClient", "Client", "ServiceError"]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.demo.config import DemoConfig
-    from mien.demo.keeping import Keeper
-    from mien.demo.models import Model
+    from mien.demo.photo import Model
+    from mien.demo.uploads import UploadStore
     from mien.video import VideoSummary
 
 #: Most pixels of a frame: 4K and a little.
@@ -30,14 +30,7 @@ _MAX_FPS = 60.0
 
 @dataclass(frozen=True, eq=False)
 class ClipAnswer:
-    """What is shown of a clip.
-
-    Args:
-        summary: The faces.
-        annotated: The clip with boxes and labels.
-        timeline: PNG, who looked how and when.
-        table: CSV, a row for each face and frame.
-    """
+    """What is shown of a clip: its faces, it with boxes, a timeline (PNG) and a table (CSV)."""
 
     summary: VideoSummary
     annotated: Path
@@ -50,7 +43,7 @@ def reading_clip(
     model: Model,
     path: Path,
     *,
-    keeper: Keeper,
+    uploads: UploadStore,
     config: DemoConfig,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[ClipAnswer]:
@@ -59,7 +52,7 @@ def reading_clip(
     Args:
         model: Which model.
         path: The clip.
-        keeper: Whose private folder to work in.
+        uploads: Whose private folder to work in.
         config: How large and long a clip may be.
         progress: Is called with the share that is done, 0..1.
 
@@ -67,7 +60,12 @@ def reading_clip(
         InputError: If the clip cannot be read, is too large, or lasts too long.
         MissingExtraError: If PyAV or matplotlib is not installed.
     """
-    _check_size(path, config)
+    size = path.stat().st_size
+    if size > config.max_bytes:
+        raise InputError(
+            f"the clip has {size / 1e6:.1f} MB, and this page takes {config.max_mb:g} MB: "
+            "make it smaller or shorter."
+        )
     clip = open_clip(path, max_pixels=_MAX_PIXELS)
     if clip.duration_s is not None and clip.duration_s > config.max_seconds + 0.5:
         raise _too_long(config, clip.duration_s)
@@ -82,7 +80,7 @@ def reading_clip(
         if progress is not None:
             progress(min(done / max(total or most, 1), 1.0))
 
-    with keeper.working() as folder:
+    with uploads.working() as folder:
         try:
             found = read_video(
                 path, folder / "clip", recognizer=model.recognizer, progress=watch,
@@ -98,15 +96,6 @@ def reading_clip(
             found.summary, found.files["annotated.mp4"],
             found.files["timeline.png"].read_bytes(), found.files["timeline.csv"].read_bytes(),
         )  # fmt: skip
-
-
-def _check_size(path: Path, config: DemoConfig) -> None:
-    size = path.stat().st_size
-    if size > config.max_bytes:
-        raise InputError(
-            f"the clip has {size / 1e6:.1f} MB, and this page takes {config.max_mb:g} MB: "
-            "make it smaller or shorter."
-        )
 
 
 def _too_long(config: DemoConfig, seconds: float | None) -> InputError:

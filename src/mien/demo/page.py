@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from mien.demo import about, words
-from mien.demo.handlers import Handlers
+from mien.demo import views
+from mien.demo.handlers import WAITING, Handlers
 
 if TYPE_CHECKING:
     from mien.demo.config import DemoConfig
-    from mien.demo.keeping import Keeper
-    from mien.demo.models import Model
+    from mien.demo.photo import Model
+    from mien.demo.uploads import UploadStore
 
 #: Seconds between two frames of a camera, and after which a visitor makes room for the next.
 _FRAME_S, LIVE_S = 0.1, 120
@@ -22,22 +22,28 @@ _FRAME_S, LIVE_S = 0.1, 120
 _LINE = 64
 _STRENGTH = "(v) => { document.documentElement.style.setProperty('--mien-strength', v / 100); }"
 _EACH = "each face's own"
+_NO_CLIPS = """Cameras and clips need an extra that this installation lacks. Type
+`pip install "mien[demo,video]"` and start the page again."""
+_LIVE = f"""Turn the camera on and press **Record**. Always the latest picture is read: what came
+while the model was busy is left out. After {LIVE_S // 60} minutes it stops, so that others get
+their turn; just start again. Away from this computer, browsers open cameras only for pages under
+https."""
 
 
-def make_page(config: DemoConfig, models: dict[str, Model], keeper: Keeper) -> Any:
+def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore) -> Any:
     """Builds the page.
 
     Args:
         config: The settings.
         models: The models by name; the first is chosen at the start.
-        keeper: The private folder and the visits.
+        uploads: The private folder and the sessions.
 
     Returns:
         A ``gradio.Blocks``; :func:`launch_options` are for its ``launch``.
     """
-    handlers = Handlers(config, models, keeper)
+    handlers = Handlers(config, models, uploads)
     with gr.Blocks(title="mien: what a face looks like", analytics_enabled=False) as page:
-        gr.Markdown(about.HEAD)
+        gr.Markdown(views.intro())
         model = gr.Dropdown(
             list(models), value=next(iter(models)), label="Model", visible=len(models) > 1,
             elem_id="mien-model",
@@ -45,12 +51,14 @@ def make_page(config: DemoConfig, models: dict[str, Model], keeper: Keeper) -> A
         with gr.Tabs():
             with gr.Tab("Photo"):
                 _photo_tab(handlers, model)
-            with gr.Tab("Camera"):
-                _live_tab(handlers, model)
-            with gr.Tab("Clip"):
-                _clip_tab(handlers, model)
+            for name, fill in (("Camera", _live_tab), ("Clip", _clip_tab)):
+                with gr.Tab(name):
+                    if _reads_clips():
+                        fill(handlers, model)
+                    else:
+                        gr.Markdown(_NO_CLIPS)
             with gr.Tab("Limits"):
-                gr.Markdown(about.LIMITS + about.model_table(models), elem_classes="mien-limits")
+                gr.Markdown(views.limits(models), elem_classes="mien-limits")
         page.unload(handlers.leave)
     return page.queue(max_size=_LINE, default_concurrency_limit=config.concurrency)
 
@@ -78,6 +86,7 @@ def launch_options(config: DemoConfig) -> dict[str, Any]:
 
 
 def _photo_tab(handlers: Handlers, model: Any) -> None:
+    models = handlers.models
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             photo = gr.Image(
@@ -88,7 +97,7 @@ def _photo_tab(handlers: Handlers, model: Any) -> None:
             example = gr.Button("Try the example photo", variant="primary", elem_id="mien-example")
             explain = gr.Checkbox(label="Show what the model looked at", elem_id="mien-explain")
             label = gr.Dropdown(
-                _label_choices(handlers, None), value="", label="Explain which expression",
+                _label_choices(models, None), value="", label="Explain which expression",
                 visible=False, elem_id="mien-label",
             )  # fmt: skip
             strength = gr.Slider(
@@ -96,54 +105,37 @@ def _photo_tab(handlers: Handlers, model: Any) -> None:
                 elem_id="mien-strength",
             )  # fmt: skip
             compare = gr.Checkbox(
-                label="Compare all models", visible=len(handlers.models) > 1, elem_id="mien-compare"
+                label="Compare all models", visible=len(models) > 1, elem_id="mien-compare"
             )
         with gr.Column(scale=3, min_width=300):
-            status = gr.HTML(
-                words.status("Send a photo, or try the example."), elem_id="mien-photo-status"
-            )
+            status = gr.HTML(WAITING, elem_id="mien-photo-status")
             view = gr.HTML(elem_id="mien-photo-view")
     cards = gr.HTML(elem_id="mien-photo-cards")
     table = gr.HTML(elem_id="mien-photo-compare")
-    with gr.Accordion("The answer as JSON", open=False):
-        code = gr.Code(label="JSON, as the library gives it", language="json", interactive=False)
-    outputs = [status, view, cards, table, code]
-    controls = [model, label, explain, compare]
-    calls: dict[str, Any] = {
-        "outputs": outputs, "preprocess": False, "api_visibility": "private",
-        "concurrency_id": "photo", "concurrency_limit": handlers.config.concurrency,
-        "show_progress_on": [status],
-    }  # fmt: skip
-    photo.input(handlers.new_photo, [photo, *controls], **calls)
-    example.click(handlers.example_photo, controls, **calls)
-    for control in (label, explain, compare, model):
-        control.input(handlers.same_photo, controls, **calls)
+    outputs = [status, view, cards, table, _json("The answer as JSON")]
+    controls = [label, explain, compare, model]
+    calls = _calls(handlers, "photo", status)
+    photo.input(handlers.new_photo, {photo, *controls}, outputs, **calls)
+    example.click(handlers.example_photo, set(controls), outputs, **calls)
+    for control in controls:
+        control.input(handlers.same_photo, set(controls), outputs, **calls)
     explain.input(
         lambda shown: (gr.Dropdown(visible=shown), gr.Slider(visible=shown)),
         [explain], [label, strength], api_visibility="private", queue=False,
     )  # fmt: skip
     model.input(
-        lambda name, value: _labels_of(handlers, name, value),
+        lambda name, value: _labels_of(models, name, value),
         [model, label], [label], api_visibility="private", queue=False,
     )  # fmt: skip
     strength.input(None, [strength], None, js=_STRENGTH)
-    _program_door(handlers, photo, model)
-
-
-def _program_door(handlers: Handlers, photo: Any, model: Any) -> None:
-    """Adds what ``gradio_client`` calls as ``/predict``."""
+    # What gradio_client calls as /predict.
+    calls = {**_calls(handlers, "photo"), "api_visibility": "public", "api_name": "predict"}
     answer = gr.JSON(visible=False)
-    gr.Button(visible=False).click(
-        handlers.predict, [photo, model], [answer], api_name="predict", preprocess=False,
-        concurrency_id="photo", concurrency_limit=handlers.config.concurrency,
-    )  # fmt: skip
+    gr.Button(visible=False).click(handlers.predict, [photo, model], [answer], **calls)
 
 
 def _live_tab(handlers: Handlers, model: Any) -> None:
-    if not _reads_clips():
-        gr.Markdown(about.NO_CLIPS)
-        return
-    gr.Markdown(about.live(LIVE_S))
+    gr.Markdown(_LIVE)
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             camera = gr.Image(
@@ -153,17 +145,17 @@ def _live_tab(handlers: Handlers, model: Any) -> None:
         with gr.Column(scale=3, min_width=300):
             view = gr.HTML(elem_id="mien-live-view")
     camera.stream(
-        handlers.frame, [camera, model], [view], preprocess=False, stream_every=_FRAME_S,
-        time_limit=LIVE_S, show_progress="hidden", api_visibility="private",
-        concurrency_id="camera", concurrency_limit=handlers.config.concurrency,
+        handlers.frame, [camera, model], [view], stream_every=_FRAME_S, time_limit=LIVE_S,
+        show_progress="hidden", **_calls(handlers, "camera"),
     )  # fmt: skip
 
 
 def _clip_tab(handlers: Handlers, model: Any) -> None:
-    if not _reads_clips():
-        gr.Markdown(about.NO_CLIPS)
-        return
-    gr.Markdown(about.clips(handlers.config))
+    config = handlers.config
+    gr.Markdown(
+        f"Up to {config.max_seconds:g} seconds and {config.max_mb:g} MB. You get the clip with "
+        "boxes, a timeline of each face, and how much of the time it looked like what."
+    )
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             clip = gr.Video(
@@ -172,19 +164,26 @@ def _clip_tab(handlers: Handlers, model: Any) -> None:
             )  # fmt: skip
             read = gr.Button("Read the clip", variant="primary", elem_id="mien-clip-read")
         with gr.Column(scale=3, min_width=300):
-            status = gr.HTML(words.status("Choose a clip."), elem_id="mien-clip-status")
+            status = gr.HTML(views.status("Choose a clip."), elem_id="mien-clip-status")
             shown = gr.Video(
                 label="The clip with boxes", interactive=False, buttons=["download"],
                 elem_id="mien-clip-shown",
             )  # fmt: skip
     view = gr.HTML(elem_id="mien-clip-view")
-    with gr.Accordion("The summary as JSON", open=False):
-        code = gr.Code(label="JSON, as the library gives it", language="json", interactive=False)
-    read.click(
-        handlers.clip, [clip, model], [status, shown, view, code], preprocess=False,
-        api_visibility="private", concurrency_id="clip", show_progress_on=[status],
-        concurrency_limit=handlers.config.concurrency,
-    )  # fmt: skip
+    outputs = [status, shown, view, _json("The summary as JSON")]
+    read.click(handlers.clip, [clip, model], outputs, **_calls(handlers, "clip", status))
+
+
+def _calls(handlers: Handlers, kind: str, *progress: Any) -> dict[str, Any]:
+    """Returns what events have in common: the inputs as they came, few of a kind at once."""
+    calls = {"preprocess": False, "api_visibility": "private", "concurrency_id": kind}
+    calls |= {"show_progress_on": list(progress)} if progress else {}
+    return {**calls, "concurrency_limit": handlers.config.concurrency}
+
+
+def _json(title: str) -> Any:
+    with gr.Accordion(title, open=False):
+        return gr.Code(label="JSON, as the library gives it", language="json", interactive=False)
 
 
 def _reads_clips() -> bool:
@@ -192,13 +191,12 @@ def _reads_clips() -> bool:
     return all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))
 
 
-def _labels_of(handlers: Handlers, name: str, value: str) -> Any:
+def _labels_of(models: dict[str, Model], name: str, value: str) -> Any:
     """Returns the choice of labels of another model; the one chosen stays where it is known."""
-    choices = _label_choices(handlers, name)
+    choices = _label_choices(models, name)
     return gr.Dropdown(choices=choices, value=value if (value, value) in choices else "")
 
 
-def _label_choices(handlers: Handlers, name: str | None) -> list[tuple[str, str]]:
-    models = handlers.models
+def _label_choices(models: dict[str, Model], name: str | None) -> list[tuple[str, str]]:
     model = models.get(name or "") or next(iter(models.values()))
     return [(_EACH, ""), *((label, label) for label in model.recognizer.labels)]

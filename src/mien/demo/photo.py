@@ -1,4 +1,4 @@
-"""One photo: read, explained and compared, ready to be shown."""
+"""The models of the page, and one photo: read, explained and compared, ready to be shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from mien.detectors import crop_box
-from mien.explanation import read_image
-from mien.images import encode
+from mien.errors import InputError
+from mien.explanation import light_method, read_image
+from mien.images import ImageLimits, encode
 from mien.preprocess import Preprocessing, crop_faces
+from mien.recognizer import EmotionRecognizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,26 +22,60 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.demo.models import Model
+    from mien.demo.config import DemoConfig
     from mien.errors import MienError
     from mien.explanation import ReadImage
     from mien.results import ImageResult
 
 #: Longest side of the picture that is sent back, and side of a face next to its bars.
 _SHOWN, _FACE = 1280, Preprocessing(size=96, color="rgb")
-_SOURCE = "photo"
+#: Most pixels a photo may have, and most faces that are shown of one.
+MAX_PIXELS, MAX_FACES = 25_000_000, 50
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recognizer, what the page calls it, and which method, without torch, makes its maps."""
+
+    name: str
+    recognizer: EmotionRecognizer
+    method: str
+
+
+def open_models(config: DemoConfig) -> dict[str, Model]:
+    """Opens the models of the settings, each with one run to be sure of it.
+
+    Raises:
+        ModelError: If a model cannot be loaded.
+        ConfigError: If a name is unknown.
+    """
+    limits = ImageLimits(max_bytes=config.max_bytes, max_pixels=MAX_PIXELS)
+    models = {}
+    for given, folder in (config.models or {"": None}).items():
+        recognizer = EmotionRecognizer(
+            folder, max_faces=MAX_FACES, limits=limits, device=config.device
+        )
+        name = given or recognizer.config.name
+        models[name] = Model(name, recognizer, light_method(recognizer))
+    return models
+
+
+def choose(models: dict[str, Model], name: str | None) -> Model:
+    """Returns the model of a name; None or an empty one: the first.
+
+    Raises:
+        InputError: If there is no such model.
+    """
+    if not name:
+        return next(iter(models.values()))
+    if name not in models:
+        raise InputError(f"no model {str(name)[:80]!r} here", hint=f"Known: {', '.join(models)}.")
+    return models[name]
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoAnswer:
-    """What is shown of a photo.
-
-    Args:
-        result: The faces.
-        picture: JPEG, the photo with boxes and labels.
-        painted: JPEG of the same size, the photo with maps, boxes and labels; None: not asked for.
-        faces: JPEG of each face, in the order of ``result.faces``.
-    """
+    """What is shown of a photo, as JPEG: it with boxes, it with maps too, each face alone."""
 
     result: ImageResult
     picture: bytes
@@ -60,10 +96,9 @@ def read_photo(
 
     Raises:
         InputError: If the photo cannot be read.
-        ConfigError: If the label is unknown.
     """
     read = read_image(model.recognizer, photo)
-    result = replace(read.result, source=_SOURCE)
+    result = replace(read.result, source="photo")
     painted = None
     if explain and result.faces:
         maps = read.maps(model.recognizer, label=label, method=model.method)
@@ -73,11 +108,7 @@ def read_photo(
 
 
 def compare_photo(models: Mapping[str, Model], photo: bytes) -> dict[str, ImageResult]:
-    """Reads a photo with each model: name to result. All look for faces in the same way.
-
-    Raises:
-        InputError: If the photo cannot be read.
-    """
+    """Reads a photo with each model: name to result. All look for faces in the same way."""
     return {name: model.recognizer.predict(photo) for name, model in models.items()}
 
 
@@ -92,11 +123,7 @@ def to_jpeg(image_rgb: NDArray[np.uint8], side: int = _SHOWN) -> bytes:
 
 
 def friendly(error: MienError, path: Path | None = None) -> str:
-    """Returns a message without what only a programmer can act on.
-
-    Args:
-        error: What went wrong.
-        path: The visitor's file, whose place on the server is not to be told.
+    """Returns a message without what only a programmer can act on, and without a file's place.
 
     >>> from mien.errors import InputError
     >>> friendly(InputError("bytes (11) is not a picture: it is text."))

@@ -18,22 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: What Gradio and the Hub's client read when they are imported: nothing goes to anybody.
-_QUIET = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
+_QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 def run_demo(config: DemoConfig | None = None) -> None:
     """Serves the page until SIGINT or SIGTERM; what visitors sent is deleted at the end.
 
-    Args:
-        config: The settings; None: the defaults.
-
-    Raises:
-        ConfigError: If a model is unknown or the address is taken.
-        ModelError: If a model cannot be loaded.
-        MissingExtraError: If the ``demo`` extra is not installed.
+    Argument and errors are those of :func:`open_demo`.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,14 +53,14 @@ def open_demo(config: DemoConfig | None = None) -> Iterator[str]:
     with environment(_QUIET):
         with needs_extra("mien demo", "demo"):
             import gradio  # noqa: F401
-        from mien.demo.keeping import Keeper
-        from mien.demo.models import open_models
         from mien.demo.page import launch_options, make_page
+        from mien.demo.photo import open_models
+        from mien.demo.uploads import UploadStore
 
         config = replace(config, port=_free_port(config))
         models = open_models(config)
-        with Keeper() as keeper, environment({"GRADIO_TEMP_DIR": str(keeper.folder)}):
-            page = make_page(config, models, keeper)
+        with UploadStore() as uploads, environment({"GRADIO_TEMP_DIR": str(uploads.folder)}):
+            page = make_page(config, models, uploads)
             try:
                 _, local, public = page.launch(prevent_thread_lock=True, **launch_options(config))
                 yield public or local
@@ -78,11 +69,7 @@ def open_demo(config: DemoConfig | None = None) -> Iterator[str]:
 
 
 def _free_port(config: DemoConfig) -> int:
-    """Returns the port to listen on, tried out beforehand.
-
-    Raises:
-        ConfigError: If it is taken, or the host is no address of this machine.
-    """
+    """Returns the port to listen on, tried out beforehand."""
     try:
         family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as trial:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien import __version__
 from mien.atomic import check_free, replacing_folder
+from mien.benchmarking.machine import version_of
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError
-from mien.hub import CARD, ModelFolder, read_model_folder
+from mien.hub import ASSETS, CARD, ModelFolder, read_model_folder
 
 if TYPE_CHECKING:
     import os
@@ -22,40 +21,6 @@ GRADIO, PYTHON = "6.31.0", "3.11"
 #: Folder of a Space's own models.
 _MODELS = "models"
 
-_README = """\
----
-title: {title}
-emoji: 🙂
-colorFrom: indigo
-colorTo: blue
-sdk: gradio
-sdk_version: {gradio}
-python_version: "{python}"
-app_file: app.py
-pinned: false
-license: apache-2.0
-short_description: What expression would people see in a face?
-tags:
-- facial-expression-recognition
-- emotion
-- face
----
-
-# {title}
-
-Send a photo, open the camera or send a clip: [mien]({home}) finds the faces and says which
-expression people would most likely see in each. It reads looks, not feelings.
-
-Nothing that visitors send is kept: photos and clips are deleted within half a minute after they
-were read, the annotated copy of a clip within ten. Camera pictures are never written to disk.
-
-Made by `mien space`. `app.py` is the program, `requirements.txt` what it needs; the limits stand in
-`app.py`. Try it on your own computer: `pip install -r requirements.txt gradio=={gradio}`, then
-`python app.py`. `sample.jpg` shows Eileen M. Collins, photographed for NASA (public domain).
-
-Before you publish it: in the European Union whoever runs such a page must tell visitors what it
-does, and must not use it at work or at school.
-"""
 _HOME = "https://pypi.org/project/mien/"
 _APP = '''\
 """The page of mien as a Hugging Face Space."""
@@ -105,8 +70,7 @@ def write_space(
             shutil.rmtree(new / _MODELS, ignore_errors=True)
         for name, text in _texts(config, title, models).items():
             (new / name).write_text(text, encoding="utf-8")
-        with as_file(files("mien").joinpath("assets", "sample", "astronaut.jpg")) as sample:
-            shutil.copyfile(sample, new / "sample.jpg")
+        shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", new / "sample.jpg")
         for name, model in models.items():
             _copy_model(model, new / _MODELS / name)
     return place
@@ -120,19 +84,17 @@ def _check_place(place: Path, *, overwrite: bool) -> None:
     card = place / CARD
     if not card.is_file() or "\nsdk: " not in card.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(
-            ("is in use, and not by a Space (its README.md names no sdk): give another folder"),
+            "is in use, and not by a Space (its README.md names no sdk): give another folder",
             subject=place,
         )
 
 
 def _texts(config: DemoConfig, title: str, models: dict[str, ModelFolder]) -> dict[str, str]:
-    try:
-        gradio = version("gradio")
-    except PackageNotFoundError:
-        gradio = GRADIO
+    readme = Path(__file__).with_name("templates") / "space.md"
+    values = {"title": title, "gradio": version_of("gradio") or GRADIO, "python": PYTHON}
     given = "".join(f'"{name}={_MODELS}/{name}", ' for name in models)
     return {
-        "README.md": _README.format(title=title, gradio=gradio, python=PYTHON, home=_HOME),
+        "README.md": readme.read_text(encoding="utf-8").format(**values, home=_HOME),
         "app.py": _APP.format(
             model=f"model=({given}), " if models else "", mb=config.max_mb,
             seconds=config.max_seconds,

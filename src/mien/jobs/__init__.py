@@ -5,26 +5,20 @@ the list into parts and write one Parquet file per part. Needs the ``jobs`` extr
 package does not.
 """
 
-from __future__ import annotations
-
-import importlib
 from typing import TYPE_CHECKING
+
+from mien import lazy_names
 
 if TYPE_CHECKING:
     from mien.jobs.config import JobConfig
     from mien.jobs.run import JobSummary, open_job, predict_files
 
-_HOMES = {
-    "JobSummary": "mien.jobs.run",
-    "JobConfig": "mien.jobs.config",
-    "open_job": "mien.jobs.run",
-    "predict_files": "mien.jobs.run",
-}
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "mien.jobs.config": ["JobConfig"],
+        "mien.jobs.run": ["JobSummary", "open_job", "predict_files"],
+    },
+)
 
 __all__ = ["JobConfig", "JobSummary", "open_job", "predict_files"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mien.jobs' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)

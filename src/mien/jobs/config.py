@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from mien.recognizer import EmotionRecognizer
 
-ENGINES = ("local", "ray")
 #: Ending of an output that is a job's.
 RESULTS_SUFFIX = ".parquet"
 
@@ -54,7 +53,7 @@ class JobConfig(Config):
         short="-j",
     )  # fmt: skip
     engine: str | None = option(
-        None, "Jobs: local (processes, the default) or ray; starts a job.", choices=ENGINES
+        None, "Jobs: local (processes, the default) or ray; starts a job.", choices=("local", "ray")
     )
     address: str | None = option(
         None, "Jobs: Ray cluster: auto, HOST:PORT or ray://HOST:PORT; none: Ray on this machine."
@@ -93,10 +92,6 @@ class JobConfig(Config):
         Args:
             model: Where the model lies on this machine; None: where the config says.
             threads: Threads of each, 1 since workers are many; 0: all cores.
-
-        Raises:
-            ConfigError: If a name is unknown.
-            ModelError: If the model or detector cannot be loaded.
         """
         from mien.config import import_plugins
         from mien.detectors import get_detector

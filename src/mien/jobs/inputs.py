@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError, InputError
+from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
 from mien.jobs.stores import check_address, is_address, open_store, store_answers
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _LIST_SUFFIXES = (".txt", ".lst")
+_PICTURES = tuple(sorted(IMAGE_SUFFIXES))
 
 
 def check_sources(words: Sequence[str]) -> list[str]:
     """Returns the sources as a job remembers them: absolute paths and addresses.
 
     A list file comes with the sha256 of its content: it is the list that counts.
-
-    Raises:
-        ConfigError: If a source is a clip, or a list on stdin, which could not be read again.
-        InputError: If there are none, or one does not exist.
     """
     if not words:
         raise InputError(
@@ -49,7 +47,11 @@ def check_sources(words: Sequence[str]) -> list[str]:
         path = Path(word).expanduser().absolute()
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
-        found.append(f"{path}#{_digest(path)}" if _is_list(path) else str(path))
+        if _is_list(path):
+            with _readable(path):
+                found.append(f"{path}#{sha256(path)}")
+        else:
+            found.append(str(path))
     return found
 
 
@@ -59,9 +61,6 @@ def list_sources(words: Sequence[str]) -> Iterator[str]:
     Folders are walked as by :func:`mien.images.list_images`, without names that start with a dot,
     but one folder at a time: memory does not grow with the number of pictures. Lines of a list
     are taken as they stand; relative ones count from the current folder.
-
-    Raises:
-        InputError: If a source cannot be listed.
     """
     for word in words:
         if is_address(word):
@@ -82,63 +81,56 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
 
 
-def _digest(path: Path) -> str:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        yield
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
 def _wanted(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+    return not name.startswith(".") and name.lower().endswith(_PICTURES)
+
+
+def _walk(folders: Iterable[tuple[str, list[str], list[str]]]) -> Iterator[str]:
+    """Yields the pictures of a walk in the same order every time; dotted folders are left out."""
+    for folder, below, names in folders:
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(filter(_wanted, names)):
+            yield f"{folder.rstrip('/')}/{name}"
 
 
 def _folder(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as entries:
-            here = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
+    def refuse(error: OSError) -> None:
         raise InputError(
-            f"cannot be listed: {error.strerror or error}", subject=f"{folder!r}"
+            f"cannot be listed: {error.strerror or error}", subject=f"{error.filename!r}"
         ) from error
-    for name, is_folder in here:
-        path = os.path.join(folder, name)  # noqa: PTH118 - millions of them
-        if is_folder and not name.startswith("."):
-            yield from _folder(path)
-        elif not is_folder and _wanted(name) and os.path.isfile(path):  # noqa: PTH113
-            yield path
+
+    return filter(os.path.isfile, _walk(os.walk(folder, onerror=refuse)))
 
 
 def _lines(path: Path) -> Iterator[str]:
     checked: set[str] = set()
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                word = line.rstrip("\r\n")
-                if not word.strip():
-                    continue
-                if not is_address(word):
-                    yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
-                    continue
-                bucket = "/".join(word.split("/")[:3])
-                if bucket not in checked:
-                    # Once per store: a wrong key is one error here, or a million rows later.
-                    checked.add(bucket)
-                    _check_access(check_address(word))
-                yield word
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
+    with _readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
+        for word in filter(str.strip, (line.rstrip("\r\n") for line in lines)):
+            if not is_address(word):
+                yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
+                continue
+            bucket = "/".join(word.split("/")[:3])
+            if bucket not in checked:
+                # Once per store: a wrong key is one error here, or a million rows later.
+                checked.add(bucket)
+                _check_access(check_address(word))
+            yield word
 
 
 def _check_access(address: str) -> None:
     system, path = open_store(address)
     with store_answers(address, "be read"):
         system.exists(path.rpartition("/")[0])
-        try:
+        with suppress(FileNotFoundError):
             system.info(path)
-        except FileNotFoundError:
-            return
 
 
 def _address(address: str) -> Iterator[str]:
@@ -150,16 +142,14 @@ def _address(address: str) -> Iterator[str]:
         )
     seen = False
     with store_answers(address, "be listed"):
-        if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES and system.isfile(path):  # noqa: PTH122
+        if path.lower().endswith(_PICTURES) and system.isfile(path):
             yield f"{scheme}://{path}"
             return
-        for folder, folders, names in system.walk(path, on_error="raise"):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(filter(_wanted, names)):
-                seen = True
-                yield f"{scheme}://{folder.rstrip('/')}/{name}"
+        for found in _walk(system.walk(path, on_error="raise")):
+            seen = True
+            yield f"{scheme}://{found}"
     if not seen:
         raise InputError(
-            f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}",
+            f"no pictures there; looked for {', '.join(_PICTURES)}",
             subject=f"{address}:",
         )

@@ -16,7 +16,6 @@ import re
 import secrets
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from mien.jobs.work import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import ExitStack
 
     from mien.jobs.outputs import OutputStore
     from mien.jobs.work import Answer
@@ -39,33 +39,18 @@ _CHECKERS = 16
 _COUNTS = ("pictures", "faces", "failed")
 
 
-def part_name(number: int) -> str:
-    """Returns the name of a part's file.
-
-    >>> part_name(7)
-    'part-000007.parquet'
-    """
-    return f"part-{number:06}.parquet"
-
-
 class Job:
     """A job, and what is left of it.
 
-    Args:
-        store: Where it writes.
-        output: Its name, for messages.
+    It writes to ``store``, which messages call ``output``; ``stack`` holds the lock and the list.
     """
 
-    def __init__(self, store: OutputStore, output: str) -> None:
+    def __init__(self, store: OutputStore, output: str, stack: ExitStack) -> None:
         self.store, self.output = store, output
         self.id = ""
         self.done: dict[int, Mapping[str, Any]] = {}
-        self._stack = ExitStack()
+        self._stack = stack
         self._file: Any = None
-
-    def close(self) -> None:
-        """Lets others write there."""
-        self._stack.close()
 
     def begin(
         self,
@@ -78,34 +63,25 @@ class Job:
     ) -> None:
         """Begins the job, or finds out how far it is; see :func:`mien.jobs.predict_files`.
 
-        Args:
-            identity: What the answers depend on; a job goes on only with the same.
-            paths: The pictures; read only where a job begins.
-            part_size: Pictures per part.
-            resume: Go on with a job that was begun.
-            overwrite: Drop the job that lies there.
-
-        Raises:
-            ConfigError: If something lies there that may not be replaced or gone on with.
-            InputError: If there are no pictures.
-            MienError: If it cannot be written.
+        ``identity`` is what the answers depend on: a job goes on only with the same. ``paths`` are
+        read only where a job begins.
         """
         if resume and overwrite:
             raise ConfigError("--resume goes on and --overwrite starts again: give one of them.")
         there = self._found(resume=resume, overwrite=overwrite)
-        self.store.lock()
-        self._stack.callback(self.store.release)
-        identity = json.loads(json.dumps(identity))
+        self._stack.enter_context(self.store.locked())
         if there is not None and overwrite:
-            self._wipe()
-            there = None
-        for name in self.store.names():
-            if _LEFT.fullmatch(name):
+            # The job's own file goes last: what is left by then is still a job to be dropped.
+            self._remove(_PART)
+            for name in (SUMMARY, FILES, JOB):
                 self.store.remove(name)
+            there = None
+        self._remove(_LEFT)
+        identity = json.loads(json.dumps(identity))
         if there is None:
             self._start(identity, paths, part_size)
         else:
-            self._compare(there, identity)
+            self._compare(there["identity"], identity)
             self.id = there["id"]
         self._open_list()
         self._check_parts()
@@ -143,13 +119,10 @@ class Job:
             "is damaged", subject=f"{self.output}/{name}", hint="Add --overwrite to start again."
         )
 
-    def _wipe(self) -> None:
-        # The job's own file goes last: what is left by then is still a job that can be dropped.
+    def _remove(self, pattern: re.Pattern[str]) -> None:
         for name in self.store.names():
-            if _PART.fullmatch(name):
+            if pattern.fullmatch(name):
                 self.store.remove(name)
-        for name in (SUMMARY, FILES, JOB):
-            self.store.remove(name)
 
     def _start(self, identity: Mapping[str, Any], paths: Iterable[str], part_size: int) -> None:
         with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
@@ -167,8 +140,7 @@ class Job:
         job = {"id": self.id, "parts": parts, "pictures": pictures, "identity": identity}
         self.store.write(JOB, json.dumps(job, indent=2).encode() + b"\n")
 
-    def _compare(self, there: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        before = there["identity"]
+    def _compare(self, before: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         other = [key for key in identity if before.get(key) != identity[key]]
         if other:
             was = ", ".join(f"{key} {_short(before.get(key))}" for key in other)
@@ -179,9 +151,7 @@ class Job:
             )
 
     def _open_list(self) -> None:
-        import_arrow()
-        from pyarrow import parquet
-
+        parquet = import_arrow().parquet
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mien-job-"))
         try:
             self._file = parquet.ParquetFile(self.store.copy(FILES, Path(folder)))
@@ -193,22 +163,21 @@ class Job:
 
     def _check_parts(self) -> None:
         """Finds the parts that are done; a file that is broken or another's is dropped."""
-        found = [m for name in self.store.names() if (m := _PART.fullmatch(name))]
 
         def check(match: re.Match[str]) -> tuple[int, Mapping[str, Any]] | None:
             number = int(match[1])
             try:
                 with self.store.open(match[0]) as file:
                     notes = read_notes(file)
-                if (notes["job"], notes["part"]) == (self.id, number) and notes[
-                    "pictures"
-                ] == self._file.metadata.row_group(number).num_rows:
+                size = self._file.metadata.row_group(number).num_rows
+                if (notes["job"], notes["part"], notes["pictures"]) == (self.id, number, size):
                     return number, notes
             except (OSError, ValueError, KeyError, IndexError):
                 pass
             self.store.remove(match[0])
             return None
 
+        found = filter(None, map(_PART.fullmatch, self.store.names()))
         with ThreadPoolExecutor(_CHECKERS) as pool:
             self.done = dict(filter(None, pool.map(check, found)))
 
@@ -222,7 +191,7 @@ class Job:
 
     def save(self, answer: Answer) -> None:
         """Writes a part that is done."""
-        self.store.write(part_name(answer.number), answer.data)
+        self.store.write(f"part-{answer.number:06}.parquet", answer.data)
         self.done[answer.number] = answer.notes
 
     def counts(self) -> dict[str, int]:
@@ -233,12 +202,10 @@ class Job:
 def _write_list(file: Path, paths: Iterable[str], part_size: int) -> tuple[int, int]:
     """Writes the pictures, a row group per part; returns the parts and the pictures."""
     pa = import_arrow()
-    from pyarrow import parquet
-
     parts = pictures = 0
     schema = pa.schema([("path", pa.binary())])
     iterator = iter(paths)
-    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+    with pa.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
         while names := [os.fsencode(path) for path in islice(iterator, part_size)]:
             writer.write_table(pa.table({"path": names}, schema), row_group_size=part_size)
             parts, pictures = parts + 1, pictures + len(names)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from mien.backends import NETWORK_FILES
 from mien.errors import MienError
 from mien.hub import sha256
 from mien.jobs.config import JobConfig
+from mien.jobs.engines import run_local, run_ray
 from mien.jobs.inputs import check_sources, list_sources
 from mien.jobs.job import SUMMARY, Job
-from mien.jobs.local import run_local
 from mien.jobs.outputs import open_output_store
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class JobSummary:
     def to_dict(self) -> dict[str, Any]:
         """Returns the values, in the order of the fields."""
         return asdict(self)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether no picture could be read: then something else than the pictures is wrong."""
+        return 0 < self.pictures == self.failed
 
     def lines(self) -> list[str]:
         """Returns what a person reads at the end."""
@@ -99,12 +104,10 @@ class OpenJob:
         job, config = self._job, self._config
         if len(job.done) == job.parts:
             return
-        if config.engine != "ray":
+        if config.engine == "ray":
+            yield from run_ray(config, job.left, recognizer=self._recognizer)
+        else:
             yield from run_local(config, job.left(), recognizer=self._recognizer)
-            return
-        from mien.jobs.cluster import run_ray
-
-        yield from run_ray(config, job.left, recognizer=self._recognizer)
 
 
 @contextmanager
@@ -116,17 +119,14 @@ def open_job(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[OpenJob]:
-    """Begins a job or finds out how far it is, and yields it.
-
-    Arguments and errors are those of :func:`predict_files`.
-    """
+    """Begins a job or finds out how far it is, and yields it; see :func:`predict_files`."""
     config = config or JobConfig()
     words = [os.fspath(word) for word in sources]
     store = open_output_store(os.fspath(output))
     named = check_sources(words)
     recognizer = config.open_recognizer()
-    job = Job(store, os.fspath(output))
-    with closing(job):
+    with ExitStack() as stack:
+        job = Job(store, os.fspath(output), stack)
         job.begin(
             identity_of(named, recognizer, config), list_sources(words),
             part_size=config.part_size, resume=resume, overwrite=overwrite,
@@ -187,11 +187,7 @@ def identity_of(
         "mien": __version__, "sources": list(sources),
         "model": [folder.config.name, sha256(network), meaning.hexdigest()],
         "detector": recognizer.pipeline.detector.fingerprint, "labels": list(recognizer.labels),
-        "backend": config.backend, "min_face": config.min_face, "part_size": config.part_size,
+        "backend": config.backend, "min_score": config.min_score, "min_face": config.min_face,
+        "max_faces": config.max_faces, "part_size": config.part_size,
         "prior": recognizer.pipeline.shares,
     }  # fmt: skip
-
-
-def all_failed(summary: JobSummary) -> bool:
-    """Whether no picture could be read: then something else than the pictures is wrong."""
-    return summary.pictures > 0 and summary.failed == summary.pictures

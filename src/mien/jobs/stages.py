@@ -22,9 +22,8 @@ from mien.atomic import log_level
 from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
 from mien.jobs.stores import Fetched, fetch, is_address
-from mien.jobs.table import PART, POSITION, Rows, count, import_arrow
-from mien.jobs.work import finish, prepare
-from mien.jobs.workers import cpus, worker_recognizer
+from mien.jobs.table import PART, POSITION, count, import_arrow, to_table
+from mien.jobs.work import cpus, finish, prepare, worker_recognizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,25 +44,16 @@ _WAVES_LOST = 3
 
 
 def run_stages(
-    ray: Any,
-    config: JobConfig,
-    left: Callable[[], Iterator[Part]],
-    carried: list[Any],
-    *,
+    ray: Any, config: JobConfig, left: Callable[[], Iterator[Part]], carried: list[Any], *,
     recognizer: EmotionRecognizer,
-) -> Iterator[Answer]:
-    """Answers the parts that are left, in waves; see :func:`mien.jobs.cluster.run_ray`.
-
-    Raises:
-        MienError: If parts are missing after several waves.
-    """
+) -> Iterator[Answer]:  # fmt: skip
+    """Answers the parts that are left, in waves; see :func:`mien.jobs.engines.run_ray`."""
     lost = 0
     while wave := list(islice(left(), _WAVE)):
-        seen = 0
-        for answer in _wave(ray, config, wave, carried, recognizer):
-            seen += 1
-            yield answer
-        lost = 0 if seen == len(wave) else lost + 1
+        parts = {part.number: part for part in wave}
+        for number, table in _wave(ray, config, wave, carried):
+            yield finish(parts.pop(number), table, recognizer, worker="stages")
+        lost = lost + 1 if parts else 0
         if lost == _WAVES_LOST:
             raise MienError(
                 f"the stages lost parts {lost} times in a row",
@@ -72,57 +62,51 @@ def run_stages(
 
 
 def _wave(
-    ray: Any, config: JobConfig, wave: list[Part], carried: list[Any],
-    recognizer: EmotionRecognizer,
-) -> Iterator[Answer]:  # fmt: skip
+    ray: Any, config: JobConfig, wave: list[Part], carried: list[Any]
+) -> Iterator[tuple[int, Any]]:
+    """Yields the number and the rows of each part that is whole."""
     import ray.data
 
-    workers = cpus(ray, config)
-    given = {"config": config, "carried": carried, "version": __version__}
-    rows = (
-        ray.data.from_arrow([_block(part) for part in wave])
-        .map_batches(
-            _read, batch_size=_READ, batch_format="pyarrow", num_cpus=_READ_CPU,
-            fn_kwargs={"readers": config.readers},
-        )
-        .map_batches(
-            _Preparer, fn_constructor_kwargs=given, batch_size=_PREPARE, batch_format="pyarrow",
-            num_cpus=_PREPARE_CPU, compute=ray.data.ActorPoolStrategy(size=workers),
-        )
-        .map_batches(
-            _Classifier, fn_constructor_kwargs=given, batch_size=config.batch_size,
-            batch_format="pyarrow", num_cpus=_CLASSIFY_CPU,
-            compute=ray.data.ActorPoolStrategy(size=-(-workers // _PREPARERS)),
-        )
+    workers, actors = cpus(ray, config), ray.data.ActorPoolStrategy
+    shared = {"batch_format": "pyarrow"}
+    loaded = {
+        **shared,
+        "fn_constructor_kwargs": {"config": config, "carried": carried, "version": __version__},
+    }
+    rows = ray.data.from_arrow([_block(part) for part in wave])
+    rows = rows.map_batches(
+        _read, batch_size=_READ, num_cpus=_READ_CPU, fn_kwargs={"readers": config.readers}, **shared
+    )
+    rows = rows.map_batches(
+        _Preparer, batch_size=_PREPARE, num_cpus=_PREPARE_CPU, compute=actors(size=workers),
+        **loaded,
     )  # fmt: skip
-    parts = {part.number: part for part in wave}
+    rows = rows.map_batches(
+        _Classifier, batch_size=config.batch_size, num_cpus=_CLASSIFY_CPU,
+        compute=actors(size=-(-workers // _PREPARERS)), **loaded,
+    )  # fmt: skip
     collected = _Collector({part.number: len(part.paths) for part in wave})
     with _quiet(ray.data.DataContext.get_current()), log_level(logging.ERROR, "ray.data"):
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for number, whole in collected.add(table):
-                yield finish(parts[number], whole, recognizer, worker="stages")
+            yield from collected.add(table)
 
 
 @contextmanager
 def _quiet(context: Any) -> Iterator[None]:
     """Turns Ray Data's progress bars off until the context ends."""
     names = ("enable_progress_bars", "print_on_execution_start")
-    before = [getattr(context, name) for name in names]
+    before = {name: getattr(context, name) for name in names}
     try:
         for name in names:
             setattr(context, name, False)
         yield
     finally:
-        for name, value in zip(names, before, strict=True):
+        for name, value in before.items():
             setattr(context, name, value)
 
 
 class _Collector:
-    """Puts the rows of parts together, which come in any order.
-
-    Args:
-        sizes: Pictures of each part.
-    """
+    """Puts the rows of parts together, which come in any order; ``sizes`` count their pictures."""
 
     def __init__(self, sizes: dict[int, int]) -> None:
         self._sizes = sizes
@@ -131,9 +115,8 @@ class _Collector:
 
     def add(self, table: Any) -> Iterator[tuple[int, Any]]:
         """Adds rows; yields each part that is whole now, its rows in the order of the pictures."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
+        pa = import_arrow()
+        pc = pa.compute
         for number in pc.unique(table[PART]).to_pylist():
             rows = table.filter(pc.equal(table[PART], number))
             self._tables[number].append(rows)
@@ -149,13 +132,9 @@ class _Collector:
 def _block(part: Part) -> Any:
     pa = import_arrow()
     paths = [os.fsencode(path) for path in part.paths]
-    return pa.table(
-        {
-            PART: pa.array([part.number] * len(paths), pa.int32()),
-            POSITION: pa.array(range(len(paths)), pa.int32()),
-            "path": pa.array(paths, pa.binary()),
-        }
-    )
+    numbers = pa.array([part.number] * len(paths), pa.int32())
+    positions = pa.array(range(len(paths)), pa.int32())
+    return pa.table({PART: numbers, POSITION: positions, "path": pa.array(paths, pa.binary())})
 
 
 def _read(table: Any, *, readers: int) -> Any:
@@ -188,11 +167,15 @@ def _unpacked(table: Any) -> list[Any]:
     return [pickle.loads(data) for data in table["item"].to_pylist()]  # noqa: S301
 
 
-class _Preparer:
-    """Decodes, finds faces and crops; loads the detector once."""
+class _Stage:
+    """Has what its process has loaded once: the model and the detector."""
 
     def __init__(self, config: JobConfig, carried: list[Any], version: str) -> None:
         self._recognizer = worker_recognizer(config, carried, version)
+
+
+class _Preparer(_Stage):
+    """Decodes, finds faces and crops."""
 
     def __call__(self, table: Any) -> Any:
         items = []
@@ -202,16 +185,10 @@ class _Preparer:
         return _packed(table, items)
 
 
-class _Classifier:
-    """Runs the network; loads it once."""
-
-    def __init__(self, config: JobConfig, carried: list[Any], version: str) -> None:
-        self._recognizer = worker_recognizer(config, carried, version)
+class _Classifier(_Stage):
+    """Runs the network."""
 
     def __call__(self, table: Any) -> Any:
-        rows = Rows(self._recognizer.labels, located=True)
         results = self._recognizer.pipeline.run(_unpacked(table))
         where = zip(table[PART].to_pylist(), table[POSITION].to_pylist(), strict=True)
-        for result, place in zip(results, where, strict=True):
-            rows.add(result, place)
-        return rows.table()
+        return to_table(results, self._recognizer.labels, where)

@@ -12,22 +12,18 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ConfigError, InputError, MissingExtraError, suggest
+from mien.errors import ConfigError, InputError, import_extra, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Scheme of an address -> package that opens it.
 PACKAGES = {
-    "s3": "s3fs",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "abfs": "adlfs",
-    "az": "adlfs",
-    "hdfs": "pyarrow",
-    "memory": "fsspec",
-}
-_TRIES, _PAUSE_S = 3, 1.0
+    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
+    "hdfs": "pyarrow", "memory": "fsspec",
+}  # fmt: skip
+#: Seconds between one try and the next.
+_PAUSES_S = (1.0, 2.0)
 #: Seconds to wait for a connection and for an answer, and how often the library tries.
 _S3_PATIENCE = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}
 
@@ -62,14 +58,10 @@ def check_address(address: str) -> str:
 
 
 def open_store(address: str) -> tuple[Any, str]:
-    """Opens the file system of an address.
-
-    Returns:
-        The fsspec file system, and the path that it knows the address by.
+    """Returns the fsspec file system of an address, and the path that it knows it by.
 
     Raises:
         ConfigError: If the package that opens such addresses is not installed.
-        MissingExtraError: If fsspec is not installed.
     """
     scheme = check_address(address).partition("://")[0]
     system = _file_system(scheme)
@@ -78,10 +70,7 @@ def open_store(address: str) -> tuple[Any, str]:
 
 @cache
 def _file_system(scheme: str) -> Any:
-    try:
-        import fsspec  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingExtraError("reading object stores", "jobs", "fsspec") from error
+    fsspec = import_extra("fsspec", "reading object stores", "jobs")
     options: dict[str, Any] = {"use_listings_cache": False} if scheme != "memory" else {}
     if scheme == "s3":
         options["config_kwargs"] = _S3_PATIENCE
@@ -102,32 +91,29 @@ def _lost(error: BaseException) -> bool:
 
 @contextmanager
 def store_answers(address: str, what: str) -> Iterator[None]:
-    """Turns any error of a store's library into an InputError that names the address.
-
-    Args:
-        address: What was requested.
-        what: What was to be done, as in ``"be listed"``.
-    """
+    """Turns any error of a store's library into an InputError: the address cannot ``be listed``."""
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(
-            f"cannot {what}: there is nothing of that name", subject=address
-        ) from error
+        reason = f"cannot {what}: there is nothing of that name"
+        raise InputError(reason, subject=address) from error
     except PermissionError as error:
         raise InputError(
-            f"cannot {what}: the store refuses ({_reason(error)})",
+            f"cannot {what}: the store refuses ({first_line(error)})",
             subject=address,
             hint="Set credentials that may, in the environment.",
         ) from error
+    except (ConfigError, InputError):
+        raise
     except Exception as error:
-        if isinstance(error, (ConfigError, InputError)):
-            raise
         advice = "check the endpoint and the network" if _lost(error) else "check the address"
-        raise InputError(f"cannot {what}: {_reason(error)}; {advice}", subject=address) from error
+        raise InputError(
+            f"cannot {what}: {first_line(error)}; {advice}", subject=address
+        ) from error
 
 
-def _reason(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or what kind it is."""
     first = (str(error).splitlines() or [""])[0].strip().rstrip(".")
     return (first or type(error).__name__)[:300]
 
@@ -150,20 +136,20 @@ def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
         InputError: If the store does not answer any more: no picture's fault, so the job stops.
     """
     system, path = open_store(address)
-    for number in range(1, _TRIES + 1):
+    for pause_s in (*_PAUSES_S, None):
         try:
             return Fetched(system.cat_file(path, start=0, end=max_bytes + 1), address)
         except Exception as error:  # each store's library has exceptions of its own
+            # An empty object has no first byte to give.
+            if "InvalidRange" in repr(error) or "not satisfiable" in str(error):
+                return Fetched(b"", address)
             if not _lost(error):
-                # An empty object has no first byte to give.
-                if "InvalidRange" in repr(error) or "not satisfiable" in str(error):
-                    return Fetched(b"", address)
-                return InputError(f"cannot be read: {_reason(error)}", subject=address)
-            if number == _TRIES:
+                return InputError(f"cannot be read: {first_line(error)}", subject=address)
+            if pause_s is None:
                 raise InputError(
-                    f"cannot be read, the store does not answer: {_reason(error)}",
+                    f"cannot be read, the store does not answer: {first_line(error)}",
                     subject=address,
                     hint="Check the network and add --resume: what is finished stays.",
                 ) from error
-            time.sleep(_PAUSE_S * number)
+            time.sleep(pause_s)
     raise AssertionError  # pragma: no cover - the loop returns or raises

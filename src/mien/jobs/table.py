@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MissingExtraError
+from mien.errors import needs_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mien.results import ErrorResult, ImageResult
 
@@ -19,16 +20,15 @@ _BOX = ("x1", "y1", "x2", "y2")
 
 
 def import_arrow() -> Any:
-    """Returns pyarrow.
+    """Returns pyarrow, with its ``compute`` and ``parquet``.
 
     Raises:
         MissingExtraError: If it is not installed.
     """
-    try:
+    with needs_extra("a job's Parquet files", "jobs"):
         import pyarrow as pa
+        import pyarrow.compute
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("a job's Parquet files", "jobs", "pyarrow") from error
     return pa
 
 
@@ -67,31 +67,25 @@ def schema(labels: Sequence[str], *, located: bool = False) -> Any:
     )
 
 
-class Rows:
-    """The rows of some pictures, column by column.
+def to_table(
+    results: Iterable[ImageResult | ErrorResult],
+    labels: Sequence[str],
+    where: Iterable[tuple[int, int]] | None = None,
+) -> Any:
+    """Returns the rows of some pictures as an Arrow table.
 
     Args:
+        results: The pictures.
         labels: The L labels of the answers.
-        located: Keep part and position of each picture.
+        where: Part and position of each picture, where the table is to have them.
     """
-
-    def __init__(self, labels: Sequence[str], *, located: bool = False) -> None:
-        self._schema = schema(labels, located=located)
-        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
-
-    def add(self, result: ImageResult | ErrorResult, where: tuple[int, int] | None = None) -> None:
-        """Adds one picture; ``where`` is its part and position, where they are kept."""
-        part, position = where or (None, None)
-        for row in _rows(result):
-            values = {**row, PART: part, POSITION: position}
-            for name, column in self._columns.items():
-                column.append(values.get(name))
-
-    def table(self) -> Any:
-        """Returns the rows as an Arrow table."""
-        pa = import_arrow()
-        arrays = [pa.array(self._columns[field.name], field.type) for field in self._schema]
-        return pa.Table.from_arrays(arrays, schema=self._schema)
+    places = repeat((None, None)) if where is None else where
+    rows = [
+        {**row, PART: part, POSITION: position}
+        for result, (part, position) in zip(results, places, strict=where is not None)
+        for row in _rows(result)
+    ]
+    return import_arrow().Table.from_pylist(rows, schema(labels, located=where is not None))
 
 
 def _rows(result: ImageResult | ErrorResult) -> Iterator[dict[str, Any]]:
@@ -111,8 +105,7 @@ def _rows(result: ImageResult | ErrorResult) -> Iterator[dict[str, Any]]:
 
 def count(table: Any) -> dict[str, int]:
     """Counts the pictures, the faces and the pictures that could not be read."""
-    import pyarrow.compute as pc
-
+    pc = import_arrow().compute
     first = pc.fill_null(pc.less_equal(table["face"], 1), fill_value=True)
     return {
         "pictures": int(pc.sum(first).as_py() or 0),
@@ -124,13 +117,11 @@ def count(table: Any) -> dict[str, int]:
 def to_parquet(table: Any, notes: Mapping[str, Any]) -> bytes:
     """Returns the bytes of a Parquet file; ``notes`` stand in its metadata as ``mien.NAME``."""
     pa = import_arrow()
-    from pyarrow import parquet
-
     table = table.replace_schema_metadata(
         {_ROOT + name: json.dumps(value) for name, value in notes.items()}
     )
     sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd")
+    pa.parquet.write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
@@ -141,9 +132,7 @@ def read_notes(file: Any) -> dict[str, Any]:
         OSError: If the file is no whole Parquet file (pyarrow's errors are among them).
         ValueError: If the notes are damaged.
     """
-    from pyarrow import parquet
-
-    metadata = parquet.read_metadata(file).metadata or {}
+    metadata = import_arrow().parquet.read_metadata(file).metadata or {}
     return {
         key.decode().removeprefix(_ROOT): json.loads(value)
         for key, value in metadata.items()

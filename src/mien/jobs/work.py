@@ -1,35 +1,42 @@
-"""What a worker does: the pictures of a part in, the bytes of its Parquet file out."""
+"""What a worker does: it loads the model once, then turns each part into a Parquet file's bytes."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mien.errors import InputError
+from mien import __version__
+from mien.backends import NETWORK_FILES
+from mien.errors import ConfigError, InputError
+from mien.hub import ASSETS, CONFIG, ONNX
 from mien.jobs.stores import fetch, is_address
-from mien.jobs.table import Rows, count, to_parquet
+from mien.jobs.table import count, to_parquet, to_table
 from mien.pipeline import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mien.hub import ModelFolder
+    from mien.jobs.config import JobConfig
     from mien.jobs.stores import Fetched
     from mien.recognizer import EmotionRecognizer
+    from mien.results import ErrorResult, ImageResult
 
 #: Pictures that wait for a batch of faces to fill, at most.
 _MAX_WAITING = 64
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A piece of a job: small enough to send, to hold and to do again.
 
-    Args:
-        job: Identifier of the job, which its file will name.
-        number: 0 for the first.
-        paths: Paths and addresses of its pictures.
+    ``number`` counts from 0; ``paths`` are those and the addresses of its pictures.
     """
 
     job: str
@@ -37,15 +44,8 @@ class Part:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A part that is done.
-
-    Args:
-        number: The part's number.
-        data: The bytes of its Parquet file.
-        notes: The file's metadata: job, part and counts.
-    """
+class Answer(NamedTuple):
+    """A part that is done: the bytes of its Parquet file and, in ``notes``, the file's metadata."""
 
     number: int
     data: bytes
@@ -68,9 +68,6 @@ def fetch_ahead(
     """Yields each path with its picture, or why it cannot be read; paths of files as they are.
 
     Of a store, ``readers`` objects are read at once, and as many may wait.
-
-    Raises:
-        InputError: If a store does not answer any more.
     """
     if not any(map(is_address, paths)):
         yield from zip(paths, paths, strict=True)
@@ -79,20 +76,19 @@ def fetch_ahead(
     def get(path: str) -> str | Fetched | InputError:
         return fetch(path, max_bytes=max_bytes) if is_address(path) else path
 
-    with ThreadPoolExecutor(readers, thread_name_prefix="mien-fetch") as pool:
-        waiting: deque[tuple[str, Future[str | Fetched | InputError]]] = deque()
-        try:
-            for path in paths:
-                if len(waiting) >= 2 * readers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-                waiting.append((path, pool.submit(get, path)))
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    left = iter(paths)
+    waiting: deque[tuple[str, Future[str | Fetched | InputError]]] = deque()
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="mien-fetch")
+    try:
+        while True:
+            more = islice(left, 2 * readers - len(waiting))
+            waiting.extend((path, pool.submit(get, path)) for path in more)
+            if not waiting:
+                return
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def prepare(
@@ -116,19 +112,59 @@ def answer_part(
     Raises:
         InputError: If a store does not answer any more.
     """
-    pipeline, rows = recognizer.pipeline, Rows(recognizer.labels)
-    waiting: list[Prepared] = []
-
-    def classify() -> None:
-        for result in pipeline.run(waiting):
-            rows.add(result)
-        waiting.clear()
-
+    pipeline, waiting = recognizer.pipeline, list[Prepared]()
+    results: list[ImageResult | ErrorResult] = []
     for path, content in fetch_ahead(
         part.paths, readers=readers, max_bytes=pipeline.limits.max_bytes
     ):
         waiting.append(prepare(recognizer, path, content))
         if sum(map(len, waiting)) >= pipeline.batch_size or len(waiting) >= _MAX_WAITING:
-            classify()
-    classify()
-    return finish(part, rows.table(), recognizer, worker=worker)
+            results += pipeline.run(waiting)
+            waiting.clear()
+    table = to_table([*results, *pipeline.run(waiting)], recognizer.labels)
+    return finish(part, table, recognizer, worker=worker)
+
+
+def cpus(ray: Any, config: JobConfig) -> int:
+    """Returns how many CPUs of the cluster a job uses now."""
+    there = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    return min(config.workers, there) if config.workers else there
+
+
+def pack_model(folder: ModelFolder, backend: str) -> dict[str, bytes]:
+    """Returns the files of a model folder that a worker needs, by name; none of a bundled model.
+
+    The key ``""`` holds the name of the network.
+    """
+    if folder.path.parent == ASSETS:
+        return {}
+    network = folder.file(NETWORK_FILES[backend]).name
+    also = folder.config.files.get(network, {}).get("with", ())
+    names = [CONFIG, network, *map(str, also)]
+    named = folder.network if folder.network != ONNX else ""
+    return {"": named.encode(), **{name: (folder.path / name).read_bytes() for name in names}}
+
+
+def worker_recognizer(config: JobConfig, carried: list[Any], version: str) -> EmotionRecognizer:
+    """Returns the recognizer of this process, loaded for its first task."""
+    if version != __version__:
+        raise ConfigError(
+            f"the job runs with mien {version}, but a machine of the cluster has {__version__}",
+            hint=f'Type there: pip install "mien[jobs]=={version}"',
+        )
+    return _loaded(config, carried[0])
+
+
+@lru_cache(maxsize=1)
+def _loaded(config: JobConfig, files: Any) -> EmotionRecognizer:
+    import ray
+
+    content = ray.get(files)
+    if not content:
+        return config.open_recognizer()
+    folder = Path(tempfile.mkdtemp(prefix="mien-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, data in content.items():
+        if name:
+            (folder / name).write_bytes(data)
+    return config.open_recognizer(folder / content[""].decode())

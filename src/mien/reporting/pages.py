@@ -63,31 +63,38 @@ def render(template: str, *, title: str, subtitle: str = "", **values: Any) -> s
     >>> page[:15], page.count("&lt;b&gt;")
     ('<!doctype html>', 1)
     """
-    return _environment().get_template(template).render(title=title, subtitle=subtitle, **values)
+    pages = templates(Path(__file__).with_name("templates"), between=between, percent=percent)
+    return pages.get_template(template).render(title=title, subtitle=subtitle, **values)
 
 
 @functools.cache
-def _environment() -> Environment:
+def templates(folder: Path, **filters: Callable[..., str]) -> Environment:
+    """Returns the templates of a folder; what they write is escaped.
+
+    Raises:
+        MissingExtraError: If jinja2 is not installed.
+    """
     from mien import __version__
 
     with needs_extra("a report's page", "eval"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        loader=FileSystemLoader(folder),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"between": between, "jpeg": jpeg_uri, "percent": percent, "png": _uri}
+    environment.filters |= {"jpeg": jpeg_uri, "uri": data_uri, **filters}
     environment.globals |= {"light": LIGHT, "dark": DARK, "version": __version__}
     return environment
 
 
-def _uri(data: bytes, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+def data_uri(data: bytes, kind: str = "image/png") -> str:
+    """Returns bytes as an address that holds them; ``kind`` is their media type."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def jpeg_uri(image_rgb: NDArray[np.uint8], quality: int = 86) -> str:
     """Returns a picture (H, W, 3) as an address that holds it as JPEG."""
-    return _uri(encode(image_rgb, suffix=".jpg", quality=quality), "jpeg")
+    return data_uri(encode(image_rgb, suffix=".jpg", quality=quality), "image/jpeg")
 
 
 class Report(Protocol):

@@ -97,6 +97,15 @@ def label_colors(labels: Iterable[str]) -> dict[str, Color]:
     return {name: PALETTE[at % len(PALETTE)] for name, at in zip(names, places, strict=True)}
 
 
+def css_color(color: Color) -> str:
+    """Returns a colour as CSS writes it.
+
+    >>> css_color((240, 228, 66))
+    '#f0e442'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def contrasting(color: Color) -> Color:
     """Returns black or white, whichever reads better on a colour (WCAG 2 contrast ratio).
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mien.serve.problems import ProblemError, busy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Share of the deadline that the work in front of a new request may fill.
 _FILL = 0.4
@@ -20,19 +20,14 @@ class AdmissionQueue:
     """Counts what was accepted and estimates how long it will take.
 
     A request is accepted while there is room for its pictures in the queue and the work in front
-    of it fills less than 0.4 of the deadline, by the running mean of what a picture of
-    its kind costs. Only the event loop calls it.
-
-    Args:
-        capacity: Pictures accepted at once.
-        deadline_s: From accepted to answered.
+    of it fills less than 0.4 of the deadline (from accepted to answered), by the running mean of
+    what a picture of its kind costs. Only the event loop calls it.
     """
 
     def __init__(self, capacity: int, deadline_s: float) -> None:
         self.capacity = capacity
         self.deadline_s = deadline_s
         self.pictures = 0
-        self.requests = 0
         self.open = False
         self.cost_s: dict[str, float] = {}
         self._load: dict[str, int] = {}
@@ -54,49 +49,37 @@ class AdmissionQueue:
         return None
 
     @contextmanager
-    def admit(self, kind: str) -> Iterator[Admission]:
+    def admit(self, kind: str) -> Iterator[Callable[[int], None]]:
         """Lets a request in, with one picture until it is known how many there are.
 
-        Raises:
-            ProblemError: 503 if there is no room.
-        """
-        if refusal := self.refusal():
-            raise refusal
-        admission = Admission(self, kind)
-        self.requests += 1
-        self.add(kind, 1)
-        try:
-            yield admission
-        finally:
-            self.requests -= 1
-            self.add(kind, -admission.pictures)
+        Yields:
+            A function that takes room for all the pictures of the request.
 
-    def add(self, kind: str, pictures: int) -> None:
-        """Counts pictures of one kind in, or out with a negative number."""
+        Raises:
+            ProblemError: 503 if there is no room; the function raises it, too.
+        """
+        held = 0
+
+        def grow(pictures: int) -> None:
+            nonlocal held
+            more = pictures - held
+            if more > 0:
+                if refusal := self.refusal(more):
+                    raise refusal
+                held = pictures
+                self._add(kind, more)
+
+        grow(1)
+        try:
+            yield grow
+        finally:
+            self._add(kind, -held)
+
+    def _add(self, kind: str, pictures: int) -> None:
         self.pictures += pictures
         self._load[kind] = self._load.get(kind, 0) + pictures
 
     def learn(self, kind: str, cost_s: float) -> None:
         """Notes what one picture took, in seconds of the whole machine."""
-        known = self.cost_s.get(kind)
-        self.cost_s[kind] = cost_s if known is None else known + _NEW * (cost_s - known)
-
-
-class Admission:
-    """A request that was let in."""
-
-    def __init__(self, queue: AdmissionQueue, kind: str) -> None:
-        self._queue, self.kind, self.pictures = queue, kind, 1
-
-    def grow(self, pictures: int) -> None:
-        """Takes room for all the pictures of the request.
-
-        Raises:
-            ProblemError: 503 if there is no room.
-        """
-        more = pictures - self.pictures
-        if more > 0:
-            if refusal := self._queue.refusal(more):
-                raise refusal
-            self._queue.add(self.kind, more)
-            self.pictures = pictures
+        known = self.cost_s.get(kind, cost_s)
+        self.cost_s[kind] = known + _NEW * (cost_s - known)

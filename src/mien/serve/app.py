@@ -11,17 +11,17 @@ from mien.errors import needs_extra
 from mien.serve.config import ServeConfig
 
 with needs_extra("the service", "serve"):
-    from fastapi import FastAPI, Request, Response
+    from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
     from mien.serve import schemas
     from mien.serve.engine import Engine
     from mien.serve.guard import Guard
-    from mien.serve.logs import log
-    from mien.serve.problems import PROBLEM_JSON, GoneError, ProblemError
+    from mien.serve.problems import ProblemError
     from mien.serve.routes import picture_routes, plain_routes
     from mien.serve.stream import stream_routes
+    from mien.serve.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,8 +46,7 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
     engine = Engine(config, owns_process=owns_process)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        del app
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(_load(engine))
         try:
             yield
@@ -63,20 +62,16 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
     app.state.engine = engine
     for router in (picture_routes(engine), plain_routes(engine), stream_routes(engine)):
         app.include_router(router)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(GoneError, _gone)
+    _make_problems(app)
     app.add_middleware(Guard, engine=engine)
     if config.cors_origin:
         from starlette.middleware.cors import CORSMiddleware
 
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(config.cors_origin),
-            allow_methods=["GET", "POST"],
+            CORSMiddleware, allow_origins=list(config.cors_origin), allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
             expose_headers=["retry-after", "x-request-id", "x-mien-result"],
-        )
+        )  # fmt: skip
     make_openapi = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -102,25 +97,16 @@ async def _load(engine: Engine) -> None:
     log("ready", models=list(engine.config.models), detectors=list(engine.config.detector))
 
 
-def _problem(request: Request, problem: ProblemError) -> Response:
-    body = problem.body(request.state.request_id)
-    return Response(body, problem.status, problem.headers, PROBLEM_JSON)
+def _make_problems(app: FastAPI) -> None:
+    """Turns the errors of FastAPI into problems, which the guard answers."""
 
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> None:
+        parts = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        raise ProblemError(422, "; ".join(parts)[:500] or "the request is not usable.")
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    parts = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(map(str, part['loc'][1:]))}: {part['msg']}" for part in parts)
-    return _problem(request, ProblemError(422, said[:500] or "the request is not usable."))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    detail = {404: "there is nothing at this path; see /docs.", 405: "wrong method; see /docs."}
-    said = detail.get(status, str(getattr(error, "detail", "")))
-    return _problem(request, ProblemError(status, said, headers=headers))
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    del request, error
-    return Response(status_code=499)
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> None:
+        known = {404: "there is nothing at this path; see /docs.", 405: "wrong method; see /docs."}
+        said = known.get(error.status_code, str(error.detail))
+        raise ProblemError(error.status_code, said, headers=dict(error.headers or {}))

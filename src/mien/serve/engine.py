@@ -7,21 +7,33 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mien.results import ErrorResult, ImageResult
 from mien.serve.admission import AdmissionQueue
-from mien.serve.metrics import Metrics
+from mien.serve.batcher import Batcher
 from mien.serve.models import Models
-from mien.serve.work import Result, Work, wait_for
+from mien.serve.problems import GoneError, ProblemError, busy
+from mien.serve.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from concurrent.futures import Future
 
+    from mien.errors import MienError
+    from mien.pipeline import Prepared
     from mien.recognizer import EmotionRecognizer
+    from mien.serve.batcher import Answer
     from mien.serve.config import ServeConfig
     from mien.serve.models import Model
     from mien.serve.uploads import Upload
+
+Result = ImageResult | ErrorResult
 
 #: How much the working threads yield to the event loop, as ``nice`` counts it.
 _NICE = 5
@@ -49,21 +61,23 @@ class Engine:
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Loads and warms up the models; slow, for a thread.
-
-        Raises:
-            MienError: If that fails; :attr:`problem` says it too.
-        """
+        """Loads and warms up the models; slow, for a thread. :attr:`problem` says what fails."""
+        batcher = partial(
+            Batcher, batch_size=self.config.batch_size, wait_s=self.config.batch_wait_ms / 1000,
+            more_coming=lambda: self._preparing > 0, observe=self.metrics.batch_faces.observe,
+            start=self._start,
+        )  # fmt: skip
         try:
-            self.models = Models(
-                self.config,
-                more_coming=lambda: self._preparing > 0,
-                observe=self.metrics.batch_faces.observe,
-                start=self._start,
-            )
+            self.models = Models(self.config, batcher)
         except Exception as error:
             self.problem = f"the models could not be loaded: {error}"
             raise
+
+    def loaded(self) -> Models:
+        """Returns the models, or refuses with 503 while they are being loaded."""
+        if self.models is None:
+            raise busy(self.problem)
+        return self.models
 
     def close(self) -> None:
         """Ends the threads; what was accepted must be answered by then."""
@@ -82,7 +96,7 @@ class Engine:
         until: float,
         gone: Awaitable[object] | None = None,
     ) -> list[Result]:
-        """Reads the pictures of one request.
+        """Reads the pictures of one request; see :meth:`wait`.
 
         Args:
             uploads: The pictures.
@@ -91,24 +105,53 @@ class Engine:
             faces: They are ready crops.
             until: When to give up, on the clock of :func:`time.monotonic`.
             gone: Completes when the client is away.
+        """
+        step = _CROPS_PER_TASK if faces else 1
+        chunks = [uploads[i : i + step] for i in range(0, len(uploads), step)]
+        work = _Work(self, model, recognizer, faces=faces)
+        reading = asyncio.gather(*(work.read(chunk) for chunk in chunks))
+        try:
+            parts = await self.wait(reading, until=until, gone=gone)
+        finally:
+            work.dropped = True
+        return [result for part in parts for result in part]
+
+    async def wait(
+        self, future: asyncio.Future[Any], *, until: float, gone: Awaitable[object] | None
+    ) -> Any:
+        """Awaits a result, the deadline, or the client's leaving, whichever is first.
 
         Raises:
             ProblemError: 504 when the deadline passes.
             GoneError: When the client is away.
         """
-        step = _CROPS_PER_TASK if faces else 1
-        chunks = [uploads[i : i + step] for i in range(0, len(uploads), step)]
-        work = Work(self, model, recognizer, faces=faces)
-        reading = asyncio.gather(*(work.read(chunk) for chunk in chunks))
+        waiting: set[asyncio.Future[Any]] = {future}
+        watch = None if gone is None else asyncio.ensure_future(gone)
+        if watch is not None:
+            waiting.add(watch)
+        timeout = max(0.0, until - time.monotonic())
         try:
-            parts = await wait_for(reading, until=until, gone=gone, config=self.config)
+            done, _ = await asyncio.wait(
+                waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
-            work.dropped = True
-        return [result for part in parts for result in part]
+            if watch is not None:
+                watch.cancel()
+        if future in done:
+            return future.result()
+        future.cancel()
+        if done:
+            raise GoneError
+        late = f"not answered within {self.config.deadline_s:g} s: send fewer or smaller pictures."
+        raise ProblemError(504, late)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         """Runs a function in the pool."""
         return asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    def learn(self, kind: str, seconds: float, run_s: float = 0.0) -> None:
+        """Notes what one picture took one thread, and the network."""
+        self.queue.learn(kind, seconds / self.config.cores + run_s)
 
     @contextlib.contextmanager
     def preparing(self) -> Iterator[None]:
@@ -120,6 +163,56 @@ class Engine:
         finally:
             with self._lock:
                 self._preparing -= 1
+
+
+class _Work:
+    """The pictures of one request: decoded in the pool, classified by a model's batcher."""
+
+    def __init__(
+        self, engine: Engine, model: Model, recognizer: EmotionRecognizer, *, faces: bool
+    ) -> None:
+        self._engine, self._batcher = engine, model.batcher
+        self._pipeline = recognizer.variant(detector="none" if faces else None).pipeline
+        self._kind = "face" if faces else "photo"
+        #: Nobody waits for it any more.
+        self.dropped = False
+
+    async def read(self, uploads: list[Upload]) -> list[Result]:
+        """Reads some pictures of the request, in one task of the pool."""
+        items, answer, took_s = await self._engine.submit(self._prepare, uploads)
+        logits, run_s = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8)), 0.0
+        if answer is not None:
+            logits, run_s = await asyncio.wrap_future(answer)
+        self._engine.learn(self._kind, took_s / len(items), run_s / len(items))
+        return self._pipeline.join(items, logits, run_s)
+
+    def _prepare(
+        self, uploads: list[Upload]
+    ) -> tuple[list[Prepared], Future[Answer] | None, float]:
+        if self.dropped:
+            raise GoneError
+        start = time.perf_counter()
+        with self._engine.preparing():
+            items = [self._prepare_one(upload) for upload in uploads]
+            crops = [item.crops for item in items if len(item)]
+            took_s = time.perf_counter() - start
+            if self.dropped or not crops:
+                return items, None, took_s
+            # From this thread, not the event loop: batches are collected while others prepare.
+            return items, self._batcher.submit(np.concatenate(crops)), took_s
+
+    def _prepare_one(self, upload: Upload) -> Prepared:
+        item = self._pipeline.prepare(upload.data)
+        item.source, item.origin = upload.name, None
+        if item.error is not None:
+            item.error = about_upload(item.error, upload)
+        return item
+
+
+def about_upload(error: MienError, upload: Upload) -> MienError:
+    """Returns an error of the library with the upload's name; a client has no ImageLimits."""
+    hint = "Make it smaller." if "ImageLimits" in error.hint else error.hint
+    return error.about(upload.name, hint=hint)
 
 
 def lower_priority() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mien.serve.keys import find_client, load_keys
-from mien.serve.logs import LOGGER, log
-from mien.serve.problems import PROBLEM_JSON, ProblemError
-from mien.serve.ratelimit import RateLimit
+from starlette.responses import Response
+
+from mien.serve.access import RateLimit, find_client, load_keys
+from mien.serve.problems import GoneError, ProblemError
+from mien.serve.telemetry import LOGGER, log
 from mien.serve.uploads import too_large
 
 if TYPE_CHECKING:
@@ -23,11 +25,9 @@ if TYPE_CHECKING:
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 #: Answered without a key: a prober has none, and they say nothing.
 _OPEN = ("/healthz", "/readyz")
-_ROUTES = {
-    "/v1/predict", "/v1/predict/faces", "/v1/explain", "/v1/models", "/metrics", *_OPEN,
-}  # fmt: skip
 _PICTURE_ROUTES = ("/v1/predict", "/v1/predict/faces", "/v1/explain")
-#: How long and how much of a refused body is read away, so that the client sees the answer.
+_ROUTES = {*_PICTURE_ROUTES, "/v1/models", "/metrics", *_OPEN}
+#: How long a refused body is read away.
 _DRAIN_S = 2.0
 
 _HEADERS = [
@@ -53,48 +53,84 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
+        given = _header(scope, b"x-request-id")
         request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
-        state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        state["start"] = time.monotonic()
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send, headers)
-        else:
-            await _Exchange(self, scope, receive, send).run(headers)
+        scope.setdefault("state", {}).update(request_id=request_id, start=time.monotonic())
+        answer = self._websocket if scope["type"] == "websocket" else self._http
+        await answer(scope, receive, send)
 
-    async def _websocket(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]
-    ) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self.check(scope, headers)
-            self._check_origin(headers)
+            self._check(scope)
+            self._check_origin(scope)
         except ProblemError as problem:
             log("stream refused", status=problem.status, request_id=scope["state"]["request_id"])
             await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:100]})
             return
         await self._app(scope, receive, send)
 
-    def _check_origin(self, headers: dict[bytes, bytes]) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id, status = scope["state"]["request_id"], 0
+        extra = [(b"x-request-id", request_id.encode()), *_HEADERS]
+        if not scope["path"].startswith(("/docs", "/redoc")):
+            extra.append(_POLICY)
+
+        async def send_more(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        try:
+            refusal = await self._answer(scope, receive, send_more)
+            if refusal is not None and not status:
+                await refusal(scope, receive, send_more)
+        finally:
+            self._finish(scope, status)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Lets the application answer; returns the answer where it did not."""
+        request_id = scope["state"]["request_id"]
+        try:
+            self._refuse_early(scope)
+            await self._app(scope, receive, send)
+        except ProblemError as problem:
+            if problem.unread and not _header(scope, b"expect"):
+                await self._drain(receive)
+            return problem.response(request_id)
+        except GoneError:
+            return Response(status_code=499)
+        except Exception:  # noqa: BLE001 - the last resort: logged here, hidden from the client
+            LOGGER.exception("failed", extra={"fields": {"request_id": request_id}})
+            return ProblemError(500, "a fault in the service; it was logged.").response(request_id)
+        return None
+
+    async def _drain(self, receive: Receive) -> None:
+        """Reads a refused body away for a while, so that the client sees the answer."""
+        left = 2 * self._engine.config.max_body
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
+
+    def _check_origin(self, scope: Scope) -> None:
         """Refuses a web page of another site: browsers let any page open a WebSocket."""
-        origin = headers.get(b"origin", b"").decode("latin-1")
+        origin = _header(scope, b"origin").decode("latin-1")
         allowed = self._engine.config.cors_origin
         if not origin or origin in allowed or "*" in allowed:
             return
-        if urlsplit(origin).netloc != headers.get(b"host", b"").decode("latin-1"):
+        if urlsplit(origin).netloc != _header(scope, b"host").decode("latin-1"):
             raise ProblemError(403, "this web origin may not call.")
 
-    def check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Checks key and rate; notes the client in the scope's state.
-
-        Raises:
-            ProblemError: 401 without a valid key, 429 above the rate.
-        """
-        client = scope.get("client") or ("unknown", 0)
-        who = str(client[0])
+    def _check(self, scope: Scope) -> None:
+        """Checks key and rate; notes the client in the scope's state."""
+        who = str((scope.get("client") or ["unknown"])[0])
         if self._keys:
-            found = find_client(self._keys, headers)
+            found = find_client(self._keys, dict(scope["headers"]))
             if found is None:
                 raise ProblemError(
                     401, "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.",
@@ -106,24 +142,20 @@ class Guard:
             seconds = str(max(1, round(wait_s + 0.5)))
             raise ProblemError(429, "too many requests.", headers={"retry-after": seconds})
 
-    def refuse_early(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Says no from the headers alone, where that is possible.
-
-        Raises:
-            ProblemError: 401, 429, 413, or 503 when the queue is full.
-        """
-        path = scope["path"]
+    def _refuse_early(self, scope: Scope) -> None:
+        """Says no from the headers alone, where that is possible: 401, 429, 413 or 503."""
+        path, most = scope["path"], self._engine.config.max_body
         if path in _OPEN:
             return
-        self.check(scope, headers)
+        self._check(scope)
         if scope["method"] == "POST" and path in _PICTURE_ROUTES:
-            length = headers.get(b"content-length", b"0")
-            if not length.isdigit() or int(length[:20]) > self._engine.config.max_body:
-                raise too_large(self._engine.config.max_body)
+            length = _header(scope, b"content-length") or b"0"
+            if not length.isdigit() or int(length[:20]) > most:
+                raise too_large(most)
             if refusal := self._engine.queue.refusal():
                 raise refusal
 
-    def finish(self, scope: Scope, status: int) -> None:
+    def _finish(self, scope: Scope, status: int) -> None:
         """Counts and logs an answer."""
         state, path = scope["state"], scope["path"]
         route = path if path in _ROUTES else "other"
@@ -138,68 +170,6 @@ class Guard:
             client=state.get("client"), **state.get("fields", {}),
         )  # fmt: skip
 
-    @property
-    def max_body(self) -> int:
-        """Largest request body in bytes."""
-        return self._engine.config.max_body
 
-
-class _Exchange:
-    """One HTTP request and its answer."""
-
-    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
-        self._guard, self._scope = guard, scope
-        self._receive, self._raw_send = receive, send
-        self._status = 0
-
-    async def run(self, headers: dict[bytes, bytes]) -> None:
-        scope, guard = self._scope, self._guard
-        try:
-            guard.refuse_early(scope, headers)
-            await guard._app(scope, self._receive, self._send)
-        except ProblemError as problem:
-            if problem.unread and b"expect" not in headers:
-                await self._drain()
-            await self._problem(problem)
-        except Exception:  # noqa: BLE001 - the last resort: logged here, hidden from the client
-            LOGGER.exception(
-                "failed", extra={"fields": {"request_id": scope["state"]["request_id"]}}
-            )
-            if not self._status:
-                await self._problem(ProblemError(500, "a fault in the service; it was logged."))
-        finally:
-            guard.finish(scope, self._status)
-
-    async def _drain(self) -> None:
-        left = 2 * self._guard.max_body
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                while left > 0:
-                    message = await self._receive()
-                    left -= len(message.get("body", b""))
-                    if not message.get("more_body", False):
-                        return
-        except TimeoutError:
-            return
-
-    async def _problem(self, problem: ProblemError) -> None:
-        body = problem.body(self._scope["state"]["request_id"])
-        headers: list[Any] = [
-            (b"content-type", PROBLEM_JSON.encode()),
-            (b"content-length", str(len(body)).encode()),
-            *((name.encode(), value.encode()) for name, value in problem.headers.items()),
-        ]
-        await self._send(
-            {"type": "http.response.start", "status": problem.status, "headers": headers}
-        )
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            request_id = self._scope["state"]["request_id"].encode()
-            extra = [(b"x-request-id", request_id), *_HEADERS]
-            if not self._scope["path"].startswith(("/docs", "/redoc")):
-                extra.append(_POLICY)
-            message["headers"] = [*message["headers"], *extra]
-        await self._raw_send(message)
+def _header(scope: Scope, name: bytes) -> bytes:
+    return bytes(dict(scope["headers"]).get(name, b""))

@@ -14,15 +14,15 @@ from mien.images import ImageLimits
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.priors import parse_prior
 from mien.recognizer import EmotionRecognizer
-from mien.serve.batcher import Batcher
 from mien.serve.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mien.detectors import Detector
+    from mien.serve.batcher import Batcher
     from mien.serve.config import ServeConfig
-    from mien.serve.options import Options
+    from mien.serve.schemas import Options
 
 
 @dataclass(frozen=True)
@@ -53,45 +53,25 @@ class Models:
 
     Args:
         config: The service's settings.
-        more_coming: For the batchers; see :class:`Batcher`.
-        observe: For the batchers.
-        start: For the batchers.
+        batcher: Makes the :class:`Batcher` of a network.
 
     Raises:
         ModelError: If a model or detector cannot be loaded.
         ConfigError: If a name is unknown.
     """
 
-    def __init__(
-        self,
-        config: ServeConfig,
-        *,
-        more_coming: Callable[[], bool],
-        observe: Callable[[int], None],
-        start: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, config: ServeConfig, batcher: Callable[..., Batcher]) -> None:
         limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
         opened = [get_detector(spec) for spec in config.detector]
         self.detectors: dict[str, Detector] = {detector.name: detector for detector in opened}
         self.models: dict[str, Model] = {}
         for name, folder in config.models.items():
             recognizer = EmotionRecognizer(
-                folder,
-                detector=next(iter(self.detectors.values())),
-                threads=config.threads,
-                device=config.device,
-                batch_size=config.batch_size,
-                limits=limits,
-            )
-            batcher = Batcher(
-                recognizer.pipeline.logits,
-                batch_size=config.batch_size,
-                wait_s=config.batch_wait_ms / 1000,
-                more_coming=more_coming,
-                observe=observe,
-                start=start,
-            )
-            self.models[name] = Model(name, recognizer, batcher, light_method(recognizer))
+                folder, detector=opened[0], threads=config.threads, device=config.device,
+                batch_size=config.batch_size, limits=limits,
+            )  # fmt: skip
+            runner = batcher(recognizer.pipeline.logits)
+            self.models[name] = Model(name, recognizer, runner, light_method(recognizer))
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -115,17 +95,13 @@ class Models:
         """
         model = self.models[_known("model", options.model, list(self.models))]
         detector = _known("detector", options.detector, list(self.detectors))
-        schema = None
-        if options.labels is not None:
-            schema = get_schema(_known("labels", options.labels, model.schemas))
+        labels = options.labels
+        schema = None if labels is None else get_schema(_known("labels", labels, model.schemas))
         try:
             return model, model.recognizer.variant(
-                detector=self.detectors[detector],
-                labels=schema,
-                min_face=options.min_face,
-                max_faces=options.max_faces,
-                prior=parse_prior(options.prior),
-            )
+                detector=self.detectors[detector], labels=schema, min_face=options.min_face,
+                max_faces=options.max_faces, prior=parse_prior(options.prior),
+            )  # fmt: skip
         except ConfigError as error:
             raise ProblemError(422, str(error), parameter="prior") from error
 

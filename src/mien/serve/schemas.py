@@ -1,16 +1,73 @@
-"""What the service answers, for its OpenAPI documents; the examples are real answers."""
+"""What a request may ask for, and what the service answers; the examples are real answers."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from mien.results import ErrorResult, FaceEmotion, ImageResult
 from mien.serve.problems import PROBLEM_JSON
+
+_TopK = Annotated[
+    int | None, Field(ge=1, le=1000, description="Keep only the k most probable labels in `probs`.")
+]
+_Prior = Annotated[
+    str | None,
+    Field(
+        max_length=400,
+        description="Shares of labels to answer for: natural, balanced, or "
+        "LABEL=SHARE,LABEL=SHARE.",
+    ),
+]
+
+
+def _name(description: str) -> Any:
+    return Field(None, max_length=200, description=description)
+
+
+class _Options(BaseModel):
+    """Options of every route that reads pictures; an unknown one is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = _name("A name from /v1/models; default: the first.")
+    labels: str | None = _name("Label schema to answer in, for example hes3.")
+
+
+class Options(_Options):
+    """Options of routes that detect faces."""
+
+    detector: str | None = _name("A face detector from /v1/models; default: the first.")
+    min_face: int | None = Field(None, ge=1, le=100_000, description="Smallest face, pixels.")
+    max_faces: int | None = Field(None, ge=1, le=100_000, description="Most faces per picture.")
+    prior: _Prior = None
+
+
+class FacesOptions(_Options):
+    """Options of /v1/predict/faces."""
+
+    top_k: _TopK = None
+    prior: _Prior = None
+
+
+class PredictOptions(Options):
+    """Options of /v1/predict."""
+
+    top_k: _TopK = None
+    include_map: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own form
+        description="Add `maps`: for each picture a base64 PNG of what the model looked at.",
+    )
+
+
+class ExplainOptions(Options):
+    """Options of /v1/explain."""
+
+    label: str | None = _name("Label to explain; default: the most probable.")
 
 
 def _schema_of(result: Any, **nested: Any) -> Any:
@@ -102,50 +159,52 @@ def responses(
     good: dict[str, Any] = {"description": "Done.", "content": content}
     if model is not None:
         good["model"] = model
-    schema = {"$ref": "#/components/schemas/Problem"}
     found: dict[int | str, dict[str, Any]] = {200: good}
     for status in problems:
-        found[status] = {
-            "description": _MEANING[status],
-            "content": {PROBLEM_JSON: {"schema": schema, "example": _problem(status)}},
+        about = _MEANING[status]
+        shown = {
+            "schema": {"$ref": "#/components/schemas/Problem"},
+            "example": {**_EXAMPLES["problem"], "status": status, "detail": about},
         }
+        found[status] = {"description": about, "content": {PROBLEM_JSON: shown}}
     return found
 
 
-def _problem(status: int) -> dict[str, Any]:
-    return {**_EXAMPLES["problem"], "status": status, "detail": _MEANING[status]}
+def picture_responses(example: str) -> dict[int | str, dict[str, Any]]:
+    """Returns FastAPI's ``responses`` of a route that reads pictures."""
+    return responses(Answer, example, PICTURE_PROBLEMS)
+
+
+def png_responses() -> dict[int | str, dict[str, Any]]:
+    """Returns FastAPI's ``responses`` of the route that answers with a PNG."""
+    found = responses(None, "predict", PICTURE_PROBLEMS)
+    found[200] = {
+        "description": "The picture with the map over each face; `X-Mien-Result` has the result.",
+        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {"X-Mien-Result": {"schema": {"type": "string"}}},
+    }
+    return found
+
+
+def _object(required: str, **properties: Any) -> dict[str, Any]:
+    shape = {"type": "object", "properties": properties, "required": [required]}
+    return {**shape, "additionalProperties": False}
+
+
+def _list(entry: dict[str, Any]) -> dict[str, Any]:
+    return _object("images", images={"type": "array", "items": entry, "minItems": 1})
 
 
 def pictures_body() -> dict[str, Any]:
     """Returns the OpenAPI description of a body with pictures."""
     upload = {"type": "string", "contentMediaType": "application/octet-stream"}
-    entry = {
-        "type": "object",
-        "properties": {
-            "data": {"type": "string", "contentEncoding": "base64", "description": "The file."},
-            "name": {"type": "string", "description": "Name to report it under."},
-        },
-        "required": ["data"],
-        "additionalProperties": False,
+    entry = _object(
+        "data",
+        data={"type": "string", "contentEncoding": "base64", "description": "The file."},
+        name={"type": "string", "description": "Name to report it under."},
+    )
+    content = {
+        "multipart/form-data": {"schema": _list(upload)},
+        "application/json": {"schema": _list(entry), "example": _EXAMPLES["body"]},
     }
-    multipart = {
-        "type": "object",
-        "properties": {"images": {"type": "array", "items": upload, "minItems": 1}},
-        "required": ["images"],
-        "additionalProperties": False,
-    }
-    body = {
-        "type": "object",
-        "properties": {"images": {"type": "array", "items": entry, "minItems": 1}},
-        "required": ["images"],
-        "additionalProperties": False,
-    }
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": multipart},
-                "application/json": {"schema": body, "example": _EXAMPLES["body"]},
-            },
-        }
-    }
+    return {"requestBody": {"required": True, "content": content}}

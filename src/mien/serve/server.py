@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import signal
 import socket
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mien.atomic import environment
 from mien.errors import ConfigError, ModelError, needs_extra
-from mien.serve.keys import load_keys
-from mien.serve.logs import log, set_up_logs
-from mien.serve.metrics import SHARED
+from mien.serve.access import load_keys
+from mien.serve.telemetry import SHARED, log, set_up_logs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastapi import FastAPI
 
     from mien.serve.config import ServeConfig
@@ -34,6 +36,8 @@ def serve(config: ServeConfig) -> None:
         import python_multipart  # noqa: F401
         import uvicorn
         import websockets  # noqa: F401
+        from uvicorn.supervisors import Multiprocess
+    # Imported by name in each process, before its parent may ask whether it lives: keep it light.
     from mien.serve.protocol import LimitedProtocol
 
     check(config)
@@ -43,34 +47,23 @@ def serve(config: ServeConfig) -> None:
     if host not in ("127.0.0.1", "::1") and not load_keys(config):
         log("open to the network without API keys", 30, host=host)
     settings = uvicorn.Config(
-        functools.partial(make_app, config),
-        factory=True,
-        http=LimitedProtocol,
-        workers=config.workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws_max_size=config.max_body,
-        limit_concurrency=config.max_connections,
-        timeout_graceful_shutdown=int(config.shutdown_s),
-        timeout_keep_alive=20,
-        lifespan="on",
-    )
+        functools.partial(make_app, config), factory=True, http=LimitedProtocol,
+        workers=config.workers, lifespan="on", log_config=None, access_log=False,
+        server_header=False, ws_max_size=config.max_body, limit_concurrency=config.max_connections,
+        timeout_graceful_shutdown=int(config.shutdown_s), timeout_keep_alive=20,
+    )  # fmt: skip
     settings.header_timeout_s = config.header_timeout_s  # type: ignore[attr-defined]
+    # A process that loads models on a full machine is alive, though it answers late.
+    settings.timeout_worker_healthcheck = 30
     log("listening", url=f"http://{host}:{port}", workers=config.workers, pid=os.getpid())
     if config.workers == 1:
         # uvicorn raises the signal again when all is answered; by then there is nothing to kill.
         signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(settings).run(sockets=[listener])
         return
-    from uvicorn.supervisors import Multiprocess
-
-    folder = tempfile.mkdtemp(prefix="mien-metrics-")
-    os.environ[SHARED] = folder
-    try:
+    folders = tempfile.TemporaryDirectory(prefix="mien-metrics-", ignore_cleanup_errors=True)
+    with folders as folder, environment({SHARED: folder}):
         Multiprocess(settings, sockets=[listener]).run()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_app(config: ServeConfig) -> FastAPI:
@@ -82,33 +75,29 @@ def make_app(config: ServeConfig) -> FastAPI:
 
 
 def check(config: ServeConfig) -> None:
-    """Looks for what would fail later, in every process.
-
-    Raises:
-        ConfigError: If a model, detector or key file is unusable.
-    """
+    """Looks for what would fail later, in every process."""
     from mien.detectors import get_detector
     from mien.hub import ONNX, read_model_folder
 
     load_keys(config)
     for name, folder in config.models.items():
-        try:
+        with _naming(f"--model {name}"):
             read_model_folder(folder).file(ONNX)
-        except ModelError as error:
-            raise ConfigError(f"--model {name}: {error}") from error
     for spec in config.detector:
-        try:
+        with _naming(f"--detector {spec}"):
             get_detector(spec)
-        except ModelError as error:
-            raise ConfigError(f"--detector {spec}: {error}") from error
+
+
+@contextmanager
+def _naming(flag: str) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        raise ConfigError(f"{flag}: {error}") from error
 
 
 def bind(config: ServeConfig) -> socket.socket:
-    """Opens the listening socket.
-
-    Raises:
-        ConfigError: If the address is taken or not this machine's.
-    """
+    """Opens the listening socket."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,9 +108,7 @@ def bind(config: ServeConfig) -> socket.socket:
         listener.close()
         raise ConfigError(
             f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
-            hint=(
-                "Choose another with --port (0: any free one) or --host, or stop what runs there."
-            ),
+            hint="Choose another with --port (0: any free one) or --host, or stop what runs there.",
         ) from error
     listener.set_inheritable(True)
     return listener

@@ -60,22 +60,14 @@ def too_large(most: int) -> ProblemError:
 
 
 async def parse_uploads(body: bytes, content_type: str, *, most: int) -> list[Upload]:
-    """Reads multipart or JSON with base64.
-
-    Args:
-        body: The body.
-        content_type: The request's header.
-        most: Most pictures.
+    """Reads at most so many pictures from multipart or JSON with base64.
 
     Raises:
         ProblemError: 415, 413 or 422 if it is something else, too many, or damaged.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        parse: Any = _parse_multipart
-    elif kind == "application/json":
-        parse = _parse_json
-    else:
+    parse = {"multipart/form-data": _parse_multipart, "application/json": _parse_json}.get(kind)
+    if parse is None:
         raise ProblemError(
             415,
             f"content type {kind[:80]!r} is not taken: send multipart/form-data with the field "
@@ -87,7 +79,7 @@ async def parse_uploads(body: bytes, content_type: str, *, most: int) -> list[Up
         uploads = parse(body, content_type, most)
     if not uploads:
         raise ProblemError(422, "there is no picture: send at least one in the field 'images'.")
-    return list(uploads)
+    return uploads
 
 
 def _too_many(most: int) -> ProblemError:
@@ -145,8 +137,7 @@ def _parse_multipart(body: bytes, content_type: str, most: int) -> list[Upload]:
     return uploads
 
 
-def _parse_json(body: bytes, content_type: str, most: int) -> list[Upload]:
-    del content_type
+def _parse_json(body: bytes, _: str, most: int) -> list[Upload]:
     # Base64 has none of these: more of them is no picture but a bomb of small objects.
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > 8 * most + 64:
         raise _too_many(most)

@@ -14,13 +14,7 @@ from mien.detectors import bundle
 from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, CONFIG, ONNX, read_model_folder
 from mien.web.runtime import place_runtime
-from mien.web.settings import (
-    DETECTOR_FOLDER,
-    EXAMPLE,
-    MODEL_FOLDER,
-    RUNTIME_FOLDER,
-    page_settings,
-)
+from mien.web.settings import DETECTOR, EXAMPLE, MODEL, RUNTIME, page_settings
 
 if TYPE_CHECKING:
     from mien.hub import ModelFolder
@@ -105,29 +99,23 @@ def _check_model(folder: ModelFolder) -> None:
     align = folder.config.preprocessing.align
     if align != "none":
         raise ModelError(
-            (
-                f"turns its faces ({align}), which the page does not: give a model trained on "
-                "upright squares"
-            ),
+            f"turns its faces ({align}), which the page does not: give a model trained on "
+            "upright squares",
             subject=folder.config.name,
         )
     open_backend(folder)
 
 
 def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
-    for path in sorted(SOURCES.rglob("*")):
-        copy = place / path.relative_to(SOURCES)
-        if path.is_dir():
-            copy.mkdir(parents=True)
-        else:
-            shutil.copyfile(path, copy)
-    for name in (DETECTOR_FOLDER, MODEL_FOLDER):
-        (place / name).mkdir()
-    for name in (bundle.CONFIG, bundle.NETWORK, bundle.REFINER):
-        shutil.copyfile(bundle.FOLDER / name, place / DETECTOR_FOLDER / name)
-    shutil.copyfile(folder.path / CONFIG, place / MODEL_FOLDER / CONFIG)
-    shutil.copyfile(folder.file(ONNX), place / MODEL_FOLDER / folder.network)
-    shutil.copyfile(_SAMPLE, place / EXAMPLE)
-    place_runtime(place / RUNTIME_FOLDER, runtime)
+    copies = {path.relative_to(SOURCES): path for path in SOURCES.rglob("*") if path.is_file()}
+    for part in (bundle.CONFIG, bundle.NETWORK, bundle.REFINER):
+        copies[Path(DETECTOR, part)] = bundle.FOLDER / part
+    copies[Path(MODEL, CONFIG)] = folder.path / CONFIG
+    copies[Path(MODEL, folder.network)] = folder.file(ONNX)
+    copies[Path(EXAMPLE)] = _SAMPLE
+    for name, path in copies.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place / name)
+    place_runtime(place / RUNTIME, runtime)
     text = json.dumps(page_settings(folder), indent=2, ensure_ascii=False)
     (place / SETTINGS).write_text(text + "\n", encoding="utf-8")

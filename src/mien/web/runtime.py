@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from mien.errors import MienError, ModelError
+from mien.hub import sha256
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -103,14 +103,11 @@ def _find(source: Path, name: str) -> Path:
 
 
 def _check(path: Path, expected: str) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256(path)
     if found != expected:
         raise ModelError(
-            (
-                f"is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, expected "
-                f"{expected[:16]}…"
-            ),
+            f"is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, expected "
+            f"{expected[:16]}…",
             subject=path.name,
             hint=f"Leave --runtime out, or type: npm pack {_SPEC}",
         )

@@ -13,8 +13,7 @@ from mien.hub import CONFIG
 from mien.images import ImageLimits
 from mien.images.pixels import BACKGROUND
 from mien.quality import DESCRIPTIONS, QUALITY_FLAGS
-from mien.results import FaceEmotion
-from mien.results.drawing import color_of, contrasting
+from mien.results.drawing import contrasting, css_color, label_colors
 from mien.web import runtime
 
 if TYPE_CHECKING:
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 #: Where the parts of a page lie, below its folder.
-DETECTOR_FOLDER, MODEL_FOLDER, RUNTIME_FOLDER, EXAMPLE = (
-    "detector",
-    "model",
-    "runtime",
-    "example.jpg",
-)
+DETECTOR, MODEL, RUNTIME, EXAMPLE = "detector", "model", "runtime", "example.jpg"
 
 
 def page_settings(folder: ModelFolder) -> dict[str, Any]:
@@ -35,9 +29,6 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
 
     Nothing that a script of the page needs is typed there a second time: thresholds and scales are
     in ``detector.json``, labels and preprocessing in ``config.json``, the rest is here.
-
-    Args:
-        folder: The model that the page runs.
     """
     return {
         "format": FORMAT,
@@ -70,17 +61,14 @@ def _files(folder: ModelFolder) -> dict[str, Any]:
     digest = folder.config.files.get(network, {}).get("sha256", "")
     detector = bundle.read_bundle().sha256
     return {
-        "detector": {
-            "config": f"{DETECTOR_FOLDER}/{bundle.CONFIG}",
-            "network": _file(DETECTOR_FOLDER, bundle.NETWORK, detector[bundle.NETWORK]),
-            "refiner": _file(DETECTOR_FOLDER, bundle.REFINER, detector[bundle.REFINER]),
+        DETECTOR: {
+            "config": f"{DETECTOR}/{bundle.CONFIG}",
+            "network": _file(DETECTOR, bundle.NETWORK, detector[bundle.NETWORK]),
+            "refiner": _file(DETECTOR, bundle.REFINER, detector[bundle.REFINER]),
         },
-        "model": {
-            "config": f"{MODEL_FOLDER}/{CONFIG}",
-            "network": _file(MODEL_FOLDER, network, digest),
-        },
-        "runtime": {
-            key: _file(RUNTIME_FOLDER, runtime.PLACED[name], runtime.FILES[name])
+        MODEL: {"config": f"{MODEL}/{CONFIG}", "network": _file(MODEL, network, digest)},
+        RUNTIME: {
+            key: _file(RUNTIME, runtime.PLACED[name], runtime.FILES[name])
             for key, name in (("module", runtime.MODULE), ("binary", runtime.BINARY))
         },
         "example": EXAMPLE,
@@ -93,14 +81,7 @@ def _file(folder: str, name: str, sha256: str) -> dict[str, str]:
 
 def _colors(labels: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Returns by label the colour that drawings give it, and the one that reads well on it."""
-    colors = {}
-    for index, label in enumerate(labels):
-        sure = [float(index == other) for other in range(len(labels))]
-        face = FaceEmotion.from_probs(labels, sure, box_xyxy=(0, 0, 1, 1), detection_score=1)
-        paint = color_of(face)
-        colors[label] = {"paint": _hex(paint), "ink": _hex(contrasting(paint))}
-    return colors
-
-
-def _hex(color: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
+    return {
+        label: {"paint": css_color(paint), "ink": css_color(contrasting(paint))}
+        for label, paint in label_colors(labels).items()
+    }

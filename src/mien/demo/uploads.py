@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,30 +32,30 @@ READ_S, LONGEST_S = 20.0, 600.0
 #: Seconds between two checks of what is to go.
 _EVERY_S = 5.0
 _GONE = "the file waited too long and was deleted: send it again."
-#: Visits whose photo is remembered, at most.
-MAX_VISITS = 64
+#: Sessions whose photo is remembered, at most.
+MAX_SESSIONS = 64
 
 
-class Keeper:
+class UploadStore:
     """The private folder of a page, and the thread that empties it.
 
-    >>> with Keeper() as keeper:
-    ...     folder = keeper.folder
+    >>> with UploadStore() as uploads:
+    ...     folder = uploads.folder
     >>> folder.exists()
     False
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mien-demo-")).resolve()
-        self.visits = Visits()
+        self.sessions = Sessions()
         self._busy: Counter[Path] = Counter()
         self._read: dict[Path, float] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="mien-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="mien-uploads", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> UploadStore:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,23 +67,8 @@ class Keeper:
         self._thread.join(timeout=5.0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def claim(self, path: str | os.PathLike[str]) -> Path:
-        """Returns an upload's path.
-
-        Raises:
-            InputError: If it is not in the private folder.
-        """
-        place = Path(path).resolve()
-        if not place.is_relative_to(self.folder):
-            raise InputError("this is not a file that was sent to this page: send it again.")
-        return place
-
     def read(self, path: str | os.PathLike[str]) -> bytes:
-        """Returns an upload's bytes; the file goes soon.
-
-        Raises:
-            InputError: If it is no file of the private folder, or has gone already.
-        """
+        """Returns an upload's bytes, as :meth:`using` gives its path."""
         with self.using(path) as place:
             try:
                 return place.read_bytes()
@@ -97,7 +82,9 @@ class Keeper:
         Raises:
             InputError: If it is no file of the private folder, or has gone already.
         """
-        place = self.claim(path)
+        place = Path(path).resolve()
+        if not place.is_relative_to(self.folder):
+            raise InputError("this is not a file that was sent to this page: send it again.")
         with self._busy_with(place):
             if not place.is_file():
                 raise InputError(_GONE)
@@ -120,11 +107,7 @@ class Keeper:
         return Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.folder))
 
     def sweep(self, now: float | None = None) -> None:
-        """Deletes what is due, and forgets visits that ended.
-
-        Args:
-            now: Seconds since 1970; None: the clock's.
-        """
+        """Deletes what is due at ``now``, seconds since 1970, and forgets sessions that ended."""
         now = time.time() if now is None else now
         with self._lock:
             busy, read = dict(self._busy), dict(self._read)
@@ -140,7 +123,7 @@ class Keeper:
                     path.unlink()
         with self._lock:
             self._read = {path: when for path, when in self._read.items() if path.exists()}
-        self.visits.sweep(now)
+        self.sessions.sweep(now)
 
     @contextmanager
     def _busy_with(self, path: Path) -> Iterator[None]:
@@ -159,7 +142,7 @@ class Keeper:
 
 
 @dataclass
-class Visit:
+class Session:
     """What the page remembers of an open browser tab, in memory only.
 
     Args:
@@ -173,44 +156,42 @@ class Visit:
     touched: float = field(default_factory=time.time)
 
 
-class Visits:
-    """The open visits by session; the longest unused go when there are too many.
+class Sessions:
+    """What is remembered by session; the longest unused go when there are too many.
 
-    >>> visits = Visits()
-    >>> visits.of("a").photo = b"..."
-    >>> visits.of("a").photo, visits.of("b").photo
+    >>> sessions = Sessions()
+    >>> sessions.of("a").photo = b"..."
+    >>> sessions.of("a").photo, sessions.of("b").photo
     (b'...', None)
     """
 
     def __init__(self) -> None:
-        self._visits: dict[str, Visit] = {}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._visits)
+        return len(self._sessions)
 
-    def of(self, session: str | None) -> Visit:
-        """Returns a session's visit; without a session, one that nobody else sees."""
-        if session is None:
-            return Visit()
+    def of(self, name: str | None) -> Session:
+        """Returns what is remembered of a session; without a name, what nobody else sees."""
+        if name is None:
+            return Session()
         with self._lock:
-            visit = self._visits.pop(session, None) or Visit()
-            visit.touched = time.time()
-            self._visits[session] = visit
-            while len(self._visits) > MAX_VISITS:
-                del self._visits[next(iter(self._visits))]
-            return visit
+            session = self._sessions.setdefault(name, Session())
+            session.touched = time.time()
+            self._sessions.move_to_end(name)
+            if len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
 
-    def end(self, session: str | None) -> None:
-        """Forgets a visit."""
+    def end(self, name: str | None) -> None:
+        """Forgets a session."""
         with self._lock:
-            self._visits.pop(session or "", None)
+            self._sessions.pop(name or "", None)
 
     def sweep(self, now: float) -> None:
-        """Forgets visits that were not used for ten minutes."""
+        """Forgets sessions that were not used for ten minutes."""
         with self._lock:
-            self._visits = {
-                key: visit
-                for key, visit in self._visits.items()
-                if now - visit.touched <= LONGEST_S
-            }
+            for name, session in list(self._sessions.items()):
+                if now - session.touched > LONGEST_S:
+                    del self._sessions[name]

@@ -1,30 +1,39 @@
-"""The Ray engine: parts over the processes of this machine or of a cluster.
+"""The engines: parts over processes of this machine, or over a Ray cluster.
 
-A part is one Ray task that reads, decodes, detects and classifies; a process that has loaded the
-model keeps it for all its tasks. Tasks hold no state, so those of a machine that dies are run
-again on another, and machines that join are used. Only a few parts a CPU are handed out at a
-time: neither this process nor Ray's object store ever holds more.
+With Ray a part is one task that reads, decodes, detects and classifies; a process that has loaded
+the model keeps it for all its tasks. Tasks hold no state, so those of a machine that dies are run
+again on another, and machines that join are used. Either way only a few parts per CPU are handed
+out at a time: neither this process nor Ray's object store ever holds more.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
 import socket
+import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import islice
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
 from mien.atomic import environment
-from mien.errors import MienError, MissingExtraError
+from mien.errors import MienError, import_extra
+from mien.jobs.config import JobConfig
 from mien.jobs.stages import run_stages
-from mien.jobs.work import answer_part
-from mien.jobs.workers import cpus, pack_model, worker_recognizer
+from mien.jobs.stores import first_line
+from mien.jobs.work import answer_part, cpus, pack_model, worker_recognizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mien.jobs.config import JobConfig
     from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
@@ -39,6 +48,57 @@ _QUIET = {
     # Otherwise Ray's own helpers would have a higher priority than the workers at each start.
     "RAY_worker_niceness": "0",
 }
+#: What a process of the pool loads once.
+_opened = lru_cache(maxsize=1)(JobConfig.open_recognizer)
+
+
+def run_local(
+    config: JobConfig, parts: Iterator[Part], *, recognizer: EmotionRecognizer
+) -> Iterator[Answer]:
+    """Answers parts in processes, in any order; a single worker is this process itself."""
+    if config.processes == 1:
+        for part in parts:
+            yield answer_part(recognizer, part, readers=config.readers)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(config.processes, context, _open, (config,))
+    pending: set[Future[Answer]] = set()
+    try:
+        while True:
+            room = _AHEAD * config.processes - len(pending)
+            pending |= {pool.submit(_answer_here, config, part) for part in islice(parts, room)}
+            if not pending:
+                return
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise MienError(
+            "a worker process was killed, most often by the system for want of memory",
+            hint="What is finished stays: add --resume and fewer --workers.",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _open(config: JobConfig) -> None:
+    # The job itself handles Ctrl-C, and lets what is under way come to its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _opened(config)
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when the job's own is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _answer_here(config: JobConfig, part: Part) -> Answer:
+    worker = f"process {os.getpid()}"
+    return answer_part(_opened(config), part, readers=config.readers, worker=worker)
 
 
 @contextmanager
@@ -47,16 +107,9 @@ def connected(config: JobConfig) -> Iterator[Any]:
 
     A connection of the caller is used, and stays. Ray reports nothing to its makers and opens no
     dashboard.
-
-    Raises:
-        MissingExtraError: If Ray is not installed.
-        MienError: If the cluster cannot be reached, or Ray does not start.
     """
     with environment(_QUIET, keep=True):
-        try:
-            import ray
-        except ImportError as error:
-            raise MissingExtraError("--engine ray", "jobs", "ray") from error
+        ray = import_extra("ray", "--engine ray", "jobs")
         if ray.is_initialized():
             yield ray
             return
@@ -68,41 +121,32 @@ def connected(config: JobConfig) -> Iterator[Any]:
 
 
 def _start(ray: Any, config: JobConfig) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if config.address is None:
-        options |= {
+    address, here = config.address, dict[str, Any]()
+    if address is None:
+        here = {
             "num_cpus": config.processes, "include_dashboard": False,
             "object_store_memory": config.object_store_mb * 1_000_000,
         }  # fmt: skip
     try:
-        _check_port(config.address)
-        ray.init(config.address or "local", **options)
+        _check_port(address)
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except Exception as error:  # Ray's own are of many kinds, bare Exception among them
-        reason = _first_line(error)[:300]
-        if config.address is None:
+        reason = first_line(error)
+        if address is None:
             raise MienError(
                 f"Ray does not start on this machine: {reason}",
                 hint="Is it busy, or short of memory? Try again, or type --engine local.",
             ) from error
         raise MienError(
             f"cannot be reached: {reason}",
-            subject=f"the Ray cluster {config.address}",
+            subject=f"the Ray cluster {address}",
             hint="See that it runs (ray status), and give --address auto on one of its machines, "
             "HOST:PORT, or ray://HOST:10001.",
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _check_port(address: str | None) -> None:
-    """Tries a cluster's port: where nobody answers, Ray would end this whole process.
-
-    Raises:
-        OSError: If nobody answers.
-        ValueError: If the address has no port.
-    """
+    """Tries a cluster's port: where nobody answers, Ray would end this whole process."""
     if address is None or address == "auto":
         return
     host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
@@ -114,14 +158,7 @@ def run_ray(
 ) -> Iterator[Answer]:
     """Answers the parts that are left on a Ray cluster, in any order.
 
-    Args:
-        config: The job's settings.
-        left: Returns the parts that are not done; split stages call it again after a loss.
-        recognizer: The caller's, whose model the workers get.
-
-    Raises:
-        MissingExtraError: If Ray is not installed.
-        MienError: If the cluster cannot be reached, or a part fails on it again and again.
+    Split stages call ``left`` again after a loss; the workers get the recognizer's model.
     """
     with connected(config) as ray:
         carried = [ray.put(pack_model(recognizer.folder, config.backend))]
@@ -134,7 +171,7 @@ def run_ray(
             raise _reason(error) from None
         except ray.exceptions.RayError as error:
             raise MienError(
-                f"the Ray cluster lost its head, or a part {_RETRIES} times: {_first_line(error)}",
+                f"the Ray cluster lost its head, or a part {_RETRIES} times: {first_line(error)}",
                 hint="What is finished stays: add --resume.",
             ) from error
 
@@ -153,20 +190,15 @@ def _fused(
     task = ray.remote(_answer).options(
         num_cpus=1, max_retries=_RETRIES, scheduling_strategy="SPREAD"
     )
-    pending: set[Any] = set()
-    slots, since, more = cpus(ray, config), time.monotonic(), True
-    while more or pending:
-        while more and len(pending) < _AHEAD * slots:
-            part = next(parts, None)
-            more = part is not None
-            if more:
-                pending.add(task.remote(config, part, carried, __version__))
+    pending: list[Any] = []
+    slots, since = cpus(ray, config), time.monotonic()
+    while True:
+        more = islice(parts, max(_AHEAD * slots - len(pending), 0))
+        pending += [task.remote(config, part, carried, __version__) for part in more]
         if not pending:
             return
-        done, _ = ray.wait(list(pending), num_returns=1, timeout=_RESIZE_S)
-        for ref in done:
-            pending.discard(ref)
-            yield ray.get(ref)
+        done, pending = ray.wait(pending, num_returns=1, timeout=_RESIZE_S)
+        yield from map(ray.get, done)
         if time.monotonic() - since > _RESIZE_S:
             slots, since = cpus(ray, config), time.monotonic()
 

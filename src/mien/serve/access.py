@@ -1,0 +1,122 @@
+"""Who may call, and how often: API keys, of which only the sha256 is stored, and rates."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import re
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mien.serve.config import ServeConfig
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def load_keys(config: ServeConfig) -> dict[bytes, str]:
+    """Reads the accepted keys.
+
+    Returns:
+        The sha256 of each key, 32 bytes, and its client's name (``key1``, ... where it has none);
+        a client may have several. Empty: no key is needed.
+
+    Raises:
+        ConfigError: If the file cannot be read or holds something else.
+    """
+    lines = list(config.api_keys)
+    if config.api_keys_file:
+        path = Path(config.api_keys_file)
+        try:
+            content = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text"
+            raise ConfigError(
+                f"api_keys_file {path} cannot be read: {reason}",
+                hint="It holds one sha256 per line; make one with: printf %s KEY | sha256sum",
+            ) from error
+        lines += [line.split("#")[0].strip() for line in content.splitlines()]
+        if not any(lines):
+            raise ConfigError(f"api_keys_file {path} holds no key: it would lock everybody out.")
+    keys: dict[bytes, str] = {}
+    for line in filter(None, lines):
+        name, _, digest = line.rpartition(":")
+        if not _HASH.fullmatch(digest.lower()):
+            # The line itself is not shown: it may be a key in clear.
+            raise ConfigError(
+                "an API key entry is not a sha256 (64 hex digits, or NAME:SHA256). "
+                "Make one with: printf %s KEY | sha256sum"
+            )
+        keys[bytes.fromhex(digest)] = name or f"key{len(keys) + 1}"
+    return keys
+
+
+def find_client(keys: dict[bytes, str], headers: dict[bytes, bytes]) -> str | None:
+    """Returns whose key the headers carry, or None.
+
+    The key stands in ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. Every stored hash is
+    compared, so that the time tells nothing.
+
+    >>> import hashlib
+    >>> keys = {hashlib.sha256(b"secret").digest(): "ann"}
+    >>> find_client(keys, {b"x-api-key": b"secret"}), find_client(keys, {b"x-api-key": b"no"})
+    ('ann', None)
+    """
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+    digest = hashlib.sha256(given).digest()
+    found = None
+    for expected, name in keys.items():
+        if hmac.compare_digest(digest, expected):
+            found = name
+    return found
+
+
+class RateLimit:
+    """Lets each client make ``rate`` requests per second, and ``burst`` at once.
+
+    Args:
+        rate: Tokens per second; 0 turns it off.
+        burst: Tokens a bucket holds; 0: twice the rate, at least 1.
+        most: Clients remembered; the one that was away longest is forgotten first.
+        clock: Seconds, monotonic.
+
+    >>> now = [0.0]
+    >>> limit = RateLimit(1, 2, clock=lambda: now[0])
+    >>> [limit.wait_s("ann") for _ in range(3)], limit.wait_s("bob")
+    ([0.0, 0.0, 1.0], 0.0)
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        burst: int = 0,
+        *,
+        most: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rate = rate
+        self._burst = float(burst or max(1, math.ceil(2 * rate)))
+        self._most = most
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, client: str) -> float:
+        """Takes a token; returns 0, or how many seconds to wait for the next one."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        tokens, then = self._buckets.pop(client, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+        self._buckets[client] = (tokens if wait else tokens - 1, now)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return wait
