@@ -22,8 +22,8 @@ from research.detector.pack import IGNORE, SOURCES, Pack, load_pack
 from research.detector.teachers import MIRRORED
 
 from mien.backends.session import Session
+from mien.detectors.cells import FaceProposer
 from mien.detectors.framing import Framing, crop_box
-from mien.detectors.proposer import FaceProposer
 from mien.detectors.scales import ScaleRules
 from mien.detectors.search import PyramidSearch
 from mien.preprocess import Preprocessing, crop_faces

@@ -1,20 +1,70 @@
-"""From the numbers of the detector's cells to faces, in numpy."""
+"""The first stage of ``mien``: a network whose cells say what may be faces in one input."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.detectors.search import Candidates
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.backends.session import Session
+
 STRIDES = (8, 16, 32)
+#: The network takes sides that are multiples of this, in pixels.
+MULTIPLE = 32
 _MAX_LOG_SIZE = 6.0
 _MAX_CELLS = 2000
+
+
+@dataclass(frozen=True)
+class FaceProposer:
+    """Finds what may be faces; its scores are logits.
+
+    Args:
+        session: ``image`` (1, 3, H, W), RGB 0..255, to the numbers of the cells (1, 15, A).
+
+    Raises:
+        ModelError: If it is no such network.
+    """
+
+    session: Session
+
+    def __post_init__(self) -> None:
+        shape = self.session.outputs[0].shape
+        if len(self.session.inputs) != 1 or len(shape) != 3 or shape[1] != 15:
+            raise ModelError(
+                f"is not mien's detector: its output is {shape}", subject=str(self.session.path)
+            )
+
+    def single_threaded(self) -> FaceProposer:
+        """Returns the same with one thread per call."""
+        return FaceProposer(self.session.single_threaded)
+
+    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
+        """Returns candidates in pixels of the input, uint8 (H, W, 3), from a logit on."""
+        x = to_input(pixels)
+        cells = self.session.run(None, {self.session.inputs[0].name: x})[0][0]
+        return Candidates(*decode_cells(cells, x.shape[3], x.shape[2], min_score))
+
+
+def to_input(pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    """Pads uint8 (H, W, 3) right and below with black, to a size or a multiple of 32.
+
+    Returns:
+        float32 (1, 3, H, W), 0..255, in the order of channels given.
+    """
+    height, width = pixels.shape[:2]
+    padded = size or (-(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE)
+    x = np.zeros((1, 3, *padded), np.float32)
+    for channel in range(3):  # faster than all at once: each is written in one stroke
+        x[0, channel, :height, :width] = pixels[:, :, channel]
+    return x
 
 
 def decode_cells(
@@ -72,8 +122,3 @@ def decode_cells(
         values[order, 0].astype(np.float32),
         points[order].astype(np.float32),
     )
-
-
-def logit(probability: float) -> float:
-    """Returns the logarithm of the odds of a probability strictly between 0 and 1."""
-    return math.log(probability / (1 - probability))

@@ -134,10 +134,12 @@ def check_search(min_face: float, max_faces: int | None) -> None:
         raise ConfigError(f"max_faces must be a whole number or None; got {max_faces!r}.")
 
 
-def check_image(image_rgb: NDArray[Any]) -> tuple[int, int]:
-    """Checks a detector's input and returns its height and width.
+def check_input(image_rgb: NDArray[Any], min_face: float, max_faces: int | None) -> tuple[int, int]:
+    """Checks what a detector is given and returns the image's height and width.
 
     Raises:
-        InputError: If it is not uint8 (H, W, 3) with at least one pixel.
+        InputError: If the image is not uint8 (H, W, 3) with at least one pixel.
+        ConfigError: If a limit is below 0 or not a number.
     """
+    check_search(min_face, max_faces)
     return check_rgb(image_rgb, "a detector takes")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.detectors.detections import Detections, check_image, check_search
+from mien.detectors.detections import Detections, check_input
 from mien.detectors.framing import Framing
 from mien.detectors.protocol import MIN_FACE, Detector
 from mien.errors import MissingExtraError, ModelError
@@ -54,17 +54,13 @@ class HaarDetector(Detector):
 
     def _cascade(self) -> Any:
         """Returns this thread's own cascade: OpenCV's is not safe to share."""
-        cascade = getattr(self._local, "cascade", None)
-        if cascade is None:
+        if not hasattr(self._local, "cascade"):
             import cv2
 
-            cascade = cv2.CascadeClassifier(str(self._path))
-            if cascade.empty():
-                raise ModelError(
-                    f"is not a cascade that OpenCV reads. {_INSTALL}", subject=self._path
-                )
-            self._local.cascade = cascade
-        return cascade
+            self._local.cascade = cv2.CascadeClassifier(str(self._path))
+            if self._local.cascade.empty():
+                raise ModelError(f"is no cascade that OpenCV reads. {_INSTALL}", subject=self._path)
+        return self._local.cascade
 
     def detect(
         self,
@@ -81,8 +77,7 @@ class HaarDetector(Detector):
         Raises:
             InputError: If ``image_rgb`` is not uint8 (H, W, 3).
         """
-        height, width = check_image(image_rgb)
-        check_search(min_face, max_faces)
+        height, width = check_input(image_rgb, min_face, max_faces)
         gray = Image.fromarray(image_rgb).convert("L")
         scale = min(1.0, _MAX_SIDE / max(height, width))
         if scale < 1.0:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from mien.backends.session import Session
 from mien.detectors.bundle import FOLDER, NETWORK, REFINER, read_bundle
-from mien.detectors.detections import Detections, check_image, check_search
-from mien.detectors.proposer import FaceProposer
+from mien.detectors.cells import FaceProposer
+from mien.detectors.detections import Detections, check_input
 from mien.detectors.protocol import MIN_FACE, Detector
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.scales import search_warnings
@@ -80,12 +80,6 @@ class MienDetector(Detector):
             second, context=config.context, size=config.crop_size, weight=config.refined
         )
 
-    def with_min_score(self, min_score: float) -> Self:
-        """Returns the same detector with another lowest score, 0..1."""
-        other = copy.copy(self)
-        other.min_score = min_score
-        return other
-
     def single_threaded(self) -> Self:
         """Returns the same detector with one thread per call."""
         other = copy.copy(self)
@@ -114,8 +108,7 @@ class MienDetector(Detector):
         Raises:
             InputError: If ``image_rgb`` is not uint8 (H, W, 3).
         """
-        height, width = check_image(image_rgb)
-        check_search(min_face, max_faces)
+        height, width = check_input(image_rgb, min_face, max_faces)
         proposed, refined = self.examine(image_rgb, min_face=min_face)
         scores = self.config.calibration.scores(proposed.scores, refined.scores)
         found = refined._replace(scores=scores).take(scores >= self.min_score)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Protocol, Self
 
-from mien.detectors.detections import Detections
+import numpy as np
+
+from mien.detectors.detections import Detections, check_input
 from mien.detectors.framing import Framing
 from mien.errors import ConfigError, DetectorError, InputError, MienError
+from mien.preprocess import whole_box
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -73,9 +76,43 @@ class Detector(Protocol):
         """Returns the same detector with one thread per call, for callers that run in parallel."""
         return self
 
-    def with_min_score(self, min_score: float) -> Self:  # noqa: ARG002
+    def with_min_score(self, min_score: float) -> Self:
         """Returns the same detector with another lowest score; itself where it has none."""
-        return self
+        if not self.min_score:
+            return self
+        other = copy.copy(self)
+        other.min_score = min_score
+        return other
+
+
+class WholeImage(Detector):
+    """``none``: reports the largest centred square of the picture as one face with score 1.
+
+    That is how training and evaluation cut pictures that are faces already. ``min_face`` does not
+    apply: that there is a face was said by whoever chose this detector.
+
+    >>> WholeImage().detect(np.zeros((48, 40, 3), np.uint8)).boxes_xyxy.tolist()
+    [[0.0, 4.0, 40.0, 44.0]]
+    """
+
+    name = "none"
+    whole_image = True
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Returns one box, the centred square.
+
+        Raises:
+            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        """
+        height, width = check_input(image_rgb, min_face, max_faces)
+        square = np.array([whole_box(width, height)], np.float32)
+        return Detections(square, np.ones(1, np.float32)).keep(max_faces=max_faces)
 
 
 class _Adapted(Detector):

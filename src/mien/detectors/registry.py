@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mien.config import knows
-from mien.detectors.protocol import Detector, as_detector
+from mien.detectors.protocol import Detector, WholeImage, as_detector
 from mien.errors import ConfigError, suggest
 
 #: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
@@ -92,12 +92,8 @@ def _no_argument(name: str, argument: str | None) -> None:
 def _make_mien(argument: str | None, threads: int) -> Detector:
     from mien.detectors.mien import MienDetector
 
-    if argument is None:
-        return MienDetector(threads=threads)
-    if argument == "fast":
-        return MienDetector(threads=threads, search="fast")
-    if argument == "full":
-        return MienDetector(threads=threads, search="full")
+    if argument in {None, "fast", "full"}:
+        return MienDetector(threads=threads, search=argument or "auto")
     try:
         score = float(argument)
     except ValueError:
@@ -112,8 +108,6 @@ def _make_mien(argument: str | None, threads: int) -> Detector:
 
 @register_detector("none")
 def _make_whole(argument: str | None, threads: int) -> Detector:  # noqa: ARG001
-    from mien.detectors.whole import WholeImage
-
     _no_argument("none", argument)
     return WholeImage()
 

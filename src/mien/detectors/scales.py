@@ -46,15 +46,11 @@ class ScaleRules:
     overlap: int = 160
 
     def __post_init__(self) -> None:
-        if not (self.max_pixels >= 1024 and 0 < self.step <= 0.5 and 1 <= self.max_zoom <= 8):
+        sound = self.max_pixels >= 1024 and 0 < self.step <= 0.5 and 1 <= self.max_zoom <= 8
+        if not (sound and self.coarse_side >= 32 and 0 <= self.overlap < self.tile / 2):
             raise ConfigError(
-                "scales need max_pixels from 1024, step above 0 to 0.5 and max_zoom from 1 to 8; "
-                f"got {self.max_pixels}, {self.step} and {self.max_zoom}."
-            )
-        if not (self.coarse_side >= 32 and 0 <= self.overlap < self.tile / 2):
-            raise ConfigError(
-                "scales need coarse_side from 32 and overlap below half of tile; got "
-                f"{self.coarse_side}, {self.overlap} and {self.tile}."
+                "scales need max_pixels from 1024, step above 0 to 0.5, max_zoom from 1 to 8, "
+                f"coarse_side from 32 and overlap below half of tile; got {self}."
             )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,8 @@ from mien.detectors.boxes import nms
 from mien.detectors.scales import plan_scales, tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mien.detectors.scales import Scale, ScaleRules
@@ -63,25 +65,18 @@ class Candidates(NamedTuple):
         return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-class Network(Protocol):
-    """Finds candidates in one input, in pixels of it."""
-
-    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
-        """Takes uint8 (H, W, 3) of at most ``ScaleRules.tile`` pixels a side."""
-        ...
-
-
 @dataclass(frozen=True)
 class PyramidSearch:
     """A network, and at which sizes it searches a photo of any size.
 
     Args:
-        network: Finds candidates in one input.
+        network: Finds candidates from a score on in one input, uint8 (H, W, 3) of at most
+            ``ScaleRules.tile`` pixels a side; in pixels of it.
         rules: How a photo becomes inputs of the network.
         iou: Overlap above which the less confident box goes.
     """
 
-    network: Network
+    network: Callable[[NDArray[np.uint8], float], Candidates]
     rules: ScaleRules
     iou: float = 0.4
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from mien.backends.session import Session
-from mien.detectors.detections import Detections, check_image, check_search
+from mien.detectors.cells import STRIDES, decode_cells, to_input
+from mien.detectors.detections import Detections, check_input
 from mien.detectors.download import fetch
 from mien.detectors.framing import Framing
 from mien.detectors.protocol import MIN_FACE, Detector
@@ -36,14 +37,14 @@ _URL = (
 _SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 _BYTES = 232_589
 
-_STRIDES = (8, 16, 32)
-_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in _STRIDES)
+_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox", "kps") for s in STRIDES)
 #: Up to this longer side a photo is searched in one piece; the 2023mar build insists on it.
 _WHOLE = 640
 _RULES = ScaleRules(max_zoom=1.0, coarse_side=_WHOLE, step=0.4)
 _MIN_SCORE = 0.7
 _IOU = 0.3
-_MAX_LOG_SIZE = 8.0
+#: Which of the numbers of a cell are places: the centre, and the points, but not the size.
+_FROM_CORNER = [0, 1, *range(4, 14)]
 
 
 def fetch_yunet() -> Path:
@@ -109,12 +110,6 @@ class YuNetDetector(Detector):
         other._search = replace(self._search, network=other._network)
         return other
 
-    def with_min_score(self, min_score: float) -> Self:
-        """Returns the same detector with another lowest score, 0..1."""
-        other = copy.copy(self)
-        other.min_score = min_score
-        return other
-
     def detect(
         self,
         image_rgb: NDArray[np.uint8],
@@ -127,8 +122,7 @@ class YuNetDetector(Detector):
         Raises:
             InputError: If ``image_rgb`` is not uint8 (H, W, 3).
         """
-        height, width = check_image(image_rgb)
-        check_search(min_face, max_faces)
+        height, width = check_input(image_rgb, min_face, max_faces)
         found = self._search.propose(image_rgb, self.min_score)
         warnings = search_warnings(width, height, self._search.rules, min_face)
         return Detections(*found, warnings).keep(min_face=min_face, max_faces=max_faces)
@@ -147,7 +141,7 @@ class _Network:
         return (height, width) if isinstance(height, int) else None
 
     def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
-        canvas = _to_input(pixels, self.fixed)
+        canvas = to_input(pixels[:, :, ::-1], self.fixed)
         outputs = self.session.run(list(_OUTPUTS), {self.session.inputs[0].name: canvas})
         grids = dict(zip(_OUTPUTS, outputs, strict=True))
         return decode_outputs(grids, canvas.shape[3], min_score=min_score)
@@ -169,15 +163,6 @@ def _open(path: Path, threads: int) -> Session:
     return session
 
 
-def _to_input(image_rgb: NDArray[np.uint8], fixed: tuple[int, int] | None) -> NDArray[np.float32]:
-    """Pads right and below with black to a multiple of 32; float32 (1, 3, H, W), BGR, 0..255."""
-    height, width = image_rgb.shape[:2]
-    padded_h, padded_w = fixed or (-(-height // 32) * 32, -(-width // 32) * 32)
-    canvas = np.zeros((1, 3, padded_h, padded_w), np.float32)
-    canvas[0, :, :height, :width] = image_rgb[:, :, ::-1].transpose(2, 0, 1)
-    return canvas
-
-
 def decode_outputs(
     grids: dict[str, NDArray[np.float32]], width: int, *, min_score: float
 ) -> Candidates:
@@ -190,16 +175,11 @@ def decode_outputs(
         min_score: Lowest ``sqrt(cls * obj)`` to keep.
     """
     parts = []
-    for stride in _STRIDES:
-        cls, obj = (np.clip(grids[f"{kind}_{stride}"][0, :, 0], 0, 1) for kind in ("cls", "obj"))
-        score = np.sqrt(cls * obj)
-        cells = np.flatnonzero(score >= min_score)
-        corner = np.stack([cells % (width // stride), cells // (width // stride)], axis=1)
-        bbox = grids[f"bbox_{stride}"][0, cells]
-        centre = (corner + bbox[:, :2]) * stride
-        half = np.exp(np.clip(bbox[:, 2:], None, _MAX_LOG_SIZE)) * (stride / 2)
-        points = grids[f"kps_{stride}"][0, cells].reshape(-1, 5, 2) + corner[:, None]
-        parts.append((np.hstack([centre - half, centre + half]), score[cells], points * stride))
-    return Candidates(
-        *(np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True))
-    )
+    for stride in STRIDES:
+        cls, obj = (np.clip(grids[f"{kind}_{stride}"][0], 0, 1) for kind in ("cls", "obj"))
+        # YuNet counts from the corner of a cell, mien's network from its middle.
+        places = np.hstack([grids[f"bbox_{stride}"][0], grids[f"kps_{stride}"][0]])
+        places[:, _FROM_CORNER] -= 0.5
+        parts.append(np.hstack([np.sqrt(cls * obj), places]))
+    height = len(parts[0]) // (width // STRIDES[0]) * STRIDES[0]
+    return Candidates(*decode_cells(np.concatenate(parts).T, width, height, min_score))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.detectors import DEFAULT_DETECTOR, bundle, cells, proposer, refiner, search
+from mien.detectors import DEFAULT_DETECTOR, bundle, cells, refiner, search
 from mien.detectors import mien as mien_detector
 from mien.detectors.protocol import MIN_FACE
 from mien.hub import CONFIG
@@ -42,7 +42,7 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
             "max_cells": cells._MAX_CELLS,
             "max_log_size": cells._MAX_LOG_SIZE,
             "max_candidates": search.MAX_CANDIDATES,
-            "multiple": proposer.MULTIPLE,
+            "multiple": cells.MULTIPLE,
             "min_face": MIN_FACE,
             "slack": mien_detector._SLACK,
             "batch": refiner._BATCH,
