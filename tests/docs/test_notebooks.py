@@ -94,11 +94,11 @@ def test_there_are_two_notebooks() -> None:
 def test_use_runs_and_reads_the_photo(run) -> None:
     pytest.importorskip("scipy", reason="needs the extra video")
     printed, pictures = run("use.ipynb")
-    assert "happiness 99.5%, box [" in printed
+    assert "happiness 97.9%, box [" in printed
     assert "['happiness']\n[]\nerror: " in printed
     assert "(7, 8)" in printed
     assert "face 1, happiness" in printed
-    assert "accuracy 88.7%" in printed
+    assert "accuracy 86.3%" in printed
     assert pictures == 4
 
 

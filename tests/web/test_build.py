@@ -15,12 +15,12 @@ import pytest
 
 from mien.cli import main
 from mien.errors import ConfigError, MienError, ModelError
-from mien.hub import ASSETS, CONFIG, ONNX, read_model_folder, write_config
+from mien.hub import ASSETS, CONFIG, DEFAULT_MODEL, ONNX, read_model_folder, write_config
 from mien.web import Page, build_page, runtime
 from mien.web.build import SOURCES
 from mien.web.settings import page_settings
 
-BUNDLED = ASSETS / "mienet_s.ferplus8"
+BUNDLED = ASSETS / DEFAULT_MODEL
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_command_builds_prints_and_replaces_only_its_own(
     page = tmp_path / "page"
     assert _run("web", page, "--runtime", stand_in) == 0
     out, err = capsys.readouterr()
-    assert out.startswith(f"{page}: mienet_s.ferplus8, ")
+    assert out.startswith(f"{page}: {DEFAULT_MODEL}, ")
     assert "http.server" in err
     assert "npm" not in err
     (page / "old.txt").write_text("from before")

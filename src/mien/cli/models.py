@@ -47,6 +47,7 @@ def _percent(scores: dict[str, Any]) -> str:
 def _models() -> Listing:
     from mien.detectors import DEFAULT_DETECTOR, detector_names
     from mien.hub import DEFAULT_MODEL, ONNX, bundled_models, read_model_folder
+    from mien.hub.card import DATA_BRIEF
     from mien.labels import SCHEMAS
 
     models = []
@@ -60,6 +61,7 @@ def _models() -> Listing:
                 "MB": round(config.files[ONNX]["bytes"] / 1e6, 1),
                 "valid accuracy": _percent(config.metrics.get("valid", {})),
                 "data": config.data,
+                "terms of the data": DATA_BRIEF.get(config.data, "those of its publisher"),
             }
         )
     detectors = [

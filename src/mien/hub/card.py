@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.hub.folder import ModelConfig, ModelFolder
     from mien.labels import LabelSchema
 
-__all__ = ["DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
+__all__ = ["DATA_BRIEF", "DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
 
 #: What is known of the terms of a dataset, by the kind of its reader.
 DATA_TERMS = {
@@ -32,9 +32,28 @@ DATA_TERMS = {
         "that weights trained on them are free of claims, so assess for yourself before you use "
         "them commercially."
     ),
+    "faces": (
+        "FER2013 faces with FER+ votes (terms: see the card of `mienet_s.ferplus8`), and four "
+        "sets of which copies circulate without a stated licence, for research by convention: "
+        "`affect`, 27,076 photographs of faces cut out along an oval, 7 labels (they look like "
+        "AffectNet); `cfee`, 1,567 laboratory faces of CFEE; `contempt`, 3,048 photographs; "
+        "`moodme`, 204 stock photographs. With answers of larger networks for labels: 4,000 "
+        "portraits (LFW) and 3,923 faces of group photographs. Nothing of them is published here. "
+        "For commercial use choose `mienet_s.ferplus8`, trained on FER+ alone, or your own.\n\n"
+        "In the first table `valid` is FER+ valid, the others are faces of each set that had no "
+        "part in training (of `cfee` the basic expressions of other people); those of `cfee`, "
+        "`moodme` and `contempt` went through mien's detector. One random half of each chose the "
+        "strength of the prior and how weights were averaged, the other half fitted temperature, "
+        "prediction sets and quality bounds. `research/expression` repeats the road."
+    ),
+}
+#: The same in a few words.
+DATA_BRIEF = {
+    "ferplus": "FER2013 pictures, rights never cleared",
+    "faces": "five sets, four for research only",
 }
 #: What to call a dataset in the Hub's metadata, by the kind of its reader.
-DATA_NAMES = {"ferplus": "FER+"}
+DATA_NAMES = {"ferplus": "FER+", "faces": "FER+ and four other sets"}
 
 
 def front_matter(folder: ModelFolder, *, library: str = "mien") -> str:

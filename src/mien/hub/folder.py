@@ -48,7 +48,7 @@ CARD = "README.md"
 #: Endings of networks that a recognizer can run.
 NETWORKS = (".onnx", ".xml")
 ASSETS = Path(__file__).parents[1] / "assets"
-DEFAULT_MODEL = "mienet_s.ferplus8"
+DEFAULT_MODEL = "mienet_s.faces8"
 
 
 @dataclass(frozen=True)
