@@ -92,8 +92,10 @@ def _no_argument(name: str, argument: str | None) -> None:
 def _make_mien(argument: str | None, threads: int) -> Detector:
     from mien.detectors.mien import MienDetector
 
-    if argument in {None, "fast", "full"}:
-        return MienDetector(threads=threads, search=argument or "auto")
+    if argument is None:
+        return MienDetector(threads=threads)
+    if argument == "fast" or argument == "full":  # noqa: PLR1714 - so that mypy knows which
+        return MienDetector(threads=threads, search=argument)
     try:
         score = float(argument)
     except ValueError:

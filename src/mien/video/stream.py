@@ -73,6 +73,21 @@ class Snapshot:
     dropped: int
 
 
+class FrameRate:
+    """Measures frames per second over the last two seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def tick(self, now: float) -> float:
+        """Counts a frame at a time in seconds; returns the rate, 0 at the first one."""
+        times = self._times
+        times.append(now)
+        while now - times[0] > _RATE_S:
+            times.popleft()
+        return (len(times) - 1) / (now - times[0]) if len(times) > 1 else 0.0
+
+
 class LatestFrame:
     """Reads a source in a thread and keeps its newest frame only.
 
@@ -272,14 +287,11 @@ def track_live(
 def _answers(
     video: VideoRecognizer, shots: Iterable[tuple[Snapshot, float]], source: str
 ) -> Iterator[VideoFrame]:
-    times: deque[float] = deque()
+    rate = FrameRate()
     for shot, time_s in shots:
         tracked = video.read(shot.image_rgb, time_s)
         now = time.monotonic()
-        times.append(now)
-        while now - times[0] > _RATE_S:
-            times.popleft()
-        fps = (len(times) - 1) / (now - times[0]) if len(times) > 1 else 0.0
+        fps = rate.tick(now)
         size = (shot.image_rgb.shape[1], shot.image_rgb.shape[0])
         result = video.result([item.face for item in tracked], source=source, size=size)
         latency_ms = (now - shot.time_s) * 1000
