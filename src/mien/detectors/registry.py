@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from mien.config import knows
 from mien.detectors.protocol import Detector, WholeImage, as_detector
 from mien.errors import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from mien.detectors.mien import Search
 
 #: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
 DetectorFactory = Callable[[str | None, int], Detector]
@@ -92,10 +95,8 @@ def _no_argument(name: str, argument: str | None) -> None:
 def _make_mien(argument: str | None, threads: int) -> Detector:
     from mien.detectors.mien import MienDetector
 
-    if argument is None:
-        return MienDetector(threads=threads)
-    if argument == "fast" or argument == "full":  # noqa: PLR1714 - so that mypy knows which
-        return MienDetector(threads=threads, search=argument)
+    if argument in {None, "fast", "full"}:
+        return MienDetector(threads=threads, search=cast("Search", argument or "auto"))
     try:
         score = float(argument)
     except ValueError:
