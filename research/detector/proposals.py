@@ -1,9 +1,8 @@
 """What the detector proposes in training photographs, as small crops with labels: for the refiner.
 
 ``python -m research.detector.proposals --pack PACK --network detector.onnx -o FOLDER``
-searches every training photograph at its own size and once more mirrored at a smaller one, and
-drawn pages of text, whose letters the first stage takes for faces; typed again, it goes on where
-it was stopped.
+searches every training photograph at its own size and once more mirrored at a smaller one; typed
+again, it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image
 from research.detector.boxes import iou_matrix
-from research.detector.pack import IGNORE, SOURCES, Pack, load_pack
+from research.detector.pack import IGNORE, Pack, load_pack
 from research.detector.teachers import MIRRORED
 
 from mien.backends.session import Session
@@ -40,9 +39,6 @@ PART = 120
 #: Overlap with a face from which a proposal is to be moved onto it, and up to which it is none.
 FACE_IOU, OTHER_IOU = 0.4, 0.2
 _CROP = Preprocessing(size=SIDE, color="rgb")
-#: First and last code of the letters of drawn pages: Latin, accented, Greek, Cyrillic.
-_CODES = ((33, 126), (192, 382), (913, 969), (1040, 1103))
-_LETTERS = "".join(chr(code) for first, last in _CODES for code in range(first, last + 1))
 
 
 @dataclass(frozen=True)
@@ -155,33 +151,6 @@ def mirror(
     return np.ascontiguousarray(image_rgb[:, ::-1]), turned, marks
 
 
-def draw_text(rng: np.random.Generator, width: int = 640, height: int = 480) -> NDArray[np.uint8]:
-    """Returns a page of letters of one size on a background of one colour or two, uint8 RGB."""
-    from matplotlib import font_manager
-
-    def color() -> tuple[int, ...]:
-        value = rng.integers(0, 256, 3) if rng.random() < 0.5 else [rng.integers(0, 256)] * 3
-        return tuple(int(v) for v in value)
-
-    folder = Path(font_manager.__file__).parent / "mpl-data/fonts/ttf"
-    fonts = [path for path in sorted(folder.glob("DejaVu*.ttf")) if "Display" not in path.name]
-    small = rng.integers(0, 256, (2, 2, 3), np.uint8)
-    page = Image.new("RGB", (width, height), color())
-    if rng.random() < 0.3:
-        page = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-    pen, ink = ImageDraw.Draw(page), color()
-    size = int(np.exp(rng.uniform(np.log(16), np.log(130))))
-    font = ImageFont.truetype(fonts[rng.integers(len(fonts))], size)
-    plain = rng.random() < 0.6
-    for top in range(int(rng.integers(-size, size)), height, round(size * rng.uniform(1.1, 1.8))):
-        words = rng.integers(0, 94 if plain else len(_LETTERS), max(3, 2 * width // size))
-        line = "".join(" " if rng.random() < 0.2 else _LETTERS[i] for i in words)
-        pen.text((int(rng.integers(-size, size)), top), line, fill=ink, font=font)
-    if rng.random() < 0.5:
-        page = page.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.05 * size))))
-    return np.asarray(page)
-
-
 @cache
 def _opened(pack: Path, network: Path) -> tuple[Pack, PyramidSearch]:
     return load_pack(pack), PyramidSearch(FaceProposer(Session(network, threads=1)), ScaleRules())
@@ -190,14 +159,6 @@ def _opened(pack: Path, network: Path) -> tuple[Pack, PyramidSearch]:
 def _task(task: tuple[Path, Path, int]) -> Proposals:
     path, network, index = task
     pack, search = _opened(path, network)
-    if index < 0:
-        rng = np.random.default_rng(-index)
-        none = (
-            np.zeros((0, 4), np.float32),
-            np.zeros(0, np.float32),
-            np.zeros((0, 5, 2), np.float32),
-        )
-        return collect(search, draw_text(rng), none, SOURCES.index("texture"), rng)
     rng = np.random.default_rng(index)
     image, rows = pack.image(index), pack.regions(index)
     boxes, target, points = pack.boxes[rows], pack.target[rows], pack.points[rows]
@@ -229,13 +190,10 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--texts", type=int, default=200, help="drawn pages of text")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    chosen = np.concatenate(
-        [np.flatnonzero(~load_pack(args.pack).valid), -np.arange(1, args.texts + 1)]
-    )
+    chosen = np.flatnonzero(~load_pack(args.pack).valid)
     # In an order of chance, so that the parts that are there are a fair sample at any time.
     chosen = np.random.default_rng(0).permutation(chosen).tolist()
     with ProcessPoolExecutor(args.workers) as pool:
