@@ -181,7 +181,8 @@ def test_curves_are_drawn_where_the_numbers_are(tmp_path: Path, epochs: int) -> 
     text = "epoch,train_loss,valid_loss,valid_accuracy,lr,seconds,faces_per_s\n" + "\n".join(rows)
     (tmp_path / "metrics.csv").write_text(text)
     draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
-    with Image.open(tmp_path / "curves.png") as picture:
+    with Image.open(tmp_path / "curves.png") as opened:
+        picture = opened.convert("RGB")
         assert picture.width > 2 * picture.height
         halves = [
             picture.crop((k * picture.width // 2, 0, (k + 1) * picture.width // 2, picture.height))
