@@ -11,6 +11,7 @@ from pathlib import Path
 
 
 def main(path: str) -> None:
+    """Prints the shares and the list."""
     report = json.loads(Path(path).read_text())
     total = report["totals"]
     lines = total["covered_lines"] / total["num_statements"]
