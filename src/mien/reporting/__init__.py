@@ -10,7 +10,7 @@ from mien.reporting.pages import (
     write_report,
 )
 from mien.reporting.text import between, card_metadata, counted, markdown_table, percent
-from mien.reporting.theme import DARK, LIGHT, Theme, save_figure
+from mien.reporting.theme import DARK, LIGHT, Theme, save_figure, to_png
 
 __all__ = [
     "DARK",
@@ -28,5 +28,6 @@ __all__ = [
     "percent",
     "render",
     "save_figure",
+    "to_png",
     "write_report",
 ]
