@@ -15,13 +15,12 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from mien.cli import VERBS, main
+from support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 #: Pages whose Python needs what a test has not; suites of their own hold what they say.
 NEEDS = {"service.md": "a running service", "video.md": "a clip of a person"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+from support import ROOT
+
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faces_made import write_folder
+from support import ROOT
+from support.faces import write_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support import ROOT
+
 PAGES = [ROOT / "docs" / "walkthrough.md", ROOT / "docs" / "kaggle-to-space.md"]
 
 

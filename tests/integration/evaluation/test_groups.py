@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien import EmotionRecognizer
+from mien.cli import main
+from mien.data import read_manifest
+from mien.evaluation import Evaluation, evaluate
+from mien.evaluation.groups import by_group, permutation_test
+
+
+def _evaluation(right: np.ndarray, class_ids: np.ndarray) -> Evaluation:
+    predicted = np.where(right, class_ids, 1 - class_ids)
+    probs = np.where(np.eye(2)[predicted] > 0, 0.9, 0.1)
+    return Evaluation(
+        model="m", data="d", split="valid", labels=("bad", "good"),
+        keys=tuple(map(str, range(len(right)))), class_ids=class_ids,
+        targets=np.eye(2, dtype=np.float32)[class_ids], probs=probs,
+        leaked=np.zeros(len(right), bool),
+    )  # fmt: skip
+
+
+def test_real_difference_is_found_and_even_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    values = np.array(["young"] * 300 + ["old"] * 300 + ["few"] * 5 + [""] * 7)
+    class_ids = rng.integers(0, 2, len(values))
+    right = rng.random(len(values)) < np.where(values == "old", 0.65, 0.85)
+    report = by_group(_evaluation(right, class_ids), values, "age")
+    assert [group.name for group in report.groups] == ["old", "young"]
+    assert report.left_out == {"": 7, "few": 5}
+    assert report.p_value < 0.01
+    best, worst, (low, _) = report.widest
+    assert (best.name, worst.name) == ("young", "old")
+    assert low > 0
+    # Under no difference p-values are even: about one in twenty lies below 0.05.
+    chances = [
+        permutation_test(
+            rng.random(120) < 0.8, rng.integers(0, 3, 120), rng.integers(0, 3, 120),
+            permutations=99, seed=at,
+        )[0]
+        for at in range(200)
+    ]  # fmt: skip
+    assert 0.005 <= np.mean(np.array(chances) <= 0.05) <= 0.11
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn faces as csv: and folder:, with a column that says who holds the pencil."""
+    from support.faces import write_folder
+
+    root = tmp_path_factory.mktemp("groups")
+    folder = Path(write_folder(root / "faces", 96))
+    names = sorted(path.relative_to(root).as_posix() for path in folder.rglob("*.png"))
+    lines = ["file_name,label,split,hand,subject_id"]
+    for at, name in enumerate(names):
+        split, label = name.split("/")[1:3]
+        lines.append(f"{name},{label},{split},{'left' if at % 2 else 'right'},s{at}")
+    (root / "faces.csv").write_text("\n".join(lines) + "\n")
+    table = "\n".join(line.replace("faces/", "", 1) for line in lines)
+    (root / "hands.csv").write_text(table + "\n")
+    return root
+
+
+def test_command_prints_and_reports_groups(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> int:
+        with pytest.raises(SystemExit) as stop:
+            main(("evaluate", "-d", f"csv:{dataset / 'faces.csv'}", "--split", "train", *words))
+        return int(stop.value.code or 0)
+
+    assert run("--group-by", "hand", "--format", "json") == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert {group["group"] for group in groups["groups"]} == {"left", "right"}
+    assert 0 < groups["p_value"] <= 1
+    assert run("--group-by", "hand") == 0
+    assert "widest gap" in " ".join(capsys.readouterr().out.split())
+    assert run("--group-by", "foot") == 1
+    assert "'foot'" in capsys.readouterr().err
+    assert run("--group-table", "x.csv") == 2
+
+
+def test_report_has_a_section_on_groups(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from mien.evaluation.page import write_report
+
+    recognizer = EmotionRecognizer(detector="none")
+    manifest = read_manifest(f"csv:{dataset / 'faces.csv'}")
+    evaluation = evaluate(recognizer, manifest, split="train")
+    values = np.resize(np.array(["<b>", "c"]), len(evaluation.keys))
+    groups = by_group(evaluation, values, "kind", permutations=50)
+    given = (evaluation, recognizer, manifest)
+    text = write_report(tmp_path / "a.html", *given, groups=groups).read_text("utf-8")
+    assert "Groups: kind" in text
+    assert "<td>&lt;b&gt;</td>" in text
+    assert "<td><b>" not in text
+    assert "Groups:" not in write_report(tmp_path / "b.html", *given).read_text("utf-8")

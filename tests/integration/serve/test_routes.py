@@ -1,0 +1,58 @@
+"""The routes, in this process."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from starlette.testclient import TestClient
+
+from mien import ImageResult
+from mien.images import decode
+from mien.serve import ServeConfig, create_app
+
+
+def _client(**settings: Any) -> TestClient:
+    values = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4} | settings
+    return TestClient(create_app(ServeConfig(**values)), raise_server_exceptions=False)
+
+
+def _wait(client: TestClient) -> TestClient:
+    end = time.monotonic() + 20
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with _client() as opened:
+        yield _wait(opened)
+
+
+def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
+    answer = client.post("/v1/explain", files={"images": ("a.jpg", photo)})
+    assert answer.headers["content-type"] == "image/png"
+    drawn = decode(answer.content)
+    assert drawn.shape == (512, 512, 3)
+    changed = np.abs(drawn.astype(int) - decode(photo)).max(axis=2) > 20
+    assert changed[66:163, 176:273].mean() > 0.1
+    result = ImageResult.from_json(answer.headers["x-mien-result"])
+    assert (result.source, result.faces[0].emotion) == ("a.jpg", "happiness")
+    both = client.post("/v1/predict?include_map=true", files={"images": ("a.jpg", photo)}).json()
+    assert decode(base64.b64decode(both["maps"][0])).shape == (512, 512, 3)
+    wrong = client.post("/v1/explain?label=joyy", files={"images": ("a.jpg", photo)})
+    assert wrong.status_code == 422
+    bad = client.post("/v1/explain", files={"images": ("a.jpg", b"x")})
+    assert bad.status_code == 422
+    # What maps cost counts in the queue, so that a full service refuses them in time.
+    assert client.app.state.engine.queue.cost_s["map"] > 0  # type: ignore[attr-defined]

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.cli import VERBS, main
+from mien.cli.printing import print_table
+from mien.cli.sources import SAMPLE
+from mien.images import decode
+
+
+def _run(*arguments: str) -> int:
+    """Runs the command line in this process; returns its exit code."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(SAMPLE.read_bytes())
+    Image.open(SAMPLE).resize((256, 256)).save(folder / "below" / "b.png")
+    (folder / "c.jpg").write_bytes(b"this is no picture")
+    Image.new("RGB", (80, 60), "white").save(folder / "d.png")
+    return folder
+
+
+def test_json_line_is_the_result_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    from mien import EmotionRecognizer, ImageResult
+
+    assert _run("predict", str(SAMPLE), "--format", "json") == 0
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    result = ImageResult.from_json(line)
+    assert result.faces == EmotionRecognizer().predict(SAMPLE).faces
+
+
+def test_folder_with_a_bad_file_answers_the_rest(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("predict", str(photos), "--format", "csv") == 1
+    out, err = capsys.readouterr()
+    rows = {Path(row["source"]).name: row for row in csv.DictReader(io.StringIO(out))}
+    assert set(rows) == {"a.jpg", "b.png", "c.jpg", "d.png"}
+    assert rows["a.jpg"]["emotion"] == rows["b.png"]["emotion"] == "happiness"
+    assert rows["c.jpg"]["error"]
+    assert rows["d.png"]["emotion"] == rows["d.png"]["error"] == ""
+    assert "1 of 4 pictures" in err
+
+
+def test_table_shows_every_picture(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("predict", str(photos)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert sum("happiness" in line for line in lines) == 2
+    assert sum("no face found" in line for line in lines) == 1
+    assert sum("error:" in line for line in lines) == 1
+
+
+def test_glob_stdin_and_sample_are_sources(
+    photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run("predict", str(photos / "*.png"), "--format", "json") == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{photos / 'a.jpg'}\n\n{photos / 'd.png'}\n"))
+    assert _run("predict", "-", "--format", "json") == 0
+    assert capsys.readouterr().out.count("\n") == 2
+    assert _run("predict", "-s", "sample", "--labels", "hes3", "--format", "json") == 0
+    face = json.loads(capsys.readouterr().out)["faces"][0]
+    assert list(face["probs"]) == ["angry", "happy", "sad"]
+
+
+def test_output_holds_annotated_copies_and_never_replaces(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert _run("predict", str(photos), "-o", str(out), "--format", "json") == 1
+    drawn = decode(out / "a.jpg")
+    assert drawn.shape == decode(photos / "a.jpg").shape
+    assert np.abs(drawn.astype(int) - decode(photos / "a.jpg")).max() > 100
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*")) == [
+        "a.jpg", "below/b.png", "d.png",
+    ]  # fmt: skip
+    before = (out / "a.jpg").stat().st_mtime_ns
+    assert _run("predict", str(photos), "-o", str(out)) == 2
+    assert (out / "a.jpg").stat().st_mtime_ns == before
+    assert _run("predict", str(photos), "-o", str(out), "--overwrite") == 1
+    assert (out / "a.jpg").stat().st_mtime_ns > before
+    original = (photos / "a.jpg").read_bytes()
+    assert _run("predict", str(photos), "-o", str(photos), "--overwrite") == 2
+    assert (photos / "a.jpg").read_bytes() == original
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("predict",), 1, "no pictures"),
+        (("predict", "nothing-here.jpg"), 1, "could not be read"),
+        (("predict", "sample", "-m", "no-such-model"), 1, "no-such-model"),
+        (("predict", "sample", "--labels", "hes4"), 2, "hes3"),
+        (("predict", "sample", "--detector", "harr"), 2, "haar"),
+        (("predict", "sample", "--format", "xml"), 2, "xml"),
+        (("predict", "sample", "--nonsense"), 2, "--nonsense"),
+        (("predikt", "sample"), 2, "predikt"),
+        (("evaluate",), 2, "--data"),
+        (("evaluate", "-d", "foldre:x"), 2, "folder"),
+        (("evaluate", "-d", "folder:no-such-folder"), 1, "no-such-folder"),
+        (("train", "--epochs", "0", "-d", "folder:x"), 2, "epochs"),
+        (("export", "no-such-run"), 1, "no-such-run"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong(
+    arguments: tuple[str, ...], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if arguments[0] == "export":
+        pytest.importorskip("torch")
+    assert _run(*arguments) == code
+    out, err = capsys.readouterr()
+    assert words in err
+    assert "Traceback" not in out + err
+
+
+def test_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("predict", str(tmp_path)) == 1
+    assert "no pictures there" in capsys.readouterr().err
+
+
+def test_a_picture_named_twice_gets_two_copies(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert _run("predict", str(SAMPLE), str(SAMPLE), "-o", str(out)) == 0
+    assert {path.name for path in out.iterdir()} == {SAMPLE.name, f"{SAMPLE.stem}-2.jpg"}
+
+
+def test_cells_of_a_table_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("", "[joy]"), [["[red]", 1]], title="faces[0]", caption="[b]")
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("[joy]", "[red]", "faces[0]", "[b]"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(verb, "--help") == 0
+    assert "Usage: mien" in capsys.readouterr().out
+
+
+def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("models", "--format", "json") == 0
+    listing = json.loads(capsys.readouterr().out)
+    assert any("default" in row["model"] for row in listing["bundled models"])
+    assert _run("doctor", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["self_test"]["ok"] is True
+    assert report["packages"]["numpy"] == np.__version__
+    assert {"eval", "train", "serve", "client", "video"} <= set(report["extras"])
+    assert _run("models") == 0
+    assert _run("doctor") == 0
+    assert "self-test" in capsys.readouterr().out

@@ -1,0 +1,69 @@
+"""``mien data inspect`` from the outside, and its report in a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mien.cli.data import app
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        app(["inspect", *(str(argument) for argument in arguments)], prog_name="mien data")
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory, draw) -> Path:
+    root = tmp_path_factory.mktemp("leaking")
+    for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
+        for split in ("train", "valid"):
+            (root / split / folder).mkdir(parents=True)
+            for index in range(10):
+                seed = 100 * at + index + (50 if split == "valid" else 0)
+                draw(label, seed).save(root / split / folder / f"{split}{index}.png")
+    (root / "train/happy/broken.jpg").write_bytes(b"\xff\xd8 broken")
+    draw("happiness", 1).save(root / "valid/happy/copy.png")
+    return root
+
+
+def test_leakage_is_exit_code_1_and_comes_first(leaking, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("-d", f"folder:{leaking}") == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "LEAKAGE: scores on this data are not honest"
+    assert out.index("byte-identical") < out.index("cannot be decoded")
+    assert "leaks between its splits" in err
+
+
+def test_clean_data_is_exit_code_0(leaking, tmp_path, capsys):
+    import shutil
+
+    clean = shutil.copytree(leaking, tmp_path / "clean")
+    (clean / "valid/happy/copy.png").unlink()
+    assert run("-d", f"folder:{clean}", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["leakage"] is False
+    # A broken file is a fault and no leak: training stops at it, scores stay honest.
+    assert [item["kind"] for item in report["findings"] if item["level"] == "fault"] == [
+        "unreadable"
+    ]
+    assert report["pictures"] == 41
+    assert report["readable"] == 40
+
+
+def test_near_says_how_close_copies_are(tmp_path, draw, capsys):
+    for split in ("train", "valid"):
+        for folder in ("happy", "sad"):
+            (tmp_path / split / folder).mkdir(parents=True)
+    one = draw("happiness", 1)
+    one.save(tmp_path / "train/happy/1.png")
+    # Cut tighter by a few pixels: the same photograph, further away than a recompressed one.
+    one.crop((4, 4, 92, 92)).save(tmp_path / "valid/happy/1.png")
+    draw("sadness", 2).save(tmp_path / "train/sad/1.png")
+    draw("sadness", 3).save(tmp_path / "valid/sad/1.png")
+    assert run("-d", f"folder:{tmp_path}", "--near", "0.9") == 1
+    assert run("-d", f"folder:{tmp_path}", "--near", "1.0") == 0

@@ -1,0 +1,5 @@
+"""What the tests of jobs share."""
+
+from support.jobs import faces
+
+__all__ = ["faces"]

@@ -1,0 +1,179 @@
+"""The peers' benchmark: its arithmetic, its runners and the page, without any peer installed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mien.benchmarking import BenchmarkConfig, run_benchmark
+from mien.benchmarking.processes import run_fresh
+from mien.cli.sources import SAMPLE
+from support import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PEERS = ROOT / "benchmarks" / "peers"
+NAMES = ("accuracy", "environments", "page", "protocol", "run", "standins")
+
+
+def output_of(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Imports a script of the folder by name, and forgets it afterwards."""
+    monkeypatch.syspath_prepend(str(PEERS))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if name in NAMES:
+            del sys.modules[name]
+
+
+def test_lead_and_its_interval_by_hand(peers: Any) -> None:
+    truth = ["fear"] * 6 + ["anger"] * 4
+    mien = ["fear"] * 6 + ["anger"] * 3 + ["sadness"]  # 9 right
+    fer = ["fear"] * 3 + ["anger"] * 7  # 7 right
+    found = peers("accuracy").compare_labels({"mien": mien, "fer": fer}, truth)
+    assert found["tools"]["mien"]["accuracy"] == 0.9
+    assert found["tools"]["fer"]["recall"] == {"anger": 1.0, "fear": 0.5}
+    assert found["only_right"] == {"mien": 3, "fer": 1}
+    assert found["difference_points"] == 20
+    # sqrt(3 + 1 - 2^2 / 10) / 10 = 0.18974; times 1.96 = 37.19 points.
+    assert found["difference_ci"] == pytest.approx([20 - 37.19, 20 + 37.19], abs=0.01)
+    assert found["faces_by_label"]["fear"] == 6
+
+
+def test_disk_space_counts_files_once(peers: Any, tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "torch").mkdir(parents=True)
+    (packages / "torch" / "a.so").write_bytes(b"x" * 3_000_000)
+    (packages / "cv2.so").write_bytes(b"x" * 1_000_000)
+    (packages / "link.so").symlink_to(packages / "cv2.so")
+    (tmp_path / "bin").mkdir()
+    found = peers("environments").sizes(tmp_path / "bin" / "python", ["torch"])
+    assert found == {"disk_mb": 4.0, "disk_mb_without_optional": 1.0}
+
+
+def test_failed_command_says_why(peers: Any) -> None:
+    with pytest.raises(SystemExit, match=r"failed \(3\):\nno wheel"):
+        peers("environments").run(
+            [sys.executable, "-c", "import sys; print('no wheel', file=sys.stderr); sys.exit(3)"]
+        )
+
+
+def test_fer_runner_reads_scores_before_they_are_rounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in with fer's methods: rounded to two digits, both classes would tie.
+    package = tmp_path / "fer"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "fer.py").write_text(
+        "import numpy as np\n"
+        "class FER:\n"
+        "    def __init__(self, offsets=(10, 10)): self.offsets = offsets\n"
+        "    def _classify_emotions(self, faces):\n"
+        "        return np.array([[.331, 0, 0, .334, .335, 0, 0]] * len(faces))\n"
+        "    def detect_emotions(self, image, face_rectangles=((0, 0, 4, 4),)):\n"
+        "        scores = self._classify_emotions([image for _ in face_rectangles])\n"
+        "        names = 'angry disgust fear happy sad surprise neutral'.split()\n"
+        "        return [{'emotions': dict(zip(names, np.round(s, 2)))} for s in scores]\n"
+    )
+    faces = tmp_path / "faces.npy"
+    np.save(faces, np.zeros((2, 48, 48), np.uint8))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    runner = [sys.executable, str(PEERS / "runner_fer.py")]
+    assert json.loads(output_of([*runner, "label", str(faces)])) == ["sadness", "sadness"]
+    assert run_fresh([*runner, "first", "photo.jpg"]).answer == "sadness"
+
+
+def test_photo_of_one_face_is_cut_to_size(peers: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    path, source = peers("run").make_photo(None, tmp_path / "photo.jpg")
+    with Image.open(path) as image:
+        assert image.size == (640, 480)
+    assert source == "astronaut.jpg"
+
+
+def _peer(run: Any, name: str, start_s: float, photo_ms: float, crops: float, **facts: Any) -> Any:
+    return run.Peer(
+        name, [], facts=facts, starts_s=[start_s, 2 * start_s], peaks_mb=[100.0, 100.0],
+        photos_ms=[[photo_ms] * 3, [photo_ms] * 3], crops=[[crops], [crops]],
+    )  # fmt: skip
+
+
+def _peers_json(run: Any, accuracy: Any) -> dict[str, Any]:
+    mien = _peer(run, "mien", 0.5, 5.0, 1000.0, disk_mb=200.0)
+    fer = _peer(
+        run, "fer", 10.0, 50.0, 500.0, disk_mb=8000.0, disk_mb_without_optional=3000.0,
+        install=["fer==1"], versions={"fer": "1"},
+    )  # fmt: skip
+    standin = {"what": "a net", "parameters": 1_500_000, "bytes": 6_000_000}
+    other = _peer(run, "deepface", 0.5, 4.0, 2000.0, standin=standin)
+    peers = [mien, fer, other]
+    truth = ["fear"] * 10
+    said = {"mien": ["fear"] * 9 + ["anger"], "fer": ["fear"] * 7 + ["anger"] * 3}
+    value: dict[str, Any] = {
+        "format": 1, "kind": "peers", "machine": run.describe_machine(),
+        "settings": {"turns": 2, "repeats": 3, "crops": 32},
+        "photo": {"source": "a.jpg", "width": 640, "height": 480},
+        "peers": {peer.name: peer.to_dict() for peer in peers}, "ratios": run.ratios(peers),
+        "accuracy": {"data": "ferplus", "split": "valid", **accuracy.compare_labels(said, truth)},
+    }  # fmt: skip
+    value["targets"] = run.targets(value)
+    return json.loads(json.dumps(value))
+
+
+def test_targets_are_held_against_ratios_by_hand(peers: Any) -> None:
+    value = _peers_json(peers("run"), peers("accuracy"))
+    found = {entry["what"].split(",")[0]: entry for entry in value["targets"]}
+    assert found["cold start"]["found"] == 0.05
+    assert found["a photo"]["found"] == 0.1
+    assert found["environment on disk"]["found"] == 0.025
+    assert found["accuracy above fer's"]["found"] == 20
+    assert all(entry["met"] for entry in value["targets"])
+    # Crops are a speed: 1,000 per second is twice the cost of 2,000.
+    assert value["ratios"]["deepface"]["crop"]["median"] == 2.0
+    value["peers"]["mien"]["disk_mb"] = 4000.0
+    missed = [entry for entry in peers("run").targets(value) if not entry["met"]]
+    assert [entry["what"] for entry in missed] == ["environment on disk, share of fer's"]
+
+
+def test_page_holds_what_the_files_say(
+    peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    config = BenchmarkConfig(
+        batch_sizes=(1,), threads=(1,), repeats=1, rounds=1, starts=0, warm_up=0
+    )  # fmt: skip
+    report = run_benchmark([SAMPLE], config)
+    (tmp_path / "b.json").write_text(json.dumps(report.to_dict()))
+    (tmp_path / "p.json").write_text(json.dumps(_peers_json(peers("run"), peers("accuracy"))))
+    target = tmp_path / "docs" / "benchmarks.md"
+    target.parent.mkdir()
+    files = [str(tmp_path / "b.json"), str(tmp_path / "p.json")]
+    monkeypatch.setattr(sys, "argv", ["page.py", *files, "-o", str(target)])
+    peers("page").main()
+    text = target.read_text()
+    assert (tmp_path / "docs" / "images" / "benchmarks.png").stat().st_size > 5000
+    assert report.models[0].photo_ms["total"].text() in text
+    assert "| fer | 8,000 | 15.00 (12.50 to 17.50) | 50.0 (50.0 to 50.0) |" in text
+    assert "| deepface\\* | as mien |" in text
+    assert "mien leads by 20.0 points" in text
+    assert "aim: at most 0.1, met" in text
+    assert text.count("<!-- block: needs") == text.count("```bash")
+    monkeypatch.setattr(sys, "argv", ["page.py", files[0], files[0], "-o", str(target)])
+    with pytest.raises(SystemExit, match="second file"):
+        peers("page").main()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lightning")
+
+
+from mien.errors import DataError, MienError
+from mien.training.config import TrainConfig
+from mien.training.data.faces import EpochOrder
+from mien.training.run import train
+from support.faces import write_folder
+
+
+def _values(data: Path, **more: object) -> dict[str, object]:
+    return {
+        "data": f"folder:{data}", "model": "mienet_test", "epochs": 4, "warmup_epochs": 1,
+        "batch_size": 16, "lr": 0.05, "ema_decay": 0.9, "threads": 1, "precision": "32",
+        "erase": 0.1, "seed": 3, "tag": "drawn", **more,
+    }  # fmt: skip
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "faces", 8)
+    for label in ("sadness", "neutral"):
+        for path in (data / "train" / label).iterdir():
+            path.unlink()
+    with pytest.raises(DataError, match="fewer than two classes"):
+        train(TrainConfig.make(_values(data)), tmp_path / "run")
+
+
+def test_exploding_loss_ends_the_run_with_a_clear_error(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "faces", 24)
+    values = _values(data, lr=1e30, ema_decay=0, weight_decay=0, warmup_epochs=0)
+    with pytest.raises(DataError, match="lower lr"):
+        train(TrainConfig.make(values), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("data", ["", "folder:/no/such/folder", "fodler:x"])
+def test_missing_data_is_refused(tmp_path: Path, data: str) -> None:
+    with pytest.raises(MienError):
+        train(TrainConfig(data=data, model="mienet_test"), tmp_path / "run")
+
+
+def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:
+    order = EpochOrder(100, 32, seed=1)
+    first = list(order)
+    order.set_epoch(1)
+    second = list(order)
+    again = EpochOrder(100, 32, seed=1)
+    again.set_epoch(1)
+    assert list(again) == second != first
+    assert len(first) == len(order) == 3
+    assert len({index for batch in first for index in batch}) == 96
+
+
+def test_epoch_order_without_shuffle_visits_everything_once() -> None:
+    batches = list(EpochOrder(70, 32, shuffle=False))
+    assert [index for batch in batches for index in batch] == list(range(70))

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning")
+
+from mien.data import Manifest, read_manifest
+from mien.data.faces import load_faces
+from mien.data.writers.parquet import write_shards
+from mien.errors import ConfigError
+from mien.preprocess import Preprocessing
+from mien.training.config import TrainConfig
+from mien.training.data.faces import count_steps
+from mien.training.data.stream import (
+    EpochStream,
+    StreamedFaces,
+    StreamLoader,
+    plan_batches,
+    shuffled,
+)
+from mien.training.distributed.processes import SINGLE, DistInfo
+from mien.training.run import load_data
+from support.faces import write_folder
+
+INPUT = Preprocessing(size=48, color="gray")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_manifest(f"folder:{write_folder(tmp_path_factory.mktemp('faces'), 13)}")
+
+
+@pytest.fixture(scope="module")
+def shards(faces: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards") / "s"
+    write_shards(faces, folder, faces_per_shard=10)
+    return folder
+
+
+def _stream(shards: Path, **values: object) -> tuple[StreamedFaces, TrainConfig]:
+    config = TrainConfig.make({"batch_size": 8, "workers": 0, "shuffle_buffer": 6, **values})
+    manifest = read_manifest(f"shards:{shards}").split("train")
+    return StreamedFaces(manifest, INPUT), config
+
+
+@pytest.mark.parametrize("size", [1, 9, 39, 40, 41, 64, 75, 76])
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_parts_of_all_readers_are_the_epoch(size: int, world: int, workers: int) -> None:
+    seen: Counter[int] = Counter()
+    steps = count_steps(size, 8)
+    sizes = np.zeros((world, steps), int)
+    for rank in range(world):
+        for worker in range(workers):
+            dist = DistInfo(rank, world, rank, world)
+            first, own = plan_batches(size, 8, dist, workers=workers, worker=worker)
+            seen.update(range(first, first + sum(own)))
+            sizes[rank, worker::workers] = own
+    whole, rest = divmod(size, 8)
+    kept = size if rest == 0 or rest >= 4 or not whole else size - rest
+    assert set(seen.values()) <= {1}
+    assert len(seen) == kept
+    # Each step's batches together have the size of one process's batch.
+    assert sizes.sum(axis=0).tolist() == [min(8, size - 8 * k) for k in range(steps)]
+
+
+def test_buffer_bounds_the_faces_held() -> None:
+    drawn, peak = 0, 0
+
+    def source() -> object:
+        nonlocal drawn
+        for face in range(1000):
+            drawn += 1
+            yield face
+
+    out = []
+    for face in shuffled(source(), 50, np.random.default_rng(0)):  # type: ignore[arg-type]
+        out.append(face)
+        peak = max(peak, drawn - len(out))
+    assert peak == 50
+    assert sorted(out) == list(range(1000))
+    assert out != sorted(out)
+
+
+def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
+    faces: Manifest, shards: Path
+) -> None:
+    expected = Counter(face.tobytes() for face in load_faces(faces.split("train"), INPUT))
+    streamed, config = _stream(shards, batch_size=4)  # 39 faces: nine batches of 4, one of 3
+    orders = []
+    for epoch in (0, 1, 1):
+        stream = EpochStream(streamed, config, SINGLE)
+        stream.set_epoch(epoch)
+        batches = list(stream)
+        orders.append([f.permute(1, 2, 0).numpy().tobytes() for b in batches for f in b[0]])
+        assert Counter(orders[-1]) == expected
+    assert orders[0] != orders[1] == orders[2]
+    both = Counter()
+    for rank in (0, 1):
+        for batch in EpochStream(streamed, config, DistInfo(rank, 2, rank, 2)):
+            both.update(f.permute(1, 2, 0).numpy().tobytes() for f in batch[0])
+    assert both == expected
+
+
+def test_labels_go_with_their_faces(faces: Manifest, shards: Path) -> None:
+    part = faces.split("train")
+    known = dict(
+        zip(
+            (face.tobytes() for face in load_faces(part, INPUT)),
+            part.class_ids.tolist(),
+            strict=True,
+        )
+    )
+    streamed, config = _stream(shards, workers=2)
+    loader = StreamLoader(streamed, config, SINGLE)
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        batches = list(loader)
+        assert len(batches) == len(loader) == 5
+        for images, targets, class_ids in batches:
+            for face, target, class_id in zip(images, targets, class_ids, strict=True):
+                assert known[face.permute(1, 2, 0).numpy().tobytes()] == int(class_id)
+                assert int(target.argmax()) == int(class_id)
+
+
+def _values(shards: Path) -> dict[str, object]:
+    return {
+        "data": f"shards:{shards}", "model": "mienet_test", "epochs": 2, "warmup_epochs": 1,
+        "batch_size": 8, "lr": 0.05, "ema_decay": 0.9, "threads": 1, "precision": "32",
+        "workers": 0, "seed": 3, "tag": "drawn",
+    }  # fmt: skip
+
+
+def test_weighted_sampler_is_refused_for_shards(shards: Path) -> None:
+    config = TrainConfig.make({**_values(shards), "sampler": "weighted"})
+    with pytest.raises(ConfigError, match="class_weight"):
+        load_data(config, INPUT)
+
+
+def test_teachers_are_not_asked_beforehand_about_shards(shards: Path) -> None:
+    config = TrainConfig.make({**_values(shards), "teachers": "somewhere", "distill_views": 2})
+    with pytest.raises(ConfigError, match="distill_views: 0"):
+        load_data(config, INPUT)

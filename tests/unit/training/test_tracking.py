@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lightning")
+
+from PIL import Image
+
+from mien.errors import MissingExtraError
+from mien.training.config import TrainConfig
+from mien.training.directory import draw_curves
+from mien.training.trainer import find_logger, has_wandb_key
+
+
+def test_a_logger_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match=r"mien\[track\]"):
+        find_logger("mlflow")
+    assert TrainConfig().logger == "none"
+
+
+def test_a_key_of_weights_and_biases_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not has_wandb_key()
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password made-up\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert has_wandb_key()
+
+
+@pytest.mark.parametrize("epochs", [1, 30])
+def test_curves_are_drawn_where_the_numbers_are(tmp_path: Path, epochs: int) -> None:
+    rows = [
+        f"{n + 1},{2 / (n + 1)},{2.2 / (n + 1)},{1 - 0.8 ** (n + 1)},0.1,1,9" for n in range(epochs)
+    ]
+    text = "epoch,train_loss,valid_loss,valid_accuracy,lr,seconds,faces_per_s\n" + "\n".join(rows)
+    (tmp_path / "metrics.csv").write_text(text)
+    draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as opened:
+        picture = opened.convert("RGB")
+        assert picture.width > 2 * picture.height
+        halves = [
+            picture.crop((k * picture.width // 2, 0, (k + 1) * picture.width // 2, picture.height))
+            for k in (0, 1)
+        ]
+    for half in halves:
+        colors = {color for _, color in half.getcolors(1 << 20)}
+        assert (47, 95, 179) in colors, "the line of the validation faces"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
