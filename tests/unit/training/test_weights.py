@@ -86,8 +86,8 @@ def test_pickles_are_not_opened(tmp_path: Path, how: str) -> None:
     assert not ran.exists()
 
 
-def test_a_model_folder_and_a_bundled_name_stand_for_their_weights() -> None:
-    (name,) = bundled_models()
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_model_folder_and_a_bundled_name_stand_for_their_weights(name: str) -> None:
     folder = read_model_folder(name)
     path = find_weights(name, folder.config.architecture)
     assert path == find_weights(str(folder.path), folder.config.architecture)
