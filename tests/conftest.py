@@ -58,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (root / "done").is_file():
             data = write_folder(root / "faces", 96)
             values = {
-                "data": f"folder:{data}", "model": "mienet_test", "epochs": 16,
+                "data": f"folder:{data}", "model": "mienet_test", "epochs": 24,
                 "warmup_epochs": 1, "batch_size": 16, "lr": 0.05, "ema_decay": 0.95,
                 "precision": "32", "mixup": 0, "rotate": 5, "erase": 0, "seed": 3, "tag": "drawn",
             }  # fmt: skip
