@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mien.errors import ConfigError
 
@@ -222,7 +222,7 @@ def quiet(*packages: str, loggers: Sequence[str] = ()) -> Iterator[None]:
         if lent:
             logging.root.addHandler(lent)
         try:
-            with redirect_stdout(cast("IO[str]", _OtherThreads())):
+            with redirect_stdout(cast("Any", _OtherThreads())):
                 yield
         finally:
             if lent:
