@@ -31,7 +31,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     try:
         with path.open("rb") as stream:
-            is_pickle = stream.read(8).startswith(_PICKLES)
+            head = stream.read(9)  # the header of a safetensors file begins at the ninth byte
+        is_pickle = head.startswith(_PICKLES) and head[8:] != b"{"
         tensors = {} if is_pickle else load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"is no readable safetensors file: {error}", subject=path) from error

@@ -34,7 +34,7 @@ class TrainResult:
 
     >>> result = TrainResult.read("runs/train")
     >>> len(result.history), result.metrics["n"]
-    (16, 72)
+    (24, 72)
     >>> result.recognizer(detector="none").config.architecture
     'mienet_test'
     """

@@ -86,6 +86,17 @@ def test_pickles_are_not_opened(tmp_path: Path, how: str) -> None:
     assert not ran.exists()
 
 
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
+    path, weights = tmp_path / "w.safetensors", {"weight": torch.ones(2)}
+    for length in range(640, 1500, 8):
+        save_file(weights, path, metadata={"pad": "x" * length})
+        if path.read_bytes()[:2] == b"\x80\x04":
+            break
+    else:
+        pytest.fail("no header had that length")
+    assert torch.equal(read_tensors(path)["weight"], torch.ones(2))
+
+
 @pytest.mark.parametrize("name", bundled_models())
 def test_a_model_folder_and_a_bundled_name_stand_for_their_weights(name: str) -> None:
     folder = read_model_folder(name)

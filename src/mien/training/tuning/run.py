@@ -167,8 +167,9 @@ class _Objective:
             drawn = {key: dimension.draw(key, trial) for key, dimension in self.space.items()}
             config = TrainConfig.make({**self.recipe.to_dict(), **drawn}, source=folder.name)
             reporter = TrialReporter(trial, self.metric)
-            train(config, folder, progress=False, callbacks=[reporter])
-            value = reporter.value
+            run = train(config, folder, progress=False, callbacks=[reporter])
+            # What the run records of all valid faces; only a half of them chose its epoch.
+            value = float(run.config.metrics["valid"].get(self.metric, reporter.value))
         except TrialPruned:
             raise
         except KeyboardInterrupt:
