@@ -10,7 +10,7 @@ import pytest
 from mien import EmotionRecognizer, ImageResult
 from mien.cli.sources import SAMPLE
 from mien.data import read_manifest
-from mien.detectors import Detections, Framing
+from support.two_corners import Corners
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +21,6 @@ def recognizer() -> EmotionRecognizer:
 @pytest.fixture(scope="module")
 def ready() -> EmotionRecognizer:
     return EmotionRecognizer(detector="none")
-
-
-class Corners:
-    """Finds as many faces as the picture is tens of pixels wide: a detector with known answers."""
-
-    name = "corners"
-    framing = Framing()
-
-    def detect(
-        self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
-    ) -> Detections:
-        count = image_rgb.shape[1] // 10
-        boxes = [[10 * i, 0, 10 * i + 10, 10] for i in range(count)]
-        found = Detections(np.reshape(boxes, (-1, 4)), np.full(count, 0.5))
-        return found.keep(min_face=0, max_faces=max_faces)
 
 
 def test_batching_across_pictures_changes_nothing() -> None:

@@ -21,6 +21,7 @@ from mien.data.faces import load_faces
 from mien.detectors import Detections, Framing
 from mien.hub import read_model_folder, write_config
 from mien.images import decode, encode
+from support.two_corners import Corners
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +37,6 @@ def ready() -> EmotionRecognizer:
 def _faces(n: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (48, 48, 3), dtype=np.uint8) for _ in range(n)]
-
-
-class Corners:
-    """Finds as many faces as the picture is tens of pixels wide: a detector with known answers."""
-
-    name = "corners"
-    framing = Framing()
-
-    def detect(
-        self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
-    ) -> Detections:
-        count = image_rgb.shape[1] // 10
-        boxes = [[10 * i, 0, 10 * i + 10, 10] for i in range(count)]
-        found = Detections(np.reshape(boxes, (-1, 4)), np.full(count, 0.5))
-        return found.keep(min_face=0, max_faces=max_faces)
 
 
 def test_sample_photo_shows_one_happy_face(recognizer: EmotionRecognizer) -> None:

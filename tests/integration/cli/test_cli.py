@@ -9,28 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from mien.cli import main
-from mien.cli.sources import SAMPLE
-
-
-def _run(*arguments: str) -> int:
-    """Runs the command line in this process; returns its exit code."""
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "below").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(SAMPLE.read_bytes())
-    Image.open(SAMPLE).resize((256, 256)).save(folder / "below" / "b.png")
-    (folder / "c.jpg").write_bytes(b"this is no picture")
-    Image.new("RGB", (80, 60), "white").save(folder / "d.png")
-    return folder
+from support.command_line import run
 
 
 def test_help_is_quick_and_light() -> None:
@@ -62,7 +42,7 @@ def test_closed_pipe_is_not_an_error(photos: Path) -> None:
 
 def test_architectures_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
-    assert _run("models", "--architectures", "--format", "json") == 0
+    assert run("models", "--architectures", "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)["architectures"]
     assert {"mienet_s", "mienet_test"} <= {row["architecture"] for row in rows}
 
@@ -71,7 +51,7 @@ def test_evaluate_prints_the_promised_keys(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = f"folder:{trained.parent / 'faces'}"
-    assert _run("evaluate", "-m", str(trained), "-d", data, "--format", "json") == 0
+    assert run("evaluate", "-m", str(trained), "-d", data, "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     promised = [
         "accuracy",
@@ -86,7 +66,7 @@ def test_evaluate_prints_the_promised_keys(
     assert set(promised) <= set(report)
     written = json.loads((trained / "eval" / "valid.json").read_text())
     assert report["accuracy"] == pytest.approx(written["accuracy"], abs=0.03)
-    assert _run("evaluate", "-m", str(trained), "-d", data) == 0
+    assert run("evaluate", "-m", str(trained), "-d", data) == 0
     assert "confusion" in capsys.readouterr().out
 
 
@@ -95,13 +75,13 @@ def test_evaluate_writes_predictions(
 ) -> None:
     data = f"folder:{trained.parent / 'faces'}"
     arguments = ("evaluate", "-m", str(trained), "-d", data, "-o", str(tmp_path / "e"))
-    assert _run(*arguments) == 0
+    assert run(*arguments) == 0
     rows = list(csv.DictReader((tmp_path / "e" / "predictions.csv").read_text().splitlines()))
     report = json.loads((tmp_path / "e" / "evaluation.json").read_text())
     hits = sum(row["label"] == row["predicted"] for row in rows)
     assert report["n"] == len(rows)
     assert report["accuracy"] == pytest.approx(hits / len(rows))
-    assert _run(*arguments) == 2
+    assert run(*arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert _run(*arguments[:-1], str(tmp_path / "e" / "predictions.csv")) == 2
+    assert run(*arguments[:-1], str(tmp_path / "e" / "predictions.csv")) == 2
     assert "is a file" in capsys.readouterr().err

@@ -10,28 +10,9 @@ from PIL import Image
 
 from mien.cli.data import app
 from mien.errors import ConfigError, DataError
+from support.data_inspect_command import run
 
 CHROMIUM = Path("/usr/bin/chromium")
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stop:
-        app(["inspect", *(str(argument) for argument in arguments)], prog_name="mien data")
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture(scope="module")
-def leaking(tmp_path_factory, draw) -> Path:
-    root = tmp_path_factory.mktemp("leaking")
-    for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
-        for split in ("train", "valid"):
-            (root / split / folder).mkdir(parents=True)
-            for index in range(10):
-                seed = 100 * at + index + (50 if split == "valid" else 0)
-                draw(label, seed).save(root / split / folder / f"{split}{index}.png")
-    (root / "train/happy/broken.jpg").write_bytes(b"\xff\xd8 broken")
-    draw("happiness", 1).save(root / "valid/happy/copy.png")
-    return root
 
 
 def test_report_and_json_are_written_and_not_overwritten(leaking, tmp_path, capsys):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.demo_clips import clip, model
 from support.page import Page
 
 
@@ -67,3 +68,6 @@ def chromium() -> Iterator[Any]:
         yield launch
         for browser in opened:
             browser.close()
+
+
+__all__ = ["clip", "model"]

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mien.detectors import download, get_detector, yunet
-from mien.detectors.download import fetch
 from mien.errors import ModelError
+from support.detectors_download import BODY, DIGEST, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-BODY = bytes(range(256)) * 500
-DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,24 +59,6 @@ def server() -> Iterator[str]:
         yield f"http://127.0.0.1:{httpd.server_port}"
         httpd.shutdown()
         thread.join()
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache"
-
-
-def get(url: str, timeout_s: float = 5.0) -> Path:
-    return fetch(
-        url,
-        sha256=DIGEST,
-        size=len(BODY),
-        name="file.bin",
-        advice="Pass the file.",
-        timeout_s=timeout_s,
-    )
 
 
 @pytest.mark.parametrize("page", ["right", "moved"])

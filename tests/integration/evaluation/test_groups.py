@@ -9,19 +9,9 @@ import pytest
 from mien import EmotionRecognizer
 from mien.cli import main
 from mien.data import read_manifest
-from mien.evaluation import Evaluation, evaluate
+from mien.evaluation import evaluate
 from mien.evaluation.groups import by_group, permutation_test
-
-
-def _evaluation(right: np.ndarray, class_ids: np.ndarray) -> Evaluation:
-    predicted = np.where(right, class_ids, 1 - class_ids)
-    probs = np.where(np.eye(2)[predicted] > 0, 0.9, 0.1)
-    return Evaluation(
-        model="m", data="d", split="valid", labels=("bad", "good"),
-        keys=tuple(map(str, range(len(right)))), class_ids=class_ids,
-        targets=np.eye(2, dtype=np.float32)[class_ids], probs=probs,
-        leaked=np.zeros(len(right), bool),
-    )  # fmt: skip
+from support.evaluation_groups import _evaluation
 
 
 def test_real_difference_is_found_and_even_ones_are_not() -> None:
@@ -45,24 +35,6 @@ def test_real_difference_is_found_and_even_ones_are_not() -> None:
         for at in range(200)
     ]  # fmt: skip
     assert 0.005 <= np.mean(np.array(chances) <= 0.05) <= 0.11
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn faces as csv: and folder:, with a column that says who holds the pencil."""
-    from support.faces import write_folder
-
-    root = tmp_path_factory.mktemp("groups")
-    folder = Path(write_folder(root / "faces", 96))
-    names = sorted(path.relative_to(root).as_posix() for path in folder.rglob("*.png"))
-    lines = ["file_name,label,split,hand,subject_id"]
-    for at, name in enumerate(names):
-        split, label = name.split("/")[1:3]
-        lines.append(f"{name},{label},{split},{'left' if at % 2 else 'right'},s{at}")
-    (root / "faces.csv").write_text("\n".join(lines) + "\n")
-    table = "\n".join(line.replace("faces/", "", 1) for line in lines)
-    (root / "hands.csv").write_text(table + "\n")
-    return root
 
 
 def test_command_prints_and_reports_groups(

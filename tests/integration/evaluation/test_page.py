@@ -13,36 +13,18 @@ pytest.importorskip("sklearn")
 
 from mien import ConfigError, EmotionRecognizer
 from mien.cli import main
-from mien.data import Manifest, read_manifest
+from mien.data import Manifest
 from mien.evaluation import Evaluation, evaluate
 from mien.evaluation import plots as p
 from mien.evaluation.page import write_report
-from mien.evaluation.robustness import robustness
 from mien.images import decode
 from mien.reporting.theme import LIGHT, to_png
+from support.evaluation_page import small
 
 DIAGRAMS = {
     "confusion", "confusion-counts", "classes", "roc", "precision-recall", "reliability",
     "confidence", "corruptions",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def parts(trained: Path) -> tuple[EmotionRecognizer, Manifest, Evaluation]:
-    recognizer = EmotionRecognizer(trained, detector="none")
-    manifest = read_manifest(f"folder:{trained.parent / 'faces'}")
-    return recognizer, manifest, evaluate(recognizer, manifest)
-
-
-@pytest.fixture(scope="module")
-def report(
-    parts: tuple[EmotionRecognizer, Manifest, Evaluation], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    recognizer, manifest, evaluation = parts
-    other = evaluate(EmotionRecognizer(detector="none"), manifest)
-    rows = robustness(recognizer, manifest, faces=12)
-    target = tmp_path_factory.mktemp("report") / "r"
-    return write_report(target, evaluation, recognizer, manifest, rows=rows, other=other)
 
 
 def test_page_is_whole_and_fetches_nothing(report: Path) -> None:
@@ -83,20 +65,10 @@ def test_report_never_replaces_unasked(
     assert (tmp_path / "a.txt").read_text() == "mine"
 
 
-def _small(probs: list[list[float]], class_ids: list[int]) -> Evaluation:
-    ids = np.array(class_ids)
-    return Evaluation(
-        model="m", data="d", split="valid", labels=("joy", "fear"),
-        keys=tuple(str(index) for index in range(len(ids))), class_ids=ids,
-        targets=np.eye(2, dtype=np.float32)[ids], probs=np.array(probs),
-        leaked=np.zeros(len(ids), bool),
-    )  # fmt: skip
-
-
 def test_one_class_and_perfect_models_are_drawn() -> None:
     for evaluation in (
-        _small([[1.0, 0.0], [1.0, 0.0]], [0, 0]),
-        _small([[1.0, 0.0], [0.0, 1.0]], [0, 1]),
+        small([[1.0, 0.0], [1.0, 0.0]], [0, 0]),
+        small([[1.0, 0.0], [0.0, 1.0]], [0, 1]),
     ):
         for plot in (
             p.plot_roc, p.plot_precision_recall, p.plot_classes, p.plot_reliability,

@@ -22,44 +22,16 @@ from mien.errors import ConfigError, ModelError
 from mien.exporting import ExportConfig, export_formats
 from mien.exporting.conversions import to_int8_static
 from mien.exporting.graph import float_graph, read_graph
-from mien.exporting.measure import FormatResult
-from mien.hub import ModelFolder, read_model_folder
+from mien.hub import read_model_folder
 from support import ROOT
-from support.faces import LABELS, draw_face, write_folder
-from support.network import write_model
-
-FORMATS = ("onnx-fp16", "int8-dynamic", "int8-static")
+from support.exporting_formats import FORMATS, Exported
+from support.faces import LABELS, draw_face
 
 
 def _run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     return int(stop.value.code or 0)
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("drawn") / "faces", 40)
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("made") / "model")
-
-
-Exported = tuple[ModelFolder, list[FormatResult]]
-
-
-@pytest.fixture(scope="session")
-def exported(made: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    options = ExportConfig(FORMATS, embed=True, calibration_faces=40, max_drop=4.0)
-    output = tmp_path_factory.mktemp("exported") / "model"
-    return export_formats(made, output, options, data=read_manifest(f"folder:{data}"))
-
-
-@pytest.fixture
-def copy(exported: Exported, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(exported[0].path, tmp_path / "copy"))
 
 
 def _faces(count: int = 9) -> list[np.ndarray]:

@@ -2,29 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from mien.jobs import JobConfig, predict_files
 from support.jobs import Store, read, run
+from support.jobs_stores import by_name
 
 FLAGS = ("--detector", "none", "-j", 1, "--part-size", 4)
-
-
-@pytest.fixture(scope="module")
-def local(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[object, ...]]:
-    """What a job over the files says, by name."""
-    output = tmp_path_factory.mktemp("local") / "out"
-    config = JobConfig(workers=1, part_size=4, detector="none")
-    predict_files([faces], output, config=config)
-    return _by_name(read(output), str(faces))
-
-
-def _by_name(table: object, root: str) -> dict[str, tuple[object, ...]]:
-    rows = table.to_pylist()  # type: ignore[attr-defined]
-    return {
-        row["source"].removeprefix(root): (row["width"], row["emotion"], row["confidence"])
-        for row in rows
-    }
 
 
 def test_job_reads_from_a_store_and_writes_to_one(
@@ -33,7 +14,7 @@ def test_job_reads_from_a_store_and_writes_to_one(
     output = tmp_path / "out.parquet"
     done = run("s3://photos/one", "-o", output, *FLAGS, env=store.env)
     assert done.returncode == 0, done.stderr
-    assert _by_name(read(output), "s3://photos/one") == local
+    assert by_name(read(output), "s3://photos/one") == local
     errors = [row["error"] for row in read(output).to_pylist() if row["error"]]
     assert len(errors) == 2
     assert "s3://photos/one/a/bad.jpg" in errors[0]

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
+from support.serve_routes import client
 from support.service import Server
 
 
@@ -21,3 +22,6 @@ def server() -> Iterator[Server]:
     )  # fmt: skip
     yield running
     assert running.stop() == 0
+
+
+__all__ = ["client"]

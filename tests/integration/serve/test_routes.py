@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +14,6 @@ from starlette.testclient import TestClient
 
 from mien import ImageResult
 from mien.images import decode
-from mien.serve import ServeConfig, create_app
-
-
-def _client(**settings: Any) -> TestClient:
-    values = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4} | settings
-    return TestClient(create_app(ServeConfig(**values)), raise_server_exceptions=False)
-
-
-def _wait(client: TestClient) -> TestClient:
-    end = time.monotonic() + 20
-    while client.get("/readyz").status_code != 200:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return client
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with _client() as opened:
-        yield _wait(opened)
 
 
 def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +18,7 @@ from mien.errors import ModelError
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.run import train
-from support.faces import write_folder
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("recipes") / "faces", 16)
-
-
-def _values(data: Path, **more: object) -> dict[str, object]:
-    return {
-        "data": f"folder:{data}", "model": "mienet_test", "epochs": 3, "warmup_epochs": 0,
-        "batch_size": 16, "lr": 0.05, "ema_decay": 0, "threads": 1, "precision": "32",
-        "device": "cpu", "tag": "drawn", **more,
-    }  # fmt: skip
-
-
-def _rows(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+from support.training_recipe_runs import _values, largest_file, rows
 
 
 def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Path) -> None:
@@ -87,20 +67,9 @@ def test_any_size_and_color_trains_exports_and_agrees(faces: Path, tmp_path: Pat
     assert np.abs(a - b).max() < 1e-4
 
 
-@contextlib.contextmanager
-def _largest_file(size: int) -> Iterator[None]:
-    """Lets the operating system refuse to write beyond a size, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_run_on_a_full_disk_ends_with_one_error_and_resumes(faces: Path, tmp_path: Path) -> None:
     config = TrainConfig.make(_values(faces, epochs=1))
-    with _largest_file(30_000), pytest.raises(ModelError, match="make room"):
+    with largest_file(30_000), pytest.raises(ModelError, match="make room"):
         train(config, tmp_path / "run", progress=False)
     folder = train(config, tmp_path / "run", resume=True, progress=False)
-    assert len(_rows(folder.path)) == 1
+    assert len(rows(folder.path)) == 1

@@ -14,33 +14,8 @@ from mien import ConfigError, EmotionRecognizer, InputError, MienError
 from mien.video import VideoConfig, read_video
 from mien.video.parts import PARTS
 from support import ROOT
-from support.clips import ColorFaces, crossing, sample_face, write_clip
-
-BARE = {"annotate": False, "picture": False}
-
-
-@pytest.fixture(scope="module")
-def recognizer() -> EmotionRecognizer:
-    return EmotionRecognizer(detector=ColorFaces(), threads=1)
-
-
-@pytest.fixture(scope="module")
-def crossing_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("crossing")
-    return write_clip(folder / "crossing.mp4", crossing(75), sound="aac")
-
-
-@pytest.fixture(scope="module")
-def results(
-    crossing_clip: Path, recognizer: EmotionRecognizer, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("results") / "out"
-    read_video(crossing_clip, folder, recognizer=recognizer, config=_config())
-    return folder
-
-
-def _config(**values: object) -> VideoConfig:
-    return VideoConfig(**{"segment_s": 0.5, "srt": True, **values})  # type: ignore[arg-type]
+from support.clips import crossing, sample_face, write_clip
+from support.video_read_video import BARE, _config, tracks
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -302,27 +277,17 @@ def test_folder_that_cannot_be_is_refused(
         read_video(tmp_path / "none.mp4", tmp_path / "out", recognizer=recognizer)
 
 
-def _tracks(shared: Path, name: str, tmp_path: Path) -> list[tuple[float, float, float]]:
-    clip = shared / "data" / "media" / name
-    config = VideoConfig(fps=10, detect_every=1, **BARE)
-    result = read_video(
-        clip, tmp_path / "out", recognizer=EmotionRecognizer(threads=1), config=config
-    )
-    end = result.summary.duration_s
-    return [(track.first_s, track.last_s, end) for track in result.summary.tracks]
-
-
 @pytest.mark.parametrize(
     "name",
     ["single_face.mp4", pytest.param("WolfgangLanger_Pexels.mp4", marks=pytest.mark.slow)],
 )
 def test_one_person_is_one_track(name: str, shared: Path, tmp_path: Path) -> None:
-    [(first, last, end)] = _tracks(shared, name, tmp_path)
+    [(first, last, end)] = tracks(shared, name, tmp_path)
     assert first < 0.6
     assert last > end - 0.6
 
 
 def test_track_ends_with_the_face(shared: Path, tmp_path: Path) -> None:
-    [(first, last, end)] = _tracks(shared, "face_noface.mov", tmp_path)
+    [(first, last, end)] = tracks(shared, "face_noface.mov", tmp_path)
     assert first < 0.6
     assert 2.0 < last < 0.5 * end

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mien.web import RUNTIME_VERSION, Page, build_page
+from support.web_scripts import call
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,6 @@ def built(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page with the bundled model, two folders below a host's root."""
     root = tmp_path_factory.mktemp("host")
     return build_page(root / "some" / "place", runtime=engine)
+
+
+__all__ = ["call"]

@@ -7,36 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from mien.cli import VERBS, main
+from mien.cli import VERBS
 from mien.cli.printing import print_table
 from mien.cli.sources import SAMPLE
 from mien.images import decode
-
-
-def _run(*arguments: str) -> int:
-    """Runs the command line in this process; returns its exit code."""
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "below").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(SAMPLE.read_bytes())
-    Image.open(SAMPLE).resize((256, 256)).save(folder / "below" / "b.png")
-    (folder / "c.jpg").write_bytes(b"this is no picture")
-    Image.new("RGB", (80, 60), "white").save(folder / "d.png")
-    return folder
+from support.command_line import run
 
 
 def test_json_line_is_the_result_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     from mien import EmotionRecognizer, ImageResult
 
-    assert _run("predict", str(SAMPLE), "--format", "json") == 0
+    assert run("predict", str(SAMPLE), "--format", "json") == 0
     line = capsys.readouterr().out
     assert line.count("\n") == 1
     result = ImageResult.from_json(line)
@@ -46,7 +28,7 @@ def test_json_line_is_the_result_of_the_library(capsys: pytest.CaptureFixture[st
 def test_folder_with_a_bad_file_answers_the_rest(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run("predict", str(photos), "--format", "csv") == 1
+    assert run("predict", str(photos), "--format", "csv") == 1
     out, err = capsys.readouterr()
     rows = {Path(row["source"]).name: row for row in csv.DictReader(io.StringIO(out))}
     assert set(rows) == {"a.jpg", "b.png", "c.jpg", "d.png"}
@@ -57,7 +39,7 @@ def test_folder_with_a_bad_file_answers_the_rest(
 
 
 def test_table_shows_every_picture(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("predict", str(photos)) == 1
+    assert run("predict", str(photos)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert sum("happiness" in line for line in lines) == 2
@@ -68,19 +50,19 @@ def test_table_shows_every_picture(photos: Path, capsys: pytest.CaptureFixture[s
 def test_glob_stdin_and_sample_are_sources(
     photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _run("predict", str(photos / "*.png"), "--format", "json") == 0
+    assert run("predict", str(photos / "*.png"), "--format", "json") == 0
     assert capsys.readouterr().out.count("\n") == 1
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{photos / 'a.jpg'}\n\n{photos / 'd.png'}\n"))
-    assert _run("predict", "-", "--format", "json") == 0
+    assert run("predict", "-", "--format", "json") == 0
     assert capsys.readouterr().out.count("\n") == 2
-    assert _run("predict", "-s", "sample", "--labels", "hes3", "--format", "json") == 0
+    assert run("predict", "-s", "sample", "--labels", "hes3", "--format", "json") == 0
     face = json.loads(capsys.readouterr().out)["faces"][0]
     assert list(face["probs"]) == ["angry", "happy", "sad"]
 
 
 def test_output_holds_annotated_copies_and_never_replaces(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert _run("predict", str(photos), "-o", str(out), "--format", "json") == 1
+    assert run("predict", str(photos), "-o", str(out), "--format", "json") == 1
     drawn = decode(out / "a.jpg")
     assert drawn.shape == decode(photos / "a.jpg").shape
     assert np.abs(drawn.astype(int) - decode(photos / "a.jpg")).max() > 100
@@ -88,12 +70,12 @@ def test_output_holds_annotated_copies_and_never_replaces(photos: Path, tmp_path
         "a.jpg", "below/b.png", "d.png",
     ]  # fmt: skip
     before = (out / "a.jpg").stat().st_mtime_ns
-    assert _run("predict", str(photos), "-o", str(out)) == 2
+    assert run("predict", str(photos), "-o", str(out)) == 2
     assert (out / "a.jpg").stat().st_mtime_ns == before
-    assert _run("predict", str(photos), "-o", str(out), "--overwrite") == 1
+    assert run("predict", str(photos), "-o", str(out), "--overwrite") == 1
     assert (out / "a.jpg").stat().st_mtime_ns > before
     original = (photos / "a.jpg").read_bytes()
-    assert _run("predict", str(photos), "-o", str(photos), "--overwrite") == 2
+    assert run("predict", str(photos), "-o", str(photos), "--overwrite") == 2
     assert (photos / "a.jpg").read_bytes() == original
 
 
@@ -120,20 +102,20 @@ def test_wrong_usage_says_what_is_wrong(
 ) -> None:
     if arguments[0] == "export":
         pytest.importorskip("torch")
-    assert _run(*arguments) == code
+    assert run(*arguments) == code
     out, err = capsys.readouterr()
     assert words in err
     assert "Traceback" not in out + err
 
 
 def test_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("predict", str(tmp_path)) == 1
+    assert run("predict", str(tmp_path)) == 1
     assert "no pictures there" in capsys.readouterr().err
 
 
 def test_a_picture_named_twice_gets_two_copies(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert _run("predict", str(SAMPLE), str(SAMPLE), "-o", str(out)) == 0
+    assert run("predict", str(SAMPLE), str(SAMPLE), "-o", str(out)) == 0
     assert {path.name for path in out.iterdir()} == {SAMPLE.name, f"{SAMPLE.stem}-2.jpg"}
 
 
@@ -145,19 +127,19 @@ def test_cells_of_a_table_are_no_markup(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(verb, "--help") == 0
+    assert run(verb, "--help") == 0
     assert "Usage: mien" in capsys.readouterr().out
 
 
 def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("models", "--format", "json") == 0
+    assert run("models", "--format", "json") == 0
     listing = json.loads(capsys.readouterr().out)
     assert any("default" in row["model"] for row in listing["bundled models"])
-    assert _run("doctor", "--format", "json") == 0
+    assert run("doctor", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["self_test"]["ok"] is True
     assert report["packages"]["numpy"] == np.__version__
     assert {"eval", "train", "serve", "client", "video"} <= set(report["extras"])
-    assert _run("models") == 0
-    assert _run("doctor") == 0
+    assert run("models") == 0
+    assert run("doctor") == 0
     assert "self-test" in capsys.readouterr().out

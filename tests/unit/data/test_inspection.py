@@ -4,122 +4,15 @@ from __future__ import annotations
 
 import html.parser
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mien.data.inspection import inspect_data
 from mien.data.inspection.page import inspection_page
-
-LABELS = {"happy": "happiness", "sad": "sadness", "angry": "neutral"}
-CLEAN = {"train": 20, "valid": 8, "test": 8}
-
-
-def write_clean(root: Path, draw, leave_out=()) -> Path:
-    seed = 0
-    for split, count in CLEAN.items():
-        for folder, label in LABELS.items():
-            for index in range(count):
-                seed += 1
-                if (split, folder) in leave_out:
-                    continue
-                path = root / split / folder / f"{split[:2]}{index:03}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                draw(label, seed).save(path)
-    return root
-
-
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory, draw):
-    """A folder with every fault there is, and what must be found: kind -> sets of names."""
-    root = write_clean(tmp_path_factory.mktemp("planted"), draw, leave_out={("test", "sad")})
-    face = iter(draw("happiness", seed) for seed in range(5_000, 5_100))
-
-    def save(picture, name, **options):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, **options)
-        return name
-
-    expected: dict[str, set[frozenset[str]]] = {"missing_class": {frozenset(["test has no sad"])}}
-
-    def expect(kind, *names):
-        expected.setdefault(kind, set()).add(frozenset(names))
-
-    whole = root / save(next(face), "train/happy/cut.jpg", quality=95)
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    expect("unreadable", "train/happy/cut.jpg")
-    (root / "valid/sad/head.jpg").write_bytes(b"\xff\xd8\xff\xe0 and nothing else")
-    expect("unreadable", "valid/sad/head.jpg")
-    (root / "train/sad/empty.png").touch()
-    expect("empty", "train/sad/empty.png")
-    (root / "train/angry/page.jpg").write_text("<html>404 not found</html>")
-    (root / "test/happy/notes.jpg").write_text("these are my notes")
-    expect("not_picture", "train/angry/page.jpg")
-    expect("not_picture", "test/happy/notes.jpg")
-    (root / "train/happy/readme.txt").write_text("not a picture, nor named like one")
-    expect("other_files", "train/happy/readme.txt")
-
-    one = next(face)
-    expect("exact_across", save(one, "train/happy/e1.png"), save(one, "test/happy/e2.png"))
-    one = next(face)
-    expect("exact_within", save(one, "train/angry/w1.png"), save(one, "train/angry/w2.png"))
-    one = next(face)
-    pair = save(one, "train/happy/c1.png"), save(one, "train/sad/c2.png")
-    expect("exact_within", *pair)
-    expect("conflicting_labels", *pair)
-    one = next(face)
-    again = save(one, "valid/sad/n2.jpg", quality=40)
-    expect("near_across", save(one, "train/sad/n1.png"), again)
-    one = next(face)
-    smaller = save(one.resize((72, 72)), "train/sad/s2.png")
-    expect("near_within", save(one, "train/sad/s1.png"), smaller)
-    one = next(face)
-    pair = (
-        save(one, "valid/happy/d1.png"),
-        save(one.point(lambda v: v * 0.8 + 10), "valid/angry/d2.png"),
-    )
-    expect("near_within", *pair)
-    expect("conflicting_labels", *pair)
-    one = next(face)
-    flip = save(ImageOps.mirror(one), "test/angry/m2.jpg", quality=80)
-    expect("mirrored_across", save(one, "train/angry/m1.png"), flip)
-    one = next(face)
-    expect("mirrored_within", save(one, "train/sad/o1.png"),
-           save(ImageOps.mirror(one), "train/sad/o2.png"))  # fmt: skip
-    one = next(face)
-    turned = [save(one.rotate(a), f"{split}/happy/2801.jpg_rotation_{a}.jpg")
-              for a, split in ((35, "train"), (-40, "test"))]  # fmt: skip
-    expect("stem_across", *turned)
-    one = next(face)
-    turned = [save(one, "train/sad/77.jpg"), save(one.rotate(90), "train/sad/77.jpg_rotate.png")]
-    expect("stem_within", *turned)
-
-    odd = os.fsdecode(b"caf\xe9.png")
-    save(next(face), f"train/sad/{odd}")
-    expect("bad_name", "train/sad/caf\\xe9.png")
-    flat = save(Image.new("L", (96, 96), 90), "train/sad/flat.png")
-    expect("flat", flat)
-    # Enlarged from few pixels: large, and with little detail for its size.
-    expect("size_high", save(next(face).resize((640, 640)), "train/sad/big.png"))
-    expect("sharpness_low", "train/sad/big.png")
-    (root / "valid/happy").rename(root / "valid/Happy")
-    for kind, sets in expected.items():
-        expected[kind] = {
-            frozenset(name.replace("valid/happy", "valid/Happy") for name in names)
-            for names in sets
-        }
-    expected["label_spellings"] = {frozenset(["happy: 'Happy' (9), 'happy' (35)"])}
-    return root, expected
-
-
-@pytest.fixture(scope="module")
-def inspection(planted):
-    return inspect_data(f"folder:{planted[0]}")
+from support.data_inspection import write_clean
 
 
 def found(inspection) -> dict[str, set[frozenset[str]]]:

@@ -7,8 +7,6 @@ import hashlib
 import json
 import logging
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +21,7 @@ from starlette.testclient import TestClient
 from mien import EmotionRecognizer, ErrorResult, ImageResult
 from mien.images import decode, encode
 from mien.serve import ServeConfig, create_app
-
-
-def _client(**settings: Any) -> TestClient:
-    values = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4} | settings
-    return TestClient(create_app(ServeConfig(**values)), raise_server_exceptions=False)
-
-
-def _wait(client: TestClient) -> TestClient:
-    end = time.monotonic() + 20
-    while client.get("/readyz").status_code != 200:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return client
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with _client() as opened:
-        yield _wait(opened)
+from support.serve_routes import _client, wait
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +188,7 @@ def test_keys_lock_everything_but_health(photo: bytes) -> None:
         for path in ("/v1/models", "/metrics", "/openapi.json", "/docs"):
             assert locked.get(path).status_code == 401
             assert locked.get(path, headers={"x-api-key": "wrong"}).status_code == 401
-        _wait(locked)
+        wait(locked)
         assert locked.get("/v1/models", headers={"x-api-key": "secret"}).status_code == 200
         bearer = {"authorization": "Bearer secret"}
         assert locked.get("/v1/models", headers=bearer).status_code == 200
@@ -216,7 +196,7 @@ def test_keys_lock_everything_but_health(photo: bytes) -> None:
 
 def test_rate_is_limited_by_client() -> None:
     with _client(rate=0.5, burst=2) as limited:
-        _wait(limited)
+        wait(limited)
         codes = [limited.get("/v1/models").status_code for _ in range(3)]
         assert codes == [200, 200, 429]
         assert int(limited.get("/v1/models").headers["retry-after"]) >= 1

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,23 +16,7 @@ from mien.training.callbacks import AtomicCheckpointIO, naming_full_disk
 from mien.training.config import TrainConfig
 from mien.training.run import check_parts, train
 from support.faces import write_folder
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("recipes") / "faces", 16)
-
-
-def _values(data: Path, **more: object) -> dict[str, object]:
-    return {
-        "data": f"folder:{data}", "model": "mienet_test", "epochs": 3, "warmup_epochs": 0,
-        "batch_size": 16, "lr": 0.05, "ema_decay": 0, "threads": 1, "precision": "32",
-        "device": "cpu", "tag": "drawn", **more,
-    }  # fmt: skip
-
-
-def _rows(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+from support.training_recipe_runs import _values, largest_file, rows
 
 
 @pytest.mark.parametrize(
@@ -107,23 +88,12 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
         train(TrainConfig.make(_values(data)), tmp_path / "run", progress=False)
 
 
-@contextlib.contextmanager
-def _largest_file(size: int) -> Iterator[None]:
-    """Lets the operating system refuse to write beyond a size, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "last.ckpt"
     io = AtomicCheckpointIO()
     io.save_checkpoint({"epoch": 1, "weights": torch.zeros(10)}, path)
     with (
-        _largest_file(20_000),
+        largest_file(20_000),
         pytest.raises(ModelError, match=r"make room.*--resume"),
         naming_full_disk(tmp_path),
     ):
@@ -144,7 +114,7 @@ def test_nan_keeps_the_epochs_before_it(faces: Path, tmp_path: Path) -> None:
     config = TrainConfig.make(_values(faces, loss="breaking:late"))
     with contextlib.chdir(tmp_path), pytest.raises(DataError, match="became nan in epoch 2"):
         train(config, tmp_path / "run", progress=False)
-    assert len(_rows(tmp_path / "run")) == 1
+    assert len(rows(tmp_path / "run")) == 1
     kept = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert kept["epoch"] == 0
     assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values())

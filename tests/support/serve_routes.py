@@ -1,0 +1,31 @@
+"""What the tests of routes share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from mien.serve import ServeConfig, create_app
+
+
+def _client(**settings: Any) -> TestClient:
+    values = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4} | settings
+    return TestClient(create_app(ServeConfig(**values)), raise_server_exceptions=False)
+
+
+def wait(client: TestClient) -> TestClient:
+    end = time.monotonic() + 20
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with _client() as opened:
+        yield wait(opened)
