@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mien.priors import ClassPrior
     from mien.recognizer import EmotionRecognizer
 
-
 #: What ``--prior`` does.
 Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
@@ -53,7 +52,8 @@ def command(
     recognizer = EmotionRecognizer(model, detector="none", device=device)
     manifest = _manifest(recognizer, data, source, prior)
     if prior is not None:
-        found = _prior(recognizer, prior, manifest, split, source or [])
+        part = None if manifest is None else manifest.split(split)
+        found = _prior(recognizer, prior, part, source or [])
         folder = write_prior(recognizer.folder, found)
         if prior is not Prior.own or manifest is None:
             print_result({"prior": found.to_dict()}, format, lambda: _print_prior(folder, found))
@@ -85,26 +85,21 @@ def _manifest(
 
 
 def _prior(
-    recognizer: EmotionRecognizer,
-    prior: Prior,
-    manifest: Manifest | None,
-    split: str,
-    source: list[str],
+    recognizer: EmotionRecognizer, prior: Prior, part: Manifest | None, source: list[str]
 ) -> ClassPrior:
     from mien.cli.sources import collect
     from mien.evaluation.calibration import prior_of_photos
     from mien.priors import ClassPrior, label_shares
     from mien.recognizer import EmotionRecognizer
 
-    if manifest is not None and prior is Prior.learned:
-        return ClassPrior(label_shares(manifest.split(split).targets))
+    if part is not None and prior is Prior.learned:
+        return ClassPrior(label_shares(part.targets))
     # Refuses a folder that does not say which shares its answers hold.
     known = recognizer.variant(prior="natural").config.prior
     assert known is not None  # noqa: S101
-    if prior is Prior.shipped:
-        return replace(known, own=None)
-    if manifest is not None:
-        return replace(known, own=label_shares(manifest.split(split).targets))
+    if part is not None or prior is Prior.shipped:
+        own = part is not None and prior is Prior.own
+        return replace(known, own=label_shares(part.targets) if own else None)
     reader = EmotionRecognizer(recognizer.folder.path)
     return prior_of_photos(reader, [item.path for item in collect(source)])
 
@@ -128,13 +123,10 @@ def _print(result: CalibrationResult) -> None:
     )
     labels = zip(result.faces_by_label.items(), fitted.thresholds, strict=True)
     rows = [
-        [label, f"{faces:,}", f"{threshold:.3f}", _share(check.by_label[label])]
+        [label, f"{faces:,}", f"{threshold:.3f}", check.by_label[label]]
         for (label, faces), threshold in labels
     ]
-    rows += [[f"the {name} tenth", "", "", _share(v)] for name, v in check.by_quality.items()]
-    print_table(("label", "faces", "min. probability", "coverage"), rows)
+    rows += [[f"the {name} tenth", "", "", share] for name, share in check.by_quality.items()]
+    shown = ([*row, "" if share is None else f"{share:.1%}"] for *row, share in rows)
+    print_table(("label", "faces", "min. probability", "coverage"), shown)
     print(f"wrote {result.folder.path / 'config.json'}")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags, new_app
 from mien.cli.flags import flag, output_flag
-from mien.cli.printing import failed, print_table, progress_bar, remark
+from mien.cli.printing import failed, print_result, print_table, progress_bar, remark
 from mien.errors import ConfigError, needs_extra
 
 if TYPE_CHECKING:
@@ -66,18 +66,15 @@ def inspect(
     config = InspectConfig(
         near=near, faces=faces, suspects=suspects, model=model, workers=workers, seed=seed
     )
-    bars = partial(progress_bar, quiet=quiet)
-    inspection = inspect_data(data, config, labels=labels, bars=bars)
-    found = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    inspection = inspect_data(data, config, labels=labels, bars=partial(progress_bar, quiet=quiet))
+    found = inspection.to_dict()
     if output is not None:
         from mien.data.inspection.page import inspection_page
 
         write_text(output, inspection_page(inspection))
-        write_text(output.with_suffix(".json"), found)
-    if format is flags.Format.json:
-        print(found, end="")
-    else:
-        _print_findings(inspection)
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+        write_text(output.with_suffix(".json"), text + "\n")
+    print_result(found, format, lambda: _print_findings(inspection))
     if output is not None:
         remark(f"report: {output}")
     if inspection.leaks:
@@ -234,28 +231,21 @@ def augment(
 
 
 def _print_findings(inspection: Inspection) -> None:
-    """Prints what was found, leaks first, and the classes."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    if inspection.leaks:
-        console.print(Text("LEAKAGE: scores on this data are not honest", style="bold red"))
-    else:
-        console.print(Text("no leakage found", style="bold green"))
+    leakage = Text("LEAKAGE: scores on this data are not honest", style="bold red")
+    console.print(leakage if inspection.leaks else Text("no leakage found", style="bold green"))
     styles = {"leak": "bold red", "fault": "yellow", "note": "dim"}
     pairs = [
         inspection.keys(item.groups[0])[:2] if item.groups else [] for item in inspection.findings
     ]
     above = shared_folder([name for pair in pairs for name in pair])
-    rows = [
-        [
-            Text(item.level, style=styles[item.level]),
-            item.title,
-            "\n".join([name[len(above) :] for name in pair] or item.details[:1]),
-        ]
-        for item, pair in zip(inspection.findings, pairs, strict=True)
-    ]
+    rows = []
+    for item, pair in zip(inspection.findings, pairs, strict=True):
+        first = "\n".join([name[len(above) :] for name in pair] or item.details[:1])
+        rows.append([Text(item.level, style=styles[item.level]), item.title, first])
     if rows:
         print_table(("", "finding", "first"), rows, left=3)
         if above:

@@ -68,6 +68,8 @@ def command(
     from mien.atomic import write_text
     from mien.data import read_manifest
     from mien.evaluation import compare, evaluate
+    from mien.evaluation.groups import by_group, read_groups
+    from mien.evaluation.robustness import CONDITIONS, robustness
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
@@ -82,11 +84,8 @@ def command(
     second = EmotionRecognizer(against, **options) if against else None
     folders = [each.folder.path for each in (recognizer, second) if each]
     manifest = read_manifest(data, labels=labels, runs=folders)
-    # Wrong columns are refused before the model runs.
     values = None
-    if group_by:
-        from mien.evaluation.groups import by_group, read_groups
-
+    if group_by:  # wrong columns are refused before the model runs
         values = read_groups(manifest.split(split).with_labels(), group_by, table=group_table)
     with progress_bar("evaluate", None, quiet=quiet) as advance:
         evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
@@ -94,8 +93,6 @@ def command(
     groups = by_group(evaluation, values, group_by) if group_by and values is not None else None
     rows = []
     if robust or report:
-        from mien.evaluation.robustness import CONDITIONS, robustness
-
         with progress_bar("robustness", CONDITIONS, quiet=quiet) as advance:
             rows = robustness(recognizer, manifest, split=split, progress=advance)
     if report:
@@ -128,9 +125,9 @@ def command(
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:
     if output and output.exists() and not output.is_dir():
         raise ConfigError("is a file: give a folder", subject=f"-o {output}")
-    for name in _FILES if output and not overwrite else ():
-        if output and (output / name).exists():
-            raise ConfigError("exists: type --overwrite, or give another -o", subject=output / name)
+    for path in [output / name for name in _FILES] if output and not overwrite else ():
+        if path.exists():
+            raise ConfigError("exists: type --overwrite, or give another -o", subject=path)
     if report:
         from mien.evaluation.page import check_target
 

@@ -12,13 +12,11 @@ from mien.cli.printing import failed, print_table, progress_bar
 from mien.errors import ConfigError, DetectorError, InputError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
     from mien.explanation import ReadImage
-    from mien.explanation.faithfulness import MapScores
+    from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
 
 
@@ -66,13 +64,17 @@ def command(
     from mien.cli.sources import Outputs, collect
     from mien.detectors import DEFAULT_DETECTOR
     from mien.explanation import read_image
+    from mien.explanation.faithfulness import MapScores
+    from mien.hub import read_model_folder
     from mien.recognizer import EmotionRecognizer
 
     given = [*(sources or []), *(source or [])]
-    if layers or filters:
-        _network(model, output, layers=layers, filters=filters, form=format, over=overwrite)
-        if not given:
-            return
+    if filters:
+        _draw_filters(read_model_folder(model), output, overwrite=overwrite)
+    if layers:
+        _print_layers(read_model_folder(model), format)
+    if (layers or filters) and not given:
+        return
     items = collect(given)
     if not items:
         raise InputError(
@@ -82,16 +84,13 @@ def command(
         raise ConfigError(
             "nowhere to write to: give -o FOLDER, or add --faithfulness for scores alone."
         )
+    used = detector or DEFAULT_DETECTOR
     recognizer = EmotionRecognizer(
-        model,
-        labels=labels,
-        device=device,
-        min_score=min_score,
-        detector=detector or DEFAULT_DETECTOR,
+        model, labels=labels, device=device, min_score=min_score, detector=used
     )
-    draw = _drawing(recognizer, label, method, feature_maps)
+    known = _checked(recognizer, label, method, single=faithfulness)
     outputs = Outputs(output, items, overwrite=overwrite) if output else None
-    scores = _scores(recognizer, label, method) if faithfulness else None
+    scores = MapScores(recognizer, label=known, method=method) if faithfulness else None
     unread: list[str] = []
     with progress_bar("explain", len(items), quiet=quiet) as advance:
         for index, item in enumerate(items):
@@ -100,7 +99,7 @@ def command(
                 if scores is not None:
                     scores.add(read)
                 if outputs is not None:
-                    outputs.save(index, draw(read))
+                    outputs.save(index, _picture(recognizer, read, known, method, feature_maps))
             except (InputError, DetectorError) as error:
                 unread.append(f"{item.path}: {error}")
             advance(1)
@@ -110,42 +109,37 @@ def command(
         raise failed(*unread)
 
 
-def _drawing(
-    recognizer: EmotionRecognizer, label: str | None, method: str | None, layer: str | None
-) -> Callable[[ReadImage], NDArray[np.uint8]]:
-    """Returns what makes the picture of one photo; wrong names are refused here."""
-    from mien.explanation.methods import method_spec
+def _picture(
+    recognizer: EmotionRecognizer,
+    read: ReadImage,
+    label: str | None,
+    method: str | None,
+    layer: str | None,
+) -> NDArray[np.uint8]:
     from mien.explanation.sheets import feature_sheet, label_panels
+
+    if not read.result.faces:
+        return read.image_rgb
+    if layer is not None:
+        return feature_sheet(recognizer.folder, read.batch.crops[0], layer)
+    if label == "all":
+        return label_panels(recognizer, read, method=method)
+    return read.overlay(read.maps(recognizer, label=label, method=method), label=label)
+
+
+def _checked(
+    recognizer: EmotionRecognizer, label: str | None, method: str | None, *, single: bool
+) -> str | None:
+    """Returns the schema's own spelling of a label, or "all" where it need not be one."""
+    from mien.explanation.methods import method_spec
 
     if method is not None:
         method_spec(method)
-    chosen = None if label == "all" else _known_label(recognizer, label)
-
-    def draw(read: ReadImage) -> NDArray[np.uint8]:
-        if not read.result.faces:
-            return read.image_rgb
-        if layer is not None:
-            return feature_sheet(recognizer.folder, read.batch.crops[0], layer)
-        if label == "all":
-            return label_panels(recognizer, read, method=method)
-        return read.overlay(read.maps(recognizer, label=chosen, method=method), label=chosen)
-
-    return draw
-
-
-def _scores(recognizer: EmotionRecognizer, label: str | None, method: str | None) -> MapScores:
-    from mien.explanation.faithfulness import MapScores
-
-    if label == "all":
-        raise ConfigError("--faithfulness scores one label: leave --label all out.")
-    return MapScores(recognizer, label=_known_label(recognizer, label), method=method)
-
-
-def _known_label(recognizer: EmotionRecognizer, label: str | None) -> str | None:
-    """Returns the schema's own spelling of a label."""
     schema = recognizer.pipeline.schema
-    if label is None:
-        return None
+    if label == "all" and single:
+        raise ConfigError("--faithfulness scores one label: leave --label all out.")
+    if label is None or label == "all":
+        return label
     if label not in schema:
         raise ConfigError(
             f"no label {label!r} in {schema.name!r}." + suggest(label, ["all", *schema.labels])
@@ -166,38 +160,28 @@ def _print_scores(report: dict[str, Any], form: flags.Format) -> None:
     print_table(("maps", "faces", *numbers), rows)
 
 
-def _network(
-    model: str | None,
-    output: Path | None,
-    *,
-    layers: bool,
-    filters: bool,
-    form: flags.Format,
-    over: bool,
-) -> None:
-    """Answers ``--layers`` and ``--filters``, which need no photo."""
-    from mien.explanation.layers import list_layers
+def _draw_filters(folder: ModelFolder, output: Path | None, *, overwrite: bool) -> None:
     from mien.explanation.sheets import filter_sheet
-    from mien.hub import read_model_folder
     from mien.images import save_image
 
-    folder = read_model_folder(model)
-    if filters:
-        if output is None or output.suffix:
-            raise ConfigError("--filters writes filters.png: give -o FOLDER.")
-        path = output / "filters.png"
-        if path.exists() and not over:
-            raise ConfigError("exists already: type --overwrite, or give another -o", subject=path)
-        picture = filter_sheet(folder)
-        output.mkdir(parents=True, exist_ok=True)
-        save_image(path, picture, overwrite=over)
-    if layers:
-        rows = list_layers(folder)
-        if form is flags.Format.json:
-            print(json.dumps([row.to_dict() for row in rows]))
-            return
-        cells = [
-            [row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}"]
-            for row in rows
-        ]
-        print_table(("layer", "kind", "output", "parameters"), cells, left=3)
+    if output is None or output.suffix:
+        raise ConfigError("--filters writes filters.png: give -o FOLDER.")
+    path = output / "filters.png"
+    if path.exists() and not overwrite:
+        raise ConfigError("exists already: type --overwrite, or give another -o", subject=path)
+    picture = filter_sheet(folder)
+    output.mkdir(parents=True, exist_ok=True)
+    save_image(path, picture, overwrite=overwrite)
+
+
+def _print_layers(folder: ModelFolder, form: flags.Format) -> None:
+    from mien.explanation.layers import list_layers
+
+    rows = list_layers(folder)
+    if form is flags.Format.json:
+        print(json.dumps([row.to_dict() for row in rows]))
+        return
+    cells = [
+        [row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}"] for row in rows
+    ]
+    print_table(("layer", "kind", "output", "parameters"), cells, left=3)

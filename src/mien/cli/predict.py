@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags
 from mien.cli.flags import flag
-from mien.cli.printing import failed, progress_bar
+from mien.cli.printing import Manner, failed, progress_bar
 from mien.errors import ConfigError, InputError
 from mien.jobs.config import JobConfig, is_results_name
 from mien.video.config import VideoConfig, is_video_name
@@ -50,11 +50,11 @@ def command(
     or object stores, over processes or a Ray cluster, into Parquet files.
     """
     words, is_job = [*(sources or []), *(source or [])], reading.engine is not None
-    options: dict[str, Any] = {"form": format.value, "overwrite": overwrite, "quiet": quiet}
+    how = Manner(format.value, overwrite, quiet)
     if is_job or (output is not None and is_results_name(output)):
         if webcam is not None:
             raise ConfigError("stands alone: leave --engine out", subject=f"--webcam {webcam}")
-        predict_job(words, output, reading, resume=resume, **options)
+        predict_job(words, output, reading, resume=resume, how=how)
         return
     if resume:
         raise ConfigError("--resume is for jobs: add -o results.parquet.")
@@ -69,17 +69,17 @@ def command(
             raise ConfigError(f"stands alone: leave {items[0].path} out", subject="--webcam")
         if target is not None:
             raise ConfigError(f"writes no files: leave -o {target} out", subject="--webcam")
-        predict_camera(webcam, reading.open_recognizer(threads=0), video, form=format.value)
+        predict_camera(webcam, reading.open_recognizer(threads=0), video, how.form)
     elif not items:
         raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
     elif clips := _clips(items):
         from mien.cli.predict_clips import predict_clips
 
-        predict_clips(clips, reading.open_recognizer(threads=0), video, output=target, **options)
+        predict_clips(clips, reading.open_recognizer(threads=0), video, target, how)
     else:
         from mien.cli.predict_photos import predict_photos
 
-        predict_photos(items, reading, output=target, **options)
+        predict_photos(items, reading, target, how)
 
 
 def _clips(items: list[Item]) -> list[Path]:
@@ -93,28 +93,21 @@ def _clips(items: list[Item]) -> list[Path]:
 
 
 def predict_job(
-    words: Sequence[str],
-    output: str | None,
-    config: JobConfig,
-    *,
-    form: str,
-    resume: bool,
-    overwrite: bool,
-    quiet: bool,
+    words: Sequence[str], output: str | None, config: JobConfig, *, resume: bool, how: Manner
 ) -> None:
     """Runs a job to its end and prints its summary; exit code 1 if no picture could be read."""
     from mien.jobs.run import open_job
 
     if output is None:
         raise ConfigError("a job writes files: add -o results.parquet.")
-    if form == "csv":
+    if how.form == "csv":
         raise ConfigError("a job's rows are in its Parquet files: leave --format csv out.")
     with (
-        open_job(words, output, config=config, resume=resume, overwrite=overwrite) as job,
-        progress_bar("predict", job.pictures, quiet=quiet) as advance,
+        open_job(words, output, config=config, resume=resume, overwrite=how.overwrite) as job,
+        progress_bar("predict", job.pictures, quiet=how.quiet) as advance,
     ):
         advance(job.done)
         summary = job.run(advance)
-    print(json.dumps(summary.to_dict()) if form == "json" else "\n".join(summary.lines()))
+    print(json.dumps(summary.to_dict()) if how.form == "json" else "\n".join(summary.lines()))
     if summary.all_failed:
         raise failed("not one picture could be read; the errors are in the rows")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli.predict_photos import make_writer
-from mien.cli.printing import failed, progress_display, remark
+from mien.cli.printing import Manner, failed, progress_display, remark
 from mien.errors import ConfigError, DetectorError, InputError
 from mien.video import is_video_name
 
@@ -27,11 +27,8 @@ def predict_clips(
     paths: Sequence[Path],
     recognizer: EmotionRecognizer,
     config: VideoConfig,
-    *,
     output: Path | None,
-    form: str,
-    overwrite: bool = False,
-    quiet: bool = False,
+    how: Manner,
 ) -> None:
     """Reads clips one after the other and prints what was found.
 
@@ -40,17 +37,15 @@ def predict_clips(
     """
     if output is not None and is_video_name(output):
         raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
-    if form == "csv" and len(paths) > 1:
+    if how.form == "csv" and len(paths) > 1:
         raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)
-    if form == "table":
+    if how.form == "table":
         print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  expressions")
     unread: list[str] = []
     for path, folder in zip(paths, folders, strict=True):
         try:
-            _predict_clip(
-                path, recognizer, config, folder=folder, form=form, overwrite=overwrite, quiet=quiet
-            )
+            _predict_clip(path, recognizer, config, folder, how)
         except (InputError, DetectorError) as error:
             if len(paths) == 1:
                 raise
@@ -60,7 +55,7 @@ def predict_clips(
 
 
 def predict_camera(
-    device: str, recognizer: EmotionRecognizer, config: VideoConfig, *, form: str
+    device: str, recognizer: EmotionRecognizer, config: VideoConfig, form: str
 ) -> None:
     """Answers a camera until it is stopped: a table that changes, or a line a frame."""
     from mien.video import camera_frames, track_live
@@ -102,33 +97,32 @@ def _predict_clip(
     path: Path,
     recognizer: EmotionRecognizer,
     config: VideoConfig,
-    *,
     folder: Path | None,
-    form: str,
-    overwrite: bool,
-    quiet: bool,
+    how: Manner,
 ) -> None:
     from mien.video import read_video
 
-    with tempfile.TemporaryDirectory(prefix="mien-") as temporary, _bar(path, quiet) as progress:
+    temporary = tempfile.TemporaryDirectory(prefix="mien-")
+    with temporary as name, _bar(path, quiet=how.quiet) as bar:
         if folder is None:
+            folder = Path(name) / "results"
             config = replace(config, annotate=False, picture=False, srt=False)
         result = read_video(
             path,
-            folder or Path(temporary) / "results",
+            folder,
             recognizer=recognizer,
             config=config,
-            overwrite=overwrite,
-            progress=progress,
+            overwrite=how.overwrite,
+            progress=bar,
         )
-        if form == "csv":
+        if how.form == "csv":
             with result.files["timeline.csv"].open(encoding="utf-8") as stream:
                 sys.stdout.writelines(stream)
     if not result.summary.complete:
         remark(f"{path} breaks off: it was read as far as it goes")
-    if form == "json":
+    if how.form == "json":
         print(json.dumps(result.summary.to_dict()), flush=True)
-    elif form == "table":
+    elif how.form == "table":
         _print_tracks(result.summary)
 
 
@@ -155,7 +149,7 @@ def _live_line(frame: VideoFrame) -> str:
 
 
 @contextmanager
-def _bar(path: Path, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+def _bar(path: Path, *, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """Yields what shows the frames done, their rate and the time left, where it can be seen."""
     if quiet or not sys.stderr.isatty():
         yield None

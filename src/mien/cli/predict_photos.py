@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from mien.cli.printing import failed, progress_bar
+from mien.cli.printing import Manner, failed, progress_bar
 from mien.cli.sources import Outputs
 from mien.results import ErrorResult, ImageResult, csv_header
 
@@ -23,25 +23,15 @@ if TYPE_CHECKING:
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def predict_photos(
-    items: list[Item],
-    config: JobConfig,
-    *,
-    output: Path | None,
-    form: str,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
+def predict_photos(items: list[Item], config: JobConfig, output: Path | None, how: Manner) -> None:
     """Answers photos in order and prints a row each; with ``output``, draws them too."""
-    outputs = Outputs(output, items, overwrite=overwrite) if output else None
+    outputs = Outputs(output, items, overwrite=how.overwrite) if output else None
     recognizer = config.open_recognizer(threads=0)
-    write = make_writer(form, [str(item.path) for item in items], recognizer.labels)
-    bad = 0
-    with progress_bar("predict", len(items), quiet=quiet) as advance:
+    paths, bad = [item.path for item in items], 0
+    write = make_writer(how.form, list(map(str, paths)), recognizer.labels)
+    with progress_bar("predict", len(items), quiet=how.quiet) as advance:
         stream = recognizer.stream(
-            (item.path for item in items),
-            workers=config.workers or None,
-            keep_images=outputs is not None,
+            paths, workers=config.workers or None, keep_images=outputs is not None
         )
         for index, (result, image_rgb) in enumerate(stream):
             write(result)

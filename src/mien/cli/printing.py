@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
     from mien.cli.flags import Format
+
+
+class Manner(NamedTuple):
+    """How a verb answers: the form of what is printed, and its flags of the same names."""
+
+    form: str
+    overwrite: bool
+    quiet: bool
 
 
 def print_result(value: Any, form: str, table: Callable[[], None]) -> None:
