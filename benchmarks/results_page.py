@@ -22,7 +22,7 @@ from mien.atomic import write_text
 from mien.data import Manifest, read_manifest
 from mien.ensembles import ensemble
 from mien.evaluation import Evaluation, compare, evaluate
-from mien.reporting import save_figure
+from mien.reporting.theme import save_figure
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:

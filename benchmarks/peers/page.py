@@ -16,7 +16,7 @@ from typing import Any
 from mien.atomic import write_text
 from mien.benchmarking.machine import machine_line
 from mien.benchmarking.report import BenchmarkReport
-from mien.reporting import save_figure
+from mien.reporting.theme import save_figure
 
 HEAD = """# Benchmarks
 

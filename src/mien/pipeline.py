@@ -16,7 +16,7 @@ import numpy as np
 from mien.detectors.detections import Detections
 from mien.detectors.framing import crop_box
 from mien.detectors.protocol import MIN_FACE, run_detector
-from mien.errors import DetectorError, InputError
+from mien.errors import ConfigError, DetectorError, InputError
 from mien.images import ImageLimits, open_image
 from mien.images.reading import Origin
 from mien.labels import map_probs, mapping_matrix
@@ -87,6 +87,11 @@ class Pipeline:
     max_faces: int | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
     prior: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch_size", self.batch_size), ("max_faces", self.max_faces)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1; got {value}.")
 
     def prepare(
         self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
@@ -212,36 +217,18 @@ class Pipeline:
         """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`schema`."""
         return self.answer(self.calibrated(logits))
 
-    def assess(
-        self,
-        own: NDArray[np.float64],
-        probs: NDArray[np.float64],
-        crops: NDArray[np.uint8],
-        boxes_xyxy: NDArray[np.floating],
-    ) -> tuple[list[tuple[str, ...] | None], list[tuple[str, ...]]]:
-        """Returns each face's prediction set in the labels of the answer, and its quality flags.
-
-        The arguments are those of :meth:`faces`. A set is None where the model has none; the flags
-        are words of :data:`mien.quality.QUALITY_FLAGS`.
-        """
-        conformal, quality = self.config.conformal, self.config.quality
-        n = len(own)
-        sets: list[tuple[str, ...] | None] = [None] * n
-        ambiguous = np.zeros(n, bool)
-        if conformal is not None and n:
-            held = conformal.prediction_sets(own)
-            if self.schema != self.config.schema:
-                held = (held @ mapping_matrix(self.config.schema, self.schema)) > 0
-            top = probs.argmax(axis=1)
-            ambiguous = ~((held.sum(axis=1) == 1) & held[np.arange(n), top])
-            labels = np.array(self.schema.labels)
-            sets = [tuple(map(str, labels[row])) for row in held]
-        if quality is None or not n:
-            return sets, [("ambiguous",) if flag else () for flag in ambiguous]
-        sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)
-        if self.detector.whole_image:
-            sides = np.full(n, np.inf)
-        return sets, quality.assess(crops, sides, ambiguous=ambiguous)
+    def _sets(
+        self, own: NDArray[np.float64], probs: NDArray[np.float64]
+    ) -> tuple[list[tuple[str, ...] | None], NDArray[np.bool_]]:
+        """Returns the prediction set of each face, and whether its label is not clear."""
+        if self.config.conformal is None:
+            return [None] * len(own), np.zeros(len(own), bool)
+        held = self.config.conformal.prediction_sets(own)
+        if self.schema != self.config.schema:
+            held = (held @ mapping_matrix(self.config.schema, self.schema)) > 0
+        clear = (held.sum(axis=1) == 1) & held[np.arange(len(own)), probs.argmax(axis=1)]
+        labels = np.array(self.schema.labels)
+        return [tuple(labels[row].tolist()) for row in held], ~clear
 
     def faces(
         self,
@@ -265,7 +252,14 @@ class Pipeline:
             landmarks: (M, P, 2), in pixels.
             track_ids: (M,), numbers of the people of a clip.
         """
-        sets, flags = self.assess(own, probs, crops, boxes_xyxy)
+        if not len(own):
+            return ()
+        sets, ambiguous = self._sets(own, probs)
+        flags: list[tuple[str, ...]] = [("ambiguous",) if flag else () for flag in ambiguous]
+        if self.config.quality is not None:
+            sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)
+            sides = np.full(len(own), np.inf) if self.detector.whole_image else sides
+            flags = self.config.quality.assess(crops, sides, ambiguous=ambiguous)
         return tuple(
             FaceEmotion.from_probs(
                 self.schema.labels,

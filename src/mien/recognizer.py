@@ -8,10 +8,10 @@ import itertools
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from PIL import Image
@@ -27,8 +27,7 @@ from mien.preprocess import crop_faces, recolor, whole_box
 from mien.results import ErrorResult, ImageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +43,8 @@ _MAX_WAITING = 8
 _MAX_FACES = 16
 _SHARED_LOCK = threading.Lock()
 
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
 
 
@@ -98,8 +99,6 @@ class EmotionRecognizer:
         limits: ImageLimits | None = None,
         prior: str | Mapping[str, float] | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1; got {batch_size}.")
         self.folder = read_model_folder(model)
         self.pipeline = Pipeline(
             config=self.folder.config,
@@ -108,7 +107,7 @@ class EmotionRecognizer:
             schema=_answer_schema(labels, self.folder.config),
             batch_size=batch_size,
             min_face=min_face,
-            max_faces=_check_max_faces(max_faces),
+            max_faces=max_faces,
             limits=limits or ImageLimits(),
             prior=_target_shares(prior, self.folder),
         )
@@ -201,10 +200,7 @@ class EmotionRecognizer:
             InputError: If the picture cannot be read.
             DetectorError: If the detector fails on it.
         """
-        prepared = self.pipeline.prepare(source, bgr=bgr)
-        if prepared.error is not None:
-            raise prepared.error
-        result = self.pipeline.run([prepared])[0]
+        result = self.pipeline.run([self._prepared(source, bgr=bgr)])[0]
         assert isinstance(result, ImageResult)  # noqa: S101 - it has no error
         return result
 
@@ -243,40 +239,18 @@ class EmotionRecognizer:
         """
         iterator = iter(sources)
         first = list(itertools.islice(iterator, 2))
-        iterator = itertools.chain(first, iterator)
         # A single picture gets all cores; of several, each gets one, and nobody waits for another.
         threads = (workers or os.cpu_count() or 1) if len(first) > 1 else 1
         pipeline = self.pipeline if threads == 1 else self.pipeline.single_threaded()
-        max_faces = min(pipeline.batch_size, _MAX_FACES)
-        waiting: list[Prepared] = []
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            futures: deque[Future[Prepared]] = deque()
-            answers: deque[Future[list[Prediction]]] = deque()
-
-            def fill() -> None:
-                for source in itertools.islice(iterator, 2 * threads + 2 - len(futures)):
-                    futures.append(
-                        pool.submit(pipeline.prepare, source, bgr=bgr, keep_image=keep_images)
-                    )
-
-            try:
-                fill()
-                while futures:
-                    waiting.append(futures.popleft().result())
-                    fill()
-                    faces = sum(map(len, waiting))
-                    if faces >= max_faces or len(waiting) >= _MAX_WAITING or not futures:
-                        answers.append(pool.submit(_answer, pipeline, waiting))
-                        waiting = []
-                    while len(answers) > threads:
-                        yield from answers.popleft().result()
-                while answers:
-                    yield from answers.popleft().result()
-            finally:
-                for future in futures:
-                    future.cancel()
-                for answer in answers:
-                    answer.cancel()
+        prepare = functools.partial(pipeline.prepare, bgr=bgr, keep_image=keep_images)
+        pool = ThreadPoolExecutor(max_workers=threads)
+        try:
+            items = _in_order(pool, prepare, itertools.chain(first, iterator), 2 * threads + 2)
+            batches = _batches(items, min(pipeline.batch_size, _MAX_FACES))
+            answer = functools.partial(_answer, pipeline)
+            yield from itertools.chain.from_iterable(_in_order(pool, answer, batches, threads + 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def predict_faces(
         self, faces: Sequence[ImageSource], *, bgr: bool = False
@@ -327,10 +301,13 @@ class EmotionRecognizer:
         >>> EmotionRecognizer(detector="none").features(np.zeros((48, 48, 3), np.uint8)).shape
         (1, 240)
         """
+        return self.pipeline.features(self._prepared(source, bgr=bgr).crops)
+
+    def _prepared(self, source: ImageSource, *, bgr: bool) -> Prepared:
         prepared = self.pipeline.prepare(source, bgr=bgr)
         if prepared.error is not None:
             raise prepared.error
-        return self.pipeline.features(prepared.crops)
+        return prepared
 
     def variant(
         self,
@@ -366,7 +343,7 @@ class EmotionRecognizer:
             detector=_detector(pipeline.detector if detector is None else detector, min_score),
             schema=pipeline.schema if labels is None else _answer_schema(labels, self.config),
             min_face=pipeline.min_face if min_face is None else min_face,
-            max_faces=pipeline.max_faces if max_faces is None else _check_max_faces(max_faces),
+            max_faces=pipeline.max_faces if max_faces is None else max_faces,
             prior=pipeline.prior if prior is None else _target_shares(prior, self.folder),
         )
         return other
@@ -453,6 +430,30 @@ def is_many(source: object) -> bool:
     )
 
 
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int
+) -> Iterator[_Out]:
+    """Yields what threads make of items, in their order, with so many under way at most."""
+    iterator, waiting = iter(items), deque[Future[_Out]]()
+    while True:
+        for item in itertools.islice(iterator, ahead - len(waiting)):
+            waiting.append(pool.submit(work, item))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+def _batches(items: Iterable[Prepared], max_faces: int) -> Iterator[list[Prepared]]:
+    waiting: list[Prepared] = []
+    for item in items:
+        waiting.append(item)
+        if sum(map(len, waiting)) >= max_faces or len(waiting) >= _MAX_WAITING:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
 def _answer(pipeline: Pipeline, waiting: list[Prepared]) -> list[Prediction]:
     return list(zip(pipeline.run(waiting), (item.image_rgb for item in waiting), strict=True))
 
@@ -478,12 +479,6 @@ def _target_shares(
             f"mien calibrate -m {folder.path} -d KIND:PATH --split train --prior learned",
         )
     return known.target(prior, folder.config.schema)
-
-
-def _check_max_faces(max_faces: int | None) -> int | None:
-    if max_faces is not None and max_faces < 1:
-        raise ConfigError(f"max_faces must be at least 1; got {max_faces}.")
-    return max_faces
 
 
 def _detector(given: str | Detector, min_score: float | None) -> Detector:

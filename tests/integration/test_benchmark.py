@@ -17,7 +17,7 @@ from mien.benchmarking import (
 from mien.benchmarking.processes import peak_bytes, run_fresh
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError
-from mien.reporting import write_report
+from mien.reporting.pages import write_report
 
 QUICK = BenchmarkConfig(
     batch_sizes=(1, 4), threads=(1,), repeats=4, rounds=3, starts=1, warm_up=1

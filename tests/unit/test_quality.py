@@ -111,9 +111,9 @@ def test_sets_of_none_of_two_and_of_another_label_are_ambiguous() -> None:
     pipeline = replace(recognizer.pipeline, config=config, schema=config.schema)
     probs = np.array([[0.35, 0.65], [0.2, 0.8], [0.9, 0.1]])
     # Of the first face only the less probable label reaches its threshold.
-    held, flags = pipeline.assess(probs, probs, _crops(3), np.array([[0.0, 0, 48, 48]] * 3))
-    assert held == [("a",), ("b",), ("a",)]
-    assert [("ambiguous" in flag) for flag in flags] == [True, False, False]
+    faces = pipeline.faces(probs, probs, _crops(3), np.array([[0.0, 0, 48, 48]] * 3), np.ones(3))
+    assert [face.prediction_set for face in faces] == [("a",), ("b",), ("a",)]
+    assert [("ambiguous" in face.quality_flags) for face in faces] == [True, False, False]
 
 
 def test_warnings_are_sentences() -> None:

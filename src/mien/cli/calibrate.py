@@ -97,9 +97,10 @@ def _prior(
     # Refuses a folder that does not say which shares its answers hold.
     known = recognizer.variant(prior="natural").config.prior
     assert known is not None  # noqa: S101
-    if part is not None or prior is Prior.shipped:
-        own = part is not None and prior is Prior.own
-        return replace(known, own=label_shares(part.targets) if own else None)
+    if prior is Prior.shipped:
+        return replace(known, own=None)
+    if part is not None:
+        return replace(known, own=label_shares(part.targets))
     reader = EmotionRecognizer(recognizer.folder.path)
     return prior_of_photos(reader, [item.path for item in collect(source)])
 

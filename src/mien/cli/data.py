@@ -57,7 +57,7 @@ def inspect(
     """
     from mien.atomic import check_free, write_text
     from mien.data.inspection import InspectConfig, inspect_data
-    from mien.reporting import check_output
+    from mien.reporting.pages import check_output
 
     if output is not None:
         check_output(output, (".html", ".htm"), overwrite=overwrite)

@@ -91,7 +91,7 @@ def score_cells(scores: Mapping[str, Any], *names: str) -> list[str]:
 
 def check_reports(output: Path | None, picture: Path | None, *, overwrite: bool) -> None:
     """Makes sure, before anything is computed, that report and picture can be written."""
-    from mien.reporting import FORMS, check_output
+    from mien.reporting.pages import FORMS, check_output
 
     for target, endings in ((output, FORMS), (picture, (".png",))):
         if target:
@@ -100,7 +100,8 @@ def check_reports(output: Path | None, picture: Path | None, *, overwrite: bool)
 
 def print_report(report: Any, output: Path | None, picture: Path | None, form: Format) -> None:
     """Prints a report that can be plotted, and writes it where it is to go."""
-    from mien.reporting import save_figure, write_report
+    from mien.reporting.pages import write_report
+    from mien.reporting.theme import save_figure
 
     print(json.dumps(report.to_dict(), indent=2) if form == "json" else report.markdown().rstrip())
     if output:

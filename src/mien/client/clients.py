@@ -102,18 +102,16 @@ class Client(BaseClient):
             return False
         return bool(response.status_code == 200)
 
-    def _call(self, **request: Any) -> Any:
-        attempt = 0
-        while True:
-            try:
-                answer = self._http.request(**request)
-            except self._httpx.HTTPError as error:
-                answer = error
-            attempt += 1
-            wait_s = self._wait_s(attempt, answer)
-            if wait_s is None:
-                return answer
-            time.sleep(wait_s)
+    def _call(self, attempt: int = 1, **request: Any) -> Any:
+        try:
+            answer = self._http.request(**request)
+        except self._httpx.HTTPError as error:
+            answer = error
+        wait_s = self._wait_s(attempt, answer)
+        if wait_s is None:
+            return answer
+        time.sleep(wait_s)
+        return self._call(attempt + 1, **request)
 
 
 class AsyncClient(BaseClient):
@@ -174,15 +172,13 @@ class AsyncClient(BaseClient):
             return False
         return bool(response.status_code == 200)
 
-    async def _call(self, **request: Any) -> Any:
-        attempt = 0
-        while True:
-            try:
-                answer = await self._http.request(**request)
-            except self._httpx.HTTPError as error:
-                answer = error
-            attempt += 1
-            wait_s = self._wait_s(attempt, answer)
-            if wait_s is None:
-                return answer
-            await asyncio.sleep(wait_s)
+    async def _call(self, attempt: int = 1, **request: Any) -> Any:
+        try:
+            answer = await self._http.request(**request)
+        except self._httpx.HTTPError as error:
+            answer = error
+        wait_s = self._wait_s(attempt, answer)
+        if wait_s is None:
+            return answer
+        await asyncio.sleep(wait_s)
+        return await self._call(attempt + 1, **request)

@@ -11,8 +11,9 @@ from mien.comparison.costs import RunCosts, measure_latency, read_costs
 from mien.data import read_manifest
 from mien.errors import ConfigError
 from mien.recognizer import EmotionRecognizer
-from mien.reporting import LIGHT, draw, markdown_table, render
-from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
+from mien.reporting.pages import draw, render
+from mien.reporting.text import markdown_table
+from mien.reporting.theme import CLASS_COLORS, LIGHT, add_legend, label_axes, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from mien.data import Manifest
     from mien.evaluation import Comparison
-    from mien.reporting import Theme
+    from mien.reporting.theme import Theme
 
 HEADER = (
     "run", "accuracy", "95 % interval", "balanced", "macro-F1", "ECE", "NLL", "parameters", "MACs",

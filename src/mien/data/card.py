@@ -12,7 +12,7 @@ from mien.data.inspection.checks import name_groups
 from mien.data.registry import parse_spec
 from mien.errors import MienError
 from mien.images import decode
-from mien.reporting import card_metadata, counted, markdown_table
+from mien.reporting.text import card_metadata, counted, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -49,12 +49,7 @@ def reading_clip(
 ) -> Iterator[ClipAnswer]:
     """Reads a clip; its files are there until the context ends.
 
-    Args:
-        model: Which model.
-        path: The clip.
-        uploads: Whose private folder to work in.
-        config: How large and long a clip may be.
-        progress: Is called with the share that is done, 0..1.
+    ``progress`` is called with the share that is done, 0..1.
 
     Raises:
         InputError: If the clip cannot be read, is too large, or lasts too long.

@@ -58,23 +58,15 @@ def payload_bytes(payload: Any, uploads: UploadStore) -> bytes:
 
 
 class Handlers:
-    """The functions behind the page.
-
-    Args:
-        config: The settings.
-        models: The models by name.
-        uploads: The private folder and the sessions.
-    """
+    """The functions behind the page."""
 
     def __init__(self, config: DemoConfig, models: dict[str, Model], uploads: UploadStore) -> None:
         self.config, self.models, self.uploads = config, models, uploads
 
     def new_photo(self, controls: Controls, request: gr.Request) -> PhotoOutputs:
         """Reads a photo that was just sent."""
-        session = self.uploads.sessions.of(request.session_hash)
-        session.photo = None
-        values = _by_name(controls)
-        photo = values.pop("photo")
+        session, values = self.uploads.sessions.of(request.session_hash), _by_name(controls)
+        session.photo, photo = None, values.pop("photo")
         if photo is None:
             return _NOTHING
         try:

@@ -31,17 +31,13 @@ https."""
 
 
 def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore) -> Any:
-    """Builds the page.
+    """Returns the page, a ``gradio.Blocks``, on which the first model is chosen at the start.
 
-    Args:
-        config: The settings.
-        models: The models by name; the first is chosen at the start.
-        uploads: The private folder and the sessions.
-
-    Returns:
-        A ``gradio.Blocks``; :func:`launch_options` are for its ``launch``.
+    :func:`launch_options` are for its ``launch``.
     """
     handlers = Handlers(config, models, uploads)
+    # The video extra tracks the faces of cameras, too.
+    has_video = all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))
     with gr.Blocks(title="mien: what a face looks like", analytics_enabled=False) as page:
         gr.Markdown(views.intro())
         model = gr.Dropdown(
@@ -53,7 +49,7 @@ def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore
                 _photo_tab(handlers, model)
             for name, fill in (("Camera", _live_tab), ("Clip", _clip_tab)):
                 with gr.Tab(name):
-                    if _reads_clips():
+                    if has_video:
                         fill(handlers, model)
                     else:
                         gr.Markdown(_NO_CLIPS)
@@ -184,11 +180,6 @@ def _calls(handlers: Handlers, kind: str, *progress: Any) -> dict[str, Any]:
 def _json(title: str) -> Any:
     with gr.Accordion(title, open=False):
         return gr.Code(label="JSON, as the library gives it", language="json", interactive=False)
-
-
-def _reads_clips() -> bool:
-    """Whether the video extra is installed, which tracks the faces of cameras, too."""
-    return all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))
 
 
 def _labels_of(models: dict[str, Model], name: str, value: str) -> Any:

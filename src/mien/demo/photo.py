@@ -86,13 +86,9 @@ class PhotoAnswer:
 def read_photo(
     model: Model, photo: bytes, *, explain: bool = False, label: str | None = None
 ) -> PhotoAnswer:
-    """Reads a photo and draws what was found.
+    """Reads a photo, the bytes of an image file, and draws what was found.
 
-    Args:
-        model: Which model.
-        photo: The bytes of an image file.
-        explain: Paint the class-activation maps too.
-        label: The label to explain; None: each face's most likely one.
+    To ``explain`` it paints class-activation maps too, of ``label`` or each face's most likely one.
 
     Raises:
         InputError: If the photo cannot be read.

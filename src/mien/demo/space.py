@@ -59,6 +59,8 @@ def write_space(
         ConfigError: If the folder is in use, holds something else, or the title is no line.
         ModelError: If a model is damaged.
     """
+    from mien.hub.remote import pushed_files
+
     place, config = Path(folder), config or DemoConfig()
     if not title.strip() or not title.isprintable() or any(sign in title for sign in "\"':#\\"):
         raise ConfigError(f"title must be a line without quotes, colons or #; got {title!r}.")
@@ -72,7 +74,10 @@ def write_space(
             (new / name).write_text(text, encoding="utf-8")
         shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", new / "sample.jpg")
         for name, model in models.items():
-            _copy_model(model, new / _MODELS / name)
+            for file in pushed_files(model):
+                target = new / _MODELS / name / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(model.path / file, target)
     return place
 
 
@@ -101,11 +106,3 @@ def _texts(config: DemoConfig, title: str, models: dict[str, ModelFolder]) -> di
         ),
         "requirements.txt": f"mien[demo,video]=={__version__}\n",
     }  # fmt: skip
-
-
-def _copy_model(model: ModelFolder, target: Path) -> None:
-    from mien.hub.remote import pushed_files
-
-    for name in pushed_files(model):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model.path / name, target / name)

@@ -59,10 +59,6 @@ class UploadStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Deletes the folder with all that is in it."""
         self._stop.set()
         self._thread.join(timeout=5.0)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -15,7 +15,8 @@ from mien.data.faces import load_faces
 from mien.errors import ConfigError, MissingExtraError, ModelError
 from mien.evaluation import plots
 from mien.evaluation.findings import biggest_confusions, compare, pick_faces, rater_agreement
-from mien.reporting import check_output, draw, percent, render
+from mien.reporting.pages import check_output, draw, render
+from mien.reporting.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -167,7 +167,8 @@ class Evaluation:
             MissingExtraError: If matplotlib or scikit-learn is not installed.
         """
         from mien.evaluation.plots import PLOTS
-        from mien.reporting import LIGHT, check_reporting
+        from mien.reporting.pages import check_reporting
+        from mien.reporting.theme import LIGHT
 
         if kind not in PLOTS:
             raise ConfigError(f"there is no diagram {kind!r}", hint=suggest(kind, PLOTS))

@@ -44,9 +44,7 @@ _CROPS_PER_TASK = 16
 class Engine:
     """Everything that one process of the service shares between requests.
 
-    Args:
-        config: The settings.
-        owns_process: The process is the service's own: working threads get a lower priority.
+    Where it ``owns_process``, its working threads get a lower priority.
     """
 
     def __init__(self, config: ServeConfig, *, owns_process: bool = False) -> None:
@@ -96,15 +94,9 @@ class Engine:
         until: float,
         gone: Awaitable[object] | None = None,
     ) -> list[Result]:
-        """Reads the pictures of one request; see :meth:`wait`.
+        """Reads the pictures of one request, ready crops where they are ``faces``.
 
-        Args:
-            uploads: The pictures.
-            model: Whose batcher runs the network.
-            recognizer: As the request wants it.
-            faces: They are ready crops.
-            until: When to give up, on the clock of :func:`time.monotonic`.
-            gone: Completes when the client is away.
+        ``until`` (on the clock of :func:`time.monotonic`) and ``gone`` are those of :meth:`wait`.
         """
         step = _CROPS_PER_TASK if faces else 1
         chunks = [uploads[i : i + step] for i in range(0, len(uploads), step)]
@@ -125,17 +117,14 @@ class Engine:
             ProblemError: 504 when the deadline passes.
             GoneError: When the client is away.
         """
-        waiting: set[asyncio.Future[Any]] = {future}
-        watch = None if gone is None else asyncio.ensure_future(gone)
-        if watch is not None:
-            waiting.add(watch)
+        watches = [] if gone is None else [asyncio.ensure_future(gone)]
         timeout = max(0.0, until - time.monotonic())
         try:
             done, _ = await asyncio.wait(
-                waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                [future, *watches], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            if watch is not None:
+            for watch in watches:
                 watch.cancel()
         if future in done:
             return future.result()
@@ -180,8 +169,9 @@ class _Work:
     async def read(self, uploads: list[Upload]) -> list[Result]:
         """Reads some pictures of the request, in one task of the pool."""
         items, answer, took_s = await self._engine.submit(self._prepare, uploads)
-        logits, run_s = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8)), 0.0
-        if answer is not None:
+        if answer is None:
+            logits, run_s = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8)), 0.0
+        else:
             logits, run_s = await asyncio.wrap_future(answer)
         self._engine.learn(self._kind, took_s / len(items), run_s / len(items))
         return self._pipeline.join(items, logits, run_s)

@@ -49,11 +49,7 @@ class Model:
 
 
 class Models:
-    """Opens everything in the config and answers a warm-up with each model.
-
-    Args:
-        config: The service's settings.
-        batcher: Makes the :class:`Batcher` of a network.
+    """Opens everything in the config, with a batcher for each network, and warms it up.
 
     Raises:
         ModelError: If a model or detector cannot be loaded.
@@ -72,13 +68,8 @@ class Models:
             )  # fmt: skip
             runner = batcher(recognizer.pipeline.logits)
             self.models[name] = Model(name, recognizer, runner, light_method(recognizer))
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        for model in self.models.values():
-            p = model.recognizer.config.preprocessing
-            blank = np.zeros((1, p.size, p.size, p.channels), np.uint8)
-            model.recognizer.pipeline.probs(model.recognizer.pipeline.logits(blank))
+            p = recognizer.config.preprocessing
+            recognizer.predict_faces([np.zeros((p.size, p.size, 3), np.uint8)])
         for detector in self.detectors.values():
             detector.detect(np.zeros((64, 64, 3), np.uint8))
 

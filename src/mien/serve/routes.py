@@ -1,25 +1,111 @@
-"""The HTTP routes."""
+"""The HTTP routes, and what those share that read pictures."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from mien.errors import DetectorError, InputError, MienError
+from mien.images import decode, encode
+from mien.results import ErrorResult
 from mien.serve import schemas
+from mien.serve.engine import about_upload
 from mien.serve.problems import ProblemError, busy
-from mien.serve.requests import read_pictures
 from mien.serve.schemas import ExplainOptions, FacesOptions, Options, PredictOptions
+from mien.serve.uploads import Upload, parse_uploads, read_body
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from mien.recognizer import EmotionRecognizer
     from mien.serve.engine import Engine, Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+async def read_pictures(
+    engine: Engine, request: Request, options: Options, kind: str, *, label: str | None = None,
+    most: int = 0,
+) -> tuple[list[Result], list[bytes | None]]:  # fmt: skip
+    """Reads the pictures of a request.
+
+    Args:
+        engine: What reads them.
+        request: Whose body holds them.
+        options: What the request asks for.
+        kind: ``photo``; ``face``: they are crops; ``map``: a class-activation map is drawn of each.
+        label: The label that the maps explain; None: each face's most probable one.
+        most: Most pictures; 0: as many as the settings allow.
+
+    Returns:
+        A result of each, and the maps as PNG, None where a picture is unreadable.
+    """
+    model, recognizer = engine.loaded().choose(options)
+    if label is not None:
+        try:
+            label = recognizer.labels[recognizer.pipeline.schema.index(label)]
+        except MienError as error:
+            raise ProblemError(422, str(error), parameter="label") from None
+
+    async def draw(upload: Upload) -> tuple[Result, bytes | None]:
+        result, png, took_s = await engine.submit(_explain, recognizer, upload, label, model.method)
+        engine.learn("map", took_s)
+        return result, png
+
+    with engine.queue.admit(kind) as grow:
+        uploads, until = await _uploads(request, engine, grow)
+        if most and len(uploads) > most:
+            raise ProblemError(422, f"send {most} picture at a time.")
+        gone = request.receive()  # what completes when the client goes away
+        if kind == "map":
+            drawing = asyncio.gather(*map(draw, uploads))
+            drawn = await engine.wait(drawing, until=until, gone=gone)
+            results, maps = [result for result, _ in drawn], [png for _, png in drawn]
+        else:
+            faces, maps = kind == "face", []
+            results = await engine.answer(
+                uploads, model, recognizer, faces=faces, until=until, gone=gone
+            )
+    engine.metrics.count(results, model.name)
+    return results, maps
+
+
+async def _uploads(
+    request: Request, engine: Engine, grow: Callable[[int], None]
+) -> tuple[list[Upload], float]:
+    """Reads the body; returns its pictures and when to give up."""
+    config = engine.config
+    body = await read_body(request.receive, most=config.max_body, timeout_s=config.body_timeout_s)
+    content_type = request.headers.get("content-type", "")
+    uploads = await parse_uploads(body, content_type, most=config.max_images)
+    grow(len(uploads))
+    request.state.fields = {"pictures": len(uploads), "bytes": len(body)}
+    return uploads, time.monotonic() + config.deadline_s
+
+
+def _explain(
+    recognizer: EmotionRecognizer, upload: Upload, label: str | None, method: str
+) -> tuple[Result, bytes | None, float]:
+    """Reads one picture and draws its map as PNG, in a thread of the pool; says what it took."""
+    from mien.explanation import explain
+
+    start = time.perf_counter()
+    result: Result
+    try:
+        image_rgb = decode(upload.data, limits=recognizer.pipeline.limits)
+        found = explain(image_rgb, recognizer, label=label, method=method)
+        result, png = replace(found.result, source=upload.name), encode(found.image_rgb)
+    except (InputError, DetectorError) as error:
+        text = str(about_upload(error, upload))
+        result, png = ErrorResult(upload.name, text, type(error).__name__), None
+    return result, png, time.perf_counter() - start
 
 
 def answer_json(
@@ -47,13 +133,13 @@ def picture_routes(engine: Engine) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["pictures"])
     body = schemas.pictures_body()
 
-    def post(path: str, name: str, responses: dict[int | str, Any]) -> Callable[[_F], _F]:
+    def post(path: str, name: str, answer: type[Response] = JSONResponse) -> Callable[[_F], _F]:
+        known = schemas.responses(name)
         return router.post(
-            path, responses=responses, openapi_extra=body, operation_id=name,
-            response_class=Response if name == "explain" else JSONResponse,
-        )  # fmt: skip
+            path, responses=known, openapi_extra=body, operation_id=name, response_class=answer
+        )
 
-    @post("/predict", "predict", schemas.picture_responses("predict"))
+    @post("/predict", "predict")
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Finds the faces in each picture and reads their expressions."""
         kind = "map" if options.include_map else "photo"
@@ -62,7 +148,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         more = {"maps": pngs} if options.include_map else {}
         return answer_json(request, results, top_k=options.top_k, **more)
 
-    @post("/predict/faces", "faces", schemas.picture_responses("faces"))
+    @post("/predict/faces", "faces")
     async def predict_faces(
         request: Request, options: Annotated[FacesOptions, Query()]
     ) -> Response:
@@ -71,7 +157,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         results, _ = await read_pictures(engine, request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
 
-    @post("/explain", "explain", schemas.png_responses())
+    @post("/explain", "explain", Response)
     async def explain(request: Request, options: Annotated[ExplainOptions, Query()]) -> Response:
         """Draws what the model looked at, over one picture; the result is in a header."""
         results, maps = await read_pictures(
@@ -90,8 +176,8 @@ def plain_routes(engine: Engine) -> APIRouter:
     router = APIRouter()
 
     def get(path: str, name: str, answer: type[BaseModel], *problems: int) -> Callable[[_F], _F]:
-        responses = schemas.responses(answer, name, problems)
-        return router.get(path, responses=responses, tags=["service"], operation_id=name)
+        known = schemas.responses(name, answer, problems)
+        return router.get(path, responses=known, tags=["service"], operation_id=name)
 
     @get("/v1/models", "models", schemas.ModelList, 401, 429, 503)
     async def models() -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -148,18 +148,21 @@ _MEANING = {
     "wait `Retry-After` seconds. Nothing was done.",
     504: "Accepted, but not answered before the deadline.",
 }
-PICTURE_PROBLEMS = tuple(_MEANING)
+_PNG = {
+    "description": "The picture with the map over each face; `X-Mien-Result` has the result.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {"X-Mien-Result": {"schema": {"type": "string"}}},
+}
 
 
 def responses(
-    model: type[BaseModel] | None, example: str, problems: tuple[int, ...]
+    name: str, model: type[BaseModel] = Answer, problems: Iterable[int] = _MEANING
 ) -> dict[int | str, dict[str, Any]]:
     """Returns FastAPI's ``responses`` of a route: the good one, and the problems."""
-    content: dict[str, Any] = {"application/json": {"example": _EXAMPLES[example]}}
-    good: dict[str, Any] = {"description": "Done.", "content": content}
-    if model is not None:
-        good["model"] = model
-    found: dict[int | str, dict[str, Any]] = {200: good}
+    found: dict[int | str, dict[str, Any]] = {200: _PNG}
+    if name != "explain":
+        content = {"application/json": {"example": _EXAMPLES[name]}}
+        found[200] = {"description": "Done.", "content": content, "model": model}
     for status in problems:
         about = _MEANING[status]
         shown = {
@@ -167,22 +170,6 @@ def responses(
             "example": {**_EXAMPLES["problem"], "status": status, "detail": about},
         }
         found[status] = {"description": about, "content": {PROBLEM_JSON: shown}}
-    return found
-
-
-def picture_responses(example: str) -> dict[int | str, dict[str, Any]]:
-    """Returns FastAPI's ``responses`` of a route that reads pictures."""
-    return responses(Answer, example, PICTURE_PROBLEMS)
-
-
-def png_responses() -> dict[int | str, dict[str, Any]]:
-    """Returns FastAPI's ``responses`` of the route that answers with a PNG."""
-    found = responses(None, "predict", PICTURE_PROBLEMS)
-    found[200] = {
-        "description": "The picture with the map over each face; `X-Mien-Result` has the result.",
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-        "headers": {"X-Mien-Result": {"schema": {"type": "string"}}},
-    }
     return found
 
 

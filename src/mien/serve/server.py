@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mien.atomic import environment
@@ -16,8 +15,6 @@ from mien.serve.access import load_keys
 from mien.serve.telemetry import SHARED, log, set_up_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fastapi import FastAPI
 
     from mien.serve.config import ServeConfig
@@ -80,18 +77,13 @@ def check(config: ServeConfig) -> None:
     from mien.hub import ONNX, read_model_folder
 
     load_keys(config)
-    for name, folder in config.models.items():
-        with _naming(f"--model {name}"):
-            read_model_folder(folder).file(ONNX)
-    for spec in config.detector:
-        with _naming(f"--detector {spec}"):
-            get_detector(spec)
-
-
-@contextmanager
-def _naming(flag: str) -> Iterator[None]:
     try:
-        yield
+        for name, folder in config.models.items():
+            flag = f"--model {name}"
+            read_model_folder(folder).file(ONNX)
+        for spec in config.detector:
+            flag = f"--detector {spec}"
+            get_detector(spec)
     except ModelError as error:
         raise ConfigError(f"{flag}: {error}") from error
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.atomic import write_text
 from mien.errors import ConfigError
-from mien.reporting import LIGHT, save_figure
-from mien.reporting.theme import add_legend, label_axes, new_panels
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_panels, save_figure
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mien.reporting import Theme
+    from mien.reporting.theme import Theme
 
 ARGS = "args.yaml"
 CHECKPOINTS = "checkpoints"

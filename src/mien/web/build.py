@@ -26,14 +26,7 @@ _SAMPLE = ASSETS / "sample" / "astronaut.jpg"
 
 @dataclass(frozen=True)
 class Page:
-    """A built page.
-
-    Args:
-        path: Its folder.
-        model: Name of the model that it runs.
-        files: How many files it has.
-        size: Of all files, in bytes.
-    """
+    """A built page: its folder, the name of its model, how many files it has, and their bytes."""
 
     path: Path
     model: str

@@ -48,7 +48,14 @@ def place_runtime(folder: Path, source: Path | None = None) -> None:
         for name in FILES:
             shutil.copyfile(_find(source, name), folder / PLACED[name])
     for name, expected in FILES.items():
-        _check(folder / PLACED[name], expected)
+        found = sha256(folder / PLACED[name])
+        if found != expected:
+            raise ModelError(
+                f"is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, expected "
+                f"{expected[:16]}…",
+                subject=PLACED[name],
+                hint=f"Leave --runtime out, or type: npm pack {_SPEC}",
+            )
 
 
 def _fetch(place: Path) -> Path:
@@ -100,14 +107,3 @@ def _find(source: Path, name: str) -> Path:
         subject=source,
         hint=f"Type: npm install {_SPEC}",
     )
-
-
-def _check(path: Path, expected: str) -> None:
-    found = sha256(path)
-    if found != expected:
-        raise ModelError(
-            f"is not that of {_SPEC}, or was changed: its sha256 is {found[:16]}…, expected "
-            f"{expected[:16]}…",
-            subject=path.name,
-            hint=f"Leave --runtime out, or type: npm pack {_SPEC}",
-        )

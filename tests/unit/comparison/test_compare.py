@@ -13,7 +13,7 @@ from mien.comparison import compare, read_costs
 from mien.data import read_manifest
 from mien.errors import ConfigError
 from mien.hub import ONNX, read_model_folder
-from mien.reporting import write_report
+from mien.reporting.pages import write_report
 
 
 def test_costs_are_read_and_blank_where_unknown(runs: tuple[Path, Path, Path]) -> None:

@@ -8,7 +8,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
 from mien.evaluation import plots as p
-from mien.reporting import render
+from mien.reporting.pages import render
 from mien.reporting.theme import DARK, LIGHT
 from support.evaluation_page import small
 

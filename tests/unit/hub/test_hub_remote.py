@@ -270,7 +270,7 @@ def test_metadata_is_what_the_hub_reads(folder: Path) -> None:
 
 def test_metadata_survives_yaml() -> None:
     yaml = pytest.importorskip("yaml")
-    from mien.reporting import card_metadata
+    from mien.reporting.text import card_metadata
 
     value = {
         "words": ["no", "on", "plain", "a: b", "#x", "-1", 'quo"te', "ünï", ""],

@@ -27,7 +27,7 @@ from mien.serve.admission import AdmissionQueue
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.problems import ProblemError
-from mien.serve.requests import _explain
+from mien.serve.routes import _explain
 from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name
 
 _HASH = hashlib.sha256(b"secret").hexdigest()

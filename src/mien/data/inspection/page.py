@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 from mien.data.filenames import printable
 from mien.errors import MienError
 from mien.images import decode
-from mien.reporting import counted, draw, render
+from mien.reporting.pages import draw, render
+from mien.reporting.text import counted
 from mien.reporting.theme import new_figure
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from mien.data.image_stores import ImageStore
     from mien.data.inspection.finding import Finding, Inspection
-    from mien.reporting import Theme
+    from mien.reporting.theme import Theme
 
 #: What the page shows of long lists; the rest is in the JSON.
 _CASES, _PICTURES, _LINES = 12, 6, 40

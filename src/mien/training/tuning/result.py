@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.reporting import LIGHT
-from mien.reporting.theme import add_legend, label_axes, new_figure
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure
 from mien.training.config import TrainConfig
 from mien.training.directory import csv_text
 from mien.training.tuning.study import ATTEMPTS, lost_trials

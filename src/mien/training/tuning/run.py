@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from mien.atomic import log_level, write_text
 from mien.errors import ConfigError, DataError
 from mien.metrics import macro_f1
-from mien.reporting import save_figure
+from mien.reporting.theme import save_figure
 from mien.training.config import TrainConfig, check_data
 from mien.training.distributed.launch import must_launch
 from mien.training.run import check_parts, train
