@@ -71,11 +71,11 @@ class Pipeline:
         backend: Runs the network.
         detector: Finds the faces.
         schema: Labels to answer in.
-        batch_size: Faces that the network takes at once.
-        min_face: Smallest face to search for, in pixels of the picture; None: the detector's own.
-        max_faces: How many faces to keep per picture; None: all.
-        limits: How large a picture to accept.
+        batch_size, min_face, max_faces, limits: As for :class:`mien.EmotionRecognizer`.
         prior: Shares (K,) of the model's labels to answer for; None: as the model's folder says.
+
+    Raises:
+        ConfigError: If ``batch_size`` or ``max_faces`` is below 1.
     """
 
     config: ModelConfig
@@ -96,15 +96,10 @@ class Pipeline:
     def prepare(
         self, source: ImageSource, *, bgr: bool = False, keep_image: bool = False
     ) -> Prepared:
-        """Decodes a picture, finds its faces and crops them.
+        """Decodes a picture, as :meth:`mien.EmotionRecognizer.predict`, and crops its faces.
 
-        Args:
-            source: As for :meth:`mien.EmotionRecognizer.predict`.
-            bgr: An array's channels are in OpenCV's order.
-            keep_image: Keep the decoded picture.
-
-        Returns:
-            The crops; of a picture that cannot be read or searched, the error.
+        Of a picture that cannot be read or searched the error is returned. ``keep_image`` keeps the
+        decoded one.
         """
         options: Any = {"limits": self.limits, "bgr": bgr and isinstance(source, np.ndarray)}
         prepared = Prepared(describe_source(source), origin=Origin(source, **options))
@@ -143,11 +138,9 @@ class Pipeline:
     def _detect(self, picture: OpenedImage) -> Detections:
         """Returns the faces in pixels of the whole picture, however large it was decoded."""
         min_face = MIN_FACE if self.min_face is None else self.min_face
+        least = min_face / max(picture.factors)
         found = run_detector(
-            self.detector,
-            picture.image_rgb,
-            min_face=min_face / max(picture.factors),
-            max_faces=self.max_faces,
+            self.detector, picture.image_rgb, min_face=least, max_faces=self.max_faces
         )
         if picture.again is None:
             return found
@@ -243,14 +236,9 @@ class Pipeline:
     ) -> tuple[FaceEmotion, ...]:
         """Puts M probabilities and M boxes together: faces with prediction sets and flags.
 
-        Args:
-            own: (M, K), see :meth:`calibrated`.
-            probs: (M, L), see :meth:`answer`.
-            crops: uint8 (M, S, S, C), what the network saw.
-            boxes_xyxy: (M, 4), in pixels.
-            scores: (M,), detection scores.
-            landmarks: (M, P, 2), in pixels.
-            track_ids: (M,), numbers of the people of a clip.
+        Probabilities are ``own`` (M, K), see :meth:`calibrated`, and ``probs`` (M, L), see
+        :meth:`answer`; crops, uint8 (M, S, S, C), what the network saw; boxes (M, 4) and landmarks
+        (M, P, 2) in pixels; ``track_ids`` (M,) the numbers of the people of a clip.
         """
         if not len(own):
             return ()

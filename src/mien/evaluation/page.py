@@ -227,14 +227,11 @@ def _comparison(
     confidence = np.maximum(first.probs.max(axis=1), second.probs.max(axis=1))[differ]
     faces = differ[np.argsort(-confidence, kind="stable")][:limit]
     both, labels = (first, second), first.labels
-    captions = [
-        [
-            (f"{name}: ", labels[one.predicted[face]], f" {one.probs[face].max():.0%}")
-            for name, one in zip("AB", both, strict=True)
-        ]
-        + [("raters: ", labels[first.class_ids[face]], "")]
-        for face in faces.tolist()
-    ]
+    captions: list[list[_Line]] = []
+    for face in faces.tolist():
+        said = [(labels[one.predicted[face]], f" {one.probs[face].max():.0%}") for one in both]
+        rated = ("raters: ", labels[first.class_ids[face]], "")
+        captions.append([("A: ", *said[0]), ("B: ", *said[1]), rated])
     named = zip(names, both, strict=True)
     return {
         "rows": [[name, *_cells(one.scores(), "nll")] for name, one in named],

@@ -49,18 +49,14 @@ def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) ->
     axes.set_xticks(range(K), evaluation.labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(K), evaluation.labels)
     label_axes(axes, theme, "predicted", "true")
-    for i in range(K):
-        for j in range(K):
-            if not counts[i, j]:
-                continue
-            text = f"{counts[i, j]}"
-            if normalised:
-                text = f"{shares[i, j] * 100:.0f}" if shares[i, j] >= 0.005 else "<1"
-            dark = np.dot(to_rgb(ramp(float(shares[i, j]))), (0.299, 0.587, 0.114)) < 0.55
-            axes.text(
-                j, i, text, ha="center", va="center", fontsize=8.5 if K <= 10 else 6.5,
-                color="#ffffff" if dark else "#10151c",
-            )  # fmt: skip
+    size = 8.5 if K <= 10 else 6.5
+    for i, j in np.argwhere(counts).tolist():
+        text = f"{counts[i, j]}"
+        if normalised:
+            text = f"{shares[i, j] * 100:.0f}" if shares[i, j] >= 0.005 else "<1"
+        dark = np.dot(to_rgb(ramp(float(shares[i, j]))), (0.299, 0.587, 0.114)) < 0.55
+        color = "#ffffff" if dark else "#10151c"
+        axes.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
     return figure
 
 
@@ -70,13 +66,9 @@ def plot_classes(evaluation: Evaluation, theme: Theme) -> Figure:
     scores = metrics.per_class(counts)
     figure, axes = new_figure(theme, 6.4, max(2.6, 0.55 * K + 1.0))
     y = np.arange(K)
-    rows = (
-        ("precision", scores.precision, theme.line, -0.26),
-        ("recall", scores.recall, theme.accent, 0.0),
-        ("F1", scores.f1, theme.second, 0.26),
-    )
-    for name, values, color, offset in rows:
-        axes.barh(y + offset, values, height=0.24, color=color, label=name)
+    axes.barh(y - 0.26, scores.precision, height=0.24, color=theme.line, label="precision")
+    axes.barh(y, scores.recall, height=0.24, color=theme.accent, label="recall")
+    axes.barh(y + 0.26, scores.f1, height=0.24, color=theme.second, label="F1")
     for index, support in enumerate(scores.support.tolist()):
         if support:
             interval = metrics.wilson_interval(int(counts[index, index]), support)
