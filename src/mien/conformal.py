@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mien.config import Saved
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mien.arrays import F64, Bools, Floats, Ints
 
 __all__ = ["COVERAGE", "MIN_FACES", "ConformalThresholds", "fit_conformal"]
 
@@ -57,7 +57,7 @@ class ConformalThresholds(Saved):
         if not 0 < self.coverage < 1 or self.faces < 0:
             raise ConfigError(f"conformal: coverage must lie between 0 and 1; got {self}.")
 
-    def prediction_sets(self, probs: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    def prediction_sets(self, probs: Floats) -> Bools:
         """Returns bool (N, K): which labels are in the set of each face, given its probabilities.
 
         Raises:
@@ -71,10 +71,7 @@ class ConformalThresholds(Saved):
 
 
 def fit_conformal(
-    probs: NDArray[np.floating[Any]],
-    class_ids: NDArray[np.integer[Any]],
-    *,
-    coverage: float = COVERAGE,
+    probs: Floats, class_ids: Ints, *, coverage: float = COVERAGE
 ) -> ConformalThresholds:
     """Fits thresholds on labelled faces that the model was not trained on.
 
@@ -99,7 +96,7 @@ def fit_conformal(
     return ConformalThresholds(coverage=coverage, thresholds=floors, faces=len(class_ids))
 
 
-def _lower_quantile(values: NDArray[np.float64], coverage: float) -> float:
+def _lower_quantile(values: F64, coverage: float) -> float:
     """Returns the value that a new one reaches with this chance; 0 where too few say so."""
     rank = math.floor((1 - coverage) * (len(values) + 1) + 1e-9)
     return float(np.partition(values, rank - 1)[rank - 1]) if rank else 0.0

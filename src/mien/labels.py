@@ -16,7 +16,7 @@ from mien.errors import ConfigError, DataError, suggest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from mien.arrays import F64, Floats
 
 __all__ = [
     "ALIASES",
@@ -210,7 +210,7 @@ def as_schema(labels: str | LabelSchema | None) -> LabelSchema | None:
     )
 
 
-def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float64]:
+def mapping_matrix(source: LabelSchema, target: LabelSchema) -> F64:
     """Returns where each source label goes, as shares of the target labels.
 
     Labels meet by name or alias. A source label that the target lacks goes where measured shares
@@ -253,9 +253,7 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> NDArray[np.float
     return matrix
 
 
-def map_probs(
-    probs: NDArray[np.floating[Any]], source: LabelSchema, target: LabelSchema
-) -> NDArray[np.float64]:
+def map_probs(probs: Floats, source: LabelSchema, target: LabelSchema) -> F64:
     """Maps probabilities from one schema to another.
 
     What goes to labels that the target lacks is left out and the rest scaled to sum to 1: the

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.floating[Any]]
+    from mien.arrays import F64, I64, Floats
+
 
 __all__ = [
     "ClassScores",
@@ -61,7 +62,7 @@ def _same_shape(probs: NDArray[Any], targets: NDArray[Any]) -> None:
         raise DataError(f"expected one target a class; got {probs.shape} and {targets.shape}.")
 
 
-def _known_classes(class_ids: NDArray[np.int64], num_classes: int) -> None:
+def _known_classes(class_ids: I64, num_classes: int) -> None:
     # A face without a label is -1 in a manifest, which numpy would take for the last class.
     if class_ids.min() < 0 or class_ids.max() >= num_classes:
         raise DataError(
@@ -79,7 +80,7 @@ def _inside(confidence: float) -> None:
         raise ConfigError(f"confidence must lie between 0 and 1; got {confidence}.")
 
 
-def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> F64:
     """Returns log-probabilities of logits (..., K) divided by a temperature.
 
     Raises:
@@ -92,11 +93,11 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
         raise ConfigError(f"temperature must be a number above 0; got {temperature}.")
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     scaled = scaled - scaled.max(axis=-1, keepdims=True)
-    logs: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+    logs: F64 = scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
     return logs
 
 
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> F64:
     """Returns probabilities of logits (..., K) divided by a temperature.
 
     Raises:
@@ -108,7 +109,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     return np.exp(log_softmax(logits, temperature))
 
 
-def accuracy(class_ids: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+def accuracy(class_ids: I64, predicted: I64) -> float:
     """Returns the share of faces whose predicted class is the true one.
 
     >>> accuracy(np.array([0, 1, 1]), np.array([0, 1, 0]))
@@ -179,9 +180,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def confusion_matrix(
-    class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
+def confusion_matrix(class_ids: I64, predicted: I64, num_classes: int) -> I64:
     """Returns counts (K, K); rows are true classes, columns predicted ones.
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
@@ -197,13 +196,13 @@ def confusion_matrix(
 class ClassScores:
     """Scores by class, each (K,); 0 where a ratio has no denominator."""
 
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    support: NDArray[np.int64]
+    precision: F64
+    recall: F64
+    f1: F64
+    support: I64
 
 
-def per_class(confusion: NDArray[np.int64]) -> ClassScores:
+def per_class(confusion: I64) -> ClassScores:
     """Returns precision, recall, F1 and support by class of a confusion matrix (K, K).
 
     >>> scores = per_class(np.array([[3, 1], [0, 4]]))
@@ -218,7 +217,7 @@ def per_class(confusion: NDArray[np.int64]) -> ClassScores:
     return ClassScores(precision, recall, f1, support)
 
 
-def macro_f1(class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> float:
+def macro_f1(class_ids: I64, predicted: I64, num_classes: int) -> float:
     """Returns the mean F1 of the classes that occur, as true or as predicted class.
 
     >>> round(macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), 5), 4)
@@ -229,9 +228,7 @@ def macro_f1(class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_cla
     return float(per_class(confusion).f1[occurs].mean())
 
 
-def balanced_accuracy(
-    class_ids: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
-) -> float:
+def balanced_accuracy(class_ids: I64, predicted: I64, num_classes: int) -> float:
     """Returns the mean recall of the classes that truly occur.
 
     >>> balanced_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]), 5)
@@ -241,7 +238,7 @@ def balanced_accuracy(
     return float(scores.recall[scores.support > 0].mean())
 
 
-def top_k_accuracy(class_ids: NDArray[np.int64], probs: Floats, k: int) -> float:
+def top_k_accuracy(class_ids: I64, probs: Floats, k: int) -> float:
     """Returns the share of faces whose true class is among the ``k`` most probable.
 
     Where probabilities tie, the lower class comes first, as with ``argmax``.
@@ -263,12 +260,12 @@ def top_k_accuracy(class_ids: NDArray[np.int64], probs: Floats, k: int) -> float
 class Reliability:
     """Confidence against accuracy in equal bins of 0..1, each (bins,); 0 in empty bins."""
 
-    count: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    count: I64
+    confidence: F64
+    accuracy: F64
 
 
-def reliability_bins(probs: Floats, class_ids: NDArray[np.int64], bins: int = 15) -> Reliability:
+def reliability_bins(probs: Floats, class_ids: I64, bins: int = 15) -> Reliability:
     """Bins faces by the probability of their top class: (low, high], as Guo et al. 2017 do.
 
     Raises:
@@ -292,9 +289,7 @@ def reliability_bins(probs: Floats, class_ids: NDArray[np.int64], bins: int = 15
     )
 
 
-def expected_calibration_error(
-    probs: Floats, class_ids: NDArray[np.int64], bins: int = 15
-) -> float:
+def expected_calibration_error(probs: Floats, class_ids: I64, bins: int = 15) -> float:
     """Returns the mean gap of confidence and accuracy, weighted by faces (Guo et al. 2017).
 
     >>> expected_calibration_error(np.array([[0.8, 0.2]] * 5), np.array([0, 0, 0, 0, 1])) < 1e-9
@@ -305,7 +300,7 @@ def expected_calibration_error(
     return float(gaps.sum() / found.count.sum())
 
 
-def negative_log_likelihood(probs: Floats, class_ids: NDArray[np.int64]) -> float:
+def negative_log_likelihood(probs: Floats, class_ids: I64) -> float:
     """Returns the mean of -log p(true class), in nats; p counts as at least 1e-12.
 
     >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 4)

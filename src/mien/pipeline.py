@@ -26,8 +26,7 @@ from mien.results import ErrorResult, FaceEmotion, ImageResult
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, U8, Bools, Floats
     from mien.backends.protocol import Backend
     from mien.detectors.protocol import Detector
     from mien.errors import MienError
@@ -46,10 +45,10 @@ class Prepared:
     #: The M faces that were found; the regions that were cut out, float64 (M, 4) in pixels of the
     #: picture; and they themselves, uint8 (M, S, S, C) of the model's own size.
     detections: Detections = field(default_factory=Detections.empty)
-    squares_xyxy: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
-    crops: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
+    squares_xyxy: F64 = field(default_factory=lambda: np.zeros((0, 4)))
+    crops: U8 = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
     #: uint8 (H, W, 3), where it was to be kept.
-    image_rgb: NDArray[np.uint8] | None = None
+    image_rgb: U8 | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     #: What the answer leaves out, in sentences.
     warnings: tuple[str, ...] = ()
@@ -128,7 +127,7 @@ class Pipeline:
         prepared.warnings = detections.warnings
         return prepared
 
-    def squares(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
+    def squares(self, boxes_xyxy: Floats) -> F64:
         """Returns the squares that are cut out for boxes (N, 4): float64 (N, 4), in pixels."""
         boxes = np.reshape(boxes_xyxy, (-1, 4)).astype(np.float64)
         if self.detector.whole_image:
@@ -149,12 +148,7 @@ class Pipeline:
         boxes = found.boxes_xyxy * np.tile(factor, 2)
         return Detections(boxes, found.scores, landmarks, found.warnings)
 
-    def _crop(
-        self,
-        picture: OpenedImage,
-        squares: NDArray[np.float64],
-        landmarks: NDArray[np.float32] | None,
-    ) -> NDArray[np.uint8]:
+    def _crop(self, picture: OpenedImage, squares: F64, landmarks: F32 | None) -> U8:
         """Cuts the faces out; from the whole picture where one is small in a reduced one."""
         p = self.config.preprocessing
         factor = np.array(picture.factors)
@@ -167,7 +161,7 @@ class Pipeline:
         points = None if landmarks is None else landmarks / factor
         return crop_faces(image_rgb, squares / np.tile(factor, 2), p, landmarks=points)
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def logits(self, crops: U8) -> F32:
         """Runs the network on crops of its own size: uint8 (N, S, S, C) to float32 (N, K)."""
         parts = [
             self.backend.run(normalize(part, self.config.preprocessing)).logits
@@ -175,7 +169,7 @@ class Pipeline:
         ]
         return np.concatenate([np.zeros((0, len(self.config.schema)), np.float32), *parts])
 
-    def features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def features(self, crops: U8) -> F32:
         """Returns the pooled last feature map of crops: float32 (N, F); F is 0 without one."""
         parts = []
         for part in self._batches(crops):
@@ -185,11 +179,11 @@ class Pipeline:
         empty = np.zeros((0, self.config.num_features), np.float32)
         return np.concatenate(parts).astype(np.float32) if parts else empty
 
-    def _batches(self, crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    def _batches(self, crops: U8) -> list[U8]:
         step = self.batch_size
         return [crops[start : start + step] for start in range(0, len(crops), step)]
 
-    def calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    def calibrated(self, logits: F32) -> F64:
         """Turns logits (N, K) into calibrated probabilities (N, K) of the model's own labels."""
         return self.config.calibrated(logits, self.prior)
 
@@ -202,17 +196,15 @@ class Pipeline:
             return None
         return dict(zip(self.config.schema.labels, given, strict=True))
 
-    def answer(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+    def answer(self, own: F64) -> F64:
         """Maps probabilities (N, K) of the model's labels to (N, L) of :attr:`schema`."""
         return map_probs(own, self.config.schema, self.schema)
 
-    def probs(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    def probs(self, logits: F32) -> F64:
         """Turns logits (N, K) into calibrated probabilities (N, L) of :attr:`schema`."""
         return self.answer(self.calibrated(logits))
 
-    def _sets(
-        self, own: NDArray[np.float64], probs: NDArray[np.float64]
-    ) -> tuple[list[tuple[str, ...] | None], NDArray[np.bool_]]:
+    def _sets(self, own: F64, probs: F64) -> tuple[list[tuple[str, ...] | None], Bools]:
         """Returns the prediction set of each face, and whether its label is not clear."""
         if self.config.conformal is None:
             return [None] * len(own), np.zeros(len(own), bool)
@@ -225,13 +217,13 @@ class Pipeline:
 
     def faces(
         self,
-        own: NDArray[np.float64],
-        probs: NDArray[np.float64],
-        crops: NDArray[np.uint8],
-        boxes_xyxy: NDArray[np.floating],
-        scores: Sequence[float] | NDArray[np.floating],
+        own: F64,
+        probs: F64,
+        crops: U8,
+        boxes_xyxy: Floats,
+        scores: Sequence[float] | Floats,
         *,
-        landmarks: NDArray[np.float32] | None = None,
+        landmarks: F32 | None = None,
         track_ids: Sequence[int] | None = None,
     ) -> tuple[FaceEmotion, ...]:
         """Puts M probabilities and M boxes together: faces with prediction sets and flags.
@@ -262,7 +254,7 @@ class Pipeline:
             for index in range(len(probs))
         )
 
-    def finish(self, prepared: Prepared, logits: NDArray[np.float32]) -> ImageResult:
+    def finish(self, prepared: Prepared, logits: F32) -> ImageResult:
         """Joins a prepared picture and the logits (M, K) of its faces.
 
         Raises:
@@ -289,7 +281,7 @@ class Pipeline:
         return self.join(items, logits, time.perf_counter() - start)
 
     def join(
-        self, items: Sequence[Prepared], logits: NDArray[np.float32], seconds: float
+        self, items: Sequence[Prepared], logits: F32, seconds: float
     ) -> list[ImageResult | ErrorResult]:
         """Turns prepared pictures and the logits (N, K) of all their faces into results.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ from mien.images.pixels import check_rgb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mien.arrays import F32, F64, U8, Floats
 
 __all__ = [
     "ALIGNMENTS",
@@ -120,12 +120,12 @@ def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
 
 
 def crop_faces(
-    image_rgb: NDArray[np.uint8],
-    boxes_xyxy: NDArray[np.floating[Any]] | Sequence[Sequence[float]],
+    image_rgb: U8,
+    boxes_xyxy: Floats | Sequence[Sequence[float]],
     preprocessing: Preprocessing,
     *,
-    landmarks: NDArray[np.floating[Any]] | None = None,
-) -> NDArray[np.uint8]:
+    landmarks: Floats | None = None,
+) -> U8:
     """Cuts faces out of a picture and scales them to the model's input size.
 
     Where a box reaches beyond the picture, the border pixels are repeated.
@@ -158,7 +158,7 @@ def crop_faces(
     return faces
 
 
-def recolor(faces_rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def recolor(faces_rgb: U8, preprocessing: Preprocessing) -> U8:
     """Turns colour faces of the model's own size into those that :func:`crop_faces` would cut.
 
     Faces are uint8 (N, S, S, 3), and then (N, S, S, C).
@@ -170,7 +170,7 @@ def recolor(faces_rgb: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArr
     return np.asarray(gray).reshape(n, height, width, 1)
 
 
-def roll_degrees(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def roll_degrees(landmarks: Floats) -> F64:
     """Returns by how much each face is turned clockwise in the picture plane.
 
     Args:
@@ -187,9 +187,7 @@ def roll_degrees(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
 
 
-def _level(
-    image_rgb: NDArray[np.uint8], box: NDArray[np.float64], angle: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def _level(image_rgb: U8, box: F64, angle: float) -> tuple[U8, F64]:
     """Turns the surroundings of a box about its centre; returns them and the box in them."""
     height, width = image_rgb.shape[:2]
     if not np.isfinite(box).all():
@@ -206,9 +204,7 @@ def _level(
     return np.asarray(level), box - np.tile(first, 2)
 
 
-def _crop_one(
-    image_rgb: NDArray[np.uint8], box: NDArray[np.float64], preprocessing: Preprocessing
-) -> NDArray[np.uint8]:
+def _crop_one(image_rgb: U8, box: F64, preprocessing: Preprocessing) -> U8:
     height, width = image_rgb.shape[:2]
     x1, y1, x2, y2 = (float(value) for value in box)
     if not (math.isfinite(x1 + y1 + x2 + y2) and x2 > x1 and y2 > y1):
@@ -236,9 +232,7 @@ def _crop_one(
     return np.asarray(resized).reshape(preprocessing.size, preprocessing.size, -1)
 
 
-def normalize(
-    faces: NDArray[np.uint8] | NDArray[np.float32], preprocessing: Preprocessing
-) -> NDArray[np.float32]:
+def normalize(faces: U8 | F32, preprocessing: Preprocessing) -> F32:
     """Turns cropped faces into a model's input.
 
     Args:
@@ -268,10 +262,8 @@ def normalize(
 
 
 def to_batch(
-    image_rgb: NDArray[np.uint8],
-    boxes_xyxy: NDArray[np.floating[Any]] | Sequence[Sequence[float]],
-    preprocessing: Preprocessing,
-) -> NDArray[np.float32]:
+    image_rgb: U8, boxes_xyxy: Floats | Sequence[Sequence[float]], preprocessing: Preprocessing
+) -> F32:
     """Crops and normalises: a picture and N boxes become float32 (N, C, S, S).
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from mien.config import Saved
 from mien.errors import ConfigError, DataError, MienError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, Floats
     from mien.labels import LabelSchema
 
 __all__ = ["MIN_FACES", "ClassPrior", "estimate_shares", "label_shares", "parse_prior", "reweigh"]
@@ -73,7 +72,7 @@ class ClassPrior(Saved):
             raise ConfigError(f"prior: strength must lie in 0..2; got {self}.")
 
     @property
-    def held(self) -> NDArray[np.float64]:
+    def held(self) -> F64:
         """Shares (K,) inside the probabilities."""
         return _scaled(np.array(self.shares) ** self.strength)
 
@@ -106,14 +105,12 @@ def _refused(reason: str) -> ConfigError:
     )
 
 
-def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    scaled: NDArray[np.float64] = values / values.sum()
+def _scaled(values: F64) -> F64:
+    scaled: F64 = values / values.sum()
     return scaled
 
 
-def _shares_of(
-    given: Mapping[str, float], schema: LabelSchema, natural: NDArray[np.float64]
-) -> tuple[float, ...]:
+def _shares_of(given: Mapping[str, float], schema: LabelSchema, natural: F64) -> tuple[float, ...]:
     shares = np.full(len(schema), np.nan)
     for label, value in given.items():
         try:
@@ -157,9 +154,7 @@ def parse_prior(words: str | None) -> str | dict[str, float] | None:
     return shares
 
 
-def reweigh(
-    probs: NDArray[np.float64], held: NDArray[np.float64], target: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def reweigh(probs: F64, held: F64, target: F64) -> F64:
     """Puts other shares into probabilities.
 
     Args:
@@ -171,11 +166,11 @@ def reweigh(
     [[0.5, 0.5]]
     """
     weighted = probs * (np.asarray(target) / np.asarray(held))
-    result: NDArray[np.float64] = weighted / weighted.sum(axis=1, keepdims=True)
+    result: F64 = weighted / weighted.sum(axis=1, keepdims=True)
     return result
 
 
-def label_shares(targets: NDArray[np.floating[Any]]) -> tuple[float, ...]:
+def label_shares(targets: Floats) -> tuple[float, ...]:
     """Returns the shares of the labels among faces, none below 0.0001.
 
     Args:
@@ -185,9 +180,7 @@ def label_shares(targets: NDArray[np.floating[Any]]) -> tuple[float, ...]:
     return tuple(round(float(value), 6) for value in _scaled(shares))
 
 
-def estimate_shares(
-    probs: NDArray[np.float64], held: NDArray[np.float64], *, rounds: int = 1000
-) -> tuple[float, ...]:
+def estimate_shares(probs: F64, held: F64, *, rounds: int = 1000) -> tuple[float, ...]:
     """Estimates the shares of labels among faces without labels, from a model's answers alone.
 
     Expectation maximisation after Saerens, Latinne and Decaestecker (2002,

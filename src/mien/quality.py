@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mien.arrays import F64, U8, Bools, Floats
 
 __all__ = [
     "DESCRIPTIONS",
@@ -67,13 +67,7 @@ class QualityBounds(Saved):
         if not all(math.isfinite(value) and value >= 0 for value in astuple(self)):
             raise ConfigError(f"quality: every number must be finite and at least 0; got {self}.")
 
-    def assess(
-        self,
-        crops: NDArray[np.uint8],
-        sides: NDArray[np.floating[Any]],
-        *,
-        ambiguous: NDArray[np.bool_],
-    ) -> list[tuple[str, ...]]:
+    def assess(self, crops: U8, sides: Floats, *, ambiguous: Bools) -> list[tuple[str, ...]]:
         """Returns the quality flags of each face.
 
         Args:
@@ -92,7 +86,7 @@ class QualityBounds(Saved):
         return [tuple(names[row].tolist()) for row in found]
 
 
-def fit_quality(crops: NDArray[np.uint8]) -> QualityBounds:
+def fit_quality(crops: U8) -> QualityBounds:
     """Fits the bounds on light, contrast and sharpness to faces: uint8 (N, S, S, C).
 
     Raises:
@@ -124,9 +118,7 @@ def warning(emotion: str, prediction_set: Sequence[str] | None, flags: Sequence[
     return f"uncertain: {'; '.join(reasons)}" if reasons else ""
 
 
-def face_quality(
-    crops: NDArray[np.uint8],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def face_quality(crops: U8) -> tuple[F64, F64, F64]:
     """Measures light, contrast and sharpness of crops of one size.
 
     Args:

@@ -29,8 +29,7 @@ from mien.results import ErrorResult, ImageResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, U8
     from mien.detectors import Detector
     from mien.hub import ModelFolder
     from mien.images import ImageSource
@@ -45,7 +44,7 @@ _SHARED_LOCK = threading.Lock()
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-Prediction = tuple["ImageResult | ErrorResult", "NDArray[np.uint8] | None"]
+Prediction = tuple["ImageResult | ErrorResult", "U8 | None"]
 
 
 class EmotionRecognizer:
@@ -252,9 +251,7 @@ class EmotionRecognizer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def predict_faces(
-        self, faces: Sequence[ImageSource], *, bgr: bool = False
-    ) -> NDArray[np.float64]:
+    def predict_faces(self, faces: Sequence[ImageSource], *, bgr: bool = False) -> F64:
         """Reads pictures that show one face each, cropped already; no detection.
 
         Args:
@@ -269,7 +266,7 @@ class EmotionRecognizer:
         """
         p = self.config.preprocessing
         crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
-        ready: list[tuple[int, NDArray[np.uint8]]] = []
+        ready: list[tuple[int, U8]] = []
         for index, face in enumerate(faces):
             is_array = isinstance(face, np.ndarray)
             image_rgb = decode(face, limits=self.pipeline.limits, bgr=bgr and is_array)
@@ -284,7 +281,7 @@ class EmotionRecognizer:
             crops[list(positions)] = recolor(np.stack(pictures), p)
         return self.pipeline.probs(self.pipeline.logits(crops))
 
-    def features(self, source: ImageSource, *, bgr: bool = False) -> NDArray[np.float32]:
+    def features(self, source: ImageSource, *, bgr: bool = False) -> F32:
         """Returns what the network knows of each face before its last layer.
 
         Args:

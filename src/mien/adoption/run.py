@@ -20,8 +20,7 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.data import Manifest
     from mien.evaluation import Evaluation
     from mien.preprocess import Preprocessing
@@ -132,7 +131,7 @@ def adopt(
     return Adoption(folder, facts, probabilities, evaluation)
 
 
-def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np.float32]:
+def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> F32:
     """Runs the graph on three faces of noise: (3, K)."""
     onnxruntime = import_onnxruntime()
     p = preprocessing
@@ -161,7 +160,7 @@ def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np
     return scores
 
 
-def _gives_probabilities(path: Path, scores: NDArray[np.float32], activation: str) -> bool:
+def _gives_probabilities(path: Path, scores: F32, activation: str) -> bool:
     """Decides by the scores of noise, unless the person has said it."""
     if activation != "auto":
         return activation == "softmax"

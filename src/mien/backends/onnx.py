@@ -16,8 +16,7 @@ from mien.backends.session import Session
 from mien.errors import ModelError, first_line
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.hub import ModelConfig
 
 
@@ -105,7 +104,7 @@ class OnnxBackend(Backend):
         other._session = self._session.single_threaded
         return other
 
-    def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
+    def run(self, batch: F32, *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S).
 
         Raises:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from mien.arrays import F32
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Outputs:
         features: float32 (N, F, h, w), the last feature map, or None where there is none.
     """
 
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32] | None
+    logits: F32
+    features: F32 | None
 
 
 class Backend(Protocol):
@@ -32,7 +31,7 @@ class Backend(Protocol):
 
     name: str = "custom"
 
-    def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
+    def run(self, batch: F32, *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S); the feature map is returned only when asked for."""
         ...
 

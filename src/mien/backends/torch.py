@@ -12,10 +12,9 @@ from mien.hub import WEIGHTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mien.arrays import F32
     from mien.hub import ModelFolder
 
 
@@ -95,7 +94,7 @@ class TorchBackend(Backend):
         self._device = ("cuda" if has_cuda else "cpu") if device == "auto" else device
         self._network = network.to(self._device)
 
-    def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:
+    def run(self, batch: F32, *, features: bool = False) -> Outputs:
         """Runs float32 (N, C, S, S)."""
         import torch
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.benchmarking.config import BenchmarkConfig
     from mien.recognizer import EmotionRecognizer
 
@@ -117,16 +116,16 @@ def measure_overhead(
     return rows
 
 
-def _noise(*shape: int) -> NDArray[np.uint8]:
+def _noise(*shape: int) -> U8:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _crops(recognizer: EmotionRecognizer, count: int) -> NDArray[np.uint8]:
+def _crops(recognizer: EmotionRecognizer, count: int) -> U8:
     p = recognizer.config.preprocessing
     return _noise(count, p.size, p.size, p.channels)
 
 
-def _network(recognizer: EmotionRecognizer, threads: int) -> Callable[[NDArray[np.uint8]], Any]:
+def _network(recognizer: EmotionRecognizer, threads: int) -> Callable[[U8], Any]:
     """Returns what normalises ready crops and runs the network on them."""
     session = Session(recognizer.folder.file(ONNX), threads=threads)
     name, p = session.inputs[0].name, recognizer.config.preprocessing

@@ -14,8 +14,7 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.backends import Backend
 
 
@@ -48,7 +47,7 @@ def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, fl
 
 
 def time_networks(
-    networks: Mapping[str, tuple[Backend, NDArray[np.float32]]], rounds: int = 15
+    networks: Mapping[str, tuple[Backend, F32]], rounds: int = 15
 ) -> dict[str, tuple[float, float]]:
     """Returns the median ms of one face alone, and per face of a batch, for each network.
 

@@ -12,9 +12,7 @@ from mien.cli.printing import failed, print_table, progress_bar
 from mien.errors import ConfigError, DetectorError, InputError, suggest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.explanation import ReadImage
     from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
@@ -115,7 +113,7 @@ def _picture(
     label: str | None,
     method: str | None,
     layer: str | None,
-) -> NDArray[np.uint8]:
+) -> U8:
     from mien.explanation.sheets import feature_sheet, label_panels
 
     if not read.result.faces:

@@ -14,8 +14,7 @@ from mien.images import IMAGE_SUFFIXES, list_images, save_image
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 #: The photo that travels with the package; see ``assets/sample/README.md`` for its credit.
 SAMPLE = ASSETS / "sample" / "astronaut.jpg"
@@ -88,7 +87,7 @@ class Outputs:
         if same:
             raise ConfigError(f"--output would replace the picture {min(same)}: give another.")
 
-    def save(self, index: int, image_rgb: NDArray[np.uint8]) -> None:
+    def save(self, index: int, image_rgb: U8) -> None:
         """Writes the annotated copy of the picture at a place in the list, whole or not at all."""
         path = self._paths[index]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.demo.config import DemoConfig
     from mien.errors import MienError
     from mien.explanation import ReadImage
@@ -108,7 +107,7 @@ def compare_photo(models: Mapping[str, Model], photo: bytes) -> dict[str, ImageR
     return {name: model.recognizer.predict(photo) for name, model in models.items()}
 
 
-def to_jpeg(image_rgb: NDArray[np.uint8], side: int = _SHOWN) -> bytes:
+def to_jpeg(image_rgb: U8, side: int = _SHOWN) -> bytes:
     """Returns a picture as JPEG, scaled down where its longest side is over ``side``."""
     height, width = image_rgb.shape[:2]
     scale = side / max(height, width)

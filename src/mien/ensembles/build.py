@@ -28,8 +28,7 @@ from mien.recognizer import EmotionRecognizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.data import Manifest
     from mien.preprocess import Preprocessing
 
@@ -187,9 +186,7 @@ def _check_output(output: Path, models: Sequence[str | Path], *, overwrite: bool
             raise ConfigError("holds no ensemble: it is not overwritten", subject=output)
 
 
-def _run_merged(
-    folders: Sequence[ModelFolder], shared: Preprocessing, part: Manifest
-) -> NDArray[np.float64]:
+def _run_merged(folders: Sequence[ModelFolder], shared: Preprocessing, part: Manifest) -> F64:
     """Returns the members' log-probabilities (N, M, K) as the merged graph makes them."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / ONNX
@@ -228,13 +225,8 @@ def _config(
 
 
 def _check_file(
-    folder: ModelFolder,
-    part: Manifest,
-    mixture: Mixture,
-    alone: NDArray[np.float64],
-    *,
-    exact: bool,
-) -> tuple[NDArray[np.float64], dict[str, float]]:
+    folder: ModelFolder, part: Manifest, mixture: Mixture, alone: F64, *, exact: bool
+) -> tuple[F64, dict[str, float]]:
     """Runs the file as anybody will, and compares it with the members run one by one."""
     recognizer = EmotionRecognizer(folder.path, detector="none")
     found = recognizer.pipeline.probs(run_over(recognizer, part))

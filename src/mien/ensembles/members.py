@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.data import Manifest
     from mien.hub import ModelConfig
 
@@ -57,13 +56,13 @@ def member_log_probs(
     part: Manifest,
     *,
     progress: Callable[[int], None] | None = None,
-) -> NDArray[np.float64]:
+) -> F64:
     """Runs M members over N ready faces, each with its own preprocessing.
 
     Returns:
         float64 (N, M, K), calibrated log-probabilities.
     """
-    rows: list[list[NDArray[np.float64]]] = [[] for _ in members]
+    rows: list[list[F64]] = [[] for _ in members]
     for chunk in chunks(part):
         crops = {p: load_faces(chunk, p) for p in {m.config.preprocessing for m in members}}
         for found, member in zip(rows, members, strict=True):

@@ -12,7 +12,7 @@ from mien.errors import ConfigError, DataError, needs_extra, suggest
 from mien.metrics import fit_temperature, log_softmax, negative_log_likelihood, softmax
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mien.arrays import F64, I64, Floats, Texts
 
 METHODS = ("equal", "weighted", "greedy", "stacking")
 #: To stacking, log-probabilities below this count as this: one sure mistake shall not tip the fit.
@@ -40,12 +40,12 @@ class Mixture:
     """
 
     method: str
-    weights: NDArray[np.float64]
+    weights: F64
     temperature: float = 1.0
-    coefficients: NDArray[np.float64] | None = None
-    intercept: NDArray[np.float64] | None = None
+    coefficients: F64 | None = None
+    intercept: F64 | None = None
 
-    def logits(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    def logits(self, log_probs: Floats) -> F64:
         """Returns logits (N, K) of the members' log-probabilities (N, M, K).
 
         A vote's logits are the logs of the mean probabilities, so that their softmax is the mean.
@@ -59,22 +59,22 @@ class Mixture:
             flat = np.maximum(values, FLOOR).reshape(len(values), -1)
             return flat @ self.coefficients.T + self.intercept
         used = self.weights > 0
-        mixed: NDArray[np.float64] = np.logaddexp.reduce(
+        mixed: F64 = np.logaddexp.reduce(
             values[:, used] + np.log(self.weights[used])[:, None], axis=1
         )
         return mixed
 
-    def probs(self, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    def probs(self, log_probs: Floats) -> F64:
         """Returns the ensemble's probabilities (N, K)."""
         return np.exp(log_softmax(self.logits(log_probs), temperature=self.temperature))
 
 
 def fit_mixture(
-    log_probs: NDArray[np.floating],
-    class_ids: NDArray[np.int64],
+    log_probs: Floats,
+    class_ids: I64,
     *,
     method: str = "equal",
-    groups: NDArray[np.str_] | None = None,
+    groups: Texts | None = None,
     seed: int = 0,
 ) -> Mixture:
     """Fits a way to mix M members, and the temperature of the mixture, on N faces.
@@ -114,9 +114,7 @@ def fit_mixture(
     return replace(mixture, temperature=temperature)
 
 
-def fit_weights(
-    true_probs: NDArray[np.float64], *, tolerance: float = 1e-6, steps: int = 20_000
-) -> NDArray[np.float64]:
+def fit_weights(true_probs: F64, *, tolerance: float = 1e-6, steps: int = 20_000) -> F64:
     """Returns the convex weights (M,) that minimise the negative log-likelihood.
 
     ``true_probs`` (N, M) is what each member gives the true class. The problem is convex.
@@ -136,13 +134,11 @@ def fit_weights(
             break
         weights = weights * factors
     weights[weights < MIN_WEIGHT] = 0.0
-    shares: NDArray[np.float64] = weights / weights.sum()
+    shares: F64 = weights / weights.sum()
     return shares
 
 
-def select_greedily(
-    probs: NDArray[np.float64], class_ids: NDArray[np.int64], *, rounds: int = GREEDY_ROUNDS
-) -> NDArray[np.float64]:
+def select_greedily(probs: F64, class_ids: I64, *, rounds: int = GREEDY_ROUNDS) -> F64:
     """Returns weights (M,) of greedy selection with replacement (Caruana et al. 2004).
 
     Each round adds the member with which the mean of the probabilities (N, M, K) is right most
@@ -161,19 +157,19 @@ def select_greedily(
         total, counts = total + probs[:, chosen], counts + np.eye(M)[chosen]
         if scores[chosen] > best:
             best, best_counts = scores[chosen], counts
-    shares: NDArray[np.float64] = best_counts / best_counts.sum()
+    shares: F64 = best_counts / best_counts.sum()
     return shares
 
 
 def cross_fitted_probs(
-    log_probs: NDArray[np.floating],
-    class_ids: NDArray[np.int64],
+    log_probs: Floats,
+    class_ids: I64,
     *,
     method: str,
-    groups: NDArray[np.str_] | None = None,
+    groups: Texts | None = None,
     folds: int = 5,
     seed: int = 0,
-) -> NDArray[np.float64]:
+) -> F64:
     """Returns probabilities (N, K) of each face by a mixture that was fitted without its fold.
 
     The arguments are those of :func:`mien.ensembles.fit_mixture`; ``groups`` stay in one fold.
@@ -195,11 +191,7 @@ def cross_fitted_probs(
 
 
 def fit_stacking(
-    log_probs: NDArray[np.floating],
-    class_ids: NDArray[np.int64],
-    *,
-    groups: NDArray[np.str_] | None = None,
-    seed: int = 0,
+    log_probs: Floats, class_ids: I64, *, groups: Texts | None = None, seed: int = 0
 ) -> Mixture:
     """Fits a multinomial logistic regression on the members' log-probabilities (N, M, K).
 
@@ -223,9 +215,7 @@ def fit_stacking(
     return Mixture("stacking", weights, 1.0, coefficients, intercept)
 
 
-def _regress(
-    features: NDArray[np.float64], class_ids: NDArray[np.int64], K: int, strength: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _regress(features: F64, class_ids: I64, K: int, strength: float) -> tuple[F64, F64]:
     """Returns coefficients (K, F) and intercepts (K,), whichever classes occur."""
     with needs_extra("stacking", "eval"):
         from sklearn.linear_model import LogisticRegression

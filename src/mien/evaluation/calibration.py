@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import U8, Floats, Ints, Texts
     from mien.data import Manifest
     from mien.hub import ModelFolder
     from mien.images import ImageSource
@@ -75,9 +76,9 @@ class CalibrationResult:
 
 
 def cross_fit(
-    logits: NDArray[np.floating[Any]],
-    class_ids: NDArray[np.integer[Any]],
-    groups: NDArray[np.str_] | None = None,
+    logits: Floats,
+    class_ids: Ints,
+    groups: Texts | None = None,
     *,
     coverage: float = COVERAGE,
     folds: int = 5,
@@ -110,9 +111,9 @@ def cross_fit(
 
 
 def check_sets(
-    probs: NDArray[np.floating[Any]],
-    class_ids: NDArray[np.integer[Any]],
-    crops: NDArray[np.uint8],
+    probs: Floats,
+    class_ids: Ints,
+    crops: U8,
     labels: tuple[str, ...],
     *,
     coverage: float = COVERAGE,

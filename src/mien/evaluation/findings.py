@@ -12,8 +12,7 @@ from mien import metrics
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64
     from mien.evaluation.scores import Evaluation
 
 
@@ -32,9 +31,7 @@ class Confusion:
         return f"{self.true} is called {self.predicted} in {share} of cases ({self.count} {faces})"
 
 
-def biggest_confusions(
-    counts: NDArray[np.int64], labels: tuple[str, ...], *, limit: int = 8
-) -> list[Confusion]:
+def biggest_confusions(counts: I64, labels: tuple[str, ...], *, limit: int = 8) -> list[Confusion]:
     """Returns the pairs of classes that are mixed up most, by their share of the true class.
 
     Args:
@@ -102,7 +99,7 @@ def rater_agreement(evaluation: Evaluation) -> Raters | None:
     )
 
 
-def pick_faces(evaluation: Evaluation, which: str, limit: int = 24) -> NDArray[np.int64]:
+def pick_faces(evaluation: Evaluation, which: str, limit: int = 24) -> I64:
     """Returns positions of the faces that tell most about a model, the most telling first.
 
     Args:

@@ -15,8 +15,7 @@ from mien.errors import ConfigError, DataError, suggest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, I64, Bools, Texts
     from mien.data import Manifest
     from mien.evaluation.scores import Evaluation
 
@@ -154,13 +153,8 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def permutation_test(
-    right: NDArray[np.bool_],
-    class_ids: NDArray[np.int64],
-    codes: NDArray[np.int64],
-    *,
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-) -> tuple[float, list[float], NDArray[np.float64]]:
+    right: Bools, class_ids: I64, codes: I64, *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> tuple[float, list[float], F64]:
     """Tests whether the model is right equally often in all groups.
 
     Groups are dealt anew among the faces of one true class at a time, so that a group is not
@@ -203,11 +197,7 @@ def permutation_test(
 
 
 def by_group(
-    evaluation: Evaluation,
-    values: NDArray[np.str_],
-    column: str,
-    *,
-    permutations: int = PERMUTATIONS,
+    evaluation: Evaluation, values: Texts, column: str, *, permutations: int = PERMUTATIONS
 ) -> GroupReport:
     """Scores a model group by group.
 
@@ -251,9 +241,7 @@ def by_group(
     return GroupReport(column, tuple(groups), left_out, overall, permutations)
 
 
-def _scores(
-    evaluation: Evaluation, mask: NDArray[np.bool_]
-) -> tuple[dict[str, Any], dict[str, float | None]]:
+def _scores(evaluation: Evaluation, mask: Bools) -> tuple[dict[str, Any], dict[str, float | None]]:
     """Returns the headline scores of some faces, and the recall of each label."""
     true, predicted = evaluation.class_ids[mask], evaluation.predicted[mask]
     found = metrics.per_class(metrics.confusion_matrix(true, predicted, len(evaluation.labels)))
@@ -263,7 +251,7 @@ def _scores(
     return {**evaluation.scores(mask), "macro_f1_ci": list(interval)}, recall
 
 
-def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
+def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -> Texts:
     """Returns the value of a column for each picture of a dataset.
 
     ``subject_id`` is what the dataset itself knows of its groups. Any other column stands in the

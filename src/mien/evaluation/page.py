@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64
     from mien.data import Manifest
     from mien.evaluation.groups import GroupReport
     from mien.evaluation.robustness import RobustnessRow
@@ -187,10 +186,7 @@ _Line = tuple[str, str, str]  # text, label, text
 
 
 def _tiles(
-    recognizer: EmotionRecognizer,
-    part: Manifest,
-    faces: NDArray[np.int64],
-    captions: list[list[_Line]],
+    recognizer: EmotionRecognizer, part: Manifest, faces: I64, captions: list[list[_Line]]
 ) -> list[dict[str, Any]]:
     """Returns faces with captions, each with the map of what spoke for the model's answer."""
     from mien.explanation import explain_crops, paint_maps

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from mien.arrays import F64, Bools
     from mien.evaluation.robustness import RobustnessRow
     from mien.evaluation.scores import Evaluation
     from mien.reporting.theme import Theme
@@ -118,7 +118,7 @@ def plot_precision_recall(evaluation: Evaluation, theme: Theme) -> Figure:
     """Draws one-against-the-rest precision-recall curves with average precision."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    def curve(truth: NDArray[np.bool_], probs: NDArray[np.float64]) -> Any:
+    def curve(truth: Bools, probs: F64) -> Any:
         precision, recall, _ = precision_recall_curve(truth, probs)
         return recall, precision
 

@@ -23,8 +23,7 @@ from mien.preprocess import crop_faces, whole_box
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, U8
     from mien.data import Manifest
     from mien.preprocess import Preprocessing
     from mien.recognizer import EmotionRecognizer
@@ -95,9 +94,7 @@ class RobustnessRow:
         }  # fmt: skip
 
 
-def corrupt(
-    face: NDArray[np.uint8], kind: str, strength: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def corrupt(face: U8, kind: str, strength: float, rng: np.random.Generator) -> U8:
     """Corrupts one face (S, S, C); for kind and strength see ``SEVERITIES``.
 
     >>> grey = np.full((4, 4, 1), 200, np.uint8)
@@ -130,18 +127,18 @@ def corrupt(
     return np.asarray(picture).reshape(face.shape)
 
 
-def _to_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _to_bytes(values: F64) -> U8:
     return np.clip(values.round(), 0, 255).astype(np.uint8)
 
 
 def framed_crops(
-    images_rgb: list[NDArray[np.uint8]],
+    images_rgb: list[U8],
     preprocessing: Preprocessing,
     *,
     scale: float = 1.0,
     shift_x: float = 0.0,
     shift_y: float = 0.0,
-) -> NDArray[np.uint8]:
+) -> U8:
     """Cuts faces out of ready pictures with a wrong frame; border pixels are repeated.
 
     Args:
@@ -164,15 +161,15 @@ def framed_crops(
     return np.concatenate(crops)
 
 
-def _shrunk(image_rgb: NDArray[np.uint8], side: int = 24) -> NDArray[np.uint8]:
+def _shrunk(image_rgb: U8, side: int = 24) -> U8:
     x1, y1, x2, y2 = whole_box(image_rgb.shape[1], image_rgb.shape[0])
     how = Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(image_rgb).resize((side, side), how, (x1, y1, x2, y2)))
 
 
 def conditions(
-    images_rgb: list[NDArray[np.uint8]], preprocessing: Preprocessing, seed: int
-) -> Iterator[tuple[str, int, float, NDArray[np.uint8]]]:
+    images_rgb: list[U8], preprocessing: Preprocessing, seed: int
+) -> Iterator[tuple[str, int, float, U8]]:
     """Yields (condition, severity, strength, crops (N, S, S, C)), the clean faces first."""
     clean = framed_crops(images_rgb, preprocessing)
     yield CLEAN, 0, 0.0, clean

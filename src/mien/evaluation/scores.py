@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from mien.arrays import F32, F64, I64, Bools
     from mien.data import Manifest
     from mien.evaluation.robustness import RobustnessRow
     from mien.hub import ModelConfig, ModelFolder
@@ -56,15 +56,13 @@ class Evaluation:
     split: str
     labels: tuple[str, ...]
     keys: tuple[str, ...]
-    class_ids: NDArray[np.int64]
-    targets: NDArray[np.float32]
-    probs: NDArray[np.float64]
-    leaked: NDArray[np.bool_]
+    class_ids: I64
+    targets: F32
+    probs: F64
+    leaked: Bools
 
     @classmethod
-    def of(
-        cls, part: Manifest, probs: NDArray[np.float64], *, model: str, split: str
-    ) -> Evaluation:
+    def of(cls, part: Manifest, probs: F64, *, model: str, split: str) -> Evaluation:
         """Returns the evaluation of the labelled faces of a manifest from their probabilities."""
         keys = tuple(part.images.key(index) for index in range(len(part)))
         return cls(
@@ -81,17 +79,17 @@ class Evaluation:
         )
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
+    def predicted(self) -> I64:
         """int64 (N,), the most probable class of each face."""
-        best: NDArray[np.int64] = self.probs.argmax(axis=1)
+        best: I64 = self.probs.argmax(axis=1)
         return best
 
     @property
-    def confusion(self) -> NDArray[np.int64]:
+    def confusion(self) -> I64:
         """int64 (K, K), faces by true class (rows) and predicted class (columns)."""
         return metrics.confusion_matrix(self.class_ids, self.predicted, len(self.labels))
 
-    def scores(self, mask: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    def scores(self, mask: Bools | None = None) -> dict[str, Any]:
         """Returns the headline numbers of all faces, or of those under a mask (N,).
 
         ``nll`` is the cross-entropy against the targets (the raters' votes where there are any),
@@ -112,11 +110,7 @@ class Evaluation:
         }
 
     def interval(
-        self,
-        score: Callable[..., float],
-        mask: NDArray[np.bool_] | None = None,
-        *,
-        resamples: int = 1000,
+        self, score: Callable[..., float], mask: Bools | None = None, *, resamples: int = 1000
     ) -> tuple[float, float]:
         """Returns the 95 % bootstrap interval of ``macro_f1`` or ``balanced_accuracy``."""
         arrays = self.class_ids, self.predicted
@@ -193,7 +187,7 @@ class Evaluation:
 
 
 def evaluate_logits(
-    logits: NDArray[np.float32], config: ModelConfig, manifest: Manifest, *, split: str
+    logits: F32, config: ModelConfig, manifest: Manifest, *, split: str
 ) -> Evaluation:
     """Scores logits (N, K) of the N faces of a manifest that all have a label.
 
@@ -259,7 +253,7 @@ def evaluate(
 
 def run_over(
     recognizer: EmotionRecognizer, part: Manifest, *, progress: Callable[[int], None] | None = None
-) -> NDArray[np.float32]:
+) -> F32:
     """Runs a model over all N ready faces of a manifest: logits (N, K)."""
     logits = []
     for chunk in chunks(part):

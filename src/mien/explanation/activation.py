@@ -9,7 +9,7 @@ with respect to the features is ``W[k, f] / (h * w)`` at every place.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,8 +19,7 @@ from mien.hub import WEIGHTS, ModelFolder
 from mien.labels import mapping_matrix
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, I64, Floats
     from mien.hub import ModelConfig
     from mien.labels import LabelSchema
 
@@ -40,8 +39,8 @@ class Classifier:
         bias: float32 (K,).
     """
 
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    weight: F32
+    bias: F32
 
 
 _KEPT: dict[tuple[object, ...], Classifier] = {}
@@ -98,16 +97,14 @@ def _read(folder: ModelFolder) -> Classifier:
     return Classifier(weight.astype(np.float32), bias.astype(np.float32))
 
 
-def label_columns(
-    probs: NDArray[np.float64], label: str | NDArray[np.int64] | None, schema: LabelSchema
-) -> NDArray[np.int64]:
+def label_columns(probs: F64, label: str | I64 | None, schema: LabelSchema) -> I64:
     """Returns which label to explain of each of N faces, as positions among the L labels (N,).
 
     ``probs`` (N, L) is the answer; the label is one of the schema or an alias, or (N,) positions.
     Without one it is the most probable.
     """
     if label is None:
-        top: NDArray[np.int64] = probs.argmax(axis=1)
+        top: I64 = probs.argmax(axis=1)
         return top
     if isinstance(label, str):
         if label not in schema:
@@ -120,12 +117,7 @@ def label_columns(
     return columns
 
 
-def class_coefficients(
-    logits: NDArray[np.float32],
-    columns: NDArray[np.int64],
-    config: ModelConfig,
-    schema: LabelSchema,
-) -> NDArray[np.float64]:
+def class_coefficients(logits: F32, columns: I64, config: ModelConfig, schema: LabelSchema) -> F64:
     """Returns how much each class of the model stands behind a label, for each face.
 
     Where the answer's schema is the model's own, that is 1 for the class and 0 elsewhere. Where
@@ -152,13 +144,11 @@ def class_coefficients(
     probs = np.maximum(config.calibrated(logits), 1e-30)
     shares = probs * matrix.T[columns]
     total = shares.sum(axis=1, keepdims=True)
-    coefficients: NDArray[np.float64] = shares / np.where(total > 0, total, 1.0)
+    coefficients: F64 = shares / np.where(total > 0, total, 1.0)
     return coefficients
 
 
-def logits_follow(
-    features: NDArray[np.float32], classifier: Classifier, logits: NDArray[np.float32]
-) -> bool:
+def logits_follow(features: F32, classifier: Classifier, logits: F32) -> bool:
     """Says whether logits (N, K) follow from features (N, F, h, w) by pooling and a linear layer.
 
     >>> layer = Classifier(np.float32([[1.0, -1.0]]), np.float32([0.0]))
@@ -172,11 +162,8 @@ def logits_follow(
 
 
 def activation_maps(
-    features: NDArray[np.float32],
-    classifier: Classifier,
-    coefficients: NDArray[np.float64],
-    logits: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+    features: F32, classifier: Classifier, coefficients: F64, logits: F32 | None = None
+) -> F32:
     """Returns class-activation maps, cut off below 0.
 
     Args:
@@ -207,11 +194,11 @@ def activation_maps(
     weights = (coefficients @ classifier.weight).astype(np.float32)
     N, F, h, w = features.shape
     raw = np.matmul(weights[:, None, :], features.reshape(N, F, h * w)).reshape(N, h, w)
-    maps: NDArray[np.float32] = np.maximum(raw, np.float32(0))
+    maps: F32 = np.maximum(raw, np.float32(0))
     return maps
 
 
-def resize_maps(maps: NDArray[np.floating[Any]], size: int) -> NDArray[np.float32]:
+def resize_maps(maps: Floats, size: int) -> F32:
     """Scales maps (N, h, w) to (N, size, size), bilinear, and each to 0..1 by its maximum.
 
     A map without anything above 0 stays 0 everywhere.

@@ -19,8 +19,7 @@ from mien.explanation.activation import label_columns, resize_maps
 from mien.explanation.methods import choose_method
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, I64, U8, Floats
     from mien.explanation.image import ReadImage
     from mien.recognizer import EmotionRecognizer
 
@@ -35,22 +34,22 @@ class Faithfulness:
         insertion: float64 (N, T + 1), p(label) while the most marked places come first.
     """
 
-    shares: NDArray[np.float64]
-    deletion: NDArray[np.float64]
-    insertion: NDArray[np.float64]
+    shares: F64
+    deletion: F64
+    insertion: F64
 
     @property
-    def deletion_area(self) -> NDArray[np.float64]:
+    def deletion_area(self) -> F64:
         """(N,) area under the deletion curve, 0..1; lower is better."""
         return _area(self.deletion, self.shares)
 
     @property
-    def insertion_area(self) -> NDArray[np.float64]:
+    def insertion_area(self) -> F64:
         """(N,) area under the insertion curve, 0..1; higher is better."""
         return _area(self.insertion, self.shares)
 
     @property
-    def score(self) -> NDArray[np.float64]:
+    def score(self) -> F64:
         """(N,) insertion minus deletion, -1..1; about 0 for a map drawn by chance."""
         return self.insertion_area - self.deletion_area
 
@@ -64,12 +63,12 @@ class Faithfulness:
         }
 
 
-def _area(curve: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    area: NDArray[np.float64] = (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
+def _area(curve: F64, shares: F64) -> F64:
+    area: F64 = (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
     return area
 
 
-def blurred(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def blurred(crops: U8) -> U8:
     """Returns faces (N, S, S, C) without detail: a Gaussian blur of an eighth of the side."""
     out = np.empty_like(crops)
     for index, crop in enumerate(crops):
@@ -79,17 +78,12 @@ def blurred(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def random_maps(faces: int, size: int, *, cells: int = 6, seed: int = 0) -> NDArray[np.float32]:
+def random_maps(faces: int, size: int, *, cells: int = 6, seed: int = 0) -> F32:
     """Returns maps drawn by chance, as smooth as class-activation maps: (N, size, size)."""
     return resize_maps(np.random.default_rng(seed).random((faces, cells, cells)), size)
 
 
-def replace_marked(
-    crops: NDArray[np.uint8],
-    others: NDArray[np.uint8],
-    maps: NDArray[np.floating[Any]],
-    share: float,
-) -> NDArray[np.uint8]:
+def replace_marked(crops: U8, others: U8, maps: Floats, share: float) -> U8:
     """Replaces the most marked share of the pixels of faces (N, S, S, C) by those of ``others``.
 
     The maps are (N, S, S); of equally marked pixels the upper left one goes first.
@@ -107,12 +101,7 @@ def replace_marked(
 
 
 def faithfulness(
-    recognizer: EmotionRecognizer,
-    crops: NDArray[np.uint8],
-    maps: NDArray[np.floating[Any]],
-    columns: NDArray[np.int64],
-    *,
-    steps: int = 16,
+    recognizer: EmotionRecognizer, crops: U8, maps: Floats, columns: I64, *, steps: int = 16
 ) -> Faithfulness:
     """Scores maps by deletion and insertion.
 

@@ -21,9 +21,9 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mien.arrays import F32, F64, I64
     from mien.explanation.methods import FaceBatch
     from mien.recognizer import EmotionRecognizer
 
@@ -70,7 +70,7 @@ def quiet_score_cam() -> Any:
     class QuietScoreCAM(ScoreCAM):  # type: ignore[misc]
         def get_cam_weights(
             self, faces: Tensor, _layer: Any, targets: Any, activations: Any, _grads: Any
-        ) -> NDArray[np.float32]:
+        ) -> F32:
             size = (faces.shape[-2], faces.shape[-1])
             with torch.no_grad():
                 # Bilinear with aligned corners, as the library scales them.
@@ -82,22 +82,20 @@ def quiet_score_cam() -> Any:
                                  for row in self.model(part)])
                     for target, face, own in zip(targets, faces, maps, strict=True)
                 ]  # fmt: skip
-            weights: NDArray[np.float32] = torch.stack(scores).softmax(dim=1).numpy()
+            weights: F32 = torch.stack(scores).softmax(dim=1).numpy()
             return weights
 
     return QuietScoreCAM
 
 
-def _target(coefficients: NDArray[np.float64]) -> Callable[[Tensor], Tensor]:
+def _target(coefficients: F64) -> Callable[[Tensor], Tensor]:
     import torch
 
     weights = torch.from_numpy(coefficients.astype(np.float32))
     return lambda logits: (logits * weights).sum()
 
 
-def _run(
-    name: str, recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _run(name: str, recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F32:
     with needs_extra(f"--method {name}", "train"):
         import pytorch_grad_cam
         import torch

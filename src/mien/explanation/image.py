@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, U8
     from mien.images import ImageSource
     from mien.results import ImageResult
 
@@ -35,14 +34,14 @@ class ReadImage:
         batch: The N crops with their logits and features.
     """
 
-    image_rgb: NDArray[np.uint8]
+    image_rgb: U8
     result: ImageResult
-    squares_xyxy: NDArray[np.float64]
+    squares_xyxy: F64
     batch: FaceBatch
 
     def maps(
         self, recognizer: EmotionRecognizer, *, label: str | None = None, method: str | None = None
-    ) -> NDArray[np.float32]:
+    ) -> F32:
         """Explains the faces: float32 (N, h, w), on the method's own scale.
 
         Raises:
@@ -50,9 +49,7 @@ class ReadImage:
         """
         return batch_maps(recognizer, self.batch, label, method)
 
-    def overlay(
-        self, maps: NDArray[np.float32], *, label: str | None = None, boxes: bool = True
-    ) -> NDArray[np.uint8]:
+    def overlay(self, maps: F32, *, label: str | None = None, boxes: bool = True) -> U8:
         """Paints maps (N, h, w) into the photo, with a box and the explained label's probability.
 
         Args:
@@ -104,8 +101,8 @@ class Explanation:
     """
 
     result: ImageResult
-    maps: NDArray[np.float32]
-    image_rgb: NDArray[np.uint8]
+    maps: F32
+    image_rgb: U8
 
     def show(self) -> None:
         """Shows the painted picture: in a notebook, else in the system's viewer."""

@@ -14,9 +14,9 @@ from mien.errors import ConfigError, ModelError, needs_extra, suggest
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import nn
 
+    from mien.arrays import F32, U8
     from mien.hub import ModelFolder
 
 
@@ -34,9 +34,7 @@ class Layer:
         return {**vars(self), "shape": list(self.shape)}
 
 
-def _record(
-    network: nn.Module, batch: NDArray[np.float32], wanted: str | None
-) -> list[tuple[str, nn.Module, Any]]:
+def _record(network: nn.Module, batch: F32, wanted: str | None) -> list[tuple[str, nn.Module, Any]]:
     """Runs a network and keeps (name, module, output); of one layer, or shapes of all."""
     import torch
 
@@ -79,7 +77,7 @@ def list_layers(folder: ModelFolder) -> list[Layer]:
     return rows
 
 
-def feature_maps(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> NDArray[np.float32]:
+def feature_maps(folder: ModelFolder, crop: U8, layer: str) -> F32:
     """Returns what a layer, or a group like ``stages.1``, makes of a face (S, S, C): (F, h, w).
 
     Raises:
@@ -99,11 +97,11 @@ def feature_maps(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> ND
         raise ConfigError(
             f"layer {layer!r} gives {shape}, which is no stack of maps (F, h, w): type --layers."
         )
-    maps: NDArray[np.float32] = seen[-1][2][0].float().numpy()
+    maps: F32 = seen[-1][2][0].float().numpy()
     return maps
 
 
-def first_filters(folder: ModelFolder) -> NDArray[np.float32]:
+def first_filters(folder: ModelFolder) -> F32:
     """Returns the weights of the first convolution: float32 (filters, C, height, width).
 
     >>> from mien.hub import read_model_folder
@@ -115,6 +113,6 @@ def first_filters(folder: ModelFolder) -> NDArray[np.float32]:
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            weights: NDArray[np.float32] = module.weight.detach().float().numpy()
+            weights: F32 = module.weight.detach().float().numpy()
             return weights
     raise ModelError("has no convolution to show filters of", subject=folder.config.architecture)

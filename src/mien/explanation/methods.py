@@ -24,8 +24,7 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, I64, U8
     from mien.recognizer import EmotionRecognizer
 
 
@@ -39,17 +38,15 @@ class FaceBatch:
         features: float32 (N, F, h, w), or None where the network offers none.
     """
 
-    crops: NDArray[np.uint8]
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32] | None
+    crops: U8
+    logits: F32
+    features: F32 | None
 
 
 class Method(Protocol):
     """Maps of N faces: float (N, h, w), 0 and above, on any scale."""
 
-    def __call__(
-        self, recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def __call__(self, recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F32:
         """Explains for each face the label of the recognizer at ``columns`` (N,)."""
 
 
@@ -145,9 +142,7 @@ def choose_method(
 
 
 @register_method("cam", summary="class-activation map from the ONNX features; no torch")
-def class_activation(
-    recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def class_activation(recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F32:
     """Class-activation maps of the label at ``columns`` (N,): float32 (N, h, w)."""
     if batch.features is None:
         raise ModelError(
@@ -163,9 +158,7 @@ def class_activation(
 
 
 @register_method("occlusion", summary="how much covering a place lowers the label; no torch")
-def occlusion(
-    recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def occlusion(recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F32:
     """By how much log p(label) falls on average when a patch covers a pixel: (N, S, S).
 
     The patch has the mean grey of the face (Zeiler and Fergus 2014,
@@ -194,7 +187,7 @@ def occlusion(
     return np.maximum(maps / covered, 0.0).astype(np.float32)
 
 
-def run_batch(recognizer: EmotionRecognizer, crops: NDArray[np.uint8]) -> FaceBatch:
+def run_batch(recognizer: EmotionRecognizer, crops: U8) -> FaceBatch:
     """Runs the network once over crops of its own size, uint8 (N, S, S, C), keeping features.
 
     Raises:
@@ -221,9 +214,9 @@ def run_batch(recognizer: EmotionRecognizer, crops: NDArray[np.uint8]) -> FaceBa
 def batch_maps(
     recognizer: EmotionRecognizer,
     batch: FaceBatch,
-    label: str | NDArray[np.int64] | None = None,
+    label: str | I64 | None = None,
     method: str | None = None,
-) -> NDArray[np.float32]:
+) -> F32:
     """Explains faces that the network was run on: (N, h, w), on the method's own scale."""
     pipeline = recognizer.pipeline
     columns = label_columns(pipeline.probs(batch.logits), label, pipeline.schema)
@@ -235,11 +228,11 @@ def batch_maps(
 
 def explain_crops(
     recognizer: EmotionRecognizer,
-    crops: NDArray[np.uint8],
+    crops: U8,
     *,
-    label: str | NDArray[np.int64] | None = None,
+    label: str | I64 | None = None,
     method: str | None = None,
-) -> NDArray[np.float32]:
+) -> F32:
     """Says which places of ready faces speak for a label.
 
     Args:

@@ -21,16 +21,16 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mien.arrays import F32, F64, I64, Floats
     from mien.explanation.methods import FaceBatch
     from mien.recognizer import EmotionRecognizer
 
 _BATCH = 32
 
 
-def roll_out(attention: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def roll_out(attention: Floats) -> F64:
     """Multiplies the attention of L blocks (L, heads, T, T), each averaged with its shortcut.
 
     The result (T, T) says how much of each token of the input is in each of the last block; all
@@ -103,9 +103,7 @@ def _seen_attention(modules: Sequence[Any]) -> Iterator[list[Tensor]]:
 
 
 @register_method("rollout", summary="attention to each patch; knows no label", extra="train")
-def rollout(
-    recognizer: EmotionRecognizer, batch: FaceBatch, columns: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def rollout(recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F32:
     """Attention of the class token: each patch's share above the least attended one's (N, h, w)."""
     with needs_extra("--method rollout", "train"):
         import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,8 +16,7 @@ from mien.preprocess import Preprocessing, crop_faces
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, U8, Floats
     from mien.explanation.image import ReadImage
     from mien.hub import ModelFolder
     from mien.recognizer import EmotionRecognizer
@@ -35,7 +34,7 @@ MAX_ROWS = 24
 
 
 @lru_cache(maxsize=1)
-def colour_table() -> NDArray[np.uint8]:
+def colour_table() -> U8:
     """Returns the colour and opacity of each heat 0..255: uint8 (256, 4)."""
     heat = np.linspace(0.0, 1.0, 256)
     stops = np.linspace(0.0, 1.0, len(_STOPS))
@@ -46,11 +45,7 @@ def colour_table() -> NDArray[np.uint8]:
     return table.round().astype(np.uint8)
 
 
-def paint_maps(
-    image_rgb: NDArray[np.uint8],
-    squares_xyxy: NDArray[np.floating[Any]],
-    maps: NDArray[np.floating[Any]],
-) -> NDArray[np.uint8]:
+def paint_maps(image_rgb: U8, squares_xyxy: Floats, maps: Floats) -> U8:
     """Lays each face's map over its square in the picture.
 
     The heat of a map is relative to its own maximum. What reaches beyond the picture is cut off.
@@ -82,9 +77,7 @@ def paint_maps(
     return np.array(picture)
 
 
-def _paint(
-    picture: Image.Image, square: NDArray[np.float64], heat: NDArray[np.floating[Any]]
-) -> None:
+def _paint(picture: Image.Image, square: F64, heat: Floats) -> None:
     x1, y1, x2, y2 = (float(value) for value in square)
     left, top = max(math.floor(x1 + 0.5), 0), max(math.floor(y1 + 0.5), 0)
     right = min(math.floor(x2 + 0.5), picture.width)
@@ -107,9 +100,7 @@ def _paint(
     picture.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))
 
 
-def sheet(
-    tiles: Sequence[NDArray[np.uint8]], captions: Sequence[str], *, columns: int, side: int = 112
-) -> NDArray[np.uint8]:
+def sheet(tiles: Sequence[U8], captions: Sequence[str], *, columns: int, side: int = 112) -> U8:
     """Lays pictures out in rows, each with a caption below.
 
     Args:
@@ -149,7 +140,7 @@ def sheet(
     return np.array(page)
 
 
-def grey_tiles(planes: NDArray[np.floating[Any]]) -> list[NDArray[np.uint8]]:
+def grey_tiles(planes: Floats) -> list[U8]:
     """Scales each of N planes (N, h, w) from its minimum to its maximum: N times uint8 (h, w).
 
     >>> grey_tiles(np.array([[[1.0, 3.0]]]))[0].tolist()
@@ -164,7 +155,7 @@ def grey_tiles(planes: NDArray[np.floating[Any]]) -> list[NDArray[np.uint8]]:
 
 def label_panels(
     recognizer: EmotionRecognizer, read: ReadImage, *, method: str | None = None, side: int = 128
-) -> NDArray[np.uint8]:
+) -> U8:
     """Draws a row for each face: the face, then what speaks for each label.
 
     Args:
@@ -206,7 +197,7 @@ def label_panels(
     return sheet(tiles, captions, columns=1 + len(recognizer.labels), side=side)
 
 
-def feature_sheet(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> NDArray[np.uint8]:
+def feature_sheet(folder: ModelFolder, crop: U8, layer: str) -> U8:
     """Draws what a layer makes of one face, uint8 (S, S, C): a grey tile for each channel.
 
     Raises:
@@ -218,7 +209,7 @@ def feature_sheet(folder: ModelFolder, crop: NDArray[np.uint8], layer: str) -> N
     return sheet(tiles, [str(number) for number in range(len(tiles))], columns=columns, side=72)
 
 
-def filter_sheet(folder: ModelFolder) -> NDArray[np.uint8]:
+def filter_sheet(folder: ModelFolder) -> U8:
     """Draws the filters of the first convolution, the mean of their channels.
 
     Raises:

@@ -25,8 +25,7 @@ from mien.exporting.graph import GraphWriter, free_names, import_onnx, opset, st
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.hub import ModelConfig, ModelFolder
 
 #: Ways to choose the range of an activation, and ONNX Runtime's names for them.
@@ -66,7 +65,7 @@ def to_int8_dynamic(model: Any) -> Any:
 
 def to_int8_static(
     model: Any,
-    batch: NDArray[np.float32],
+    batch: F32,
     *,
     method: str = "minmax",
     float_ends: bool = False,
@@ -106,7 +105,7 @@ def to_int8_static(
 class _Faces:
     """Feeds a calibrator; the methods are those of ONNX Runtime's ``CalibrationDataReader``."""
 
-    def __init__(self, name: str, batch: NDArray[np.float32]) -> None:
+    def __init__(self, name: str, batch: F32) -> None:
         parts = np.split(batch, range(_CHUNK, len(batch), _CHUNK))
         self._feeds = [{name: part} for part in parts]
         self.set_range(0, len(self._feeds))
@@ -117,7 +116,7 @@ class _Faces:
     def set_range(self, start_index: int, end_index: int) -> None:
         self._left = iter(self._feeds[start_index:end_index])
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, F32] | None:
         return next(self._left, None)
 
 
@@ -227,7 +226,7 @@ class TorchExportBackend(Backend):
 
         self._network = torch.export.load(path).module()
 
-    def run(self, batch: NDArray[np.float32], *, features: bool = False) -> Outputs:  # noqa: ARG002
+    def run(self, batch: F32, *, features: bool = False) -> Outputs:  # noqa: ARG002
         """Runs float32 (N, C, S, S); a program has no feature map."""
         import torch
 

@@ -35,12 +35,11 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.backends import Backend
     from mien.data import Manifest
 
-    Faces = NDArray[np.float32]
+    Faces = F32
 
 
 class _Exporter:

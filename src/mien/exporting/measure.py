@@ -13,8 +13,7 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32
     from mien.backends import Backend
     from mien.data import Manifest
     from mien.hub import ModelConfig
@@ -93,7 +92,7 @@ class ParityCheck:
         self._logits = self.logits(reference)
         self._before = self._accuracy(self._logits)[0]
 
-    def logits(self, backend: Backend) -> NDArray[np.float32]:
+    def logits(self, backend: Backend) -> F32:
         """Runs a network over the faces: float32 (N, K)."""
         parts = np.split(self._faces, range(_BATCH, len(self._faces), _BATCH))
         p = self._config.preprocessing
@@ -117,9 +116,7 @@ class ParityCheck:
         batch = normalize(faces, self._config.preprocessing)
         return time_networks({name: (backend, batch) for name, backend in backends.items()})
 
-    def _accuracy(
-        self, logits: NDArray[np.float32]
-    ) -> tuple[float | None, tuple[float, float] | None]:
+    def _accuracy(self, logits: F32) -> tuple[float | None, tuple[float, float] | None]:
         if self._manifest is None:
             return None, None
         from mien.evaluation import evaluate_logits

@@ -16,8 +16,7 @@ from mien.errors import ConfigError, InputError, suggest
 from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 #: Suffixes of the files that mien reads as pictures, in lower case.
 IMAGE_SUFFIXES = frozenset(
@@ -31,7 +30,7 @@ _WRITERS = {
 }  # fmt: skip
 
 
-def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int = 92) -> bytes:
+def encode(image_rgb: U8, *, suffix: str = ".png", quality: int = 92) -> bytes:
     """Returns the bytes of an image file.
 
     Args:
@@ -68,11 +67,7 @@ def encode(image_rgb: NDArray[np.uint8], *, suffix: str = ".png", quality: int =
 
 
 def save_image(
-    path: str | os.PathLike[str],
-    image_rgb: NDArray[np.uint8],
-    *,
-    overwrite: bool = False,
-    quality: int = 92,
+    path: str | os.PathLike[str], image_rgb: U8, *, overwrite: bool = False, quality: int = 92
 ) -> Path:
     """Writes a picture; the file appears whole or not at all.
 

@@ -14,6 +14,7 @@ from mien.images.source import describe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.arrays import U8
     from mien.images.source import ImageLimits
 
 #: What lies behind transparent parts; :func:`mien.images.reading.decode` says why.
@@ -46,7 +47,7 @@ def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> t
     raise InputError(reason, hint="mien.images.decode makes one from anything.")
 
 
-def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
+def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> U8:
     """Loads, turns upright and converts a PIL image; the size is checked before pixels are read.
 
     Args:
@@ -80,7 +81,7 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _scale_gray(values: NDArray[Any], white: int, name: str) -> NDArray[np.uint8]:
+def _scale_gray(values: NDArray[Any], white: int, name: str) -> U8:
     """Scales grey pixels of more than 8 bits (H, W) to uint8, ``white`` becoming 255."""
     if values.dtype.kind == "f":
         return _scale_unit(values, name)
@@ -98,7 +99,7 @@ def _scale_gray(values: NDArray[Any], white: int, name: str) -> NDArray[np.uint8
     return np.asarray(wide, np.uint8)
 
 
-def _scale_unit(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _scale_unit(values: NDArray[Any], name: str) -> U8:
     """Scales floats in 0..1 to uint8."""
     low, high = float(values.min()), float(values.max())
     if not (low >= 0.0 and high <= 1.0):  # false for NaN too
@@ -131,7 +132,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def array_to_rgb(array: NDArray[Any], *, limits: ImageLimits, bgr: bool) -> NDArray[np.uint8]:
+def array_to_rgb(array: NDArray[Any], *, limits: ImageLimits, bgr: bool) -> U8:
     """Makes a new array, uint8 (H, W, 3), of one that :func:`mien.images.decode` accepts."""
     name = describe(array)
     _check_shape(array.shape, name)
@@ -159,7 +160,7 @@ def _check_shape(shape: tuple[int, ...], name: str) -> None:
     raise InputError(f"is not the shape of a picture; {advice}", subject=name)
 
 
-def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _to_uint8(array: NDArray[Any], name: str) -> U8:
     if array.dtype == np.uint8:
         return np.asarray(array)
     if array.dtype == np.bool_:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import U8
+
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
     " | Image.Image | NDArray[np.generic]"
@@ -51,10 +53,10 @@ class OpenedImage:
         again: Decodes it whole; None where ``image_rgb`` is the whole already.
     """
 
-    image_rgb: NDArray[np.uint8]
+    image_rgb: U8
     width: int
     height: int
-    again: Callable[[], NDArray[np.uint8]] | None = None
+    again: Callable[[], U8] | None = None
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -62,7 +64,7 @@ class OpenedImage:
         height, width = self.image_rgb.shape[:2]
         return self.width / width, self.height / height
 
-    def whole(self) -> NDArray[np.uint8]:
+    def whole(self) -> U8:
         """Returns uint8 (height, width, 3).
 
         Raises:
@@ -73,9 +75,7 @@ class OpenedImage:
         return self.image_rgb
 
 
-def decode(
-    source: ImageSource, *, limits: ImageLimits = _DEFAULT_LIMITS, bgr: bool = False
-) -> NDArray[np.uint8]:
+def decode(source: ImageSource, *, limits: ImageLimits = _DEFAULT_LIMITS, bgr: bool = False) -> U8:
     """Reads a picture from anywhere into one form.
 
     The picture is turned upright by its EXIF orientation. Transparent parts are laid over mid
@@ -161,11 +161,11 @@ def open_image(
     return OpenedImage(image_rgb, width, height, partial(_decode_file, data, name, limits))
 
 
-def _whole(image_rgb: NDArray[np.uint8]) -> OpenedImage:
+def _whole(image_rgb: U8) -> OpenedImage:
     return OpenedImage(image_rgb, image_rgb.shape[1], image_rgb.shape[0])
 
 
-def _decode_file(data: bytes, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
+def _decode_file(data: bytes, name: str, limits: ImageLimits) -> U8:
     with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
         return pil_to_rgb(im, name=name, limits=limits)
 
@@ -195,7 +195,7 @@ class Origin:
             except TypeError:
                 self._get = lambda: None
 
-    def __call__(self) -> NDArray[np.uint8]:
+    def __call__(self) -> U8:
         """Decodes the picture."""
         source = self._get()
         if source is None or hasattr(source, "read"):

@@ -18,11 +18,10 @@ from mien.reporting.theme import DARK, LIGHT, to_png
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from jinja2 import Environment
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from mien.arrays import U8
     from mien.reporting.theme import Theme
 
 FORMS = (".html", ".json", ".md")
@@ -92,7 +91,7 @@ def data_uri(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def jpeg_uri(image_rgb: NDArray[np.uint8], quality: int = 86) -> str:
+def jpeg_uri(image_rgb: U8, quality: int = 86) -> str:
     """Returns a picture (H, W, 3) as an address that holds it as JPEG."""
     return data_uri(encode(image_rgb, suffix=".jpg", quality=quality), "image/jpeg")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from mien.arrays import F64, U8
     from mien.results.records import FaceEmotion, ImageResult
 
     Color = tuple[int, int, int]
@@ -41,9 +41,7 @@ PALETTE: tuple[Color, ...] = (
 )  # fmt: skip
 
 
-def draw_faces(
-    image_rgb: NDArray[np.uint8], result: ImageResult, *, label: str | None = None
-) -> NDArray[np.uint8]:
+def draw_faces(image_rgb: U8, result: ImageResult, *, label: str | None = None) -> U8:
     """Draws boxes and labels onto a copy of a picture.
 
     Lines and letters grow with the picture and shrink with small faces. A label stands above its
@@ -145,7 +143,7 @@ def _draw_label(
     pen: ImageDraw.ImageDraw,
     face: FaceEmotion,
     box: Box,
-    taken: NDArray[np.float64],
+    taken: F64,
     size: tuple[int, int],
     label: str | None,
 ) -> Box | None:
@@ -168,9 +166,7 @@ def _draw_label(
     return None
 
 
-def _room(
-    box: Box, extent: tuple[float, float], taken: NDArray[np.float64], size: tuple[int, int]
-) -> Box | None:
+def _room(box: Box, extent: tuple[float, float], taken: F64, size: tuple[int, int]) -> Box | None:
     """Returns the first free place for a label of a width and height, or None."""
     width, height = extent
     x = max(min(box[0], size[0] - 1 - width), 0.0)
@@ -189,7 +185,7 @@ def _room(
     return None
 
 
-def show_image(image_rgb: NDArray[np.uint8], title: str) -> None:
+def show_image(image_rgb: U8, title: str) -> None:
     """Shows a picture: in a notebook below the cell, else in the system's viewer."""
     picture = Image.fromarray(image_rgb)
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -223,7 +219,7 @@ def to_html(result: ImageResult) -> str:
     return f"<div>{html.escape(result.source)}<br>{picture}{table}{notes}</div>"
 
 
-def plot_result(result: ImageResult, image_rgb: NDArray[np.uint8]) -> Figure:
+def plot_result(result: ImageResult, image_rgb: U8) -> Figure:
     """Draws the annotated picture, with bars of the probabilities of its largest faces."""
     from mien.reporting.theme import LIGHT, new_figure
 

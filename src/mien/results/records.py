@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+
+    from mien.arrays import U8, Floats
 
 SCHEMA_VERSION = 2
 _SUM_TOLERANCE = 1e-3
@@ -211,11 +211,11 @@ class FaceEmotion(_Record):
     def from_probs(
         cls,
         labels: Sequence[str],
-        probs: Sequence[float] | NDArray[np.floating[Any]],
+        probs: Sequence[float] | Floats,
         *,
-        box_xyxy: Sequence[float] | NDArray[np.floating[Any]],
+        box_xyxy: Sequence[float] | Floats,
         detection_score: float,
-        landmarks: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None,
+        landmarks: Sequence[Sequence[float]] | Floats | None = None,
         track_id: int | None = None,
         prediction_set: Sequence[str] | None = None,
         quality_flags: Sequence[str] = (),
@@ -301,7 +301,7 @@ class ImageResult(_Record):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_origin": None}
 
-    def with_origin(self, origin: Callable[[], NDArray[np.uint8]]) -> Self:
+    def with_origin(self, origin: Callable[[], U8]) -> Self:
         """Remembers how to decode the picture again, for drawing; returns itself.
 
         It is neither compared nor written to JSON, nor pickled.
@@ -351,7 +351,7 @@ class ImageResult(_Record):
             for number, face in enumerate(self.faces, 1)
         ] or [base]  # fmt: skip
 
-    def draw(self, image_rgb: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    def draw(self, image_rgb: U8 | None = None) -> U8:
         """Returns the picture with boxes and labels.
 
         The result remembers where the picture came from, and reads it again: from its path or
@@ -373,7 +373,7 @@ class ImageResult(_Record):
             image_rgb = (self._origin or Origin(self.source))()
         return draw_faces(image_rgb, self)
 
-    def show(self, image_rgb: NDArray[np.uint8] | None = None) -> None:
+    def show(self, image_rgb: U8 | None = None) -> None:
         """Shows the annotated picture: in a notebook, else in the system's viewer.
 
         Raises:
@@ -384,11 +384,7 @@ class ImageResult(_Record):
         show_image(self.draw(image_rgb), self.source)
 
     def save(
-        self,
-        path: str | os.PathLike[str],
-        image_rgb: NDArray[np.uint8] | None = None,
-        *,
-        overwrite: bool = False,
+        self, path: str | os.PathLike[str], image_rgb: U8 | None = None, *, overwrite: bool = False
     ) -> Path:
         """Writes the annotated picture; see :func:`mien.images.save_image`.
 
@@ -400,7 +396,7 @@ class ImageResult(_Record):
 
         return save_image(path, self.draw(image_rgb), overwrite=overwrite)
 
-    def plot(self, image_rgb: NDArray[np.uint8] | None = None) -> Figure:
+    def plot(self, image_rgb: U8 | None = None) -> Figure:
         """Returns a matplotlib figure: the annotated picture, and each face's probabilities.
 
         Raises:

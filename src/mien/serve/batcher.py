@@ -13,11 +13,11 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from mien.arrays import F32, U8
 
 #: Logits float32 (N, K), and the seconds of the run that these N crops account for.
-Answer: TypeAlias = "tuple[NDArray[np.float32], float]"
-_Entry: TypeAlias = "tuple[NDArray[np.uint8], Future[Answer]]"
+Answer: TypeAlias = "tuple[F32, float]"
+_Entry: TypeAlias = "tuple[U8, Future[Answer]]"
 
 
 class Batcher:
@@ -38,7 +38,7 @@ class Batcher:
 
     def __init__(
         self,
-        run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+        run: Callable[[U8], F32],
         *,
         batch_size: int,
         wait_s: float,
@@ -53,7 +53,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._loop, name="mien-batcher", daemon=True)
         self._thread.start()
 
-    def submit(self, crops: NDArray[np.uint8]) -> Future[Answer]:
+    def submit(self, crops: U8) -> Future[Answer]:
         """Queues crops, uint8 (N, S, S, C), N at least 1; any thread may call it.
 
         A future that is cancelled before its turn costs no run.
