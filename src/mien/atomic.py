@@ -91,19 +91,16 @@ def check_new(path: Path, *, overwrite: bool, option: str = "-o") -> None:
         )
 
 
-def check_free(path: Path, *, overwrite: bool, option: str = "-o") -> None:
+def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuses a path where something is already, or whose folder is missing.
-
-    ``option`` is the flag that names it, for the message.
 
     Raises:
         ConfigError: If it cannot be written.
     """
-    check_new(path, overwrite=overwrite, option=option)
+    check_new(path, overwrite=overwrite)
     if not path.parent.is_dir():
-        raise ConfigError(
-            f"cannot be written: there is no folder {path.parent}", subject=f"{option} {path}"
-        )
+        reason = f"cannot be written: there is no folder {path.parent}"
+        raise ConfigError(reason, subject=f"-o {path}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -24,10 +24,10 @@ from mien.preprocess import crop_faces, normalize
 from mien.results import ErrorResult, FaceEmotion, ImageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mien.arrays import F32, F64, U8, Bools, Floats
-    from mien.backends.protocol import Backend
+    from mien.backends.protocol import Backend, Outputs
     from mien.detectors.protocol import Detector
     from mien.errors import MienError
     from mien.hub.folder import ModelConfig
@@ -163,25 +163,23 @@ class Pipeline:
 
     def logits(self, crops: U8) -> F32:
         """Runs the network on crops of its own size: uint8 (N, S, S, C) to float32 (N, K)."""
-        parts = [
-            self.backend.run(normalize(part, self.config.preprocessing)).logits
-            for part in self._batches(crops)
-        ]
+        parts = (part.logits for part in self.outputs(crops))
         return np.concatenate([np.zeros((0, len(self.config.schema)), np.float32), *parts])
 
     def features(self, crops: U8) -> F32:
         """Returns the pooled last feature map of crops: float32 (N, F); F is 0 without one."""
         parts = []
-        for part in self._batches(crops):
-            maps = self.backend.run(normalize(part, self.config.preprocessing), features=True)
-            pooled = np.zeros((len(part), 0)) if maps.features is None else maps.features
+        for part in self.outputs(crops, features=True):
+            pooled = np.zeros((len(part.logits), 0)) if part.features is None else part.features
             parts.append(pooled.mean(axis=(2, 3)) if pooled.ndim == 4 else pooled)
         empty = np.zeros((0, self.config.num_features), np.float32)
         return np.concatenate(parts).astype(np.float32) if parts else empty
 
-    def _batches(self, crops: U8) -> list[U8]:
-        step = self.batch_size
-        return [crops[start : start + step] for start in range(0, len(crops), step)]
+    def outputs(self, crops: U8, *, features: bool = False) -> Iterator[Outputs]:
+        """Runs the network on crops of its own size, uint8 (N, S, S, C), batch by batch."""
+        for start in range(0, len(crops), self.batch_size):
+            batch = normalize(crops[start : start + self.batch_size], self.config.preprocessing)
+            yield self.backend.run(batch, features=features)
 
     def calibrated(self, logits: F32) -> F64:
         """Turns logits (N, K) into calibrated probabilities (N, K) of the model's own labels."""

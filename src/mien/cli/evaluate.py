@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
 from mien.cli.flags import flag, output_flag
-from mien.cli.printing import (
-    interval,
-    print_result,
-    print_table,
-    progress_bar,
-    remark,
-    score_cells,
-)
+from mien.cli.printing import interval, print_result, print_table, progress_bar, remark, score_cells
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@
 Needs httpx: ``pip install "mien[client]"``.
 """
 
-from mien.client.calls import ServiceError
-from mien.client.clients import AsyncClient, Client
+from mien.client.clients import AsyncClient, Client, ServiceError
 
 __all__ = ["AsyncClient", "Client", "ServiceError"]

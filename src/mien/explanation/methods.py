@@ -19,7 +19,6 @@ from mien.explanation.activation import (
     resize_maps,
 )
 from mien.hub import WEIGHTS
-from mien.preprocess import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,9 +198,7 @@ def run_batch(recognizer: EmotionRecognizer, crops: U8) -> FaceBatch:
             f"expected uint8 crops (N, {p.size}, {p.size}, {p.channels}); got {crops.dtype} "
             f"{crops.shape}."
         )
-    starts = range(0, len(crops), pipeline.batch_size)
-    batches = (normalize(crops[start : start + pipeline.batch_size], p) for start in starts)
-    parts = [pipeline.backend.run(batch, features=True) for batch in batches]
+    parts = list(pipeline.outputs(crops, features=True))
     none = np.zeros((0, len(recognizer.config.schema)), np.float32)
     features = [part.features for part in parts if part.features is not None]
     return FaceBatch(
