@@ -121,10 +121,7 @@ class OnnxBackend(Backend):
             ) from error
         logits = np.asarray(results[0], dtype=np.float32)
         if not np.isfinite(logits).all():
-            raise ModelError(
-                "answers with values that are no numbers: its weights are damaged",
-                subject=self._path,
-                hint="Fetch or export it again.",
-            )
+            reason = "answers with values that are no numbers: its weights are damaged"
+            raise ModelError(reason, subject=self._path, hint="Fetch or export it again.")
         maps = np.asarray(results[1], dtype=np.float32) if len(results) > 1 else None
         return Outputs(logits, maps)

@@ -40,11 +40,9 @@ def execution_providers(device: str = "auto") -> list[Any]:
     number = int(check_device(device).partition(":")[2] or 0)
     has_cuda = "CUDAExecutionProvider" in import_onnxruntime().get_available_providers()
     if device.startswith("cuda") and not has_cuda:
-        raise ConfigError(
-            "needs an ONNX Runtime with CUDA, and this one has none",
-            subject=f"device {device!r}",
-            hint="Type: pip uninstall onnxruntime && pip install onnxruntime-gpu",
-        )
+        reason = "needs an ONNX Runtime with CUDA, and this one has none"
+        hint = "Type: pip uninstall onnxruntime && pip install onnxruntime-gpu"
+        raise ConfigError(reason, subject=f"device {device!r}", hint=hint)
     if device == "cpu" or not has_cuda:
         return ["CPUExecutionProvider"]
     return [("CUDAExecutionProvider", {"device_id": number}), "CPUExecutionProvider"]
@@ -138,11 +136,8 @@ def _open_onnx(path: Path, *, threads: int, device: str, sha256: str, spin: bool
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         kind = guess_content(data[:512])
         said = "" if data and kind.startswith("starts with") else f"it {kind}; "
-        raise ModelError(
-            f"cannot be opened by ONNX Runtime: {said}{first_line(error).rstrip('.')}",
-            subject=str(path),
-            hint="Fetch or export it again.",
-        ) from error
+        reason = f"cannot be opened by ONNX Runtime: {said}{first_line(error).rstrip('.')}"
+        raise ModelError(reason, subject=str(path), hint="Fetch or export it again.") from error
 
 
 class _OpenVinoSession:

@@ -36,11 +36,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"is no readable safetensors file: {error}", subject=path) from error
     if is_pickle:
-        raise ModelError(
-            "is a pickle, which can run any code when it is read: it is not opened",
-            subject=path,
-            hint="Ask its author for a .safetensors file.",
-        )
+        reason = "is a pickle, which can run any code when it is read: it is not opened"
+        raise ModelError(reason, subject=path, hint="Ask its author for a .safetensors file.")
     narrow = (torch.float16, torch.bfloat16)
     return {name: t.float() if t.dtype in narrow else t for name, t in tensors.items()}
 

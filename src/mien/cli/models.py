@@ -53,24 +53,21 @@ def _models() -> Listing:
     models = []
     for name in bundled_models():
         config = read_model_folder(name).config
-        models.append(
-            {
-                "model": name + (" (default)" if name == DEFAULT_MODEL else ""),
-                "labels": len(config.schema),
-                "input": f"{config.preprocessing.size} px {config.preprocessing.color}",
-                "MB": round(config.files[ONNX]["bytes"] / 1e6, 1),
-                "valid accuracy": _percent(config.metrics.get("valid", {})),
-                "data": config.data,
-                "terms of the data": DATA_BRIEF.get(config.data, "those of its publisher"),
-            }
-        )
-    detectors = [
-        {
-            "detector": name + (" (default)" if name == DEFAULT_DETECTOR else ""),
-            "what": _DETECTORS.get(name, "registered by another package"),
+        row = {
+            "model": name + (" (default)" if name == DEFAULT_MODEL else ""),
+            "labels": len(config.schema),
+            "input": f"{config.preprocessing.size} px {config.preprocessing.color}",
+            "MB": round(config.files[ONNX]["bytes"] / 1e6, 1),
+            "valid accuracy": _percent(config.metrics.get("valid", {})),
+            "data": config.data,
+            "terms of the data": DATA_BRIEF.get(config.data, "those of its publisher"),
         }
-        for name in detector_names()
-    ]
+        models.append(row)
+    detectors = []
+    for name in detector_names():
+        shown = name + (" (default)" if name == DEFAULT_DETECTOR else "")
+        what = _DETECTORS.get(name, "registered by another package")
+        detectors.append({"detector": shown, "what": what})
     schemas = [{"schema": s.name, "labels": " ".join(s.labels)} for s in SCHEMAS.values()]
     return {"bundled models": models, "detectors": detectors, "label schemas": schemas}
 
@@ -82,14 +79,13 @@ def _architectures() -> Listing:
     rows = []
     for name in list_models():
         p, network = model_spec(name).preprocessing, create_model(name, num_classes=8)
-        rows.append(
-            {
-                "architecture": name,
-                "input": f"{p.size} px {p.color}",
-                "parameters": f"{count_parameters(network) / 1e6:.2f}M",
-                "MACs": f"{count_macs(network, (p.channels, p.size, p.size)) / 1e6:.0f}M",
-                "what": model_spec(name).summary,
-            }
-        )
+        row = {
+            "architecture": name,
+            "input": f"{p.size} px {p.color}",
+            "parameters": f"{count_parameters(network) / 1e6:.2f}M",
+            "MACs": f"{count_macs(network, (p.channels, p.size, p.size)) / 1e6:.0f}M",
+            "what": model_spec(name).summary,
+        }
+        rows.append(row)
     backbones = [{"backbone": name} for name in list_backbones()]
     return {"architectures": rows, "backbones of other packages": backbones}

@@ -77,11 +77,9 @@ class Outputs:
             self._paths.append(path)
         existing = [path for path in self._paths if path.exists()]
         if existing and not overwrite:
-            raise ConfigError(
-                f"exists already ({len(existing)} file(s) would be replaced)",
-                subject=min(existing),
-                hint="Type --overwrite, or give another --output.",
-            )
+            reason = f"exists already ({len(existing)} file(s) would be replaced)"
+            hint = "Type --overwrite, or give another --output."
+            raise ConfigError(reason, subject=min(existing), hint=hint)
         inputs = {item.path.resolve() for item in items}
         same = [path for path in self._paths if path.resolve() in inputs]
         if same:

@@ -214,11 +214,9 @@ def by_group(
     kept = [name for name, count in found.most_common() if name and count >= MIN_FACES]
     if len(kept) < 2:
         listed = ", ".join(f"{name or 'no value'} ({n})" for name, n in list(found.items())[:8])
-        raise DataError(
-            f"needs two groups of at least {MIN_FACES} labelled faces; there are {listed}",
-            subject=f"--group-by {column}",
-            hint="Take another column or split.",
-        )
+        reason = f"needs two groups of at least {MIN_FACES} labelled faces; there are {listed}"
+        hint = "Take another column or split."
+        raise DataError(reason, subject=f"--group-by {column}", hint=hint)
     inside = np.isin(values, kept)
     order = {name: code for code, name in enumerate(kept)}
     codes = np.array([order[name] for name in values[inside].tolist()], np.int64)
@@ -279,11 +277,9 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
         kind, source, _ = parse_spec(manifest.source)
         path = {"csv": source, "folder": source / METADATA}.get(kind)
     if path is None or not path.is_file():
-        raise DataError(
-            f"needs a table with that column, and {manifest.source} has none",
-            subject=f"--group-by {column}",
-            hint="Give one with --group-table FILE.csv: file_name and your columns.",
-        )
+        reason = f"needs a table with that column, and {manifest.source} has none"
+        hint = "Give one with --group-table FILE.csv: file_name and your columns."
+        raise DataError(reason, subject=f"--group-by {column}", hint=hint)
     found = read_table(path)
     name_at = found.find("file_name")
     folded = [name.casefold() for name in found.header]
@@ -296,9 +292,7 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
     known = dict(zip(found.column(name_at), cells, strict=True))
     keys = [manifest.images.key(index) for index in range(len(manifest))]
     if not any(key in known for key in keys):
-        raise DataError(
-            "names none of the pictures of the dataset",
-            subject=path,
-            hint=f"Its file_name must be like {keys[0]!r}; it is {next(iter(known))!r}.",
-        )
+        reason = "names none of the pictures of the dataset"
+        hint = f"Its file_name must be like {keys[0]!r}; it is {next(iter(known))!r}."
+        raise DataError(reason, subject=path, hint=hint)
     return np.array([known.get(key, "") for key in keys], dtype=np.str_)

@@ -175,10 +175,8 @@ def _group_rows(report: GroupReport | None) -> list[list[str]]:
     rows = []
     for group in report.groups if report else ():
         gap, low, high = (f"{100 * value:+.1f}" for value in (group.gap, *group.gap_ci))
-        rows.append(
-            [group.name, *_cells(group.scores), percent(group.expected), f"{gap} ({low} to {high})",
-             f"{group.p_holm:.3f}"]
-        )  # fmt: skip
+        gaps = [f"{gap} ({low} to {high})", f"{group.p_holm:.3f}"]
+        rows.append([group.name, *_cells(group.scores), percent(group.expected), *gaps])
     return rows
 
 

@@ -78,11 +78,9 @@ def _read(folder: ModelFolder) -> Classifier:
         with safe_open(file, framework="numpy") as tensors:
             names = set(tensors.keys())
             if f"{name}.weight" not in names:
-                raise ModelError(
-                    f"has no weights of a last linear layer {name!r}",
-                    subject=file,
-                    hint="Set pretrained_cfg.classifier in config.json to its name.",
-                )
+                reason = f"has no weights of a last linear layer {name!r}"
+                hint = "Set pretrained_cfg.classifier in config.json to its name."
+                raise ModelError(reason, subject=file, hint=hint)
             weight = tensors.get_tensor(f"{name}.weight")
             bias = tensors.get_tensor(f"{name}.bias") if f"{name}.bias" in names else None
     except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:

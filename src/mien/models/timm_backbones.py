@@ -66,11 +66,9 @@ class TimmBackbone(FaceNetwork):
         if tokens.ndim != 3:
             return tokens.permute(0, 3, 1, 2) if self._channels_last else tokens
         if not hasattr(self.backbone, "patch_embed"):
-            raise ConfigError(
-                "of timm gives tokens without places: it offers no feature map",
-                subject=type(self.backbone).__name__,
-                hint="Take another network.",
-            )
+            reason = "of timm gives tokens without places: it offers no feature map"
+            hint = "Take another network."
+            raise ConfigError(reason, subject=type(self.backbone).__name__, hint=hint)
         pooled = self.backbone.forward_head(tokens, pre_logits=True)
         height, width = self.backbone.patch_embed.grid_size
         patches = tokens[:, tokens.shape[1] - height * width :]

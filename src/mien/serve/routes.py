@@ -186,13 +186,10 @@ def plain_routes(engine: Engine) -> APIRouter:
         entries = []
         for name, model in loaded.models.items():
             config = model.recognizer.config
-            entries.append(
-                {
-                    "name": name, "model": config.name, "labels": list(model.recognizer.labels),
-                    "schemas": model.schemas, "license": config.license,
-                    "metrics": dict(config.metrics),
-                }
-            )  # fmt: skip
+            labels = list(model.recognizer.labels)
+            entry = {"name": name, "model": config.name, "labels": labels}
+            more = {"license": config.license, "metrics": dict(config.metrics)}
+            entries.append({**entry, "schemas": model.schemas, **more})
         return JSONResponse({"models": entries, "detectors": list(loaded.detectors)})
 
     @get("/healthz", "health", schemas.Status)

@@ -102,8 +102,5 @@ def _find(source: Path, name: str) -> Path:
     for below in ("", "dist", "package/dist", f"{PACKAGE}/dist", f"node_modules/{PACKAGE}/dist"):
         if (source / below / name).is_file():
             return source / below / name
-    raise ModelError(
-        f"holds no {name}, neither itself nor in dist or node_modules/{PACKAGE}/dist",
-        subject=source,
-        hint=f"Type: npm install {_SPEC}",
-    )
+    reason = f"holds no {name}, neither itself nor in dist or node_modules/{PACKAGE}/dist"
+    raise ModelError(reason, subject=source, hint=f"Type: npm install {_SPEC}")
