@@ -22,16 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of ``path``; renames it at the end, drops it on error.
-
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     target = pathlib.Path(folder) / "a.txt"
-    ...     with replacing(target) as temporary:
-    ...         _ = temporary.write_text("whole")
-    ...     target.read_text()
-    'whole'
-    """
+    """Yields a temporary path next to ``path``; renames it at the end, drops it on error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
@@ -42,11 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming_unwritable(folder: Path) -> Iterator[None]:
-    """Turns the failure to change a model's folder into an error that says what to do.
-
-    Raises:
-        ConfigError: If a file cannot be written.
-    """
+    """Turns a failure to change a model's folder into an error that says what to do."""
     try:
         yield
     except OSError as error:
@@ -92,11 +79,7 @@ def check_new(path: Path, *, overwrite: bool, option: str = "-o") -> None:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuses a path where something is already, or whose folder is missing.
-
-    Raises:
-        ConfigError: If it cannot be written.
-    """
+    """Refuses a path where something is already, or whose folder is missing."""
     check_new(path, overwrite=overwrite)
     if not path.parent.is_dir():
         reason = f"cannot be written: there is no folder {path.parent}"
@@ -114,12 +97,6 @@ def environment(values: Mapping[str, str | None], *, keep: bool = False) -> Iter
     """Sets environment variables until the context ends; ``keep`` leaves those that are set.
 
     None as a value: the variable as it is, but what is set meanwhile does not stay.
-
-    >>> with environment({"MIEN_EXAMPLE": "1"}):
-    ...     os.environ["MIEN_EXAMPLE"]
-    '1'
-    >>> "MIEN_EXAMPLE" in os.environ
-    False
     """
     before = {name: os.environ.get(name) for name in values}
     given = {name: value for name, value in values.items() if value is not None}
@@ -135,14 +112,7 @@ def environment(values: Mapping[str, str | None], *, keep: bool = False) -> Iter
 
 @contextmanager
 def log_level(level: int, *names: str) -> Iterator[None]:
-    """Sets the level of loggers until the context ends.
-
-    >>> with log_level(logging.ERROR, "mien.example"):
-    ...     logging.getLogger("mien.example").level == logging.ERROR
-    True
-    >>> logging.getLogger("mien.example").level == logging.NOTSET
-    True
-    """
+    """Sets the level of loggers until the context ends."""
     before = [(logger, logger.level) for logger in map(logging.getLogger, names)]
     for logger, _ in before:
         logger.setLevel(level)
@@ -160,15 +130,11 @@ _MUTED: dict[str, tuple[int, list[Any]]] = {}
 
 @contextmanager
 def muted_warnings(modules: str) -> Iterator[None]:
-    """Ignores the warnings of some modules while at least one thread is inside.
+    """Ignores warnings of modules whose names start with a pattern, while any thread is inside.
 
-    ``warnings.catch_warnings`` swaps the process-wide list of filters and puts the old one back,
-    which loses other threads' changes when two of them overlap. Here one filter is added by the
-    first thread in and taken out by the last one out: of the list that is in force then, and of
-    the one it was added to, which may be put back later.
-
-    Args:
-        modules: A regular expression that their names start with.
+    ``warnings.catch_warnings`` swaps the process-wide list of filters, which loses other threads'
+    changes when two overlap. Here the first thread in adds one filter and the last one out takes it
+    from the list then in force and from the one it was added to, which may be put back later.
     """
     with _LOCK:
         inside, filters = _MUTED.get(modules, (0, []))

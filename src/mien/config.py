@@ -41,17 +41,11 @@ _KINDS: dict[type, dict[str, Kind]] = {}
 
 
 class Limits(NamedTuple):
-    """What a setting may be, and how it is typed.
+    """What a setting may be, from ``low`` to ``high`` or one of ``choices``, and how it is typed.
 
-    Args:
-        low: Lowest number.
-        high: Highest number.
-        below: The number must stay below ``high``.
-        choices: The only values, where there are any.
-        own: How a value outside of ``choices`` is named, where it may be: with a colon.
-        short: Short flag, as in ``-b``.
-        flag: Its flag; "" derives it from the name, None: only in files and Python.
-        repeat: Flag of a list: True: given once per value; False: once, with commas.
+    With ``below`` it must stay below ``high``. ``own`` names, with a colon, what may stand outside
+    of ``choices``. A ``flag`` of "" is derived from the name, None: only in files and Python. A
+    list's flag is given once per value, or without ``repeat`` once, with commas.
     """
 
     low: float = -math.inf
@@ -171,11 +165,7 @@ class Config:
 
 
 def check_keys(values: Iterable[Any], known: Iterable[str], source: str) -> None:
-    """Checks that every key is known.
-
-    Raises:
-        ConfigError: If one is not; the closest ones are named.
-    """
+    """Checks that every key is known."""
     names = list(known)
     for key in values:
         if key not in names:
@@ -238,9 +228,6 @@ def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
 
 def coerce(name: str, value: Any, kind: Kind) -> Any:
     """Brings the value of a setting, wherever it comes from, to its type.
-
-    Raises:
-        ConfigError: If the value is none of that kind.
 
     >>> coerce("epochs", "3", Kind(int)), coerce("precision", 32, Kind(str, choices=("32",)))
     (3, '32')
@@ -322,12 +309,7 @@ def _yaml(extra: str) -> Any:
 
 
 def read_values(path: Path, extra: str = "train") -> dict[str, Any]:
-    """Reads a flat mapping from a YAML or TOML (``.toml``) file.
-
-    Raises:
-        ConfigError: If the file is missing, damaged, or no mapping.
-        MissingExtraError: If it is YAML and PyYAML, which ``extra`` brings, is not installed.
-    """
+    """Reads a flat mapping from a YAML or TOML (``.toml``) file; ``extra`` brings PyYAML."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
@@ -376,11 +358,6 @@ def import_plugins(names: Iterable[str]) -> None:
     """Imports modules, or files that end in ``.py``, for what they register.
 
     A module is searched for where Python does, then in the current folder; none is run twice.
-
-    Raises:
-        ConfigError: If one is not there, or fails.
-
-    >>> import_plugins(["colorsys"])
     """
     for name in names:
         path = Path(name)
@@ -394,12 +371,6 @@ def load_object(name: str, key: str) -> Any:
     """Imports what ``module:name`` names; both may hold dots. ``key`` is the setting that does.
 
     Modules are searched for where Python does, then in the current folder.
-
-    Raises:
-        ConfigError: If there is no such module or name, or the module fails.
-
-    >>> load_object("math:sqrt", "loss")(9.0)
-    3.0
     """
     module, colon, attribute = name.partition(":")
     if not (colon and module and attribute):
@@ -417,11 +388,7 @@ def load_object(name: str, key: str) -> Any:
 
 @functools.cache
 def load_entry_points() -> None:
-    """Imports what installed packages offer under ``mien.plugins``, once per process.
-
-    Raises:
-        ConfigError: If one of them fails.
-    """
+    """Imports what installed packages offer under ``mien.plugins``, once per process."""
     import importlib.metadata
 
     for entry in importlib.metadata.entry_points(group=PLUGINS):

@@ -65,16 +65,8 @@ class Prepared:
 class Pipeline:
     """A model, a detector, and how their answer is put together.
 
-    Args:
-        config: Meaning of the model's weights.
-        backend: Runs the network.
-        detector: Finds the faces.
-        schema: Labels to answer in.
-        batch_size, min_face, max_faces, limits: As for :class:`mien.EmotionRecognizer`.
-        prior: Shares (K,) of the model's labels to answer for; None: as the model's folder says.
-
-    Raises:
-        ConfigError: If ``batch_size`` or ``max_faces`` is below 1.
+    The rest is as for :class:`mien.EmotionRecognizer`; ``prior`` (K,) are the shares of the model's
+    labels to answer for, None: as its folder says.
     """
 
     config: ModelConfig
@@ -253,11 +245,7 @@ class Pipeline:
         )
 
     def finish(self, prepared: Prepared, logits: F32) -> ImageResult:
-        """Joins a prepared picture and the logits (M, K) of its faces.
-
-        Raises:
-            MienError: The picture's own error, where it has one.
-        """
+        """Joins a prepared picture and the logits (M, K) of its faces."""
         if prepared.error is not None:
             raise prepared.error
         own, found = self.calibrated(logits), prepared.detections
@@ -281,10 +269,7 @@ class Pipeline:
     def join(
         self, items: Sequence[Prepared], logits: F32, seconds: float
     ) -> list[ImageResult | ErrorResult]:
-        """Turns prepared pictures and the logits (N, K) of all their faces into results.
-
-        A picture with an error becomes an ``ErrorResult``; ``seconds`` is what the network took.
-        """
+        """Turns prepared pictures and the logits (N, K) of all faces into results, or errors."""
         per_face, first = 1000 * seconds / max(len(logits), 1), 0
         results: list[ImageResult | ErrorResult] = []
         for item in items:

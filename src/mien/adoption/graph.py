@@ -28,18 +28,10 @@ _INTEGERS = {2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What could be read of a graph; None where it does not tell.
+    """What could be read of a graph: input, its ONNX type number, axes, scores (N, K) and labels.
 
-    Args:
-        input: Name of its input.
-        input_type: Element type of the input, ONNX's number.
-        rank: Axes of the input: 4 for (N, C, H, W) or (N, H, W, C), 3 for (N, H, W), 2 for
-            (N, values).
-        layout: ``"nchw"`` or ``"nhwc"``.
-        size: Side S of the input.
-        channels: 1 or 3.
-        output: Name of its scores (N, K).
-        labels: Class names that stand in the graph, in the order of the scores.
+    ``rank`` is 4 for pictures with channels (``layout`` is ``"nchw"`` or ``"nhwc"``), 3 for
+    (N, H, W), 2 for (N, values). None is what the graph does not tell.
     """
 
     input: str
@@ -58,12 +50,9 @@ class GraphFacts:
 
 
 def read_facts(path: Path, *, output: str | None = None) -> tuple[Any, GraphFacts]:
-    """Reads an ONNX classifier; scikit-learn's maps of probabilities become a tensor.
+    """Reads an ONNX classifier as a model; scikit-learn's maps of probabilities become a tensor.
 
     ``output`` names its scores, where it has several outputs that could be them.
-
-    Returns:
-        The ``onnx.ModelProto``, and what could be read of it.
     """
     model = read_graph(path)
     graph = model.graph
@@ -176,14 +165,8 @@ def rewrite(
 ) -> Any:
     """Returns a graph that takes float32 (N, C, S, S) as ``input`` and gives ``logits`` (N, K).
 
-    Args:
-        model: The graph as :func:`read_facts` returns it.
-        facts: What was read of it.
-        preprocessing: Size S and channels C.
-        layout: ``"nchw"`` or ``"nhwc"``: the order the graph wants its pixels in.
-        bgr: The graph wants blue first.
-        probabilities: Its scores are probabilities: their logarithm is the logits, since the
-            softmax of that gives them back.
+    ``layout`` is how the graph wants its pixels, ``"nchw"`` or ``"nhwc"``. The logits of
+    ``probabilities`` are their logarithm, since the softmax of that gives them back.
     """
     onnx = import_onnx()
     adopted = type(model)()

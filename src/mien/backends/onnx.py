@@ -41,9 +41,6 @@ class OnnxBackend(Backend):
     It has one input (N, C, S, S), an output ``logits`` (N, K) and perhaps ``features``
     (N, F, h, w). ``threads`` and ``device`` are those of :class:`Session`.
 
-    Raises:
-        ModelError: If the graph does not fit the folder's config.
-
     An int8 network on a CPU without VNNI runs, and a ``RuntimeWarning`` says what that means.
     """
 
@@ -105,11 +102,7 @@ class OnnxBackend(Backend):
         return other
 
     def run(self, batch: F32, *, features: bool = False) -> Outputs:
-        """Runs float32 (N, C, S, S).
-
-        Raises:
-            ModelError: If ONNX Runtime refuses the batch, or a logit is not finite.
-        """
+        """Runs float32 (N, C, S, S)."""
         wanted = ["logits"]
         if features and "features" in self._outputs:
             wanted.append("features")

@@ -49,10 +49,9 @@ def execution_providers(device: str = "auto") -> list[Any]:
 
 
 def import_onnxruntime() -> Any:
-    """Imports ONNX Runtime without its telemetry, and leaves the environment as it was.
+    """Imports ONNX Runtime without its telemetry, unless the environment allows that with a 0.
 
-    ONNX Runtime reports its use to its maker and keeps a record in the home folder, unless this
-    variable stands in the environment while it is loaded; set it to 0 to allow that.
+    The variable counts only while it is loaded; the environment is left as it was.
     """
     chosen = {} if "onnxruntime" in sys.modules else {"ORT_DISABLE_TELEMETRY": "1"}
     with environment(chosen, keep=True):
@@ -62,18 +61,9 @@ def import_onnxruntime() -> Any:
 class Session:
     """A network that is open; it can be pickled, and is opened anew where it arrives.
 
-    Args:
-        path: An ONNX file, or OpenVINO's ``.xml`` with its ``.bin``.
-        threads: Threads inside one run; 0: as many as there are cores.
-        device: See :func:`execution_providers`.
-        sha256: The digest that the file must have; empty: any.
-        spin: Whether idle threads spin for a while: faster alone, slower where several networks
-            take turns on the same cores.
-
-    Raises:
-        ModelError: If the file is missing, damaged, or no network.
-        ConfigError: If the device is unknown, or not to be had here.
-        MissingExtraError: If it is OpenVINO's and OpenVINO is not installed.
+    ``path`` is an ONNX file, or OpenVINO's ``.xml`` with its ``.bin``. 0 ``threads`` are as many as
+    there are cores; an empty ``sha256`` fits any file. Idle threads that ``spin`` are faster alone,
+    slower where several networks take turns on the same cores.
     """
 
     def __init__(

@@ -43,12 +43,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_network(folder: ModelFolder) -> nn.Module:
-    """Builds the network of a model folder with its weights, in float32 and evaluation mode.
-
-    Raises:
-        ModelError: If the weights are missing, damaged, or of another network.
-        MissingExtraError: If torch is not installed.
-    """
+    """Builds the network of a model folder with its weights, in float32 and evaluation mode."""
     with needs_extra("the torch backend", "train"):
         import safetensors.torch  # noqa: F401
 

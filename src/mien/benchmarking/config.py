@@ -15,16 +15,7 @@ def _one_and_all() -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig(Config):
-    """The settings of ``mien benchmark``.
-
-    A p99 of fewer than 100 photos is little more than the slowest.
-
-    Raises:
-        ConfigError: If a number is impossible.
-
-    >>> BenchmarkConfig(threads=(1,)).rounds
-    15
-    """
+    """The settings of ``mien benchmark``; a p99 of under 100 photos is little but the slowest."""
 
     models: tuple[str, ...] = option(
         (), "Model folder or bundled name; repeat it.", flag="--model", short="-m"

@@ -21,11 +21,8 @@ _PACKAGES = ("mien", "onnxruntime", "numpy", "Pillow")
 def describe_machine() -> dict[str, Any]:
     """Returns what there is to know of this machine and the versions that run on it.
 
-    Returns:
-        ``cpu`` (its name), ``cores`` (that this process may use), ``instructions`` (those that
-        networks profit from; None where the system does not tell), ``memory_gb``, ``os``,
-        ``python``, ``packages`` (version by name) and ``load`` (average of the last minute when
-        asked, 1.0 per busy core; None where the system does not tell).
+    ``cores`` are those that this process may use, ``load`` is the average of the last minute, 1.0
+    per busy core; None is what the system does not tell.
     """
     facts = _cpu_facts()
     return {

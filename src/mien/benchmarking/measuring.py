@@ -29,20 +29,10 @@ STAGES = ("decode", "detect", "crop", "inference", "draw")
 def measure_photos(
     recognizers: Sequence[EmotionRecognizer], photos: Sequence[Path], config: BenchmarkConfig
 ) -> list[dict[str, Spread]]:
-    """Reads photos from their files to their results, the recognizers in turns.
+    """Reads photos from their files to their results, the recognizers in turns: ms by stage.
 
-    Args:
-        recognizers: The models.
-        photos: Files; they are read one after the other until ``config.repeats`` are done.
-        config: How often.
-
-    Returns:
-        For each recognizer the milliseconds per photo: ``total`` from path to result, by the clock
-        around it; the stages ``decode``, ``detect``, ``crop`` and ``inference`` inside; and
-        ``draw``, the result drawn onto the photo, which ``total`` does not hold.
-
-    Raises:
-        InputError: If a photo cannot be read.
+    ``total`` goes from path to result by the clock around it, with ``decode``, ``detect``, ``crop``
+    and ``inference`` inside; ``draw``, the result drawn onto the photo, is not in it.
     """
     times: list[dict[str, list[float]]] = [
         {name: [] for name in ("total", *STAGES)} for _ in recognizers
@@ -68,9 +58,7 @@ def measure_throughput(
 ) -> list[list[dict[str, Any]]]:
     """Runs ready crops through the networks, by threads and batch size.
 
-    Returns:
-        For each recognizer one entry per pair: ``threads``, ``batch_size`` and
-        ``crops_per_second``, normalisation included, decoding and detection not.
+    ``crops_per_second`` holds normalisation, but neither decoding nor detection.
     """
     rows: list[list[dict[str, Any]]] = [[] for _ in recognizers]
     for threads in config.threads:
@@ -90,14 +78,11 @@ def measure_throughput(
 def measure_overhead(
     recognizer: EmotionRecognizer, config: BenchmarkConfig
 ) -> list[dict[str, Any]]:
-    """Compares ``predict_faces`` with the bare session on the same batch, in turns.
+    """Compares ``predict_faces`` with the bare session on the same batch, in turns, by batch size.
 
-    ``predict_faces`` takes colour pictures of the model's size and ends with probabilities; the
-    session gets them cropped and normalised already.
-
-    Returns:
-        One entry per batch size: ``batch_size`` and ``ratio``, the session's time over that of
-        ``predict_faces``: the share of the session's speed that is kept.
+    ``predict_faces`` starts from colour pictures of the model's size and ends with probabilities;
+    the session gets crops normalised already. ``ratio`` is the session's time over that of
+    ``predict_faces``: the share of the session's speed that is kept.
     """
     session = Session(recognizer.folder.file(ONNX))
     name = session.inputs[0].name

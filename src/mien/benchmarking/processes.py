@@ -30,10 +30,7 @@ print(peak_bytes(), flush=True)
 
 
 class FreshProcess(NamedTuple):
-    """What one fresh process said: seconds from its start to its first line, its peak, that line.
-
-    ``peak_bytes`` is the most memory it held, or None where the system does not tell.
-    """
+    """What one fresh process said; its peak is None where the system does not tell."""
 
     start_s: float
     peak_bytes: int | None
@@ -44,11 +41,7 @@ def peak_bytes() -> int | None:
     """Returns the most memory that this process held so far, in bytes; None if nobody knows.
 
     Linux gives it as ``VmHWM``. ``ru_maxrss`` would not do there: it outlives ``exec``, so that a
-    child starts with its parent's peak. Elsewhere ``ru_maxrss`` it is, which counts bytes on
-    macOS and kilobytes on the other systems.
-
-    >>> peak_bytes() > 1_000_000
-    True
+    child starts with its parent's peak. It counts bytes on macOS and kilobytes elsewhere.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -67,11 +60,7 @@ def _rusage_peak() -> int | None:
 
 
 def run_fresh(command: Sequence[str]) -> FreshProcess:
-    """Runs a program that prints its first answer, then its peak in bytes (or ``None``).
-
-    Raises:
-        ModelError: If it fails, or prints something else.
-    """
+    """Runs a program that prints its first answer, then its peak in bytes (or ``None``)."""
     # A file, not a pipe: nobody empties a pipe while the first line is waited for.
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         start = time.perf_counter()
@@ -93,14 +82,6 @@ def run_fresh(command: Sequence[str]) -> FreshProcess:
 
 
 def first_answer(photo: Path, options: Mapping[str, Any]) -> FreshProcess:
-    """Starts Python anew, reads one photo, and says how long that took and what it needed.
-
-    Args:
-        photo: The photo.
-        options: What :class:`mien.EmotionRecognizer` is given, as JSON can say it.
-
-    Raises:
-        ModelError: If it fails.
-    """
+    """Starts Python anew, opens a recognizer with JSON ``options`` and reads one photo."""
     command = [sys.executable, "-c", _PROGRAM, str(photo.resolve()), json.dumps(options)]
     return run_fresh(command)

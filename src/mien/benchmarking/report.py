@@ -35,16 +35,8 @@ _MODEL_HEADER = (
 class ModelFigures:
     """What was measured of one model.
 
-    Args:
-        model: As it was named.
-        detector: What found the faces.
-        bytes: Size of the network's file.
-        photo_ms: Milliseconds per photo: ``total`` and each of the stages.
-        throughput: ``threads``, ``batch_size``, ``crops_per_second`` by pair.
-        overhead: ``batch_size`` and ``ratio``, the share of the bare session's speed that
-            ``predict_faces`` keeps.
-        start_s: Seconds from the start of a process to its first answer, or None.
-        peak_mb: Most memory of such a process after 21 photos, 10^6 bytes, or None.
+    ``bytes`` is the size of the network's file, ``peak_mb`` the most memory (10^6 bytes) of a fresh
+    process after 21 photos, ``start_s`` its time to the first answer.
     """
 
     model: str
@@ -69,14 +61,7 @@ class ModelFigures:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """What ``mien benchmark`` prints and writes.
-
-    Args:
-        machine: Of :func:`mien.benchmarking.machine.describe_machine`.
-        config: The settings.
-        photos: ``name``, ``width``, ``height`` and ``faces`` found, by photo.
-        models: What was measured.
-    """
+    """What ``mien benchmark`` prints and writes."""
 
     machine: dict[str, Any]
     config: BenchmarkConfig
@@ -93,11 +78,7 @@ class BenchmarkReport:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> BenchmarkReport:
-        """Builds it from :meth:`to_dict`'s form.
-
-        Raises:
-            ConfigError: If it is no such report, or of another format.
-        """
+        """Builds it from :meth:`to_dict`'s form."""
         kind, form = value.get("kind"), value.get("format")
         if (kind, form) != (KIND, FORMAT):
             raise ConfigError(
@@ -151,11 +132,7 @@ class BenchmarkReport:
         return "\n\n".join([*tables, self.note, machine_line(self.machine)]) + "\n"
 
     def plot(self, theme: Theme = LIGHT) -> Figure:
-        """Draws the stages of a photo, a group of bars for each model (extra ``eval``).
-
-        Raises:
-            MissingExtraError: If matplotlib is not installed.
-        """
+        """Draws the stages of a photo, a group of bars for each model (extra ``eval``)."""
         from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
 
         count = len(self.models)

@@ -27,15 +27,8 @@ def run_benchmark(
 ) -> BenchmarkReport:
     """Measures models on this machine; see :class:`BenchmarkConfig` for what and how often.
 
-    Args:
-        photos: Files that show faces; the latency is that of their mixture.
-        config: The settings; None: the default ones.
-        progress: Called with 1 after each of :func:`steps` parts.
-
-    Raises:
-        InputError: If there is no photo, or one cannot be read.
-        ModelError: If a model cannot be opened, or a fresh process with it fails.
-        ConfigError: If a name is unknown.
+    The latency is that of the mixture of the photos, which show faces. ``progress`` is called with
+    1 after each of :func:`steps` parts.
     """
     config = config or BenchmarkConfig()
     advance = progress or (lambda _done: None)

@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 def times_in_turns(
     runs: Mapping[str, Callable[[], Any]], rounds: int, *, warm_up: int = 5
 ) -> dict[str, list[float]]:
-    """Returns every time of each function in ms; they take turns, so that noise is shared.
-
-    Args:
-        runs: Functions by name.
-        rounds: Runs of each that count.
-        warm_up: Runs of each before those.
-    """
+    """Returns every time of each function in ms; they take turns, so that noise is shared."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(warm_up + rounds):
         for name, run in runs.items():
@@ -38,23 +32,14 @@ def times_in_turns(
 
 
 def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Returns the median of :func:`times_in_turns` for each function.
-
-    >>> sorted(in_turns({"a": list, "b": dict}, 3))
-    ['a', 'b']
-    """
+    """Returns the median of :func:`times_in_turns` for each function."""
     return {name: float(np.median(times)) for name, times in times_in_turns(runs, rounds).items()}
 
 
 def time_networks(
     networks: Mapping[str, tuple[Backend, F32]], rounds: int = 15
 ) -> dict[str, tuple[float, float]]:
-    """Returns the median ms of one face alone, and per face of a batch, for each network.
-
-    Args:
-        networks: Name -> the network and its batch, (N, C, S, S).
-        rounds: Turns after those to warm up.
-    """
+    """Returns the median ms of one face alone, and per face of a batch (N, C, S, S), by network."""
     runs = {}
     for name, (backend, batch) in networks.items():
         runs[f"{name} 1"] = partial(backend.run, batch[:1])
@@ -68,10 +53,7 @@ def time_networks(
 
 @dataclass(frozen=True)
 class Spread:
-    """What ``n`` repeated measurements of one thing say.
-
-    ``low`` and ``high`` are the quartiles; percentiles are linear between neighbours.
-    """
+    """What ``n`` repeated measurements say; ``low`` and ``high`` are the quartiles."""
 
     n: int
     median: float
@@ -84,14 +66,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Summarises measurements.
-
-        Raises:
-            ConfigError: If there is none, or one is not finite.
-
-        >>> Spread.of([4, 1, 3, 2, 5]).median
-        3.0
-        """
+        """Summarises measurements; percentiles are linear between neighbours."""
         array = np.array(list(values), dtype=np.float64)
         if not len(array) or not np.isfinite(array).all():
             raise ConfigError(f"a spread needs finite measurements; got {array.tolist()}.")

@@ -256,10 +256,8 @@ def _print_findings(inspection: Inspection) -> None:
 def shared_folder(names: Sequence[str]) -> str:
     """Returns the folder that all names begin with, with its slash, or an empty string.
 
-    >>> shared_folder(["a/b/train/1.jpg", "a/b/test/2.jpg"])
-    'a/b/'
-    >>> shared_folder(["a.jpg", "b.jpg"])
-    ''
+    >>> shared_folder(["a/b/train/1.jpg", "a/b/test/2.jpg"]), shared_folder(["a.jpg", "b.jpg"])
+    ('a/b/', '')
     """
     folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
     same = itertools.takewhile(lambda parts: len(set(parts)) == 1, folders)

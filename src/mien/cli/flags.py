@@ -92,10 +92,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Turns each :class:`Config` among a command's parameters into a flag for each of its fields.
 
     ``-c FILE`` is added, whose values the flags win over, unless the command has a ``config`` of
-    its own. Two configs with a field of one name share its flag.
-
-    Args:
-        command: A function as Typer takes it; parameters of its own come before the flags.
+    its own. Two configs with a field of one name share its flag; other parameters come before them.
     """
     own: dict[str, inspect.Parameter] = {}
     configs: dict[str, type[Config]] = {}

@@ -30,10 +30,9 @@ def predict_clips(
     output: Path | None,
     how: Manner,
 ) -> None:
-    """Reads clips one after the other and prints what was found.
+    """Reads clips one by one and prints what was found; of several, each gets a folder.
 
-    Without an output folder nothing is kept. Several clips get a folder each; one of them that
-    cannot be read is named at the end.
+    Without an output folder nothing is kept. One that cannot be read is named at the end.
     """
     if output is not None and is_video_name(output):
         raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")

@@ -43,11 +43,7 @@ def print_table(
     left: int = 1,
     width: int | None = None,
 ) -> None:
-    """Prints a table; a row of None is a line between sections.
-
-    ``left`` columns are aligned left, those after them right; ``width`` is the number of characters
-    per line where stdout is no terminal.
-    """
+    """Prints a table; a row of None is a line. ``width`` counts where stdout is no terminal."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -70,11 +66,7 @@ def print_table(
 
 
 def interval(bounds: Sequence[float], digits: int = 2) -> str:
-    """Writes a 95 % interval of shares.
-
-    >>> interval((0.5, 0.75))
-    '50.00% to 75.00%'
-    """
+    """Writes a 95 % interval of shares."""
     low, high = bounds
     return f"{low:.{digits}%} to {high:.{digits}%}"
 
@@ -129,10 +121,7 @@ def failed(*faults: str) -> typer.Exit:
 def progress_bar(
     what: str, total: int | None, *, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Yields a function that advances a bar on stderr by a number of items.
-
-    No bar is drawn for a single item, where stderr is no terminal, or when ``quiet``.
-    """
+    """Yields what advances a bar on stderr; none is drawn for one item or without a terminal."""
     if quiet or total == 1 or not sys.stderr.isatty():
         yield lambda _done: None
         return

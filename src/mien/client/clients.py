@@ -68,15 +68,10 @@ class BaseClient:
         )
 
     def _wait_s(self, attempt: int, answer: Any) -> float | None:
-        """Returns how long to wait before the next attempt; None where the answer is final.
+        """Returns the seconds before the next attempt; None where the answer is final.
 
-        Args:
-            attempt: Attempts made so far, from 1; the wait doubles with each, with jitter.
-            answer: httpx's response, or the error that it raised; what the service demands in
-                ``retry-after`` is never undercut.
-
-        Raises:
-            ServiceError: If the service cannot be reached, or the connection failed.
+        The wait doubles with each attempt, from 1, with jitter, and never undercuts
+        ``retry-after``. ``answer`` is httpx's response, or the error that it raised.
         """
         last, demanded = attempt > self._retries, ""
         if isinstance(answer, Exception):
@@ -96,11 +91,7 @@ class BaseClient:
 
 
 def upload_call(path: str, pictures: Sequence[Picture], **options: Any) -> dict[str, Any]:
-    """Returns the request that sends pictures.
-
-    Raises:
-        InputError: If a file cannot be read, or there is none.
-    """
+    """Returns the request that sends pictures."""
     if not pictures:
         raise InputError("no pictures: give at least one path or the bytes of one.")
     files = [("images", _file(picture, index)) for index, picture in enumerate(pictures)]
@@ -119,11 +110,7 @@ def _file(picture: Picture, index: int) -> tuple[str, bytes]:
 
 
 def read_answer(response: Any) -> dict[str, Any]:
-    """Returns the JSON of a good answer.
-
-    Raises:
-        ServiceError: If it is not good.
-    """
+    """Returns the JSON of a good answer."""
     if response.status_code != 200:
         raise _refusal(response)
     return _body(response)
@@ -144,11 +131,7 @@ def _refusal(response: Any) -> ServiceError:
 
 
 def read_results(response: Any) -> list[Result]:
-    """Returns one result per picture; one that could not be read is an ErrorResult.
-
-    Raises:
-        ServiceError: If the service refused, for another reason than unreadable pictures.
-    """
+    """Returns one result per picture; one that could not be read is an ErrorResult."""
     entries = _body(response).get("results") if response.status_code in (200, 422) else None
     if not entries:
         raise _refusal(response)
@@ -159,11 +142,7 @@ def read_results(response: Any) -> list[Result]:
 
 
 def read_map(response: Any) -> tuple[ImageResult, bytes]:
-    """Returns a picture's result and its map as PNG.
-
-    Raises:
-        ServiceError: If the service refused.
-    """
+    """Returns a picture's result and its map as PNG."""
     if response.status_code != 200:
         raise _refusal(response)
     return ImageResult.from_json(response.headers["x-mien-result"]), response.content

@@ -47,14 +47,7 @@ def reading_clip(
     config: DemoConfig,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[ClipAnswer]:
-    """Reads a clip; its files are there until the context ends.
-
-    ``progress`` is called with the share that is done, 0..1.
-
-    Raises:
-        InputError: If the clip cannot be read, is too large, or lasts too long.
-        MissingExtraError: If PyAV or matplotlib is not installed.
-    """
+    """Reads a clip; its files stay until the context ends. ``progress`` gets the share done."""
     size = path.stat().st_size
     if size > config.max_bytes:
         raise InputError(

@@ -40,11 +40,7 @@ _NOTHING: PhotoOutputs = (WAITING, "", "", "", "")
 
 
 def payload_bytes(payload: Any, uploads: UploadStore) -> bytes:
-    """Returns the bytes of a picture as the browser sends it: an upload, or a frame in the message.
-
-    Raises:
-        InputError: If it is neither.
-    """
+    """Returns the bytes of a picture as the browser sends it: an upload, or in the message."""
     given = payload if isinstance(payload, dict) else {}
     for address in (given.get("url"), given.get("path")):
         if isinstance(address, str) and address.startswith("data:"):

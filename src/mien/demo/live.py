@@ -28,8 +28,7 @@ FPS = 8.0
 class LiveAnswer:
     """An answered frame: its tracked faces, and as JPEG the frame with boxes and labels.
 
-    ``fps`` are the frames answered per second over the last two seconds; ``read_ms`` is what
-    reading this one took here.
+    ``fps`` are frames answered per second over the last two; ``read_ms`` is what this one took.
     """
 
     result: ImageResult
@@ -39,10 +38,7 @@ class LiveAnswer:
 
 
 class LiveReader:
-    """Tracks the faces of a visitor's camera.
-
-    Of frames that come faster than they are answered the page sends the latest only.
-    """
+    """Tracks the faces of a visitor's camera; the page skips frames that come too fast."""
 
     def __init__(self, model: Model) -> None:
         self.model, self._last = model, 0.0
@@ -55,11 +51,7 @@ class LiveReader:
         self._rate = FrameRate()
 
     def read(self, frame: bytes) -> LiveAnswer:
-        """Reads a frame, the bytes of an image file.
-
-        Raises:
-            InputError: If it cannot be read.
-        """
+        """Reads a frame, the bytes of an image file."""
         with self._lock:
             start = time.monotonic()
             if start - self._last > _GAP_S:

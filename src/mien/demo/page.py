@@ -31,10 +31,7 @@ https."""
 
 
 def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore) -> Any:
-    """Returns the page, a ``gradio.Blocks``, on which the first model is chosen at the start.
-
-    :func:`launch_options` are for its ``launch``.
-    """
+    """Returns the page, a ``gradio.Blocks`` that :func:`launch_options` are for."""
     handlers = Handlers(config, models, uploads)
     # The video extra tracks the faces of cameras, too.
     has_video = all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))

@@ -42,12 +42,7 @@ class Model:
 
 
 def open_models(config: DemoConfig) -> dict[str, Model]:
-    """Opens the models of the settings, each with one run to be sure of it.
-
-    Raises:
-        ModelError: If a model cannot be loaded.
-        ConfigError: If a name is unknown.
-    """
+    """Opens the models of the settings, each with one run to be sure of it."""
     limits = ImageLimits(max_bytes=config.max_bytes, max_pixels=MAX_PIXELS)
     models = {}
     for given, folder in (config.models or {"": None}).items():
@@ -60,11 +55,7 @@ def open_models(config: DemoConfig) -> dict[str, Model]:
 
 
 def choose(models: dict[str, Model], name: str | None) -> Model:
-    """Returns the model of a name; None or an empty one: the first.
-
-    Raises:
-        InputError: If there is no such model.
-    """
+    """Returns the model of a name; None or an empty one: the first."""
     if not name:
         return next(iter(models.values()))
     if name not in models:
@@ -88,9 +79,6 @@ def read_photo(
     """Reads a photo, the bytes of an image file, and draws what was found.
 
     To ``explain`` it paints class-activation maps too, of ``label`` or each face's most likely one.
-
-    Raises:
-        InputError: If the photo cannot be read.
     """
     read = read_image(model.recognizer, photo)
     result = replace(read.result, source="photo")
@@ -118,12 +106,7 @@ def to_jpeg(image_rgb: U8, side: int = _SHOWN) -> bytes:
 
 
 def friendly(error: MienError, path: Path | None = None) -> str:
-    """Returns a message without what only a programmer can act on, and without a file's place.
-
-    >>> from mien.errors import InputError
-    >>> friendly(InputError("bytes (11) is not a picture: it is text."))
-    'The file is not a picture: it is text.'
-    """
+    """Returns a message without what only a programmer can act on, and without a file's place."""
     message = str(error) if path is None else str(error).replace(str(path), "the file")
     message = re.sub(r"\bbytes \([\d,]+\)|<bytes>", lambda _: "the file", message)
     message = message.split(", or pass ImageLimits")[0].rstrip(". ") + "."

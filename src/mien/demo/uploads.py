@@ -37,13 +37,7 @@ MAX_SESSIONS = 64
 
 
 class UploadStore:
-    """The private folder of a page, and the thread that empties it.
-
-    >>> with UploadStore() as uploads:
-    ...     folder = uploads.folder
-    >>> folder.exists()
-    False
-    """
+    """The private folder of a page, and the thread that empties it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mien-demo-")).resolve()
@@ -73,11 +67,7 @@ class UploadStore:
 
     @contextmanager
     def using(self, path: str | os.PathLike[str]) -> Iterator[Path]:
-        """Yields an upload's path; it stays as long as the context lasts, and goes soon after.
-
-        Raises:
-            InputError: If it is no file of the private folder, or has gone already.
-        """
+        """Yields an upload's path; it stays as long as the context lasts, and goes soon after."""
         place = Path(path).resolve()
         if not place.is_relative_to(self.folder):
             raise InputError("this is not a file that was sent to this page: send it again.")
@@ -139,13 +129,7 @@ class UploadStore:
 
 @dataclass
 class Session:
-    """What the page remembers of an open browser tab, in memory only.
-
-    Args:
-        photo: The file of the photo last sent, so that it can be read with another model.
-        live: Tracks the faces of the camera.
-        touched: When it was last used, seconds since 1970.
-    """
+    """What the page remembers of an open browser tab, in memory only: photo, camera, last use."""
 
     photo: bytes | None = None
     live: LiveReader | None = None
@@ -153,13 +137,7 @@ class Session:
 
 
 class Sessions:
-    """What is remembered by session; the longest unused go when there are too many.
-
-    >>> sessions = Sessions()
-    >>> sessions.of("a").photo = b"..."
-    >>> sessions.of("a").photo, sessions.of("b").photo
-    (b'...', None)
-    """
+    """What is remembered by session; the longest unused go when there are too many."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()

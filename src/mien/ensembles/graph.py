@@ -33,9 +33,6 @@ def shared_preprocessing(parts: Sequence[Preprocessing]) -> Preprocessing:
 
     Else it is the largest size, the richest colour, scaled to 0..1, and crops are scaled as for the
     first of the largest members.
-
-    >>> shared_preprocessing([Preprocessing(size=48), Preprocessing(size=64, color="rgb")]).mean
-    (0.0, 0.0, 0.0)
     """
     if len(set(parts)) == 1:
         return parts[0]

@@ -57,11 +57,7 @@ def member_log_probs(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> F64:
-    """Runs M members over N ready faces, each with its own preprocessing.
-
-    Returns:
-        float64 (N, M, K), calibrated log-probabilities.
-    """
+    """Returns M members' calibrated log-probabilities (N, M, K) of N ready faces."""
     rows: list[list[F64]] = [[] for _ in members]
     for chunk in chunks(part):
         crops = {p: load_faces(chunk, p) for p in {m.config.preprocessing for m in members}}

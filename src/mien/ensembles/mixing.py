@@ -118,13 +118,9 @@ def fit_weights(true_probs: F64, *, tolerance: float = 1e-6, steps: int = 20_000
     """Returns the convex weights (M,) that minimise the negative log-likelihood.
 
     ``true_probs`` (N, M) is what each member gives the true class. The problem is convex.
-    Expectation-maximisation for the shares of a mixture (Dempster, Laird and Rubin 1977)
-    multiplies each weight by the mean of p_i / mix, which never raises the loss and keeps the sum
-    1. Where the largest of these factors is 1 + g, the loss lies at most g above the least one:
-    that bound, in nats per face, ends the search.
-
-    >>> fit_weights(np.array([[0.9, 0.1], [0.8, 0.3]])).round(3).tolist()
-    [1.0, 0.0]
+    Expectation-maximisation for the shares of a mixture (Dempster, Laird and Rubin 1977) multiplies
+    each weight by the mean of p_i / mix. Where the largest of these factors is 1 + g, the loss lies
+    at most g nats per face above the least one: that bound ends the search.
     """
     M = true_probs.shape[1]
     weights = np.full(M, 1.0 / M)
@@ -170,14 +166,7 @@ def cross_fitted_probs(
     folds: int = 5,
     seed: int = 0,
 ) -> F64:
-    """Returns probabilities (N, K) of each face by a mixture that was fitted without its fold.
-
-    The arguments are those of :func:`mien.ensembles.fit_mixture`; ``groups`` stay in one fold.
-
-    Raises:
-        ConfigError: If an argument is impossible.
-        DataError: If there are too few faces.
-    """
+    """Returns probabilities (N, K) of each face by a mixture fitted without its fold and groups."""
     dealt = grouped_folds(class_ids, groups, folds=folds, seed=seed)
     probs = np.zeros((len(class_ids), log_probs.shape[2]))
     for fold in range(folds):
@@ -193,10 +182,7 @@ def cross_fitted_probs(
 def fit_stacking(
     log_probs: Floats, class_ids: I64, *, groups: Texts | None = None, seed: int = 0
 ) -> Mixture:
-    """Fits a multinomial logistic regression on the members' log-probabilities (N, M, K).
-
-    Three grouped folds choose the strength of its penalty.
-    """
+    """Fits a multinomial logistic regression on (N, M, K); 3 grouped folds choose its penalty."""
     N, M, K = log_probs.shape
     features = np.maximum(log_probs.astype(np.float64), FLOOR).reshape(N, M * K)
     folds = grouped_folds(class_ids, groups, folds=3, seed=seed)

@@ -89,11 +89,6 @@ def cross_fit(
     The probabilities that the thresholds are fitted on are those of a temperature which was fitted
     without the face's fold (cross-conformal prediction, Vovk 2015). The temperature returned is
     fitted on all faces.
-
-    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]] * 10)
-    >>> temperature, sets = cross_fit(logits, np.array([0, 1, 0, 0] * 10))
-    >>> round(temperature, 2), sets.faces
-    (1.82, 40)
     """
     members = np.arange(len(class_ids)) if groups is None else groups
     folds = min(folds, len(np.unique(members)))

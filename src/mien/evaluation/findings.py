@@ -56,13 +56,10 @@ def biggest_confusions(counts: I64, labels: tuple[str, ...], *, limit: int = 8) 
 class Raters:
     """How far a model and single raters agree with the majority of the raters.
 
-    Args:
-        ceiling: Expected share of faces on which one rater, drawn from the votes, agrees with the
-            majority: what a person reaches in the model's place.
-        model: Expected share on which one rater agrees with the model.
-        accuracy: Share on which the model agrees with the majority.
-        cross_entropy: Of the model against the votes, in nats.
-        entropy: Of the votes themselves: no model can do better.
+    ``ceiling`` is the expected share of faces on which one rater, drawn from the votes, agrees with
+    the majority, ``model`` the same against the model, ``accuracy`` the model's agreement with the
+    majority. ``cross_entropy`` is the model's against the votes, in nats; none can be below the
+    ``entropy`` of the votes themselves.
     """
 
     ceiling: float

@@ -96,7 +96,7 @@ def _read(folder: ModelFolder) -> Classifier:
 
 
 def label_columns(probs: F64, label: str | I64 | None, schema: LabelSchema) -> I64:
-    """Returns which label to explain of each of N faces, as positions among the L labels (N,).
+    """Returns which of the L labels to explain of each of N faces: positions (N,).
 
     ``probs`` (N, L) is the answer; the label is one of the schema or an alias, or (N,) positions.
     Without one it is the most probable.

@@ -87,10 +87,6 @@ def replace_marked(crops: U8, others: U8, maps: Floats, share: float) -> U8:
     """Replaces the most marked share of the pixels of faces (N, S, S, C) by those of ``others``.
 
     The maps are (N, S, S); of equally marked pixels the upper left one goes first.
-
-    >>> face, other = np.zeros((1, 2, 2, 1), np.uint8), np.full((1, 2, 2, 1), 9, np.uint8)
-    >>> replace_marked(face, other, np.array([[[0, 3], [2, 1]]]), 0.5)[0, :, :, 0].tolist()
-    [[0, 9], [9, 0]]
     """
     N, S = len(crops), crops.shape[1]
     count = round(share * S * S)

@@ -59,15 +59,7 @@ def _open(folder: ModelFolder) -> nn.Module:
 
 
 def list_layers(folder: ModelFolder) -> list[Layer]:
-    """Lists the layers that hold no others, in the order in which they run.
-
-    A layer that runs more than once (an activation) is listed each time.
-
-    >>> from mien.hub import read_model_folder
-    >>> layers = list_layers(read_model_folder())
-    >>> layers[0].name, layers[0].kind, layers[0].shape, layers[-1].shape
-    ('stem.0', 'Conv2d', (32, 48, 48), (8,))
-    """
+    """Lists the layers that hold no others, in the order in which they run, each time they run."""
     p = folder.config.preprocessing
     blank = np.zeros((1, p.channels, p.size, p.size), np.float32)
     rows = []
@@ -78,15 +70,7 @@ def list_layers(folder: ModelFolder) -> list[Layer]:
 
 
 def feature_maps(folder: ModelFolder, crop: U8, layer: str) -> F32:
-    """Returns what a layer, or a group like ``stages.1``, makes of a face (S, S, C): (F, h, w).
-
-    Raises:
-        ConfigError: If there is no such layer, or its output is no map.
-
-    >>> from mien.hub import read_model_folder
-    >>> feature_maps(read_model_folder(), np.zeros((48, 48, 1), np.uint8), "stages.1").shape
-    (128, 12, 12)
-    """
+    """Returns what a layer, or a group like ``stages.1``, makes of a face (S, S, C): (F, h, w)."""
     network = _open(folder)
     names = [name for name, _ in network.named_modules() if name]
     if layer not in names:
@@ -102,12 +86,7 @@ def feature_maps(folder: ModelFolder, crop: U8, layer: str) -> F32:
 
 
 def first_filters(folder: ModelFolder) -> F32:
-    """Returns the weights of the first convolution: float32 (filters, C, height, width).
-
-    >>> from mien.hub import read_model_folder
-    >>> first_filters(read_model_folder()).shape
-    (32, 1, 3, 3)
-    """
+    """Returns the weights of the first convolution: float32 (filters, C, height, width)."""
     network = _open(folder)
     from torch import nn
 

@@ -187,11 +187,7 @@ def occlusion(recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> 
 
 
 def run_batch(recognizer: EmotionRecognizer, crops: U8) -> FaceBatch:
-    """Runs the network once over crops of its own size, uint8 (N, S, S, C), keeping features.
-
-    Raises:
-        InputError: If the crops have another shape.
-    """
+    """Runs the network once over crops of its own size, uint8 (N, S, S, C), keeping features."""
     p, pipeline = recognizer.config.preprocessing, recognizer.pipeline
     if crops.dtype != np.uint8 or crops.shape[1:] != (p.size, p.size, p.channels):
         raise InputError(

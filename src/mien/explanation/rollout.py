@@ -35,9 +35,6 @@ def roll_out(attention: Floats) -> F64:
 
     The result (T, T) says how much of each token of the input is in each of the last block; all
     rows sum to 1.
-
-    >>> roll_out(np.array([[[[0.0, 1.0], [0.0, 1.0]]]])).tolist()
-    [[0.5, 0.5], [0.0, 1.0]]
     """
     if attention.ndim != 4 or attention.shape[2] != attention.shape[3]:
         raise InputError(f"expected attention (L, heads, T, T); got {attention.shape}.")
@@ -49,10 +46,7 @@ def roll_out(attention: Floats) -> F64:
 
 
 def attends(network: nn.Module) -> bool:
-    """Says whether a network has attention from a class token to all patches.
-
-    That is so of ours with ``forward_attention``, and of timm's Vision Transformers.
-    """
+    """Says whether a network is ours with ``forward_attention`` or a Vision Transformer of timm."""
     if hasattr(network, "forward_attention"):
         return True
     backbone: Any = getattr(network, "backbone", None)
@@ -70,10 +64,7 @@ def attends(network: nn.Module) -> bool:
 
 
 def attention_weights(network: nn.Module, x: Tensor) -> Tensor:
-    """Runs faces (N, C, S, S) and returns each block's attention (N, L, heads, T, T).
-
-    The class token is the first of the T tokens, the patches are the last; rows sum to 1.
-    """
+    """Runs faces (N, C, S, S): each block's attention (N, L, heads, T, T), whose rows sum to 1."""
     import torch
 
     if hasattr(network, "forward_attention"):

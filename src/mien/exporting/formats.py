@@ -43,10 +43,7 @@ if TYPE_CHECKING:
 
 
 class _Exporter:
-    """Makes networks in a staging folder, checks them, and keeps those that are good enough.
-
-    For int8-static it has training faces to calibrate on and others to compare calibrations on.
-    """
+    """Makes networks in a staging folder, checks them, and keeps those that are good enough."""
 
     def __init__(
         self,

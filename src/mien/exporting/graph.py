@@ -48,10 +48,9 @@ def _check_nodes(model: Any) -> None:
 
 
 def float_graph(path: Path) -> Any:
-    """Reads a network as one of plain float32 weights, batch norms folded into convolutions.
+    """Reads a network in float32, batch norms folded by ONNX Runtime's basic optimisation.
 
-    ONNX Runtime's basic optimisation does the folding: it keeps to standard operators. Weights
-    stored as float16 behind a ``Cast`` become the float32 numbers that they stand for.
+    Weights stored as float16 behind a ``Cast`` become the float32 numbers that they stand for.
     """
     onnxruntime = import_onnxruntime()
     read_graph(path)

@@ -27,20 +27,9 @@ _NOISE = 64
 class FormatResult:
     """One exported form of a network, against the float32 network it was made from.
 
-    Args:
-        format: Name of the format.
-        file: Name of the file.
-        bytes: Size of the file, with those that belong to it.
-        difference: Largest absolute difference of a logit.
-        agreement: Share of faces with the same most probable class.
-        before: Accuracy of the float32 network, or None without a dataset.
-        after: Accuracy of this one.
-        interval: Wilson interval of ``after``, 95 %.
-        faces: Number of faces behind these.
-        ms_32: Milliseconds per face in batches of 32.
-        ms_1: Milliseconds for one face alone.
-        note: What else there is to know.
-        refused: Why it was not written; empty where it was.
+    ``difference`` is the largest of a logit, ``agreement`` the share of faces with the same most
+    probable class, ``before`` and ``after`` accuracies (None without a dataset), ``interval``
+    Wilson's of 95 %. Times are ms per face; ``refused`` says why it was not written.
     """
 
     format: str
@@ -66,10 +55,7 @@ class FormatResult:
 
 
 class ParityCheck:
-    """Compares networks with a float32 one on the same faces.
-
-    They are those of a manifest, one split with labels, or noise: then accuracy is left out.
-    """
+    """Compares networks with a float32 one on faces of one split, or on noise without accuracy."""
 
     def __init__(
         self,

@@ -159,11 +159,7 @@ def _walk(root: Path) -> list[Path]:
 
 
 def natural_key(text: str) -> tuple[list[list[tuple[int, str]]], str]:
-    """Returns a key that sorts ``im2`` before ``im10`` whatever the case, folder by folder.
-
-    >>> sorted(["im10.png", "im2.png", "Im1.png"], key=natural_key)
-    ['Im1.png', 'im2.png', 'im10.png']
-    """
+    """Returns a key that sorts ``im2`` before ``im10`` whatever the case, folder by folder."""
     parts = [
         [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"([0-9]+)", part)]
         for part in text.casefold().split("/")

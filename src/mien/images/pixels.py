@@ -28,12 +28,9 @@ _TURNS = {
 
 
 def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> tuple[int, int]:
-    """Checks an array that is to be a decoded picture, and returns its height and width.
+    """Checks that an array is a picture, uint8 (H, W, 3) and not empty, and returns (H, W).
 
-    Args:
-        image_rgb: Should be uint8 (H, W, 3) with at least one pixel.
-        what: What needs it, as the start of a sentence.
-        shape: The shape that it must have; empty: any.
+    ``what`` begins the message; a ``shape`` must fit as a whole.
     """
     if isinstance(image_rgb, np.ndarray):
         height, width, *channels = (*image_rgb.shape, 0, 0)[: max(image_rgb.ndim, 2)]
@@ -48,13 +45,7 @@ def check_rgb(image_rgb: object, what: str, *, shape: tuple[int, ...] = ()) -> t
 
 
 def pil_to_rgb(image: Image.Image, *, name: str, limits: ImageLimits) -> U8:
-    """Loads, turns upright and converts a PIL image; the size is checked before pixels are read.
-
-    Args:
-        image: Opened, perhaps not loaded yet; not changed.
-        name: For messages.
-        limits: The size to accept.
-    """
+    """Loads, turns upright and converts a PIL image; the size is checked before pixels are read."""
     limits.check_size(image.width, image.height, name)
     image.load()
     limits.check_size(image.width, image.height, name)  # some formats know only now

@@ -175,11 +175,6 @@ class Origin:
 
     Called, it decodes the picture as :func:`decode` does. A path and the bytes of a file are kept;
     an array or PIL image only while somebody else holds it; else the path that its name gives.
-
-    >>> array = np.zeros((2, 3), np.uint8)
-    >>> origin = Origin(array)
-    >>> origin().shape
-    (2, 3, 3)
     """
 
     def __init__(

@@ -84,11 +84,7 @@ class ImageLimits:
 
 
 def describe(source: object) -> str:
-    """Names a source in an error message.
-
-    >>> describe(b"abc")
-    'bytes (3)'
-    """
+    """Names a source in an error message."""
     if isinstance(source, str | os.PathLike):
         return repr(os.fspath(source))
     if isinstance(source, bytes | bytearray):
@@ -104,11 +100,7 @@ def describe(source: object) -> str:
 
 
 def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
-    """Reads one image file whole.
-
-    Returns:
-        The bytes, at least one and at most ``limits.max_bytes``; and a name for messages.
-    """
+    """Reads one image file whole: 1 to ``limits.max_bytes`` bytes, and a name for messages."""
     name = describe(source)
     if isinstance(source, str | os.PathLike):
         data = _read_path(os.fspath(source), name, limits)

@@ -43,9 +43,6 @@ def scaled(channels: int, width: float) -> int:
     """Returns a share of some channels, as a multiple of 8 that is not under 90 % of it.
 
     The rule of MobileNetV2 (Sandler et al. 2018).
-
-    >>> scaled(96, 1.0), scaled(96, 0.5), scaled(24, 0.5)
-    (96, 48, 16)
     """
     if not width > 0:
         raise ConfigError(f"width must be above 0, a share of the channels; got {width!r}.")
@@ -66,10 +63,7 @@ def conv_norm(
     act: Callable[..., nn.Module] | None = nn.ReLU,
     epsilon: float = 1e-5,
 ) -> nn.Sequential:
-    """Builds a convolution, its batch norm and an activation.
-
-    (N, inputs, H, W) -> (N, outputs, H / stride, W / stride), rounded up.
-    """
+    """Builds convolution, norm, activation: (N, outputs, H / stride, W / stride), rounded up."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, eps=epsilon),
@@ -184,12 +178,6 @@ def forward_tapped(network: nn.Module, x: Tensor, tap: Callable[[Tensor], Tensor
     Most networks compute their logits from the last feature map (N, F, h, w) alone:
     ``forward_features``, then ``forward_head``. A Vision Transformer does not, since its class
     token travels separately. It offers ``forward_tapped(x, tap)`` in place of ``forward_head``.
-
-    >>> import torch
-    >>> from mien.models import create_model
-    >>> network = create_model("mienet_test", num_classes=3).eval()
-    >>> forward_tapped(network, torch.zeros(1, 1, 48, 48), torch.zeros_like).tolist()
-    [[0.0, 0.0, 0.0]]
     """
     if hasattr(network, "forward_tapped"):
         logits: Tensor = network.forward_tapped(x, tap)  # type: ignore[operator]
@@ -200,14 +188,7 @@ def forward_tapped(network: nn.Module, x: Tensor, tap: Callable[[Tensor], Tensor
 
 
 def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs faces (N, C, S, S): logits (N, K) and the last feature map (N, F, h, w).
-
-    >>> import torch
-    >>> from mien.models import create_model
-    >>> network = create_model("mienet_test", num_classes=3).eval()
-    >>> [tuple(out.shape) for out in logits_and_features(network, torch.zeros(2, 1, 48, 48))]
-    [(2, 3), (2, 32, 6, 6)]
-    """
+    """Runs faces (N, C, S, S): logits (N, K) and the last feature map (N, F, h, w)."""
     seen: list[Tensor] = []
 
     def keep(features: Tensor) -> Tensor:

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut.
-
-    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), rounded up.
-    """
+    """Two 3x3 convolutions around a shortcut; sides are divided by ``stride``, rounded up."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -51,16 +48,9 @@ class ResidualBlock(nn.Module):
 class MieNet(FaceNetwork):
     """Stem, residual stages, global average pooling, one linear layer.
 
-    As it stands it is ``mienet_s``, the default: 1.4M parameters, 136 MMAC at 48x48.
-
-    Args:
-        num_classes: K.
-        in_channels: C.
-        stem: Channels of the stem's 3x3 convolution at full resolution.
-        widths: Channels by stage.
-        depths: Residual blocks by stage.
-        strides: Stride of each stage's first block.
-        dropout: Share of pooled features dropped before the linear layer in training.
+    As it stands it is ``mienet_s``, the default: 1.4M parameters, 136 MMAC at 48x48. The stem is a
+    3x3 convolution at full resolution; ``widths`` (channels), ``depths`` (residual blocks) and
+    ``strides`` (of the first block) are by stage.
     """
 
     def __init__(

@@ -24,10 +24,7 @@ DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut, which a 1x1 convolution fits where shapes change.
-
-    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride), rounded up.
-    """
+    """Two 3x3 convolutions around a shortcut, which a 1x1 convolution fits where shapes change."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()

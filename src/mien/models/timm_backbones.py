@@ -32,17 +32,12 @@ NAMED = tuple(
 
 
 class TimmBackbone(FaceNetwork):
-    """A network of timm without its classifier, and a linear layer of ours.
+    """A network of timm, built with ``num_classes=0``, and a linear layer of ours.
 
     Its features are always a map (N, F, h, w). Tokens (N, L, F) of a transformer become one by
     their places; each is moved by the difference between what timm pools (the class token, where
-    there is one) and the mean of the patches. The mean of the map is then what timm pools, so
-    that logits are timm's own, and a class-activation map tells the patches apart.
-
-    Args:
-        backbone: Built with ``num_classes=0``.
-        num_classes: K.
-        dropout: Share of pooled features dropped before the linear layer in training.
+    there is one) and the mean of the patches. The mean of the map is then what timm pools, so that
+    logits are timm's own, and a class-activation map tells the patches apart.
     """
 
     def __init__(self, backbone: Any, *, num_classes: int, dropout: float = 0.0) -> None:

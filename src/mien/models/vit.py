@@ -77,19 +77,11 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """Patches, class token, position embeddings, encoder, one linear layer.
 
-    The feature map is what the attention of the last block sees of the patches, as explanations
-    of transformers take it. The class token travels separately, so that the logits do not follow
-    from the map alone: ``forward_tapped`` stands where other networks have ``forward_head``.
-
-    Args:
-        num_classes: K.
-        in_channels: C.
-        image_size: S that the position embeddings are laid out for; others are interpolated.
-        patch: Side of a patch in pixels.
-        dim: Channels F of a token.
-        depth: Blocks.
-        heads: Attention heads; they divide ``dim``.
-        dropout: Share of the class token's features dropped before the linear layer in training.
+    The feature map is what the attention of the last block sees of the patches, as explanations of
+    transformers take it. The class token travels separately, so that the logits do not follow from
+    the map alone: ``forward_tapped`` stands where other networks have ``forward_head``. Position
+    embeddings are laid out for ``image_size``, and interpolated for others; ``dim`` are the
+    channels F of a token.
     """
 
     def __init__(
@@ -173,10 +165,7 @@ class VisionTransformer(nn.Module):
         return tokens[:, 1:].transpose(1, 2).reshape(-1, self.num_features, h, w)
 
     def forward_attention(self, x: Tensor) -> Tensor:
-        """Maps faces (N, C, S, S) to each block's attention (N, L, heads, T, T).
-
-        The class token is the first of the T tokens; rows sum to 1.
-        """
+        """Maps faces to each block's attention (N, L, heads, T, T), class token first."""
         tokens, weights = self._embed(x), []
         for block in self.blocks:
             weights.append(block.attention.weights(block.norm1(tokens)))  # type: ignore[union-attr,operator]

@@ -47,32 +47,14 @@ def check_reporting(what: str) -> None:
 
 
 def render(template: str, *, title: str, subtitle: str = "", **values: Any) -> str:
-    """Fills a template of ``mien/reporting/templates``; every value is escaped.
-
-    Args:
-        template: Name of the file, for example ``"tables.html"``.
-        title: Title and heading of the page.
-        subtitle: The line below.
-        values: What else the template shows.
-
-    Raises:
-        MissingExtraError: If jinja2 is not installed.
-
-    >>> page = render("tables.html", title="<t>", tables=[("", ["a"], [["<b>"]])])
-    >>> page[:15], page.count("&lt;b&gt;")
-    ('<!doctype html>', 1)
-    """
+    """Fills a template of ``reporting/templates``, as ``"tables.html"``; values are escaped."""
     pages = templates(Path(__file__).with_name("templates"), between=between, percent=percent)
     return pages.get_template(template).render(title=title, subtitle=subtitle, **values)
 
 
 @functools.cache
 def templates(folder: Path, **filters: Callable[..., str]) -> Environment:
-    """Returns the templates of a folder; what they write is escaped.
-
-    Raises:
-        MissingExtraError: If jinja2 is not installed.
-    """
+    """Returns the templates of a folder; what they write is escaped."""
     from mien import __version__
 
     with needs_extra("a report's page", "eval"):

@@ -56,17 +56,8 @@ def markdown_table(
 def card_metadata(license: str, fields: Mapping[str, Any]) -> str:  # noqa: A002
     """Returns the metadata of a card on the Hugging Face Hub, between its two lines of dashes.
 
-    Args:
-        license: An identifier of the Hub's list, or a text that only people understand.
-        fields: Further fields; JSON is YAML too.
-
-    >>> print(card_metadata("mit", {"pretty_name": "Faces: mine"}))
-    ---
-    license: "mit"
-    pretty_name: "Faces: mine"
-    tags: ["facial-expression-recognition", "emotion", "face"]
-    ---
-    <BLANKLINE>
+    ``license`` is an identifier of the Hub's list, or a text that only people understand; fields
+    are written as JSON, which is YAML too.
     """
     known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license)
     terms = {"license": license} if known else {"license": "other", "license_name": license}

@@ -42,20 +42,12 @@ PALETTE: tuple[Color, ...] = (
 
 
 def draw_faces(image_rgb: U8, result: ImageResult, *, label: str | None = None) -> U8:
-    """Draws boxes and labels onto a copy of a picture.
+    """Draws boxes and labels onto a copy of a picture (H, W, 3), upright, as the detector saw it.
 
     Lines and letters grow with the picture and shrink with small faces. A label stands above its
-    box, else below, else inside at the top: inside the picture, never on another label or
-    another face. Where that leaves no room, the label loses its percentage, then goes; the
-    largest faces choose first.
-
-    Args:
-        image_rgb: uint8 (H, W, 3), upright, as the detector saw it.
-        result: What was found in it.
-        label: What to write at each face, with its probability; None: the face's own emotion.
-
-    Returns:
-        A new uint8 (H, W, 3).
+    box, else below, else inside at the top: inside the picture, never on another label or another
+    face. Where that leaves no room, the label loses its percentage, then goes; the largest faces
+    choose first. None as ``label`` is each face's own emotion.
     """
     shape = (result.height, result.width, 3)
     check_rgb(image_rgb, "the result belongs to", shape=shape)
@@ -96,20 +88,12 @@ def label_colors(labels: Iterable[str]) -> dict[str, Color]:
 
 
 def css_color(color: Color) -> str:
-    """Returns a colour as CSS writes it.
-
-    >>> css_color((240, 228, 66))
-    '#f0e442'
-    """
+    """Returns a colour as CSS writes it, as in ``#f0e442``."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def contrasting(color: Color) -> Color:
-    """Returns black or white, whichever reads better on a colour (WCAG 2 contrast ratio).
-
-    >>> contrasting((240, 228, 66)), contrasting((0, 114, 178))
-    ((0, 0, 0), (255, 255, 255))
-    """
+    """Returns black or white, whichever reads better on a colour (WCAG 2 contrast ratio)."""
     shares = np.array(color) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))

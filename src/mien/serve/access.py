@@ -22,14 +22,9 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def load_keys(config: ServeConfig) -> dict[bytes, str]:
-    """Reads the accepted keys.
+    """Reads the accepted keys: sha256 (32 bytes) of each, and its client's name, else ``key1``, ...
 
-    Returns:
-        The sha256 of each key, 32 bytes, and its client's name (``key1``, ... where it has none);
-        a client may have several. Empty: no key is needed.
-
-    Raises:
-        ConfigError: If the file cannot be read or holds something else.
+    A client may have several. Empty: no key is needed.
     """
     lines = list(config.api_keys)
     if config.api_keys_file:
@@ -59,15 +54,9 @@ def load_keys(config: ServeConfig) -> dict[bytes, str]:
 
 
 def find_client(keys: dict[bytes, str], headers: dict[bytes, bytes]) -> str | None:
-    """Returns whose key the headers carry, or None.
+    """Returns whose key the headers carry, in ``Authorization: Bearer`` or ``X-API-Key``, or None.
 
-    The key stands in ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. Every stored hash is
-    compared, so that the time tells nothing.
-
-    >>> import hashlib
-    >>> keys = {hashlib.sha256(b"secret").digest(): "ann"}
-    >>> find_client(keys, {b"x-api-key": b"secret"}), find_client(keys, {b"x-api-key": b"no"})
-    ('ann', None)
+    Every stored hash is compared, so that the time tells nothing.
     """
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
     given = token.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
@@ -80,18 +69,10 @@ def find_client(keys: dict[bytes, str], headers: dict[bytes, bytes]) -> str | No
 
 
 class RateLimit:
-    """Lets each client make ``rate`` requests per second, and ``burst`` at once.
+    """Lets each client make ``rate`` requests per second (0: any number), and ``burst`` at once.
 
-    Args:
-        rate: Tokens per second; 0 turns it off.
-        burst: Tokens a bucket holds; 0: twice the rate, at least 1.
-        most: Clients remembered; the one that was away longest is forgotten first.
-        clock: Seconds, monotonic.
-
-    >>> now = [0.0]
-    >>> limit = RateLimit(1, 2, clock=lambda: now[0])
-    >>> [limit.wait_s("ann") for _ in range(3)], limit.wait_s("bob")
-    ([0.0, 0.0, 1.0], 0.0)
+    A burst of 0 is twice the rate, at least 1. Of more than ``most`` clients the one that was away
+    longest is forgotten. ``clock`` gives seconds, monotonic.
     """
 
     def __init__(

@@ -50,13 +50,9 @@ class AdmissionQueue:
 
     @contextmanager
     def admit(self, kind: str) -> Iterator[Callable[[int], None]]:
-        """Lets a request in, with one picture until it is known how many there are.
+        """Lets a request in with one picture; the function yielded takes room for so many more.
 
-        Yields:
-            A function that takes room for all the pictures of the request.
-
-        Raises:
-            ProblemError: 503 if there is no room; the function raises it, too.
+        Both raise ProblemError 503 if there is none.
         """
         held = 0
 

@@ -21,19 +21,12 @@ _Entry: TypeAlias = "tuple[U8, Future[Answer]]"
 
 
 class Batcher:
-    """Owns one network and the thread that runs it.
+    """Owns one network, uint8 (N, S, S, C) to logits (N, K), and the thread that runs it.
 
-    It takes what waits, up to ``batch_size`` faces. While ``more_coming`` is true, because other
-    requests are being decoded, it waits for them, ``wait_s`` at most; an idle service answers
-    without waiting.
-
-    Args:
-        run: uint8 (N, S, S, C) to logits float32 (N, K).
-        batch_size: Most faces to put together; one larger submission is still taken whole.
-        wait_s: Longest wait for more.
-        more_coming: Whether a wait may bring anything.
-        observe: Called with the number of faces of each run.
-        start: Called first in the thread.
+    It takes what waits, up to ``batch_size`` faces; one larger submission is still taken whole.
+    While ``more_coming`` is true, because other requests are being decoded, it waits for them,
+    ``wait_s`` at most; an idle service answers without waiting. ``observe`` gets the faces of each
+    run; ``start`` is called first in the thread.
     """
 
     def __init__(
@@ -54,10 +47,7 @@ class Batcher:
         self._thread.start()
 
     def submit(self, crops: U8) -> Future[Answer]:
-        """Queues crops, uint8 (N, S, S, C), N at least 1; any thread may call it.
-
-        A future that is cancelled before its turn costs no run.
-        """
+        """Queues crops (N, S, S, C) from any thread; one cancelled before its turn costs no run."""
         future: Future[Answer] = Future()
         self._waiting.put((crops, future))
         return future

@@ -42,10 +42,7 @@ _CROPS_PER_TASK = 16
 
 
 class Engine:
-    """Everything that one process of the service shares between requests.
-
-    Where it ``owns_process``, its working threads get a lower priority.
-    """
+    """What one process of the service shares; where it ``owns_process``, its threads give way."""
 
     def __init__(self, config: ServeConfig, *, owns_process: bool = False) -> None:
         self.config = config
@@ -94,10 +91,7 @@ class Engine:
         until: float,
         gone: Awaitable[object] | None = None,
     ) -> list[Result]:
-        """Reads the pictures of one request, ready crops where they are ``faces``.
-
-        ``until`` (on the clock of :func:`time.monotonic`) and ``gone`` are those of :meth:`wait`.
-        """
+        """Reads the pictures of one request, ready crops where they are ``faces``; see ``wait``."""
         step = _CROPS_PER_TASK if faces else 1
         chunks = [uploads[i : i + step] for i in range(0, len(uploads), step)]
         work = _Work(self, model, recognizer, faces=faces)
@@ -111,12 +105,7 @@ class Engine:
     async def wait(
         self, future: asyncio.Future[Any], *, until: float, gone: Awaitable[object] | None
     ) -> Any:
-        """Awaits a result, the deadline, or the client's leaving, whichever is first.
-
-        Raises:
-            ProblemError: 504 when the deadline passes.
-            GoneError: When the client is away.
-        """
+        """Awaits a result; ProblemError 504 at the deadline, GoneError when the client is away."""
         watches = [] if gone is None else [asyncio.ensure_future(gone)]
         timeout = max(0.0, until - time.monotonic())
         try:
@@ -206,10 +195,7 @@ def about_upload(error: MienError, upload: Upload) -> MienError:
 
 
 def lower_priority() -> None:
-    """Lowers this thread's priority, so that the event loop can answer 503 on a full machine.
-
-    Linux keeps a priority for each thread, and new threads inherit it; elsewhere nothing is done.
-    """
+    """Lowers this thread's priority on Linux, so that a full machine still answers 503."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

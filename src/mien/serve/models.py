@@ -49,12 +49,7 @@ class Model:
 
 
 class Models:
-    """Opens everything in the config, with a batcher for each network, and warms it up.
-
-    Raises:
-        ModelError: If a model or detector cannot be loaded.
-        ConfigError: If a name is unknown.
-    """
+    """Opens everything in the config, with a batcher for each network, and warms it up."""
 
     def __init__(self, config: ServeConfig, batcher: Callable[..., Batcher]) -> None:
         limits = ImageLimits(max_bytes=config.max_body, max_pixels=config.max_pixels)
@@ -79,11 +74,7 @@ class Models:
             model.batcher.close()
 
     def choose(self, options: Options) -> tuple[Model, EmotionRecognizer]:
-        """Returns the model of a request, and a recognizer that answers as it asks.
-
-        Raises:
-            ProblemError: 422 if a name is unknown; the known ones are listed.
-        """
+        """Returns the model of a request, and a recognizer that answers as it asks."""
         model = self.models[_known("model", options.model, list(self.models))]
         detector = _known("detector", options.detector, list(self.detectors))
         labels = options.labels

@@ -34,18 +34,10 @@ async def read_pictures(
     engine: Engine, request: Request, options: Options, kind: str, *, label: str | None = None,
     most: int = 0,
 ) -> tuple[list[Result], list[bytes | None]]:  # fmt: skip
-    """Reads the pictures of a request.
+    """Reads the pictures of a request; the maps are PNGs, None where a picture is unreadable.
 
-    Args:
-        engine: What reads them.
-        request: Whose body holds them.
-        options: What the request asks for.
-        kind: ``photo``; ``face``: they are crops; ``map``: a class-activation map is drawn of each.
-        label: The label that the maps explain; None: each face's most probable one.
-        most: Most pictures; 0: as many as the settings allow.
-
-    Returns:
-        A result of each, and the maps as PNG, None where a picture is unreadable.
+    ``kind`` is ``photo``, ``face`` for crops, or ``map``, which draws a class-activation map of
+    ``label`` or each face's most probable one. 0 as ``most`` allows as many as the settings.
     """
     model, recognizer = engine.loaded().choose(options)
     if label is not None:
@@ -111,11 +103,7 @@ def _explain(
 def answer_json(
     request: Request, results: list[Result], *, top_k: int | None = None, **more: Any
 ) -> JSONResponse:
-    """Returns results as JSON.
-
-    Raises:
-        ProblemError: 422 if no picture could be read.
-    """
+    """Returns results as JSON; ProblemError 422 if no picture could be read."""
     plain = [result.to_dict() for result in results]
     errors = [entry for entry in plain if "error" in entry]
     if len(errors) == len(plain):

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 def serve(config: ServeConfig) -> None:
-    """Runs the service until SIGTERM or SIGINT; what was accepted is finished first.
-
-    Raises:
-        ConfigError: If a model is missing, the address is taken, or the key file is unreadable.
-        MissingExtraError: If the ``serve`` extra is not installed.
-    """
+    """Runs the service until SIGTERM or SIGINT; what was accepted is finished first."""
     with needs_extra("mien serve", "serve"):
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401

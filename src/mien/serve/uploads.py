@@ -28,12 +28,7 @@ class Upload(NamedTuple):
 
 
 async def read_body(receive: Receive, *, most: int, timeout_s: float) -> bytes:
-    """Reads a whole body into memory.
-
-    Raises:
-        ProblemError: 413 if it is larger than ``most`` bytes, 408 if it takes too long.
-        GoneError: If the client went away.
-    """
+    """Reads a whole body; ProblemError 413 if over ``most`` bytes, 408 if it takes too long."""
     parts, size = [], 0
     try:
         async with asyncio.timeout(timeout_s):
@@ -60,11 +55,7 @@ def too_large(most: int) -> ProblemError:
 
 
 async def parse_uploads(body: bytes, content_type: str, *, most: int) -> list[Upload]:
-    """Reads at most so many pictures from multipart or JSON with base64.
-
-    Raises:
-        ProblemError: 415, 413 or 422 if it is something else, too many, or damaged.
-    """
+    """Reads at most so many pictures from multipart or JSON with base64."""
     kind = content_type.partition(";")[0].strip().lower()
     parse = {"multipart/form-data": _parse_multipart, "application/json": _parse_json}.get(kind)
     if parse is None:
@@ -166,11 +157,7 @@ def _json_upload(entry: object, index: int) -> Upload:
 
 
 def clean_name(name: str, index: int) -> str:
-    r"""Returns a harmless name to report a picture under; it is never used as a path.
-
-    >>> clean_name("../../etc/pass\x00wd", 0), clean_name("C:\\a b.jpg", 1), clean_name("", 2)
-    ('passwd', 'a b.jpg', 'image-3')
-    """
+    r"""Returns a harmless name to report a picture under; it is never used as a path."""
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join(letter for letter in last if letter.isprintable())[:_NAME_CHARACTERS].strip()
     return kept if kept.strip(".") else f"image-{index + 1}"

@@ -41,19 +41,10 @@ def build_page(
     runtime: str | Path | None = None,
     overwrite: bool = False,
 ) -> Page:
-    """Builds the page that reads faces in a visitor's browser.
+    """Builds the page that reads faces in a visitor's browser, in a new or an empty folder.
 
-    Args:
-        output: Folder to write; a new or an empty one.
-        model: As for :class:`mien.EmotionRecognizer`; None: the bundled one.
-        runtime: A copy of ONNX Runtime Web (see :func:`mien.web.runtime.place_runtime`); None: npm
-            fetches it.
-        overwrite: Replace a page that this function built earlier.
-
-    Raises:
-        ConfigError: If ``output`` is in use.
-        ModelError: If the model is missing or cannot run in a browser, or the copy is another one.
-        MienError: If npm is missing or offline, or the folder cannot be written.
+    ``runtime`` is a copy of ONNX Runtime Web as :func:`mien.web.runtime.place_runtime` takes it.
+    ``overwrite`` replaces a page that this function built earlier, nothing else.
     """
     target = Path(output).absolute()
     _check_output(target, overwrite=overwrite)

@@ -28,16 +28,10 @@ _PATIENCE_S = 600
 
 
 def place_runtime(folder: Path, source: Path | None = None) -> None:
-    """Puts the engine's files into a folder.
+    """Puts the engine's files into a folder, from ``source`` or else fetched by npm.
 
-    Args:
-        folder: Where they go.
-        source: The folder of an unpacked package, of its ``dist``, or one in which ``npm install``
-            was run; or the file that ``npm pack`` wrote. None: npm fetches it.
-
-    Raises:
-        MienError: If npm is missing or cannot fetch it.
-        ModelError: If a file is missing or is not of this version.
+    ``source`` is an unpacked package, its ``dist``, a folder in which ``npm install`` was run, or
+    the file that ``npm pack`` wrote.
     """
     if source is None:
         with tempfile.TemporaryDirectory() as place:

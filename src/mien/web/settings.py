@@ -27,8 +27,8 @@ DETECTOR, MODEL, RUNTIME, EXAMPLE = "detector", "model", "runtime", "example.jpg
 def page_settings(folder: ModelFolder) -> dict[str, Any]:
     """Returns the content of ``mien.json``, which the page reads first.
 
-    Nothing that a script of the page needs is typed there a second time: thresholds and scales are
-    in ``detector.json``, labels and preprocessing in ``config.json``, the rest is here.
+    Thresholds and scales are in ``detector.json``, labels and preprocessing in ``config.json``, the
+    rest of what a script of the page needs is here.
     """
     return {
         "format": FORMAT,
