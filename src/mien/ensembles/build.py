@@ -14,7 +14,7 @@ from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
 from mien.data import read_manifest
 from mien.data.faces import chunks, load_faces
-from mien.data.split import write_split
+from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import METHODS, Mixture, cross_fitted_probs, fit_mixture
@@ -153,8 +153,9 @@ def ensemble(
     config = _config([folders[i] for i in used], kept, shared, tag)
     output.mkdir(parents=True, exist_ok=True)
     model = merge_graphs([folders[i] for i in used], shared, kept)
-    for stale in set(output.glob("model.*")) - {output / ONNX}:
-        stale.unlink()  # another form of the ensemble that is replaced
+    for stale in {*output.glob("model.*"), *output.glob("eval/*.*"), output / SPLIT}:
+        if stale != output / ONNX:
+            stale.unlink(missing_ok=True)  # it is of the ensemble that is replaced
     with replacing(output / ONNX) as temporary:
         import_onnx().save_model(model, temporary)
     folder = write_config(output, config)

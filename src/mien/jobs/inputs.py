@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError, InputError
 from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
-from mien.jobs.stores import check_address, is_address, open_store, store_answers
+from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_sources(words: Sequence[str]) -> list[str]:
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
         if _is_list(path):
-            with _readable(path):
+            with readable(path):
                 found.append(f"{path}#{sha256(path)}")
         else:
             found.append(str(path))
@@ -81,14 +81,6 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
-
-
 def _wanted(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(_PICTURES)
 
@@ -112,7 +104,7 @@ def _folder(folder: str) -> Iterator[str]:
 
 def _lines(path: Path) -> Iterator[str]:
     checked: set[str] = set()
-    with _readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
         for word in filter(str.strip, (line.rstrip("\r\n") for line in lines)):
             if not is_address(word):
                 yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111

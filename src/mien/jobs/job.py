@@ -10,6 +10,7 @@ picture.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -165,21 +166,30 @@ class Job:
         """Finds the parts that are done; a file that is broken or another's is dropped."""
 
         def check(match: re.Match[str]) -> tuple[int, Mapping[str, Any]] | None:
-            number = int(match[1])
-            try:
-                with self.store.open(match[0]) as file:
-                    notes = read_notes(file)
+            number, notes = int(match[1]), self._notes(match[0])
+            if number < self.parts:
                 size = self._file.metadata.row_group(number).num_rows
-                if (notes["job"], notes["part"], notes["pictures"]) == (self.id, number, size):
+                own = {"job": self.id, "part": number, "pictures": size}
+                if {key: notes.get(key) for key in own} == own:
                     return number, notes
-            except (OSError, ValueError, KeyError, IndexError):
-                pass
             self.store.remove(match[0])
             return None
 
         found = filter(None, map(_PART.fullmatch, self.store.names()))
         with ThreadPoolExecutor(_CHECKERS) as pool:
             self.done = dict(filter(None, pool.map(check, found)))
+
+    def _notes(self, name: str) -> Mapping[str, Any]:
+        """Returns the notes of a part, none where it is damaged or gone."""
+        try:
+            with self.store.open(name) as file:
+                return read_notes(file)
+        except Exception:  # noqa: BLE001 - of the file, or of any store: see below
+            data = self.store.read(name)  # raises what the store has to say
+        try:
+            return read_notes(io.BytesIO(data or b""))
+        except (OSError, ValueError):
+            return {}
 
     def left(self) -> Iterator[Part]:
         """Yields the parts that are not done, in order, reading the list as it goes."""

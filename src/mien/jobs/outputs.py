@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, MienError
-from mien.jobs.stores import is_address, open_store, store_answers
+from mien.jobs.stores import is_address, open_store, readable, store_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,8 @@ class FolderStore:
     def read(self, name: str) -> bytes | None:
         """Returns a file's bytes; None where there is no such file."""
         path = self._folder / name
-        return path.read_bytes() if path.is_file() else None
+        with readable(path):
+            return path.read_bytes() if path.is_file() else None
 
     def open(self, name: str) -> BinaryIO:
         """Opens a file for reading anywhere in it."""

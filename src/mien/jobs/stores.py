@@ -16,6 +16,7 @@ from mien.errors import ConfigError, InputError, import_extra, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: Scheme of an address -> package that opens it.
 PACKAGES = {
@@ -87,6 +88,15 @@ def _lost(error: BaseException) -> bool:
     """Whether a store did not answer at all, rather than refuse."""
     lost = (ConnectionError, TimeoutError)
     return isinstance(error, lost) or not isinstance(error, OSError) or "Connect" in repr(error)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns the failure to read a file into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
 @contextmanager
