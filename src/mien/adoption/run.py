@@ -15,7 +15,7 @@ from mien.errors import ConfigError, ModelError, first_line
 from mien.exporting.graph import import_onnx
 from mien.hub import CARD, CONFIG, ONNX, ModelConfig, ModelFolder, write_config
 from mien.hub.card import model_card
-from mien.preprocess import normalize
+from mien.preprocess import Preprocessing, normalize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from mien.data import Manifest
     from mien.evaluation import Evaluation
-    from mien.preprocess import Preprocessing
 
 #: Labelled faces that an adopted model is tried on, at most.
 CHECK_FACES = 1000
@@ -145,11 +144,9 @@ def _try_out(path: Path, model: Any, preprocessing: Preprocessing) -> NDArray[np
         )
         scores = np.asarray(session.run(["logits"], {"input": normalize(faces, p)})[0])
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        raise ModelError(
-            f"does not run on 3 faces of {p.size}x{p.size} {p.color}: {first_line(error)}",
-            subject=path,
-            hint="Check --size, --color and --layout, and export it with a free batch axis.",
-        ) from error
+        reason = f"does not run on 3 faces of {p.size}x{p.size} {p.color}: {first_line(error)}"
+        hint = "Check --size, --color and --layout, and export it with a free batch axis."
+        raise ModelError(reason, subject=path, hint=hint) from error
     if scores.ndim != 2 or len(scores) != 3 or scores.shape[1] < 2:
         raise ModelError(
             f"answers 3 faces with scores of shape {scores.shape}; (3, K) with K of 2 or more is "

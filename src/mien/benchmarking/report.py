@@ -11,14 +11,13 @@ from mien.benchmarking.machine import machine_line
 from mien.benchmarking.measuring import STAGES
 from mien.benchmarking.timing import Spread
 from mien.errors import ConfigError
-from mien.reporting import LIGHT, draw, markdown_table, render
+from mien.reporting import LIGHT, Theme, draw, markdown_table, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from mien.reporting import Theme
 
 #: Version of the JSON; readers refuse others.
 FORMAT = 1

@@ -71,9 +71,8 @@ def fetch(
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the connection
-        raise ModelError(
-            f"cannot fetch {name} from {url} into {target.parent} ({error}). {advice}"
-        ) from error
+        reason = f"cannot fetch {name} from {url} into {target.parent} ({error}). {advice}"
+        raise ModelError(reason) from error
     return target
 
 

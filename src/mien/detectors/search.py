@@ -9,14 +9,13 @@ import numpy as np
 from PIL import Image
 
 from mien.detectors.boxes import nms
-from mien.detectors.scales import plan_scales, tiles
+from mien.detectors.scales import Scale, ScaleRules, plan_scales, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from mien.detectors.scales import Scale, ScaleRules
 
 #: Most boxes of one photo that go on, the most confident.
 MAX_CANDIDATES = 3000

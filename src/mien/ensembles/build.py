@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
-from mien.data import read_manifest
+from mien.data import Manifest, read_manifest
 from mien.data.faces import chunks, load_faces
 from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
@@ -22,7 +22,7 @@ from mien.errors import ConfigError, DataError, ModelError, suggest
 from mien.evaluation.scores import Evaluation, record_evaluation, run_over
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
-from mien.preprocess import normalize
+from mien.preprocess import Preprocessing, normalize
 from mien.recognizer import EmotionRecognizer
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data import Manifest
-    from mien.preprocess import Preprocessing
 
 #: Largest difference of a probability between the file and the members' mixture.
 PARITY = 1e-4
@@ -248,9 +246,8 @@ def _check_file(
             subject=f"{folder.path}:",
         )
     if not np.isfinite(found).all():
-        raise DataError(
-            f"its answers on {part.source} are not all finite", subject=f"{folder.path}:"
-        )
+        reason = f"its answers on {part.source} are not all finite"
+        raise DataError(reason, subject=f"{folder.path}:")
     same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
     return found, {
         "faces": len(part), "max_difference": float(difference.max()),

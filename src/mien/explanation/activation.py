@@ -15,14 +15,12 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import ConfigError, InputError, ModelError, suggest
-from mien.hub import WEIGHTS, ModelFolder
-from mien.labels import mapping_matrix
+from mien.hub import WEIGHTS, ModelConfig, ModelFolder
+from mien.labels import LabelSchema, mapping_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.hub import ModelConfig
-    from mien.labels import LabelSchema
 
 _OTHERS = (
     "the network does not end in average pooling and one linear layer, so that cam cannot explain "
@@ -79,11 +77,9 @@ def _read(folder: ModelFolder) -> Classifier:
         with safe_open(file, framework="numpy") as tensors:
             names = set(tensors.keys())
             if f"{name}.weight" not in names:
-                raise ModelError(
-                    f"has no weights of a last linear layer {name!r}",
-                    subject=file,
-                    hint="Set pretrained_cfg.classifier in config.json to its name.",
-                )
+                reason = f"has no weights of a last linear layer {name!r}"
+                hint = "Set pretrained_cfg.classifier in config.json to its name."
+                raise ModelError(reason, subject=file, hint=hint)
             weight = tensors.get_tensor(f"{name}.weight")
             bias = tensors.get_tensor(f"{name}.bias") if f"{name}.bias" in names else None
     except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
@@ -152,8 +148,7 @@ def class_coefficients(
     probs = np.maximum(config.calibrated(logits), 1e-30)
     shares = probs * matrix.T[columns]
     total = shares.sum(axis=1, keepdims=True)
-    coefficients: NDArray[np.float64] = shares / np.where(total > 0, total, 1.0)
-    return coefficients
+    return shares / np.where(total > 0, total, 1.0)
 
 
 def logits_follow(

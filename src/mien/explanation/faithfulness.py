@@ -65,8 +65,7 @@ class Faithfulness:
 
 
 def _area(curve: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    area: NDArray[np.float64] = (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
-    return area
+    return (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
 
 
 def blurred(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy as np
 from mien.explanation.activation import label_columns
 from mien.explanation.methods import FaceBatch, batch_maps, run_batch
 from mien.explanation.sheets import paint_maps
-from mien.images import encode, save_image
+from mien.images import ImageSource, encode, save_image
 from mien.recognizer import EmotionRecognizer, as_recognizer
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.images import ImageSource
     from mien.results import ImageResult
 
 

@@ -115,6 +115,5 @@ def first_filters(folder: ModelFolder) -> NDArray[np.float32]:
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            weights: NDArray[np.float32] = module.weight.detach().float().numpy()
-            return weights
+            return module.weight.detach().float().numpy()
     raise ModelError("has no convolution to show filters of", subject=folder.config.architecture)

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 from mien.atomic import write_text
 from mien.conformal import MIN_FACES
 from mien.errors import ConfigError, ModelError
-from mien.hub.folder import CARD, write_config
-from mien.labels import SCHEMAS, mapping_matrix
+from mien.hub.folder import CARD, ModelConfig, ModelFolder, write_config
+from mien.labels import SCHEMAS, LabelSchema, mapping_matrix
 from mien.reporting.text import card_metadata, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from mien.hub.folder import ModelConfig, ModelFolder
-    from mien.labels import LabelSchema
 
 __all__ = ["DATA_BRIEF", "DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
 

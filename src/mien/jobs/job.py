@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError, InputError
 from mien.jobs.table import import_arrow, read_notes
-from mien.jobs.work import Part
+from mien.jobs.work import Answer, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import ExitStack
 
     from mien.jobs.outputs import OutputStore
-    from mien.jobs.work import Answer
 
 FOLDER = "_mien"
 JOB, FILES, SUMMARY = f"{FOLDER}/job.json", f"{FOLDER}/files.parquet", f"{FOLDER}/summary.json"
@@ -94,11 +93,8 @@ class Job:
         content = self.store.read(JOB) if FOLDER in names else None
         if content is None:
             if foreign:
-                raise ConfigError(
-                    f"holds {foreign[0]} and is no job of mien's",
-                    subject=self.output,
-                    hint="Give another --output.",
-                )
+                reason = f"holds {foreign[0]} and is no job of mien's"
+                raise ConfigError(reason, subject=self.output, hint="Give another --output.")
             return None
         if not resume and not overwrite:
             raise ConfigError(
@@ -121,9 +117,8 @@ class Job:
         )
 
     def _remove(self, pattern: re.Pattern[str]) -> None:
-        for name in self.store.names():
-            if pattern.fullmatch(name):
-                self.store.remove(name)
+        for name in filter(pattern.fullmatch, self.store.names()):
+            self.store.remove(name)
 
     def _start(self, identity: Mapping[str, Any], paths: Iterable[str], part_size: int) -> None:
         with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
@@ -145,11 +140,9 @@ class Job:
         other = [key for key in identity if before.get(key) != identity[key]]
         if other:
             was = ", ".join(f"{key} {_short(before.get(key))}" for key in other)
-            raise ConfigError(
-                f"was begun with another {' and '.join(other)} (it was: {was})",
-                subject=self.output,
-                hint="Resume it with the same, or give another --output.",
-            )
+            reason = f"was begun with another {' and '.join(other)} (it was: {was})"
+            hint = "Resume it with the same, or give another --output."
+            raise ConfigError(reason, subject=self.output, hint=hint)
 
     def _open_list(self) -> None:
         parquet = import_arrow().parquet

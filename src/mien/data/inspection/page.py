@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from mien.data.filenames import printable
 from mien.errors import MienError
 from mien.images import decode
-from mien.reporting import counted, draw, render
+from mien.reporting import Theme, counted, draw, render
 from mien.reporting.theme import new_figure
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mien.data.image_stores import ImageStore
     from mien.data.inspection.finding import Finding, Inspection
-    from mien.reporting import Theme
 
 #: What the page shows of long lists; the rest is in the JSON.
 _CASES, _PICTURES, _LINES = 12, 6, 40

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.image_stores import PixelImages
+from mien.data.image_stores import ImageStore, PixelImages
 from mien.data.readers.arrowtables import arrow_images, picture_column, read_columns
 from mien.data.readers.assemble import assemble
 from mien.data.readers.csvfile import CsvTable, read_table
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
