@@ -162,9 +162,8 @@ def _at_opset(model: Any, version: int, folder: ModelFolder) -> Any:
     try:
         return onnx.version_converter.convert_version(model, version)
     except Exception as error:  # the converter's exceptions share no base
-        raise ModelError(
+        reason = (
             f"is written in version {opset(model)} of the ONNX operators and cannot be brought "
-            f"to {version}, which the ensemble needs: {first_line(error)[:200]}",
-            subject=folder.path,
-            hint="Export it again.",
-        ) from error
+            f"to {version}, which the ensemble needs: {first_line(error)[:200]}"
+        )
+        raise ModelError(reason, subject=folder.path, hint="Export it again.") from error

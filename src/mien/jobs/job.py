@@ -97,12 +97,11 @@ class Job:
                 raise ConfigError(reason, subject=self.output, hint="Give another --output.")
             return None
         if not resume and not overwrite:
-            raise ConfigError(
-                "exists already",
-                subject=self.output,
-                hint="Add --resume to go on with it or --overwrite to start again, or give another "
-                "--output.",
+            hint = (
+                "Add --resume to go on with it or --overwrite to start again, or give another "
+                "--output."
             )
+            raise ConfigError("exists already", subject=self.output, hint=hint)
         try:
             job = json.loads(content)
             return {"id": str(job["id"]), "identity": dict(job["identity"])}

@@ -69,12 +69,11 @@ def prepare_directory(
         return last if last.is_file() else None
     if is_used(output):
         if not overwrite:
-            raise ConfigError(
-                "exists already",
-                subject=output,
-                hint="Type --resume to go on with it, --overwrite to start it anew, or give "
-                "another --output.",
+            hint = (
+                "Type --resume to go on with it, --overwrite to start it anew, or give "
+                "another --output."
             )
+            raise ConfigError("exists already", subject=output, hint=hint)
         if not args.is_file():
             reason = f"is no run directory (no {ARGS}): it is not overwritten"
             raise ConfigError(reason, subject=output)
