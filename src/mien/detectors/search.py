@@ -120,11 +120,7 @@ class PyramidSearch:
         # A face whose centre lies beyond the middle of an overlap, or nearly, is another tile's.
         margin = 0.4 * self.rules.overlap
         low = np.array([margin if left else -np.inf, margin if top else -np.inf], np.float32)
-        high = np.array(
-            [
-                right - left - margin if right < scale.width else np.inf,
-                bottom - top - margin if bottom < scale.height else np.inf,
-            ],
-            np.float32,
-        )
+        far_x = right - left - margin if right < scale.width else np.inf
+        far_y = bottom - top - margin if bottom < scale.height else np.inf
+        high = np.array([far_x, far_y], np.float32)
         return kept & ((centre >= low) & (centre <= high)).all(axis=1)

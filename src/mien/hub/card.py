@@ -295,13 +295,10 @@ def _robustness(rows: Sequence[Mapping[str, Any]]) -> str:
         for kind, values in scores.items()
     ]
     others = [row for row in rows if not row["severity"]]
+    lost = [f"{100 * (others[0]['accuracy'] - row['accuracy']):.1f}" for row in others]
     framed = [
-        [
-            r["condition"],
-            _shown(r, digits=1),
-            f"{100 * (others[0]['accuracy'] - r['accuracy']):.1f}",
-        ]
-        for r in others
+        [row["condition"], _shown(row, digits=1), points]
+        for row, points in zip(others, lost, strict=True)
     ]
     return (
         f"\n## Corrupted and badly framed faces\n\nOn {rows[0]['n']} validation faces, drawn "

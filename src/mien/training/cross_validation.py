@@ -206,12 +206,9 @@ def _write_plan(plan: FoldPlan, config: TrainConfig, output: Path, *, near: floa
     output.mkdir(parents=True, exist_ok=True)
     labels = [*faces.schema.labels, ""]  # the last is that of -1: none
     groups = [""] * len(faces) if faces.groups is None else faces.groups
-    rows = [
-        [faces.images.key(index), labels[class_id], group, fold + 1]
-        for index, (class_id, group, fold) in enumerate(
-            zip(faces.class_ids, groups, plan.fold_ids, strict=True)
-        )
-    ]
+    keys = map(faces.images.key, range(len(faces)))
+    dealt = zip(keys, faces.class_ids, groups, plan.fold_ids, strict=True)
+    rows = [[key, labels[class_id], group, fold + 1] for key, class_id, group, fold in dealt]
     write_text(path, json.dumps(now, indent=2) + "\n")
     write_text(output / "folds.csv", csv_text(["key", "label", "group", "fold"], rows))
 

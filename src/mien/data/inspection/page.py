@@ -133,13 +133,9 @@ def _samples(inspection: Inspection) -> list[dict[str, Any]]:
         if len(at):
             chosen = np.sort(rng.choice(at, min(_SAMPLES, len(at)), replace=False))
             mean = np.clip(scan.mean_faces[k], 0, 255).astype(np.uint8)
-            samples.append(
-                {
-                    "label": label,
-                    "mean": np.repeat(mean[:, :, None], 3, axis=2),
-                    "sheet": _sheet(manifest.images, chosen.tolist()),
-                }
-            )
+            sheet = _sheet(manifest.images, chosen.tolist())
+            mean_rgb = np.repeat(mean[:, :, None], 3, axis=2)
+            samples.append({"label": label, "mean": mean_rgb, "sheet": sheet})
     return samples
 
 
