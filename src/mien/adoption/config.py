@@ -87,17 +87,14 @@ def resolve_preprocessing(facts: GraphFacts, settings: AdoptConfig) -> Preproces
         ("--layout", settings.layout, facts.layout if facts.rank == 4 else None),
     ):
         if read is not None and said not in (read, "auto"):
-            raise ConfigError(
-                f"says {said}, but the graph says {read}: leave {flag} out", subject=flag
-            )
+            reason = f"says {said}, but the graph says {read}: leave {flag} out"
+            raise ConfigError(reason, subject=flag)
     scale = settings.scale or (1.0 if facts.takes_bytes else 1 / 255)
     fixed: list[tuple[float, ...]] = []
     for flag, values in (("--mean", settings.mean or (0.0,)), ("--std", settings.std or (1.0,))):
         if len(values) not in (1, channels):
-            raise ConfigError(
-                f"needs 1 number, or one for each of {channels} channel(s); got {len(values)}",
-                subject=flag,
-            )
+            reason = f"needs 1 number, or one for each of {channels} channel(s); got {len(values)}"
+            raise ConfigError(reason, subject=flag)
         ordered = values[::-1] if color == "bgr" else values
         each = ordered * channels if len(values) == 1 else ordered
         fixed.append(tuple(value / (255 * scale) for value in each))

@@ -66,9 +66,8 @@ def read_facts(path: Path, *, output: str | None = None) -> tuple[Any, GraphFact
         )
     entry = inputs[0].type.tensor_type
     if entry.elem_type not in {**_FLOATS, **_INTEGERS}:
-        raise ModelError(
-            f"input {inputs[0].name!r} takes no numbers: it is no picture", subject=f"{path}:"
-        )
+        reason = f"input {inputs[0].name!r} takes no numbers: it is no picture"
+        raise ModelError(reason, subject=f"{path}:")
     sides = [dim.dim_value if dim.dim_value > 0 else None for dim in entry.shape.dim]
     shape = _read_input(path, sides)
     labels = _unmap(graph)

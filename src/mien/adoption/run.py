@@ -15,7 +15,7 @@ from mien.errors import ConfigError, ModelError, first_line
 from mien.exporting.graph import import_onnx
 from mien.hub import CARD, CONFIG, ONNX, ModelConfig, ModelFolder, write_config
 from mien.hub.card import model_card
-from mien.preprocess import normalize
+from mien.preprocess import Preprocessing, normalize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mien.arrays import F32
     from mien.data import Manifest
     from mien.evaluation import Evaluation
-    from mien.preprocess import Preprocessing
 
 #: Labelled faces that an adopted model is tried on, at most.
 CHECK_FACES = 1000

@@ -9,10 +9,6 @@ from mien.config import Config, from_one, from_zero, option
 from mien.errors import ConfigError
 
 
-def _one_and_all() -> tuple[int, ...]:
-    return tuple(sorted({1, os.cpu_count() or 1}))
-
-
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig(Config):
     """The settings of ``mien benchmark``; a p99 of under 100 photos is little but the slowest."""
@@ -26,7 +22,9 @@ class BenchmarkConfig(Config):
         (1, 8, 32), "Faces per network run, with commas.", repeat=False
     )
     threads: tuple[int, ...] = from_one(
-        _one_and_all, "Threads per network run, with commas.", repeat=False
+        lambda: tuple(sorted({1, os.cpu_count() or 1})),
+        "Threads per network run, with commas.",
+        repeat=False,
     )
     repeats: int = from_one(100, "Photos answered for the latency; as many as given at least.")
     rounds: int = from_one(15, "Turns of each throughput and ratio.")
@@ -38,7 +36,5 @@ class BenchmarkConfig(Config):
         for flag, values in (("--batch-sizes", self.batch_sizes), ("--threads", self.threads)):
             if not values or len(set(values)) < len(values):
                 shown = ",".join(map(str, values)) or "nothing"
-                raise ConfigError(
-                    f"takes different whole numbers above 0, such as 1,8,32; got {shown}",
-                    subject=flag,
-                )
+                reason = f"takes different whole numbers above 0, such as 1,8,32; got {shown}"
+                raise ConfigError(reason, subject=flag)

@@ -13,14 +13,13 @@ from mien.benchmarking.timing import Spread
 from mien.errors import ConfigError
 from mien.reporting.pages import draw, render
 from mien.reporting.text import markdown_table
-from mien.reporting.theme import LIGHT
+from mien.reporting.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from mien.reporting.theme import Theme
 
 #: Version of the JSON; readers refuse others.
 FORMAT = 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.errors import DataError, InputError
 from mien.images import decode
-from mien.preprocess import crop_faces, whole_box
+from mien.preprocess import Preprocessing, crop_faces, whole_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
-    from mien.preprocess import Preprocessing
 
 __all__ = ["load_faces", "read_face", "read_picture"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mien.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 # 2801.jpg_rotation_1.jpg is a copy of 2801.jpg, made before the data was split.
 _MADE_COPY = re.compile(r"(.+?)\.(?:jpe?g|png|webp|bmp|gif|tiff?)_.+", re.IGNORECASE)
@@ -20,6 +21,13 @@ def is_picture(name: str) -> bool:
     from mien.images import IMAGE_SUFFIXES
 
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def by_name(paths: Iterable[Path]) -> list[Path]:
+    """Sorts paths by the names of their files as people do: 2.jpg before 10.jpg."""
+    from mien.images.files import natural_key
+
+    return sorted(paths, key=lambda path: natural_key(path.name))
 
 
 def source_stem(key: str) -> tuple[str, bool]:

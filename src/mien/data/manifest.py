@@ -197,8 +197,7 @@ class Manifest:
             "leaked": self.leaked,
         }
         columns |= {f"p_{name}": self.targets[:, k] for k, name in enumerate(self.schema.labels)}
-        table: pd.DataFrame = pandas.DataFrame(columns)
-        return table
+        return pandas.DataFrame(columns)
 
     def to_torch(
         self, transform: Callable[[Any], Any] | None = None, *, votes: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.inspection.run import compare_pictures, picture_groups
+from mien.data.inspection.run import Bars, compare_pictures, picture_groups
 from mien.data.registry import open_for_inspection
 from mien.data.split import check_shares, split_name, stratified_group_split
 from mien.errors import ConfigError, DataError
@@ -16,7 +16,6 @@ from mien.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mien.data.inspection.run import Bars
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 

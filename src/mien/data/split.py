@@ -145,8 +145,7 @@ def grouped_folds(
         raise DataError(reason, subject=count)
     names = [f"{fold:03}" for fold in range(folds)]
     dealt = stratified_group_split(class_ids, groups, dict.fromkeys(names, 1.0 / folds), seed)
-    found: NDArray[np.int64] = dealt.astype(np.int64)
-    return found
+    return dealt.astype(np.int64)
 
 
 def check_shares(shares: Mapping[str, float], subject: str = "the shares of the splits") -> None:

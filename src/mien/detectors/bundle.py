@@ -105,8 +105,7 @@ class DetectorConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``detector.json``."""
-        values = asdict(self)
-        return {"format": FORMAT, **values, "metrics": dict(self.metrics)}
+        return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> DetectorConfig:
@@ -118,9 +117,8 @@ class DetectorConfig:
         try:
             values = {key: item for key, item in value.items() if key != "format"}
             if value["format"] != FORMAT:
-                raise ConfigError(
-                    f"has format {value['format']!r}; this version reads {FORMAT}", subject=CONFIG
-                )
+                reason = f"has format {value['format']!r}; this version reads {FORMAT}"
+                raise ConfigError(reason, subject=CONFIG)
             parts = {"framing": Framing, "calibration": Calibration, "scales": ScaleRules}
             built = {key: kind(**values[key]) for key, kind in parts.items()}
             return cls(**{**values, **built})

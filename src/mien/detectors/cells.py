@@ -38,9 +38,8 @@ class FaceProposer:
     def __post_init__(self) -> None:
         shape = self.session.outputs[0].shape
         if len(self.session.inputs) != 1 or len(shape) != 3 or shape[1] != 15:
-            raise ModelError(
-                f"is not mien's detector: its output is {shape}", subject=str(self.session.path)
-            )
+            reason = f"is not mien's detector: its output is {shape}"
+            raise ModelError(reason, subject=str(self.session.path))
 
     def single_threaded(self) -> FaceProposer:
         """Returns the same with one thread per call."""

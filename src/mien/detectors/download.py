@@ -57,23 +57,20 @@ def fetch(
             return target
         data = _download(url, size, timeout_s)
         if len(data) != size or _digest(data) != sha256:
-            raise ModelError(
-                (
-                    f"did not give the file expected: got {len(data):,} bytes with sha256 "
-                    f"{_digest(data)}, wanted {size:,} with {sha256}"
-                ),
-                subject=url,
-                hint=f"Nothing was kept; something on the way may have changed it. {advice}",
+            reason = (
+                f"did not give the file expected: got {len(data):,} bytes with sha256 "
+                f"{_digest(data)}, wanted {size:,} with {sha256}"
             )
+            hint = f"Nothing was kept; something on the way may have changed it. {advice}"
+            raise ModelError(reason, subject=url, hint=hint)
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             temporary.write_bytes(data)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the connection
-        raise ModelError(
-            f"cannot fetch {name} from {url} into {target.parent} ({error}). {advice}"
-        ) from error
+        reason = f"cannot fetch {name} from {url} into {target.parent} ({error}). {advice}"
+        raise ModelError(reason) from error
     return target
 
 

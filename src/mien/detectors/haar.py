@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.detectors.detections import Detections, check_input
+from mien.detectors.detections import Detections
 from mien.detectors.framing import Framing
-from mien.detectors.protocol import MIN_FACE, Detector
+from mien.detectors.protocol import CheckedDetector
 from mien.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ _STAGE_THRESHOLD = 53.7556
 _WINDOW = 20
 
 
-class HaarDetector(Detector):
+class HaarDetector(CheckedDetector):
     """Viola and Jones' cascade of Haar features, as shipped with OpenCV 4.
+
+    It finds frontal faces. The score is ``m / (m + 1)`` of the last stage's margin ``m`` over its
+    threshold, at least 0: it orders faces, but is no probability.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -62,22 +65,9 @@ class HaarDetector(Detector):
                 raise ModelError(f"is no cascade that OpenCV reads. {_INSTALL}", subject=self._path)
         return self._local.cascade
 
-    def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
-    ) -> Detections:
-        """Finds frontal faces; see :class:`mien.detectors.Detector`.
-
-        The score is ``m / (m + 1)`` of the last stage's margin ``m`` over its threshold, at
-        least 0: it orders faces, but is no probability.
-
-        Raises:
-            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        """
-        height, width = check_input(image_rgb, min_face, max_faces)
+    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+        """Finds frontal faces in the picture, shrunk to 640 pixels."""
+        height, width = image_rgb.shape[:2]
         gray = Image.fromarray(image_rgb).convert("L")
         scale = min(1.0, _MAX_SIDE / max(height, width))
         if scale < 1.0:
@@ -99,9 +89,7 @@ class HaarDetector(Detector):
         boxes[:, 2:] += boxes[:, :2]
         boxes *= np.array([width / gray.width, height / gray.height] * 2, np.float32)
         margin = np.clip(np.ravel(weights) - _STAGE_THRESHOLD, 0.0, None).astype(np.float32)
-        return Detections(boxes, margin / (margin + 1.0)).keep(
-            min_face=min_face, max_faces=max_faces
-        )
+        return Detections(boxes, margin / (margin + 1.0))
 
 
 def _find_cascade() -> Path:

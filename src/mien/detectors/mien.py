@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from mien.backends.session import Session
 from mien.detectors.bundle import FOLDER, NETWORK, REFINER, read_bundle
 from mien.detectors.cells import FaceProposer
-from mien.detectors.detections import Detections, check_input
-from mien.detectors.protocol import MIN_FACE, Detector
+from mien.detectors.detections import Detections
+from mien.detectors.protocol import CheckedDetector
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.scales import search_warnings
 from mien.detectors.search import Candidates, PyramidSearch
@@ -34,7 +34,7 @@ _SLACK = 0.8
 Search = Literal["auto", "fast", "full"]
 
 
-class MienDetector(Detector):
+class MienDetector(CheckedDetector):
     """Finds faces with the bundled networks, with five landmarks each.
 
     Args:
@@ -93,28 +93,14 @@ class MienDetector(Detector):
         digests = " ".join(digest[:16] for _, digest in sorted(self.config.sha256.items()))
         return f"{self.name} {digests} {self.min_score:g}"
 
-    def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
-    ) -> Detections:
-        """Finds faces; see :class:`mien.detectors.Detector`.
-
-        Returns:
-            The faces; with a warning where the bound on the work left small ones out.
-
-        Raises:
-            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        """
-        height, width = check_input(image_rgb, min_face, max_faces)
+    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+        """Finds faces; with a warning where the bound on the work left small ones out."""
+        height, width = image_rgb.shape[:2]
         proposed, refined = self.examine(image_rgb, min_face=min_face)
         scores = self.config.calibration.scores(proposed.scores, refined.scores)
         found = refined._replace(scores=scores).take(scores >= self.min_score)
         found = found.suppress(self.config.iou, self.config.inside)
-        warnings = search_warnings(width, height, self._search.rules, min_face)
-        return Detections(*found, warnings).keep(min_face=min_face, max_faces=max_faces)
+        return Detections(*found, search_warnings(width, height, self._search.rules, min_face))
 
     def examine(
         self, image_rgb: NDArray[np.uint8], *, min_face: float = 0.0

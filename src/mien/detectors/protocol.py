@@ -85,7 +85,31 @@ class Detector(Protocol):
         return other
 
 
-class WholeImage(Detector):
+class CheckedDetector(Detector):
+    """A detector that only has to :meth:`find`; arguments are checked, and limits kept, here."""
+
+    def detect(
+        self,
+        image_rgb: NDArray[np.uint8],
+        *,
+        min_face: float = MIN_FACE,
+        max_faces: int | None = None,
+    ) -> Detections:
+        """Finds faces; see :class:`mien.detectors.Detector`.
+
+        Raises:
+            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
+        """
+        check_input(image_rgb, min_face, max_faces)
+        least = 0.0 if self.whole_image else min_face
+        return self.find(image_rgb, min_face).keep(min_face=least, max_faces=max_faces)
+
+    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+        """Finds faces in uint8 (H, W, 3); those smaller than ``min_face`` may be left out."""
+        raise NotImplementedError
+
+
+class WholeImage(CheckedDetector):
     """``none``: reports the largest centred square of the picture as one face with score 1.
 
     That is how training and evaluation cut pictures that are faces already. ``min_face`` does not
@@ -98,21 +122,11 @@ class WholeImage(Detector):
     name = "none"
     whole_image = True
 
-    def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
-    ) -> Detections:
-        """Returns one box, the centred square.
-
-        Raises:
-            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        """
-        height, width = check_input(image_rgb, min_face, max_faces)
+    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:  # noqa: ARG002
+        """Returns one box, the centred square."""
+        height, width = image_rgb.shape[:2]
         square = np.array([whole_box(width, height)], np.float32)
-        return Detections(square, np.ones(1, np.float32)).keep(max_faces=max_faces)
+        return Detections(square, np.ones(1, np.float32))
 
 
 class _Adapted(Detector):
@@ -146,10 +160,8 @@ def as_detector(given: object) -> Detector:
         return given  # type: ignore[return-value]
     if callable(getattr(given, "detect", None)):
         return _Adapted(given)
-    raise ConfigError(
-        f"a detector is a name, or an object with a method detect; got {given!r}",
-        hint="See mien.detectors.Detector.",
-    )
+    reason = f"a detector is a name, or an object with a method detect; got {given!r}"
+    raise ConfigError(reason, hint="See mien.detectors.Detector.")
 
 
 def run_detector(
@@ -169,16 +181,14 @@ def run_detector(
     except MienError as error:
         raise DetectorError(f"failed: {error}", subject=subject) from error
     except Exception as error:
-        raise DetectorError(
-            f"failed with {type(error).__name__}: {error}", subject=subject
-        ) from error
+        reason = f"failed with {type(error).__name__}: {error}"
+        raise DetectorError(reason, subject=subject) from error
     if not isinstance(found, Detections):
         raise DetectorError(
             f"returned {type(found).__name__}", subject=subject, hint="Return Detections."
         )
     boxes, (height, width) = found.boxes_xyxy, image_rgb.shape[:2]
     if ((boxes[:, 2:] <= 0) | (boxes[:, :2] >= (width, height))).any():
-        raise DetectorError(
-            f"returned a face outside the picture of {width}x{height} pixels", subject=subject
-        )
+        reason = f"returned a face outside the picture of {width}x{height} pixels"
+        raise DetectorError(reason, subject=subject)
     return found

@@ -41,10 +41,8 @@ class FaceRefiner:
     def __init__(self, session: Session, *, context: float, size: int, weight: float) -> None:
         shape = session.inputs[0].shape
         if list(shape[1:]) != [3, size, size] or session.outputs[0].shape[-1] != 15:
-            raise ModelError(
-                f"is not the second stage of mien's detector: its input is {shape}",
-                subject=str(session.path),
-            )
+            reason = f"is not the second stage of mien's detector: its input is {shape}"
+            raise ModelError(reason, subject=str(session.path))
         self.session, self.weight = session, weight
         self.framing = Framing(scale=context)
         self._crop = Preprocessing(size=size, color="rgb")

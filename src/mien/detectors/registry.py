@@ -83,12 +83,9 @@ def get_detector(spec: str | object, *, threads: int = 0) -> Detector:
     name, colon, argument = spec.partition(":")
     if not knows(_FACTORIES, name):
         raise ConfigError(f"no face detector {name!r}." + suggest(name, _FACTORIES))
-    return as_detector(_FACTORIES[name](argument if colon else None, threads))
-
-
-def _no_argument(name: str, argument: str | None) -> None:
-    if argument is not None:
+    if colon and name in {"none", "haar"}:
         raise ConfigError(f"detector {name!r} takes nothing after a colon; got {argument!r}.")
+    return as_detector(_FACTORIES[name](argument if colon else None, threads))
 
 
 @register_detector("mien")
@@ -110,16 +107,14 @@ def _make_mien(argument: str | None, threads: int) -> Detector:
 
 
 @register_detector("none")
-def _make_whole(argument: str | None, threads: int) -> Detector:  # noqa: ARG001
-    _no_argument("none", argument)
+def _make_whole(_argument: str | None, _threads: int) -> Detector:
     return WholeImage()
 
 
 @register_detector("haar")
-def _make_haar(argument: str | None, threads: int) -> Detector:  # noqa: ARG001
+def _make_haar(_argument: str | None, _threads: int) -> Detector:
     from mien.detectors.haar import HaarDetector
 
-    _no_argument("haar", argument)
     return HaarDetector()
 
 

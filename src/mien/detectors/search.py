@@ -9,14 +9,13 @@ import numpy as np
 from PIL import Image
 
 from mien.detectors.boxes import nms
-from mien.detectors.scales import plan_scales, tiles
+from mien.detectors.scales import Scale, ScaleRules, plan_scales, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from mien.detectors.scales import Scale, ScaleRules
 
 #: Most boxes of one photo that go on, the most confident.
 MAX_CANDIDATES = 3000
@@ -121,11 +120,7 @@ class PyramidSearch:
         # A face whose centre lies beyond the middle of an overlap, or nearly, is another tile's.
         margin = 0.4 * self.rules.overlap
         low = np.array([margin if left else -np.inf, margin if top else -np.inf], np.float32)
-        high = np.array(
-            [
-                right - left - margin if right < scale.width else np.inf,
-                bottom - top - margin if bottom < scale.height else np.inf,
-            ],
-            np.float32,
-        )
+        far_x = right - left - margin if right < scale.width else np.inf
+        far_y = bottom - top - margin if bottom < scale.height else np.inf
+        high = np.array([far_x, far_y], np.float32)
         return kept & ((centre >= low) & (centre <= high)).all(axis=1)

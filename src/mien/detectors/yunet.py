@@ -16,10 +16,10 @@ import numpy as np
 
 from mien.backends.session import Session
 from mien.detectors.cells import STRIDES, decode_cells, to_input
-from mien.detectors.detections import Detections, check_input
+from mien.detectors.detections import Detections
 from mien.detectors.download import fetch
 from mien.detectors.framing import Framing
-from mien.detectors.protocol import MIN_FACE, Detector
+from mien.detectors.protocol import CheckedDetector
 from mien.detectors.scales import ScaleRules, search_warnings
 from mien.detectors.search import Candidates, PyramidSearch
 from mien.errors import ModelError
@@ -60,10 +60,11 @@ def fetch_yunet() -> Path:
     return fetch(_URL, sha256=_SHA256, size=_BYTES, name=_FILE, advice=advice)
 
 
-class YuNetDetector(Detector):
+class YuNetDetector(CheckedDetector):
     """Finds faces of any pose, with five landmarks each.
 
-    A photo is searched at its own size, as by :class:`mien.detectors.mien.MienDetector`.
+    A photo is searched at its own size, as by :class:`mien.detectors.mien.MienDetector`. The score
+    is ``sqrt(cls * obj)``.
 
     Args:
         path: ONNX file of a YuNet: OpenCV Zoo's, 2023mar or newer, or its authors' larger one.
@@ -110,22 +111,11 @@ class YuNetDetector(Detector):
         other._search = replace(self._search, network=other._network)
         return other
 
-    def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
-    ) -> Detections:
-        """Finds faces; see :class:`mien.detectors.Detector`. The score is ``sqrt(cls * obj)``.
-
-        Raises:
-            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        """
-        height, width = check_input(image_rgb, min_face, max_faces)
+    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+        """Finds faces; with a warning where the bound on the work left small ones out."""
+        height, width = image_rgb.shape[:2]
         found = self._search.propose(image_rgb, self.min_score)
-        warnings = search_warnings(width, height, self._search.rules, min_face)
-        return Detections(*found, warnings).keep(min_face=min_face, max_faces=max_faces)
+        return Detections(*found, search_warnings(width, height, self._search.rules, min_face))
 
 
 @dataclass(frozen=True)
@@ -149,17 +139,13 @@ class _Network:
 
 def _open(path: Path, threads: int) -> Session:
     if not path.is_file():
-        raise ModelError(
-            "is not a file", subject=repr(str(path)), hint="Check the path after 'yunet:'."
-        )
+        hint = "Check the path after 'yunet:'."
+        raise ModelError("is not a file", subject=repr(str(path)), hint=hint)
     session = Session(path, threads=threads, spin=True)
     missing = set(_OUTPUTS) - {node.name for node in session.outputs}
     if missing or len(session.inputs) != 1 or len(session.inputs[0].shape) != 4:
-        raise ModelError(
-            f"is not a YuNet: it lacks the outputs {', '.join(sorted(missing))}",
-            subject=repr(str(path)),
-            hint=f"OpenCV Zoo's {_FILE} is one.",
-        )
+        reason = f"is not a YuNet: it lacks the outputs {', '.join(sorted(missing))}"
+        raise ModelError(reason, subject=repr(str(path)), hint=f"OpenCV Zoo's {_FILE} is one.")
     return session
 
 

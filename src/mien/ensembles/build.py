@@ -12,9 +12,9 @@ import numpy as np
 
 from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
-from mien.data import read_manifest
+from mien.data import Manifest, read_manifest
 from mien.data.faces import chunks, load_faces
-from mien.data.split import write_split
+from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
 from mien.ensembles.mixing import METHODS, Mixture, cross_fitted_probs, fit_mixture
@@ -22,15 +22,14 @@ from mien.errors import ConfigError, DataError, ModelError, suggest
 from mien.evaluation.scores import Evaluation, record_evaluation, run_over
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
-from mien.preprocess import normalize
+from mien.preprocess import Preprocessing, normalize
 from mien.recognizer import EmotionRecognizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mien.arrays import F64
-    from mien.data import Manifest
-    from mien.preprocess import Preprocessing
+
 
 #: Largest difference of a probability between the file and the members' mixture.
 PARITY = 1e-4
@@ -152,8 +151,9 @@ def ensemble(
     config = _config([folders[i] for i in used], kept, shared, tag)
     output.mkdir(parents=True, exist_ok=True)
     model = merge_graphs([folders[i] for i in used], shared, kept)
-    for stale in set(output.glob("model.*")) - {output / ONNX}:
-        stale.unlink()  # another form of the ensemble that is replaced
+    for stale in {*output.glob("model.*"), *output.glob("eval/*.*"), output / SPLIT}:
+        if stale != output / ONNX:
+            stale.unlink(missing_ok=True)  # it is of the ensemble that is replaced
     with replacing(output / ONNX) as temporary:
         import_onnx().save_model(model, temporary)
     folder = write_config(output, config)
@@ -239,9 +239,8 @@ def _check_file(
             subject=f"{folder.path}:",
         )
     if not np.isfinite(found).all():
-        raise DataError(
-            f"its answers on {part.source} are not all finite", subject=f"{folder.path}:"
-        )
+        reason = f"its answers on {part.source} are not all finite"
+        raise DataError(reason, subject=f"{folder.path}:")
     same = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
     return found, {
         "faces": len(part), "max_difference": float(difference.max()),

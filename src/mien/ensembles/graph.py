@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.ensembles.mixing import FLOOR
-from mien.errors import ModelError
+from mien.ensembles.mixing import FLOOR, Mixture
+from mien.errors import ModelError, first_line
 from mien.exporting.graph import GraphWriter, import_onnx, opset, read_graph, strip_traces
-from mien.hub import ONNX
+from mien.hub import ONNX, ModelFolder
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mien.ensembles.mixing import Mixture
-    from mien.hub import ModelFolder
 
 #: Least version of the standard operators: ``Resize`` antialiases since 18.
 _OPSET = 18
@@ -149,9 +147,8 @@ def _prefixed(folder: ModelFolder, prefix: str) -> Any:
     model = read_graph(folder.file(ONNX))
     names = [value.name for value in model.graph.output]
     if len(model.graph.input) != 1 or "logits" not in names:
-        raise ModelError(
-            "its network has no output 'logits': export it again", subject=f"{folder.path}:"
-        )
+        reason = "its network has no output 'logits': export it again"
+        raise ModelError(reason, subject=f"{folder.path}:")
     return onnx.compose.add_prefix(model, prefix)
 
 
@@ -162,10 +159,8 @@ def _at_opset(model: Any, version: int, folder: ModelFolder) -> Any:
     try:
         return onnx.version_converter.convert_version(model, version)
     except Exception as error:  # the converter's exceptions share no base
-        first = (str(error).splitlines() or ["no reason given"])[0]
-        raise ModelError(
+        reason = (
             f"is written in version {opset(model)} of the ONNX operators and cannot be brought "
-            f"to {version}, which the ensemble needs: {first[:200]}",
-            subject=folder.path,
-            hint="Export it again.",
-        ) from error
+            f"to {version}, which the ensemble needs: {first_line(error)[:200]}"
+        )
+        raise ModelError(reason, subject=folder.path, hint="Export it again.") from error

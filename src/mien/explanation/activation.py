@@ -15,13 +15,12 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import ConfigError, InputError, ModelError, suggest
-from mien.hub import WEIGHTS, ModelFolder
-from mien.labels import mapping_matrix
+from mien.hub import WEIGHTS, ModelConfig, ModelFolder
+from mien.labels import LabelSchema, mapping_matrix
 
 if TYPE_CHECKING:
     from mien.arrays import F32, F64, I64, Floats
-    from mien.hub import ModelConfig
-    from mien.labels import LabelSchema
+
 
 _OTHERS = (
     "the network does not end in average pooling and one linear layer, so that cam cannot explain "
@@ -142,8 +141,7 @@ def class_coefficients(logits: F32, columns: I64, config: ModelConfig, schema: L
     probs = np.maximum(config.calibrated(logits), 1e-30)
     shares = probs * matrix.T[columns]
     total = shares.sum(axis=1, keepdims=True)
-    coefficients: F64 = shares / np.where(total > 0, total, 1.0)
-    return coefficients
+    return shares / np.where(total > 0, total, 1.0)
 
 
 def logits_follow(features: F32, classifier: Classifier, logits: F32) -> bool:

@@ -64,8 +64,7 @@ class Faithfulness:
 
 
 def _area(curve: F64, shares: F64) -> F64:
-    area: F64 = (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
-    return area
+    return (curve[:, 1:] + curve[:, :-1]) / 2 @ np.diff(shares)
 
 
 def blurred(crops: U8) -> U8:

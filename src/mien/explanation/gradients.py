@@ -15,7 +15,7 @@ import numpy as np
 from mien.backends import torch as backend
 from mien.errors import needs_extra
 from mien.explanation.activation import class_coefficients
-from mien.explanation.methods import register_method
+from mien.explanation.methods import FaceBatch, register_method
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mien.arrays import F32, F64, I64
-    from mien.explanation.methods import FaceBatch
     from mien.recognizer import EmotionRecognizer
 
 #: Name -> class of ``pytorch_grad_cam``, and a line for listings.
@@ -82,8 +81,7 @@ def quiet_score_cam() -> Any:
                                  for row in self.model(part)])
                     for target, face, own in zip(targets, faces, maps, strict=True)
                 ]  # fmt: skip
-            weights: F32 = torch.stack(scores).softmax(dim=1).numpy()
-            return weights
+            return torch.stack(scores).softmax(dim=1).numpy()
 
     return QuietScoreCAM
 

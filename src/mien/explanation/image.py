@@ -11,7 +11,7 @@ import numpy as np
 from mien.explanation.activation import label_columns
 from mien.explanation.methods import FaceBatch, batch_maps, run_batch
 from mien.explanation.sheets import paint_maps
-from mien.images import encode, save_image
+from mien.images import ImageSource, encode, save_image
 from mien.recognizer import EmotionRecognizer, as_recognizer
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.arrays import F32, F64, U8
-    from mien.images import ImageSource
     from mien.results import ImageResult
 
 

@@ -92,6 +92,5 @@ def first_filters(folder: ModelFolder) -> F32:
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            weights: F32 = module.weight.detach().float().numpy()
-            return weights
+            return module.weight.detach().float().numpy()
     raise ModelError("has no convolution to show filters of", subject=folder.config.architecture)

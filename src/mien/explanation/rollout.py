@@ -15,7 +15,7 @@ import numpy as np
 
 from mien.backends.torch import load_network
 from mien.errors import InputError, ModelError, needs_extra
-from mien.explanation.methods import register_method
+from mien.explanation.methods import FaceBatch, register_method
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mien.arrays import F32, F64, I64, Floats
-    from mien.explanation.methods import FaceBatch
     from mien.recognizer import EmotionRecognizer
 
 _BATCH = 32
@@ -101,10 +100,8 @@ def rollout(recognizer: EmotionRecognizer, batch: FaceBatch, columns: I64) -> F3
 
     network: Any = load_network(recognizer.folder)
     if not attends(network):
-        raise ModelError(
-            "has no attention to roll out: type --method gradcam or --method occlusion",
-            subject=recognizer.config.name,
-        )
+        reason = "has no attention to roll out: type --method gradcam or --method occlusion"
+        raise ModelError(reason, subject=recognizer.config.name)
     faces = torch.from_numpy(normalize(batch.crops, recognizer.config.preprocessing))
     with torch.inference_mode():
         plane = network.forward_features(faces[:1]).shape[2:]

@@ -1,9 +1,8 @@
 """Export: from a trained network to files that run without torch."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from mien import lazy_names
 
 if TYPE_CHECKING:
     from mien.exporting.config import FORMATS, ExportConfig
@@ -21,19 +20,13 @@ __all__ = [
     "export_run",
 ]
 
-_HOME = {
-    "FORMATS": "config",
-    "ExportConfig": "config",
-    "ExportResult": "result",
-    "export": "result",
-    "export_formats": "formats",
-    "export_onnx": "onnx",
-    "export_run": "onnx",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Loads a public name; only ``export_onnx`` and ``export_run`` need torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'mien.exporting' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"mien.exporting.{_HOME[name]}"), name)
+# Only export_onnx and export_run need torch.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "mien.exporting.config": ("FORMATS", "ExportConfig"),
+        "mien.exporting.formats": ("export_formats",),
+        "mien.exporting.onnx": ("export_onnx", "export_run"),
+        "mien.exporting.result": ("ExportResult", "export"),
+    },
+)

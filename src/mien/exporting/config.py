@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from mien.atomic import replacing
 from mien.config import Config, from_one, from_zero, one_of, option, switch
 from mien.errors import ConfigError
-from mien.hub import ONNX, WEIGHTS
+from mien.hub import ONNX, WEIGHTS, ModelFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mien.hub import ModelFolder
 
 #: Format -> name of its file in a model folder.
 FORMATS = {

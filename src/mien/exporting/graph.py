@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.backends.session import import_onnxruntime
-from mien.errors import ModelError, import_extra
+from mien.errors import ModelError, first_line, import_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,21 +30,16 @@ def read_graph(path: Path) -> Any:
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-        _check_nodes(model)
+        if not model.graph.node:
+            raise ModelError("it holds no operators")  # noqa: TRY301
     except Exception as error:  # protobuf's and onnx's exceptions share no base
-        first = (str(error).splitlines() or ["no reason given"])[0]
         raise ModelError(
-            f"is no usable ONNX model: {first[:300]}",
+            f"is no usable ONNX model: {first_line(error)}",
             subject=path,
             hint="It may be cut off, or of another format: export it again, and give the .onnx "
             "file itself.",
         ) from error
     return model
-
-
-def _check_nodes(model: Any) -> None:
-    if not model.graph.node:
-        raise ModelError("it holds no operators")
 
 
 def float_graph(path: Path) -> Any:
@@ -65,10 +60,8 @@ def float_graph(path: Path) -> Any:
                 str(path), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            first = (str(error).splitlines() or ["no reason given"])[0]
-            raise ModelError(
-                f"cannot be opened by ONNX Runtime: {first[:300]}", subject=path
-            ) from error
+            reason = f"cannot be opened by ONNX Runtime: {first_line(error)}"
+            raise ModelError(reason, subject=path) from error
         model = onnx.load(options.optimized_model_filepath)
     # Shapes noted by the optimiser hinder the converters, which infer their own.
     del model.graph.value_info[:]

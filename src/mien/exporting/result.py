@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.data import read_manifest
+from mien.data import Manifest, read_manifest
 from mien.errors import ConfigError
 from mien.exporting.config import ExportConfig
 from mien.exporting.formats import export_formats
@@ -14,7 +14,6 @@ from mien.exporting.formats import export_formats
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mien.data import Manifest
     from mien.exporting.measure import FormatResult
 
 

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from mien.atomic import write_text
 from mien.conformal import MIN_FACES
-from mien.errors import ConfigError
-from mien.hub.folder import CARD, write_config
-from mien.labels import SCHEMAS, mapping_matrix
+from mien.errors import ConfigError, ModelError
+from mien.hub.folder import CARD, ModelConfig, ModelFolder, write_config
+from mien.labels import SCHEMAS, LabelSchema, mapping_matrix
 from mien.reporting.text import card_metadata, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from mien.hub.folder import ModelConfig, ModelFolder
-    from mien.labels import LabelSchema
 
 __all__ = ["DATA_BRIEF", "DATA_NAMES", "DATA_TERMS", "front_matter", "model_card"]
 
@@ -107,6 +105,9 @@ def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
     Args:
         folder: The model.
         repo_id: ``ORG/NAME`` where it will lie on the Hub; None for a folder.
+
+    Raises:
+        ModelError: If that file is damaged.
     """
     config = folder.config
     p = config.preprocessing
@@ -119,7 +120,7 @@ def model_card(folder: ModelFolder, *, repo_id: str | None = None) -> str:
         f"- `{name}`: {entry['bytes'] / 1e6:.2f} MB, sha256 `{entry['sha256']}`"
         for name, entry in config.files.items()
     )
-    report = _report(folder)
+    per_class, robustness = _evaluated(folder.path / "eval" / "valid.json")
     return f"""{front_matter(folder)}
 # {config.name}
 
@@ -131,8 +132,8 @@ Reads the expression of a face: {", ".join(config.schema.labels)}.
 
 {_headline(_own(config))}
 
-{_per_class(report)}{_calibration(folder)}
-{_robustness(report.get("robustness", ()))}{_other_labels(config.schema, config.metrics)}
+{per_class}{_calibration(folder)}
+{robustness}{_other_labels(config.schema, config.metrics)}
 ## Input and output
 
 A face, cropped as a square with the framing of the training faces, {p.size}x{p.size}
@@ -215,12 +216,16 @@ def _how_to_run(folder: ModelFolder, repo_id: str | None) -> str:
     )
 
 
-def _report(folder: ModelFolder) -> dict[str, Any]:
-    path = folder.path / "eval" / "valid.json"
+def _evaluated(path: Path) -> tuple[str, str]:
+    """Returns what a recorded evaluation says of the classes, and of corrupted faces."""
     if not path.is_file():
-        return {}
-    value = json.loads(path.read_text(encoding="utf-8"))
-    return value if isinstance(value, dict) else {}
+        return "", ""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return _per_class(report), _robustness(report.get("robustness", ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "Type mien evaluate --record to write it anew, or delete it."
+        raise ModelError(f"is damaged: {error!r}", subject=path, hint=hint) from error
 
 
 def _shown(scores: Mapping[str, Any], key: str = "accuracy", digits: int = 2) -> str:
@@ -250,8 +255,6 @@ def _headline(metrics: Mapping[str, Any]) -> str:
 
 
 def _per_class(report: Mapping[str, Any]) -> str:
-    if not report:
-        return ""
     rows = [
         [label, _shown(m, "recall", 1), f"{m['precision']:.1%}", f"{m['f1']:.3f}", m["support"]]
         for label, m in report["per_class"].items()
@@ -292,13 +295,10 @@ def _robustness(rows: Sequence[Mapping[str, Any]]) -> str:
         for kind, values in scores.items()
     ]
     others = [row for row in rows if not row["severity"]]
+    lost = [f"{100 * (others[0]['accuracy'] - row['accuracy']):.1f}" for row in others]
     framed = [
-        [
-            r["condition"],
-            _shown(r, digits=1),
-            f"{100 * (others[0]['accuracy'] - r['accuracy']):.1f}",
-        ]
-        for r in others
+        [row["condition"], _shown(row, digits=1), points]
+        for row, points in zip(others, lost, strict=True)
     ]
     return (
         f"\n## Corrupted and badly framed faces\n\nOn {rows[0]['n']} validation faces, drawn "

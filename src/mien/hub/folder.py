@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.config import Saved
+
 #: Version of the ``mien`` block; readers refuse newer ones.
 FORMAT = 2
 CONFIG = "config.json"
@@ -49,6 +51,10 @@ CARD = "README.md"
 NETWORKS = (".onnx", ".xml")
 ASSETS = Path(__file__).parents[1] / "assets"
 DEFAULT_MODEL = "mienet_s.faces8"
+#: What was fitted to a model and need not be there, by its key.
+_FITTED: dict[str, type[Saved]] = {
+    "conformal": ConformalThresholds, "quality": QualityBounds, "prior": ClassPrior,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of ``config.json``."""
         p = self.preprocessing
-        fitted = {"conformal": self.conformal, "quality": self.quality, "prior": self.prior}
+        fitted = {name: getattr(self, name) for name in _FITTED}
         timm = {
             "tag": self.tag, "input_size": [p.channels, p.size, p.size], "fixed_input_size": True,
             "interpolation": p.interpolation, "crop_pct": 1.0, "mean": list(p.mean),
@@ -176,8 +182,9 @@ class ModelConfig:
                 else "Type: pip install -U mien"
             )
             raise ConfigError(reason, subject=CONFIG, hint=hint)
-        conformal, quality, prior = (block.get(k) for k in ("conformal", "quality", "prior"))
         try:
+            given = {name: kind for name, kind in _FITTED.items() if block.get(name)}
+            fitted: Any = {name: kind.from_dict(block[name]) for name, kind in given.items()}
             timm = value["pretrained_cfg"]
             return cls(
                 str(value["architecture"]),
@@ -189,13 +196,11 @@ class ModelConfig:
                 model_args=dict(value.get("model_args") or {}),
                 crop_margin=block["crop_margin"],
                 temperature=block["temperature"],
-                conformal=ConformalThresholds.from_dict(conformal) if conformal else None,
-                quality=QualityBounds.from_dict(quality) if quality else None,
-                prior=ClassPrior.from_dict(prior) if prior else None,
                 license=str(block.get("license", "unknown")),
                 data=str(block.get("data", "unknown")),
                 metrics=dict(block.get("metrics") or {}),
                 files={str(k): dict(v) for k, v in dict(block.get("files") or {}).items()},
+                **fitted,
             )
         except ConfigError:
             raise

@@ -25,7 +25,7 @@ from mien.atomic import check_free, replacing_folder, write_text
 from mien.backends.torch import load_network
 from mien.errors import ModelError
 from mien.hub.card import front_matter
-from mien.hub.folder import CARD, CONFIG, WEIGHTS
+from mien.hub.folder import CARD, CONFIG, WEIGHTS, ModelConfig, ModelFolder
 from mien.models.timm_backbones import PREFIX, pretrained_record
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from mien.hub.folder import ModelConfig, ModelFolder
 
 __all__ = ["PARITY", "is_standalone", "write_timm_layout"]
 

@@ -29,12 +29,11 @@ from mien.errors import MienError, import_extra
 from mien.jobs.config import JobConfig
 from mien.jobs.stages import run_stages
 from mien.jobs.stores import first_line
-from mien.jobs.work import answer_part, cpus, pack_model, worker_recognizer
+from mien.jobs.work import Answer, Part, answer_part, cpus, pack_model, worker_recognizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
 #: Parts that are handed out for each CPU, and how often a part's machine may die.
@@ -73,10 +72,9 @@ def run_local(
             for future in done:
                 yield future.result()
     except BrokenProcessPool as error:
-        raise MienError(
-            "a worker process was killed, most often by the system for want of memory",
-            hint="What is finished stays: add --resume and fewer --workers.",
-        ) from error
+        reason = "a worker process was killed, most often by the system for want of memory"
+        hint = "What is finished stays: add --resume and fewer --workers."
+        raise MienError(reason, hint=hint) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -133,10 +131,8 @@ def _start(ray: Any, config: JobConfig) -> None:
     except Exception as error:  # Ray's own are of many kinds, bare Exception among them
         reason = first_line(error)
         if address is None:
-            raise MienError(
-                f"Ray does not start on this machine: {reason}",
-                hint="Is it busy, or short of memory? Try again, or type --engine local.",
-            ) from error
+            hint = "Is it busy, or short of memory? Try again, or type --engine local."
+            raise MienError(f"Ray does not start on this machine: {reason}", hint=hint) from error
         raise MienError(
             f"cannot be reached: {reason}",
             subject=f"the Ray cluster {address}",

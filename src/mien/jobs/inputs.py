@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError, InputError
 from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
-from mien.jobs.stores import check_address, is_address, open_store, store_answers
+from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
@@ -26,29 +26,24 @@ def check_sources(words: Sequence[str]) -> list[str]:
     A list file comes with the sha256 of its content: it is the list that counts.
     """
     if not words:
-        raise InputError(
-            "no pictures",
-            hint="Name a folder, an address such as s3://BUCKET/PREFIX, or a list.txt of paths.",
-        )
+        hint = "Name a folder, an address such as s3://BUCKET/PREFIX, or a list.txt of paths."
+        raise InputError("no pictures", hint=hint)
     found = []
     for word in words:
         if word == "-":
-            raise ConfigError(
-                "a list on stdin (-) is gone when the job is resumed",
-                hint="Write it to a file list.txt and name that.",
-            )
+            hint = "Write it to a file list.txt and name that."
+            raise ConfigError("a list on stdin (-) is gone when the job is resumed", hint=hint)
         if is_address(word):
             found.append(check_address(word))
             continue
         if is_video_name(word):
-            raise ConfigError(
-                "is a clip, and a job is for photos", subject=word, hint="Leave --engine out."
-            )
+            hint = "Leave --engine out."
+            raise ConfigError("is a clip, and a job is for photos", subject=word, hint=hint)
         path = Path(word).expanduser().absolute()
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
         if _is_list(path):
-            with _readable(path):
+            with readable(path):
                 found.append(f"{path}#{sha256(path)}")
         else:
             found.append(str(path))
@@ -81,38 +76,26 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
-
-
-def _wanted(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(_PICTURES)
-
-
 def _walk(folders: Iterable[tuple[str, list[str], list[str]]]) -> Iterator[str]:
     """Yields the pictures of a walk in the same order every time; dotted folders are left out."""
     for folder, below, names in folders:
         below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(filter(_wanted, names)):
-            yield f"{folder.rstrip('/')}/{name}"
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(_PICTURES):
+                yield f"{folder.rstrip('/')}/{name}"
 
 
 def _folder(folder: str) -> Iterator[str]:
     def refuse(error: OSError) -> None:
-        raise InputError(
-            f"cannot be listed: {error.strerror or error}", subject=f"{error.filename!r}"
-        ) from error
+        reason = f"cannot be listed: {error.strerror or error}"
+        raise InputError(reason, subject=f"{error.filename!r}") from error
 
     return filter(os.path.isfile, _walk(os.walk(folder, onerror=refuse)))
 
 
 def _lines(path: Path) -> Iterator[str]:
     checked: set[str] = set()
-    with _readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
         for word in filter(str.strip, (line.rstrip("\r\n") for line in lines)):
             if not is_address(word):
                 yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
@@ -137,9 +120,8 @@ def _address(address: str) -> Iterator[str]:
     system, path = open_store(address)
     scheme = address.partition("://")[0]
     if path.lower().endswith(_LIST_SUFFIXES):
-        raise ConfigError(
-            "a list must be a file here", subject=f"{address}:", hint="Fetch it, and name the copy."
-        )
+        hint = "Fetch it, and name the copy."
+        raise ConfigError("a list must be a file here", subject=f"{address}:", hint=hint)
     seen = False
     with store_answers(address, "be listed"):
         if path.lower().endswith(_PICTURES) and system.isfile(path):
@@ -149,7 +131,5 @@ def _address(address: str) -> Iterator[str]:
             seen = True
             yield f"{scheme}://{found}"
     if not seen:
-        raise InputError(
-            f"no pictures there; looked for {', '.join(_PICTURES)}",
-            subject=f"{address}:",
-        )
+        reason = f"no pictures there; looked for {', '.join(_PICTURES)}"
+        raise InputError(reason, subject=f"{address}:")

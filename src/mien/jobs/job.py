@@ -10,6 +10,7 @@ picture.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -22,14 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError, InputError
 from mien.jobs.table import import_arrow, read_notes
-from mien.jobs.work import Part
+from mien.jobs.work import Answer, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from contextlib import ExitStack
 
     from mien.jobs.outputs import OutputStore
-    from mien.jobs.work import Answer
 
 FOLDER = "_mien"
 JOB, FILES, SUMMARY = f"{FOLDER}/job.json", f"{FOLDER}/files.parquet", f"{FOLDER}/summary.json"
@@ -93,19 +93,15 @@ class Job:
         content = self.store.read(JOB) if FOLDER in names else None
         if content is None:
             if foreign:
-                raise ConfigError(
-                    f"holds {foreign[0]} and is no job of mien's",
-                    subject=self.output,
-                    hint="Give another --output.",
-                )
+                reason = f"holds {foreign[0]} and is no job of mien's"
+                raise ConfigError(reason, subject=self.output, hint="Give another --output.")
             return None
         if not resume and not overwrite:
-            raise ConfigError(
-                "exists already",
-                subject=self.output,
-                hint="Add --resume to go on with it or --overwrite to start again, or give another "
-                "--output.",
+            hint = (
+                "Add --resume to go on with it or --overwrite to start again, or give another "
+                "--output."
             )
+            raise ConfigError("exists already", subject=self.output, hint=hint)
         try:
             job = json.loads(content)
             return {"id": str(job["id"]), "identity": dict(job["identity"])}
@@ -120,9 +116,8 @@ class Job:
         )
 
     def _remove(self, pattern: re.Pattern[str]) -> None:
-        for name in self.store.names():
-            if pattern.fullmatch(name):
-                self.store.remove(name)
+        for name in filter(pattern.fullmatch, self.store.names()):
+            self.store.remove(name)
 
     def _start(self, identity: Mapping[str, Any], paths: Iterable[str], part_size: int) -> None:
         with tempfile.TemporaryDirectory(prefix="mien-job-") as folder:
@@ -144,11 +139,9 @@ class Job:
         other = [key for key in identity if before.get(key) != identity[key]]
         if other:
             was = ", ".join(f"{key} {_short(before.get(key))}" for key in other)
-            raise ConfigError(
-                f"was begun with another {' and '.join(other)} (it was: {was})",
-                subject=self.output,
-                hint="Resume it with the same, or give another --output.",
-            )
+            reason = f"was begun with another {' and '.join(other)} (it was: {was})"
+            hint = "Resume it with the same, or give another --output."
+            raise ConfigError(reason, subject=self.output, hint=hint)
 
     def _open_list(self) -> None:
         parquet = import_arrow().parquet
@@ -165,21 +158,30 @@ class Job:
         """Finds the parts that are done; a file that is broken or another's is dropped."""
 
         def check(match: re.Match[str]) -> tuple[int, Mapping[str, Any]] | None:
-            number = int(match[1])
-            try:
-                with self.store.open(match[0]) as file:
-                    notes = read_notes(file)
+            number, notes = int(match[1]), self._notes(match[0])
+            if number < self.parts:
                 size = self._file.metadata.row_group(number).num_rows
-                if (notes["job"], notes["part"], notes["pictures"]) == (self.id, number, size):
+                own = {"job": self.id, "part": number, "pictures": size}
+                if {key: notes.get(key) for key in own} == own:
                     return number, notes
-            except (OSError, ValueError, KeyError, IndexError):
-                pass
             self.store.remove(match[0])
             return None
 
         found = filter(None, map(_PART.fullmatch, self.store.names()))
         with ThreadPoolExecutor(_CHECKERS) as pool:
             self.done = dict(filter(None, pool.map(check, found)))
+
+    def _notes(self, name: str) -> Mapping[str, Any]:
+        """Returns the notes of a part, none where it is damaged or gone."""
+        try:
+            with self.store.open(name) as file:
+                return read_notes(file)
+        except Exception:  # noqa: BLE001 - of the file, or of any store: see below
+            data = self.store.read(name)  # raises what the store has to say
+        try:
+            return read_notes(io.BytesIO(data or b""))
+        except (OSError, ValueError):
+            return {}
 
     def left(self) -> Iterator[Part]:
         """Yields the parts that are not done, in order, reading the list as it goes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, MienError
-from mien.jobs.stores import is_address, open_store, store_answers
+from mien.jobs.stores import is_address, open_store, readable, store_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,9 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         advice = "free some space" if full else "see that the folder can be written"
-        raise MienError(
-            f"cannot be written: {error.strerror or error}",
-            subject=folder,
-            hint=f"What is finished stays in it: {advice}, and add --resume.",
-        ) from error
+        reason = f"cannot be written: {error.strerror or error}"
+        hint = f"What is finished stays in it: {advice}, and add --resume."
+        raise MienError(reason, subject=folder, hint=hint) from error
 
 
 class FolderStore:
@@ -44,7 +42,8 @@ class FolderStore:
     def read(self, name: str) -> bytes | None:
         """Returns a file's bytes; None where there is no such file."""
         path = self._folder / name
-        return path.read_bytes() if path.is_file() else None
+        with readable(path):
+            return path.read_bytes() if path.is_file() else None
 
     def open(self, name: str) -> BinaryIO:
         """Opens a file for reading anywhere in it."""
@@ -96,11 +95,9 @@ class FolderStore:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise ConfigError(
-                        "another job is writing there",
-                        subject=f"{self._folder}:",
-                        hint="Wait for it, or give another --output.",
-                    ) from error
+                    reason = "another job is writing there"
+                    hint = "Wait for it, or give another --output."
+                    raise ConfigError(reason, subject=f"{self._folder}:", hint=hint) from error
             yield
         finally:
             os.close(lock)
@@ -176,8 +173,6 @@ def open_output_store(output: str) -> OutputStore:
         return _ObjectStore(output)
     path = Path(output).expanduser()
     if path.exists() and not path.is_dir():
-        raise ConfigError(
-            "is a file; a job writes a folder of Parquet files: give another --output",
-            subject=output,
-        )
+        reason = "is a file; a job writes a folder of Parquet files: give another --output"
+        raise ConfigError(reason, subject=output)
     return FolderStore(path)

@@ -87,11 +87,8 @@ class OpenJob:
         seconds = time.perf_counter() - start
         counts = job.counts()
         if len(job.done) != job.parts or counts["pictures"] != job.pictures:
-            raise MienError(
-                f"misses {job.parts - len(job.done)} of {job.parts} parts",
-                subject=job.output,
-                hint="Add --resume.",
-            )
+            reason = f"misses {job.parts - len(job.done)} of {job.parts} parts"
+            raise MienError(reason, subject=job.output, hint="Add --resume.")
         summary = JobSummary(
             output=job.output, **counts, parts=job.parts, resumed=self.done,
             seconds=round(seconds, 3),

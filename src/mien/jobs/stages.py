@@ -23,13 +23,12 @@ from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
 from mien.jobs.stores import Fetched, fetch, is_address
 from mien.jobs.table import PART, POSITION, count, import_arrow, to_table
-from mien.jobs.work import cpus, finish, prepare, worker_recognizer
+from mien.jobs.work import Answer, Part, cpus, finish, prepare, worker_recognizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mien.jobs.config import JobConfig
-    from mien.jobs.work import Answer, Part
     from mien.recognizer import EmotionRecognizer
 
 #: Parts that one execution of the stages takes; their paths are held in memory.
@@ -55,10 +54,8 @@ def run_stages(
             yield finish(parts.pop(number), table, recognizer, worker="stages")
         lost = lost + 1 if parts else 0
         if lost == _WAVES_LOST:
-            raise MienError(
-                f"the stages lost parts {lost} times in a row",
-                hint="Add --resume, or leave --stages split out.",
-            )
+            hint = "Add --resume, or leave --stages split out."
+            raise MienError(f"the stages lost parts {lost} times in a row", hint=hint)
 
 
 def _wave(

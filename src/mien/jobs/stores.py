@@ -16,6 +16,7 @@ from mien.errors import ConfigError, InputError, import_extra, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: Scheme of an address -> package that opens it.
 PACKAGES = {
@@ -47,11 +48,9 @@ def check_address(address: str) -> str:
     scheme, _, rest = address.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if (at and ":" in user) or "?" in rest:
-        raise ConfigError(
-            "holds a password or a signature, which would end up in results and logs",
-            subject=f"an address {scheme}://...",
-            hint="Leave it out, and set credentials in the environment.",
-        )
+        reason = "holds a password or a signature, which would end up in results and logs"
+        hint = "Leave it out, and set credentials in the environment."
+        raise ConfigError(reason, subject=f"an address {scheme}://...", hint=hint)
     if scheme not in PACKAGES:
         raise ConfigError(f"{address}: {scheme}:// cannot be read." + suggest(scheme, PACKAGES))
     return address
@@ -77,16 +76,23 @@ def _file_system(scheme: str) -> Any:
     try:
         return fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        raise ConfigError(
-            f"{scheme}:// needs the package {PACKAGES[scheme]}, which is not installed",
-            hint=f"Type: pip install {PACKAGES[scheme]}",
-        ) from error
+        reason = f"{scheme}:// needs the package {PACKAGES[scheme]}, which is not installed"
+        raise ConfigError(reason, hint=f"Type: pip install {PACKAGES[scheme]}") from error
 
 
 def _lost(error: BaseException) -> bool:
     """Whether a store did not answer at all, rather than refuse."""
     lost = (ConnectionError, TimeoutError)
     return isinstance(error, lost) or not isinstance(error, OSError) or "Connect" in repr(error)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns the failure to read a file into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
 @contextmanager
@@ -98,18 +104,15 @@ def store_answers(address: str, what: str) -> Iterator[None]:
         reason = f"cannot {what}: there is nothing of that name"
         raise InputError(reason, subject=address) from error
     except PermissionError as error:
-        raise InputError(
-            f"cannot {what}: the store refuses ({first_line(error)})",
-            subject=address,
-            hint="Set credentials that may, in the environment.",
-        ) from error
+        reason = f"cannot {what}: the store refuses ({first_line(error)})"
+        hint = "Set credentials that may, in the environment."
+        raise InputError(reason, subject=address, hint=hint) from error
     except (ConfigError, InputError):
         raise
     except Exception as error:
         advice = "check the endpoint and the network" if _lost(error) else "check the address"
-        raise InputError(
-            f"cannot {what}: {first_line(error)}; {advice}", subject=address
-        ) from error
+        reason = f"cannot {what}: {first_line(error)}; {advice}"
+        raise InputError(reason, subject=address) from error
 
 
 def first_line(error: BaseException) -> str:
@@ -146,10 +149,8 @@ def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
             if not _lost(error):
                 return InputError(f"cannot be read: {first_line(error)}", subject=address)
             if pause_s is None:
-                raise InputError(
-                    f"cannot be read, the store does not answer: {first_line(error)}",
-                    subject=address,
-                    hint="Check the network and add --resume: what is finished stays.",
-                ) from error
+                reason = f"cannot be read, the store does not answer: {first_line(error)}"
+                hint = "Check the network and add --resume: what is finished stays."
+                raise InputError(reason, subject=address, hint=hint) from error
             time.sleep(pause_s)
     raise AssertionError  # pragma: no cover - the loop returns or raises

@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mien import __version__
 from mien.backends import NETWORK_FILES
 from mien.errors import ConfigError, InputError
-from mien.hub import ASSETS, CONFIG, ONNX
-from mien.jobs.stores import fetch, is_address
+from mien.hub import ASSETS, CONFIG, ONNX, ModelFolder
+from mien.jobs.stores import Fetched, fetch, is_address
 from mien.jobs.table import count, to_parquet, to_table
 from mien.pipeline import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mien.hub import ModelFolder
     from mien.jobs.config import JobConfig
-    from mien.jobs.stores import Fetched
     from mien.recognizer import EmotionRecognizer
     from mien.results import ErrorResult, ImageResult
 
@@ -148,10 +146,8 @@ def pack_model(folder: ModelFolder, backend: str) -> dict[str, bytes]:
 def worker_recognizer(config: JobConfig, carried: list[Any], version: str) -> EmotionRecognizer:
     """Returns the recognizer of this process, loaded for its first task."""
     if version != __version__:
-        raise ConfigError(
-            f"the job runs with mien {version}, but a machine of the cluster has {__version__}",
-            hint=f'Type there: pip install "mien[jobs]=={version}"',
-        )
+        reason = f"the job runs with mien {version}, but a machine of the cluster has {__version__}"
+        raise ConfigError(reason, hint=f'Type there: pip install "mien[jobs]=={version}"')
     return _loaded(config, carried[0])
 
 

@@ -147,7 +147,6 @@ def load_callbacks(names: str) -> list[Any]:
         try:
             made.append(build())
         except TypeError as error:
-            raise ConfigError(
-                f"callbacks {name!r} is built without arguments, and that fails: {error}."
-            ) from error
+            reason = f"callbacks {name!r} is built without arguments, and that fails: {error}."
+            raise ConfigError(reason) from error
     return made

@@ -16,14 +16,14 @@ import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
-from mien.data import read_manifest
-from mien.data.inspection.run import compare_pictures, picture_groups, silent
+from mien.data import Manifest, read_manifest
+from mien.data.inspection.run import Bars, compare_pictures, picture_groups, silent
 from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError, DataError
 from mien.evaluation import evaluate
 from mien.evaluation.scores import Evaluation
 from mien.recognizer import EmotionRecognizer
-from mien.training.config import check_data
+from mien.training.config import TrainConfig, check_data
 from mien.training.directory import csv_text, fixed_values, is_used
 from mien.training.run import check_parts, train
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data import Manifest
-    from mien.data.inspection.run import Bars
-    from mien.training.config import TrainConfig
 
 __all__ = ["HELD_OUT", "SCORES", "CrossValidation", "cross_validate"]
 
@@ -147,11 +144,8 @@ def cross_validate(
     check_data(config)
     check_parts(config)
     if not resume and is_used(output):
-        raise ConfigError(
-            "exists already",
-            subject=output,
-            hint="Type --resume to go on with it, or give another --output.",
-        )
+        hint = "Type --resume to go on with it, or give another --output."
+        raise ConfigError("exists already", subject=output, hint=hint)
     plan = plan_folds(config, folds=folds, near=near, bars=bars)
     _write_plan(plan, config, output, near=near)
     evaluations = []
@@ -212,12 +206,9 @@ def _write_plan(plan: FoldPlan, config: TrainConfig, output: Path, *, near: floa
     output.mkdir(parents=True, exist_ok=True)
     labels = [*faces.schema.labels, ""]  # the last is that of -1: none
     groups = [""] * len(faces) if faces.groups is None else faces.groups
-    rows = [
-        [faces.images.key(index), labels[class_id], group, fold + 1]
-        for index, (class_id, group, fold) in enumerate(
-            zip(faces.class_ids, groups, plan.fold_ids, strict=True)
-        )
-    ]
+    keys = map(faces.images.key, range(len(faces)))
+    dealt = zip(keys, faces.class_ids, groups, plan.fold_ids, strict=True)
+    rows = [[key, labels[class_id], group, fold + 1] for key, class_id, group, fold in dealt]
     write_text(path, json.dumps(now, indent=2) + "\n")
     write_text(output / "folds.csv", csv_text(["key", "label", "group", "fold"], rows))
 
@@ -241,9 +232,8 @@ def _read_fold(plan: FoldPlan, fold: int, folder: Path) -> Evaluation:
         with np.load(folder / HELD_OUT, allow_pickle=False) as stored:
             probs = stored["probs"]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"is damaged: delete {folder} and resume", subject=folder / HELD_OUT
-        ) from error
+        reason = f"is damaged: delete {folder} and resume"
+        raise DataError(reason, subject=folder / HELD_OUT) from error
     return Evaluation.of(faces, probs, model=_MODEL, split=f"fold {fold + 1}")
 
 

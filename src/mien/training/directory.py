@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.atomic import write_text
 from mien.errors import ConfigError
-from mien.reporting.theme import LIGHT, add_legend, label_axes, new_panels, save_figure
+from mien.reporting.theme import LIGHT, Theme, add_legend, label_axes, new_panels, save_figure
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mien.reporting.theme import Theme
 
 ARGS = "args.yaml"
 CHECKPOINTS = "checkpoints"
@@ -63,24 +62,20 @@ def prepare_directory(
     if resume and args.is_file():
         changes = tell_changes(fixed_values(TrainConfig.load(args)), fixed_values(config))
         if changes:
-            raise ConfigError(
-                f"was started with other values: {changes}",
-                subject=output,
-                hint="Resume with the same ones, or give another --output.",
-            )
+            reason = f"was started with other values: {changes}"
+            hint = "Resume with the same ones, or give another --output."
+            raise ConfigError(reason, subject=output, hint=hint)
         return last if last.is_file() else None
     if is_used(output):
         if not overwrite:
-            raise ConfigError(
-                "exists already",
-                subject=output,
-                hint="Type --resume to go on with it, --overwrite to start it anew, or give "
-                "another --output.",
+            hint = (
+                "Type --resume to go on with it, --overwrite to start it anew, or give "
+                "another --output."
             )
+            raise ConfigError("exists already", subject=output, hint=hint)
         if not args.is_file():
-            raise ConfigError(
-                f"is no run directory (no {ARGS}): it is not overwritten", subject=output
-            )
+            reason = f"is no run directory (no {ARGS}): it is not overwritten"
+            raise ConfigError(reason, subject=output)
         for name in ("last.ckpt", "best.ckpt"):
             (output / CHECKPOINTS / name).unlink(missing_ok=True)
     output.mkdir(parents=True, exist_ok=True)

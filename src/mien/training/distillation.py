@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mien.errors import ConfigError
 from mien.models.layers import normalize_tensor
-from mien.training.config import split_names
+from mien.training.config import TrainConfig, split_names
 from mien.training.data.augment import uniform, warp
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from mien.labels import LabelSchema
     from mien.preprocess import Preprocessing
-    from mien.training.config import TrainConfig
 
 
 class Teachers(nn.Module):

@@ -18,9 +18,9 @@ import torch
 from mien.backends.torch import read_tensors
 from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, WEIGHTS, bundled_models
-from mien.models import create_model, model_spec
+from mien.models import ModelSpec, create_model, model_spec
 from mien.models.timm_backbones import PREFIX, pretrained_record
-from mien.training.config import split_names
+from mien.training.config import TrainConfig, split_names
 from mien.training.stages import HEAD
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
-    from mien.training.config import TrainConfig
 
 
 def parse_args(text: str) -> dict[str, Any]:
@@ -123,10 +121,8 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
         except MienError:
             raise
         except Exception as error:  # whatever a layer of another package raises
-            raise ConfigError(
-                f"model {config.model!r} takes no faces of {side}x{side} {p.color}: {error}",
-                hint=f"Give another {key}.",
-            ) from error
+            reason = f"model {config.model!r} takes no faces of {side}x{side} {p.color}: {error}"
+            raise ConfigError(reason, hint=f"Give another {key}.") from error
     return network.train()
 
 

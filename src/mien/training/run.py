@@ -10,14 +10,14 @@ import torch
 
 from mien.backends.torch import read_tensors
 from mien.config import import_plugins, load_object
-from mien.data import read_manifest
+from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import find_shards
-from mien.data.inspection.run import silent
+from mien.data.inspection.run import Bars, silent
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
 from mien.training.callbacks import load_callbacks, naming_full_disk
-from mien.training.config import check_data
+from mien.training.config import TrainConfig, check_data
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.directory import CHECKPOINTS, METRICS, draw_curves, prepare_directory
@@ -48,12 +48,9 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
     from numpy.typing import NDArray
 
-    from mien.data import Manifest
-    from mien.data.inspection.run import Bars
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
-    from mien.training.config import TrainConfig
     from mien.training.distributed.processes import DistInfo
 
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
@@ -162,15 +159,15 @@ def train(
     ``torchrun`` started all call this function, and the first of them writes the files. A script
     that starts processes guards its own start with ``if __name__ == "__main__"``.
 
+    What is not said here is as of :func:`mien.train`.
+
     Args:
         config: The recipe.
         output: The run directory.
         resume: Go on from the last finished epoch of a run that was stopped.
         overwrite: Start anew in a run directory that exists.
         progress: Show a bar (or a line an epoch where stderr is no terminal).
-        bar: Makes a progress bar for what comes before the epochs, from what it is and how many
-            faces there are (None: not known): a context whose value is called with the number
-            just done.
+        bar: Makes a progress bar for what comes before the epochs.
         callbacks: Lightning callbacks in addition to those of the recipe.
         manifest: The recipe's dataset with splits of its own; None reads it.
 

@@ -73,14 +73,8 @@ def make_trainer(
     if dist.is_rank_zero:
         chosen.append(MetricsFile(output / METRICS, echo=progress and not bar))
     if config.patience:
-        chosen.append(
-            lightning_callbacks.EarlyStopping(
-                "valid_accuracy",
-                mode="max",
-                patience=config.patience,
-                check_on_train_epoch_end=True,
-            )
-        )
+        when: dict[str, Any] = {"patience": config.patience, "check_on_train_epoch_end": True}
+        chosen.append(lightning_callbacks.EarlyStopping("valid_accuracy", mode="max", **when))
     # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
     chosen += [
         lightning_callbacks.ModelCheckpoint(

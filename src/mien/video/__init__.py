@@ -5,10 +5,9 @@ turns a clip into a folder of results; :class:`VideoRecognizer` is what both do 
 programs with frames of their own. Nothing heavy is imported before one of them is used.
 """
 
-from __future__ import annotations
-
-import importlib
 from typing import TYPE_CHECKING
+
+from mien import lazy_names
 
 if TYPE_CHECKING:
     from mien.video.config import VIDEO_SUFFIXES, VideoConfig, is_video_name
@@ -24,15 +23,18 @@ if TYPE_CHECKING:
     from mien.video.summary import VideoResult, VideoSummary
     from mien.video.tracker import KalmanTracker, Tracker
 
-#: Module -> the public names that it defines.
-_NAMES = {
-    "config": ("VIDEO_SUFFIXES", "VideoConfig", "is_video_name"),
-    "recognizer": ("TrackedFace", "VideoRecognizer"),
-    "run": ("read_video",),
-    "stream": ("LatestFrame", "VideoFrame", "camera_frames", "predict_video", "track_live"),
-    "summary": ("VideoResult", "VideoSummary"),
-    "tracker": ("KalmanTracker", "Tracker"),
-}
+_STREAM = ("LatestFrame", "VideoFrame", "camera_frames", "predict_video", "track_live")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "mien.video.config": ("VIDEO_SUFFIXES", "VideoConfig", "is_video_name"),
+        "mien.video.recognizer": ("TrackedFace", "VideoRecognizer"),
+        "mien.video.run": ("read_video",),
+        "mien.video.stream": _STREAM,
+        "mien.video.summary": ("VideoResult", "VideoSummary"),
+        "mien.video.tracker": ("KalmanTracker", "Tracker"),
+    },
+)
 __all__ = [
     "VIDEO_SUFFIXES",
     "KalmanTracker",
@@ -50,10 +52,3 @@ __all__ = [
     "read_video",
     "track_live",
 ]
-
-
-def __getattr__(name: str) -> object:
-    for module, names in _NAMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"mien.video.{module}"), name)
-    raise AttributeError(f"module 'mien.video' has no attribute {name!r}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.atomic import replacing
 from mien.errors import MienError
-from mien.video.reading import import_av
+from mien.video.reading import Clip, import_av
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.video.reading import Clip
 
 #: Encoders in the order they are tried, with their options. No B-frames: then pieces join as
 #: they are, without a gap or an overlap in decoding time.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mien import __version__
 from mien.atomic import replacing, write_text
 from mien.errors import ConfigError
-from mien.video.reading import Mark
+from mien.video.reading import Clip, Mark
 from mien.video.timeline import timeline_header, write_rows
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from mien.recognizer import EmotionRecognizer
     from mien.video.config import VideoConfig
-    from mien.video.reading import Clip
 
 #: Folder of the pieces, inside the folder of the results.
 PARTS = ".parts"
@@ -82,14 +81,11 @@ class Parts:
             if state.pop("identity") == self._identity:
                 return Progress.from_dict(state)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"is damaged ({error})", subject=path, hint="Type --overwrite to start again."
-            ) from error
-        raise ConfigError(
-            "holds an unfinished run of another clip, model or setting",
-            subject=self.folder.parent,
-            hint="Give another folder, or type --overwrite to drop it.",
-        )
+            hint = "Type --overwrite to start again."
+            raise ConfigError(f"is damaged ({error})", subject=path, hint=hint) from error
+        reason = "holds an unfinished run of another clip, model or setting"
+        hint = "Give another folder, or type --overwrite to drop it."
+        raise ConfigError(reason, subject=self.folder.parent, hint=hint)
 
     def piece(self, number: int, suffix: str = ".mp4") -> Path:
         """Returns the file of a piece: its video, or its rows of the timeline (``.csv``)."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.atomic import replacing
 from mien.results.drawing import label_colors
-from mien.video.timeline import read_timeline
+from mien.video.timeline import TimelineRow, read_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.video.summary import TrackSummary, VideoSummary
-    from mien.video.timeline import TimelineRow
 
 #: Bands at most: the faces that were seen longest.
 _MAX_BANDS = 8

@@ -124,11 +124,9 @@ def refusing(path: object) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
-        raise InputError(
-            f"cannot be read as a video: {reason_of(error)}",
-            subject=path,
-            hint="If the file is whole, convert it first, for example to H.264 in MP4.",
-        ) from error
+        reason = f"cannot be read as a video: {reason_of(error)}"
+        hint = "If the file is whole, convert it first, for example to H.264 in MP4."
+        raise InputError(reason, subject=path, hint=hint) from error
 
 
 def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Clip:
@@ -147,9 +145,8 @@ def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
     with refusing(file), av.open(str(file)) as container:
         if not container.streams.video:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise InputError(
-                f"has no video, only {kinds}", subject=file, hint="Give a file with pictures."
-            )
+            hint = "Give a file with pictures."
+            raise InputError(f"has no video, only {kinds}", subject=file, hint=hint)
         stream = container.streams.video[0]
         _check_size(file, stream.width, stream.height, max_pixels)
         first = next(_decoded(container, stream), None)
@@ -234,11 +231,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise InputError(
-            f"frames of {width}x{height} are too large; at most {max_pixels:,} pixels are read",
-            subject=f"{path}:",
-            hint="Scale the clip down first.",
-        )
+        reason = f"frames of {width}x{height} are too large; at most {max_pixels:,} pixels are read"
+        raise InputError(reason, subject=f"{path}:", hint="Scale the clip down first.")
 
 
 def _upright_size(picture: Any, ratio: Fraction | None) -> tuple[int, int]:

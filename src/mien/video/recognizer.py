@@ -13,7 +13,7 @@ from mien.preprocess import crop_faces
 from mien.results import FaceEmotion, ImageResult
 from mien.video.config import VideoConfig
 from mien.video.smoothing import ProbabilitySmoother, Resumable
-from mien.video.tracker import KalmanTracker
+from mien.video.tracker import KalmanTracker, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognizer import EmotionRecognizer
-    from mien.video.tracker import Tracker
 
 #: Sides of the small pictures: of a face, for its appearance, and of a frame, to find cuts.
 _SIDE, _FRAME = 6, (16, 9)

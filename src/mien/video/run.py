@@ -22,7 +22,7 @@ from mien.video.encoding import PieceWriter, join_pieces
 from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import draw_picture
 from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
-from mien.video.recognizer import VideoRecognizer
+from mien.video.recognizer import TrackedFace, VideoRecognizer
 from mien.video.summary import Summarizer, VideoResult, VideoSummary
 from mien.video.timeline import (
     join_timelines,
@@ -32,7 +32,7 @@ from mien.video.timeline import (
     timeline_row,
     write_parquet,
 )
-from mien.video.tracker import KalmanTracker
+from mien.video.tracker import KalmanTracker, Tracker
 
 if TYPE_CHECKING:
     import os
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from mien.results import FaceEmotion
     from mien.video.reading import Clip, Frame
-    from mien.video.recognizer import TrackedFace
-    from mien.video.tracker import Tracker
 
 #: Files of the results, in the order they appear; the summary ends a run.
 FILES = (

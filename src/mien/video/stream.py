@@ -18,7 +18,7 @@ from mien.errors import InputError
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig, is_video_name
 from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
-from mien.video.recognizer import VideoRecognizer
+from mien.video.recognizer import TrackedFace, VideoRecognizer
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.results import ImageResult
-    from mien.video.recognizer import TrackedFace
     from mien.video.tracker import Tracker
 
 #: FFmpeg's name for cameras, and how it calls camera 0, by ``sys.platform``.
@@ -122,10 +121,8 @@ class LatestFrame:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._newest or self._ended, timeout_s):
-                raise InputError(
-                    f"no picture for {timeout_s:g} s",
-                    hint="See that the camera is on and that no other program uses it.",
-                )
+                hint = "See that the camera is on and that no other program uses it."
+                raise InputError(f"no picture for {timeout_s:g} s", hint=hint)
             shot, self._newest = self._newest, None
             if shot is None and self._error is not None:
                 raise self._error
@@ -180,10 +177,9 @@ def camera_frames(device: str) -> Iterator[NDArray[np.uint8]]:
             for picture in container.decode(video=0):
                 yield picture.to_ndarray(format="rgb24")
     except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise InputError(
-            f"camera {device} cannot be read: {reason_of(error)}",
-            hint="See that it is plugged in and that no other program uses it.",
-        ) from error
+        reason = f"camera {device} cannot be read: {reason_of(error)}"
+        hint = "See that it is plugged in and that no other program uses it."
+        raise InputError(reason, hint=hint) from error
     raise InputError(f"camera {device} gives no more pictures: see that it is plugged in.")
 
 

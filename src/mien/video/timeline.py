@@ -94,10 +94,8 @@ def read_timeline(path: Path) -> Iterator[TimelineRow]:
         reader = csv.DictReader(stream)
         names = reader.fieldnames or ()
         if not {*_HEAD, *_ANSWER} <= set(names):
-            raise DataError(
-                f"is no timeline of this version of mien: its columns are {', '.join(names)}",
-                subject=path,
-            )
+            reason = f"is no timeline of this version of mien: its columns are {', '.join(names)}"
+            raise DataError(reason, subject=path)
         shares = [name for name in names if name.startswith("p_")]
         for row in reader:
             yield TimelineRow(

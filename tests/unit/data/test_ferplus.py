@@ -140,12 +140,17 @@ def test_soft_keeps_distributions_and_all_of_valid(archive):
     )
     assert manifest.leaked.tolist() == [False, False, False, True, False, False, False]
     assert manifest.images.read(3) == b"copy"
-    (warning,) = manifest.warnings
-    assert warning.startswith("2 train pictures are byte-identical to 1 valid or test pictures")
+    left_out, copies = manifest.warnings
+    assert left_out.startswith("1 train faces, such as train.parquet#fer3.png, are left out")
+    assert "labels=fer2013" in left_out
+    assert copies.startswith("2 train pictures are byte-identical to 1 valid or test pictures")
 
 
 def test_majority_keeps_other_votes_in_its_targets(archive):
-    train = read_manifest(f"ferplus:{archive},mode=majority").split("train")
+    manifest = read_manifest(f"ferplus:{archive},mode=majority")
+    assert manifest.warnings[0].startswith("2 train faces, such as train.parquet#fer2.png, are")
+    assert "mode=soft" in manifest.warnings[0]
+    train = manifest.split("train")
     assert keys(train) == ["train.parquet#fer0.png", "train.parquet#fer1.png"]
     np.testing.assert_allclose(train.targets[1, :2], [5 / 8, 3 / 8])
 
@@ -154,7 +159,7 @@ def test_dedupe_false_keeps_copies_and_says_so(archive):
     manifest = read_manifest(f"ferplus:{archive},dedupe=false")
     assert len(manifest.split("train")) == 5
     assert manifest.leaked.sum() == 1
-    assert "dedupe=false" in manifest.warnings[0]
+    assert "dedupe=false" in manifest.warnings[1]
 
 
 def test_fer2013_labels_drop_no_face(archive):

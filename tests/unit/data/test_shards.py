@@ -178,3 +178,11 @@ def test_truncated_tar_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(whole[:2000])
     with pytest.raises(DataError, match=r"a\.tar is damaged"):
         read_manifest(f"wds:{tmp_path}")
+
+
+def test_a_valid_share_that_shards_cannot_give_is_said(faces: Manifest, tmp_path: Path) -> None:
+    write_shards(faces.split("train"), tmp_path / "s")
+    (warning,) = read_manifest(f"shards:{tmp_path / 's'}").warnings
+    assert "no valid split" in warning
+    assert "mien data shard" in warning
+    assert read_manifest(f"shards:{tmp_path / 's'}", valid_share=0).warnings == ()

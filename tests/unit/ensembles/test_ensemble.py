@@ -211,9 +211,12 @@ def test_forms_of_a_replaced_ensemble_do_not_stay(tmp_path: Path, faces: Manifes
     members = [_member(tmp_path / name, Preprocessing(size=32), i) for i, name in enumerate("ab")]
     folder = ensemble(members, faces, tmp_path / "ab", folds=3).folder
     shutil.copyfile(folder.path / ONNX, folder.path / "model.int8-static.onnx")
+    for name in ("test.json", "valid.png"):
+        (folder.path / "eval" / name).write_text("of the ensemble before")
     folder = ensemble(members, faces, folder.path, folds=3, overwrite=True).folder
     assert set(folder.config.files) == {ONNX}
     assert not (folder.path / "model.int8-static.onnx").exists()
+    assert [path.name for path in (folder.path / "eval").iterdir()] == ["valid.json"]
 
 
 def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:

@@ -312,3 +312,14 @@ def test_layout_of_timm_is_pushed(
     assert f'model="{REPO}"' in pushed["README.md"].decode()
     with pytest.raises(ConfigError, match="mien or timm"):
         push_model_folder(read_model_folder(folder), REPO, layout="keras")
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"n": 3, "deduplicated": null}'])
+def test_a_damaged_evaluation_is_named_by_the_card(folder: Path, content: str) -> None:
+    report = folder / "eval" / "valid.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(content)
+    with pytest.raises(ModelError, match="is damaged") as caught:
+        model_card(read_model_folder(folder))
+    assert caught.value.subject == str(report)
+    assert "mien evaluate" in caught.value.hint

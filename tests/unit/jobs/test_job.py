@@ -14,6 +14,7 @@ from mien.cli import main
 from mien.errors import ConfigError, InputError, MienError
 from mien.images import list_images
 from mien.jobs import JobConfig, JobSummary, open_job, predict_files
+from mien.jobs.outputs import FolderStore
 from mien.jobs.table import schema
 from support.jobs import parts, read
 
@@ -294,3 +295,20 @@ def test_split_stages_give_the_rows_of_a_fused_task(
             np.testing.assert_allclose(*(np.array(c, float) for c in (one, other)), atol=1e-5)
         else:
             assert one == other, name
+
+
+def test_a_store_that_does_not_answer_drops_no_finished_part(
+    faces: Path, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise TimeoutError(110, "the disk does not answer")
+
+    read_bytes, kept = Path.read_bytes, parts(done)
+    monkeypatch.setattr(FolderStore, "open", refuse)
+    assert predict_files([faces], done, config=CONFIG, resume=True).resumed == 14
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: refuse() if path.name in kept else read_bytes(path)
+    )
+    with pytest.raises(InputError, match="cannot be read: the disk does not answer"):
+        predict_files([faces], done, config=CONFIG, resume=True)
+    assert parts(done) == kept

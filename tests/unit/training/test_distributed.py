@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 pytest.importorskip("lightning")
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, DataError, MienError, MissingExtraError
 from mien.training.config import TrainConfig
 from mien.training.data.faces import EpochOrder
-from mien.training.distributed.launch import node_rank
+from mien.training.distributed.launch import _told, _work_or_wait, node_rank
 from mien.training.distributed.processes import SINGLE, DistInfo, check_dist_info, read_dist_info
 from mien.training.run import train
 
@@ -103,3 +105,40 @@ def test_callbacks_do_not_follow_into_processes(tmp_path: Path) -> None:
     config = TrainConfig.make(_values(tmp_path, devices=2))
     with pytest.raises(ConfigError, match="name callbacks in the recipe"):
         train(config, tmp_path / "run", callbacks=[Callback()])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("has: a colon", subject="folder: faces", hint="Type: --data DIR"),
+        MissingExtraError("logger: wandb", "track", "wandb"),
+    ],
+)
+def test_what_a_process_raised_is_told_whole(error: MienError, tmp_path: Path) -> None:
+    def fail(_config: TrainConfig, _output: Path) -> None:
+        raise error
+
+    with pytest.raises(Exception, match=r"\w") as caught:
+        _work_or_wait(fail, TrainConfig(), tmp_path, {})
+    # As torch writes it into the file of the process.
+    said = {
+        "message": f"{type(caught.value).__name__}: {caught.value}",
+        "extraInfo": {"timestamp": "1"},
+    }
+    told = _told(1, ProcessFailure(1, 99, 1, _error_file(tmp_path, said)), tmp_path)
+    assert type(told) is type(error)
+    assert vars(told) == vars(error)
+    assert str(told) == str(error)
+
+
+def test_what_is_no_error_of_mien_is_told_with_its_process(tmp_path: Path) -> None:
+    path = _error_file(
+        tmp_path, {"message": "ConfigError: no: thing", "extraInfo": {"timestamp": "1"}}
+    )
+    told = _told(3, ProcessFailure(3, 99, 1, path), tmp_path)
+    assert "process 3 of the training failed: ConfigError: no: thing" in str(told)
+
+
+def _error_file(folder: Path, said: dict[str, object]) -> str:
+    (folder / "error.json").write_text(json.dumps({"message": {**said, "errorCode": 1}}))
+    return str(folder / "error.json")

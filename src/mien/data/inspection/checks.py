@@ -13,7 +13,7 @@ from mien.data.filenames import is_picture, is_utf8, source_stem
 from mien.data.inspection.duplicates import FLAT_CONTRAST, is_across, splits_of
 from mien.data.inspection.finding import Finding, found
 from mien.data.readers.csvfile import METADATA, read_table
-from mien.data.registry import parse_spec
+from mien.data.registry import ReadRequest, parse_spec
 from mien.data.split import SPLIT_NAMES
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
-    from mien.data.registry import ReadRequest
     from mien.labels import LabelSchema
 
 #: Measure -> smallest distance from the quartiles of an outlier, and words for the two ends.

@@ -92,8 +92,7 @@ def bit_counts(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     [0, 1, 8, 64]
     """
     if hasattr(np, "bitwise_count"):  # numpy 2
-        counts: NDArray[np.uint8] = np.bitwise_count(values)
-        return counts
+        return np.bitwise_count(values)
     table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
     octets = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, 8)
     summed: NDArray[np.uint8] = table[octets].sum(axis=-1).astype(np.uint8)

@@ -13,7 +13,7 @@ from mien.errors import MienError
 from mien.images import decode
 from mien.reporting.pages import draw, render
 from mien.reporting.text import counted
-from mien.reporting.theme import new_figure
+from mien.reporting.theme import Theme, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from mien.data.image_stores import ImageStore
     from mien.data.inspection.finding import Finding, Inspection
-    from mien.reporting.theme import Theme
 
 #: What the page shows of long lists; the rest is in the JSON.
 _CASES, _PICTURES, _LINES = 12, 6, 40
@@ -135,13 +134,9 @@ def _samples(inspection: Inspection) -> list[dict[str, Any]]:
         if len(at):
             chosen = np.sort(rng.choice(at, min(_SAMPLES, len(at)), replace=False))
             mean = np.clip(scan.mean_faces[k], 0, 255).astype(np.uint8)
-            samples.append(
-                {
-                    "label": label,
-                    "mean": np.repeat(mean[:, :, None], 3, axis=2),
-                    "sheet": _sheet(manifest.images, chosen.tolist()),
-                }
-            )
+            sheet = _sheet(manifest.images, chosen.tolist())
+            mean_rgb = np.repeat(mean[:, :, None], 3, axis=2)
+            samples.append({"label": label, "mean": mean_rgb, "sheet": sheet})
     return samples
 
 

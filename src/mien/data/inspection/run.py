@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +13,16 @@ import numpy as np
 from mien.data.inspection import checks
 from mien.data.inspection.duplicates import connected_groups, duplicate_findings, find_duplicates
 from mien.data.inspection.finding import Finding, Inspection, found
-from mien.data.inspection.scan import scan_pictures
+from mien.data.inspection.scan import Scan, scan_pictures
 from mien.data.registry import open_for_inspection, parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from mien.data.inspection.duplicates import Duplicates
-    from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 
-    Bars = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+#: Makes a progress bar of a title and a number of steps (None: not known).
+Bars = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True)

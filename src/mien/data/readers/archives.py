@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.filenames import by_name
 from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import assemble, check_files
 from mien.data.registry import ReadRequest, register_reader
@@ -15,7 +16,7 @@ from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mien.data.manifest import Manifest
@@ -42,12 +43,6 @@ _CK_IMAGES = "cohn-kanade-images"
 _CK_LABELS = (
     "neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise",
 )  # fmt: skip
-
-
-def _by_name(paths: Iterable[Path]) -> list[Path]:
-    from mien.images.files import natural_key
-
-    return sorted(paths, key=lambda path: natural_key(path.name))
 
 
 @register_reader("affectnet", options=("classes", "dedupe"))
@@ -95,7 +90,7 @@ def _affectnet(root: Path, name: str, folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_arrays(root: Path, name: str) -> Iterator[tuple[str, str]]:
-    for file in _by_name((root / name / "annotations").glob("*_exp.npy")):
+    for file in by_name((root / name / "annotations").glob("*_exp.npy")):
         try:
             number = str(int(np.load(file, allow_pickle=False).item()))
         except (ValueError, OSError, EOFError) as error:
@@ -199,7 +194,7 @@ def read_ckplus(request: ReadRequest) -> Manifest:
     for file in labelled:
         label, (subject, sequence) = _label(file), file.parts[-3:-1]
         folder = root / _CK_IMAGES / subject / sequence
-        pictures = _by_name(path for path in folder.glob("*.png") if path.name[0] != ".")
+        pictures = by_name(path for path in folder.glob("*.png") if path.name[0] != ".")
         if not pictures:
             reason = "holds no .png frames, though Emotion has a label for them"
             raise DataError(reason, subject=folder)

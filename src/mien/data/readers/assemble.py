@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -223,11 +224,7 @@ def _find_leaks(
 
 def _in_both(values: Sequence[Hashable], train: NDArray[np.bool_]) -> set[Hashable]:
     """Returns the values that occur in train and outside."""
-    inside = {value for value, is_train in zip(values, train.tolist(), strict=True) if is_train}
-    outside = (
-        value for value, is_train in zip(values, train.tolist(), strict=True) if not is_train
-    )
-    return inside.intersection(outside)
+    return set(compress(values, train)) & set(compress(values, ~train))
 
 
 def _shared_groups(groups: NDArray[np.str_], splits: NDArray[np.str_]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.image_stores import PixelImages
+from mien.data.image_stores import ImageStore, PixelImages
 from mien.data.readers.arrowtables import arrow_images, picture_column, read_columns
 from mien.data.readers.assemble import assemble
 from mien.data.readers.csvfile import CsvTable, read_table
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
@@ -127,7 +126,7 @@ def read_ferplus(request: ReadRequest) -> Manifest:
         return assemble(request, images, labels, schema=schema, splits=splits)
     columns = [[table[name].to_numpy() for name in VOTE_COLUMNS] for table in tables.values()]
     votes = np.concatenate(columns, axis=1).T.astype(np.int64)
-    return _from_votes(request, images, votes, splits, mode)
+    return _from_votes(request, images, votes, splits, mode, whole="labels=fer2013")
 
 
 def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
@@ -156,19 +155,30 @@ def _from_votes(
     splits: Sequence[str],
     mode: str,
     *,
-    named: NDArray[np.bool_] | None = None,
+    whole: str,
+    named: NDArray[np.bool_] | bool = True,
 ) -> Manifest:
-    """Makes a manifest of N pictures, of which those that are ``named`` are kept."""
-    class_ids = majority_class(votes)
-    targets, keep = vote_targets(votes, class_ids, np.array(splits) == "train", mode)
-    if named is not None:
-        keep &= named
+    """Makes a manifest of N pictures, of which those that are ``named`` are kept.
+
+    ``whole`` is what a person types to have all of them.
+    """
+    class_ids, train = majority_class(votes), np.array(splits) == "train"
+    targets, keep = vote_targets(votes, class_ids, train, mode)
+    keep &= named
     if not keep.any():
         raise DataError("keeps no face with these votes; see mode=", subject=request.spec)
     labels = [FERPLUS8.labels[k] if k >= 0 else "" for k in class_ids.tolist()]
+    left, warnings = np.flatnonzero(train & ~keep), []
+    if len(left):
+        more = f"mode=soft keeps more of them, {whole} all." if mode == "majority" else ""
+        warnings.append(
+            f"{len(left)} train faces, such as {images.key(int(left[0]))}, are left out: their "
+            f"raters saw no face or do not agree. {more or f'{whole} keeps them.'}"
+        )
     return assemble(
-        request, images, labels, schema=FERPLUS8, targets=targets, splits=splits, keep=keep
-    )
+        request, images, labels, schema=FERPLUS8, targets=targets, splits=splits, keep=keep,
+        warnings=warnings,
+    )  # fmt: skip
 
 
 def vote_targets(
@@ -218,7 +228,8 @@ def read_fer2013(request: ReadRequest) -> Manifest:
     if not votes_file:
         return assemble(request, images, labels, schema=schema, splits=splits)
     votes, named = _read_votes(request.path.parent / votes_file, splits)
-    return _from_votes(request, images, votes, splits, mode, named=named)
+    whole = "a spec without votes="
+    return _from_votes(request, images, votes, splits, mode, whole=whole, named=named)
 
 
 def _faces(table: CsvTable) -> tuple[list[int], NDArray[np.uint8]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.filenames import is_picture, source_stem
+from mien.data.filenames import by_name, is_picture, source_stem
 from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import assemble, choose_schema, class_id
 from mien.data.readers.csvfile import METADATA, read_subjects
@@ -93,10 +93,7 @@ def _check_filled(spec: str, folders: list[_ClassFolder]) -> None:
 
 
 def _visible(paths: Iterable[Path]) -> list[Path]:
-    from mien.images.files import natural_key
-
-    shown = (path for path in paths if not path.name.startswith((".", "__MACOSX")))
-    return sorted(shown, key=lambda path: natural_key(path.name))
+    return by_name(path for path in paths if not path.name.startswith((".", "__MACOSX")))
 
 
 def _subfolders(path: Path) -> list[Path]:

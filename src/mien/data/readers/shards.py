@@ -190,7 +190,8 @@ def _open(shard: Shard) -> Any:
 def read_shards(request: ReadRequest) -> Manifest:
     """Reads ``shards:DIR``: labels now, pictures as they are needed.
 
-    Splits are those that the shards were written with; copies were dealt with then.
+    Splits are those that the shards were written with; copies were dealt with then. A share of
+    train is not dealt to valid where they have none: that is warned of.
     """
     index = read_index(request.path)
     shards, names = index.shards, list(index.schema.labels)
@@ -202,6 +203,11 @@ def read_shards(request: ReadRequest) -> Manifest:
     labels = [names[k] if k >= 0 else "" for k in stored.tolist()]
     shares = vote_targets([(names, votes) for _, votes, _ in columns], labels, schema, request.spec)
     groups = [group for _, _, group in columns]
+    lacking = {shard.split for shard in shards} & {"train", "valid"} == {"train"}
+    warning = (
+        "the shards have no valid split, and none is dealt out of their train faces (valid_share "
+        f"{request.valid_share:g}). Type mien data shard on the data itself: it writes one."
+    )
     return Manifest(
         request.spec,
         schema,
@@ -211,6 +217,7 @@ def read_shards(request: ReadRequest) -> Manifest:
         np.repeat([shard.split for shard in shards], [shard.faces for shard in shards]),
         None if any(g is None for g in groups) else np.concatenate([g for g in groups if g]),
         np.concatenate([np.isin(np.arange(shard.faces), shard.leaked) for shard in shards]),
+        (warning,) if lacking and request.valid_share else (),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,11 +46,7 @@ def write_parquet(
     """
     check_free(output, overwrite=overwrite)
     paths = None if embed else relative_names(manifest.images, output.parent)
-    schema = _schema(manifest)
-
-    def row(index: int) -> dict[str, Any]:
-        return _row(manifest, index, paths)
-
+    schema, row = _schema(manifest), partial(_row, manifest, paths=paths)
     with replacing(output) as temporary:
         _write_rows(temporary, schema, range(len(manifest)), row, _ROWS, progress)
 

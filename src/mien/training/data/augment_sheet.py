@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mien.data import read_manifest
+from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
 from mien.errors import ConfigError
 from mien.explanation.sheets import sheet
-from mien.training.config import check_data
+from mien.training.config import TrainConfig, check_data
 from mien.training.data.augment import augment, cut_mix, mix_up
 from mien.training.network import trained_spec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
-
-    from mien.data import Manifest
-    from mien.training.config import TrainConfig
 
 
 def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:

@@ -70,12 +70,8 @@ class StreamedFaces:
         if self.store.is_ready(p):
             pixels = np.frombuffer(bytearray().join(data for _, data in faces), np.uint8)
         else:
-            pixels = np.stack(
-                [
-                    read_face(self.store.as_picture(data), f"face {position} of train", p)
-                    for position, data in faces
-                ]
-            )
+            pictures = ((self.store.as_picture(data), f"face {at} of train") for at, data in faces)
+            pixels = np.stack([read_face(data, key, p) for data, key in pictures])
         chosen = torch.tensor([position for position, _ in faces])
         images = torch.from_numpy(pixels.reshape(shape)).permute(0, 3, 1, 2)
         return images.contiguous(), self.targets[chosen], self.class_ids[chosen]

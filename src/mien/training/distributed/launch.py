@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien import errors
 from mien.atomic import environment, log_level
 from mien.errors import ConfigError, MienError, ModelError
 from mien.training.distributed.processes import FailedElsewhereError, how_it_stands, read_dist_info
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 #: Seconds that a process which only lost the others leaves to the one that knows why.
 _GRACE = 5.0
+
+
+class _CarriedError(Exception):
+    """Brings an error of mien whole through the text by which torch tells how a process failed."""
+
+    def __init__(self, error: MienError) -> None:
+        super().__init__(pickle.dumps(error).hex())
 
 
 def must_launch(config: TrainConfig) -> bool:
@@ -100,10 +107,10 @@ def _work_or_wait(
 ) -> T:
     try:
         return work(config, output, **arguments)
-    except FailedElsewhereError:
-        # The first to end is the one whose words are told.
-        time.sleep(_GRACE)
-        raise
+    except MienError as error:
+        if isinstance(error, FailedElsewhereError):
+            time.sleep(_GRACE)  # the first to end is the one whose words are told
+        raise _CarriedError(error) from error
 
 
 def _told(rank: int, failure: ProcessFailure, output: Path) -> MienError:
@@ -117,7 +124,7 @@ def _told(rank: int, failure: ProcessFailure, output: Path) -> MienError:
     if isinstance(message, dict):
         message = message.get("message", "")
     name, _, text = str(message).partition(": ")
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, MienError) and text:
-        return kind(text) if kind is not errors.MissingExtraError else MienError(text)
+    if name == _CarriedError.__name__:
+        told: MienError = pickle.loads(bytes.fromhex(text))  # noqa: S301 - of this job's processes
+        return told
     return ModelError(f"process {rank} of the training failed: {message}. {how_it_stands(output)}")

@@ -85,15 +85,11 @@ def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
     if world == 1:
         return
     if config.device == "mps" or ":" in config.device:
-        raise ConfigError(
-            f"one process only can train on {config.device}: leave devices and num_nodes out."
-        )
+        reason = f"one process only can train on {config.device}: leave devices and num_nodes out."
+        raise ConfigError(reason)
     if uses_gpu(config) and torch.cuda.device_count() < local:
-        raise ConfigError(
-            f"processes need as many GPUs; this machine has {torch.cuda.device_count()}",
-            subject=local,
-            hint="Give fewer devices, or device: cpu.",
-        )
+        reason = f"processes need as many GPUs; this machine has {torch.cuda.device_count()}"
+        raise ConfigError(reason, subject=local, hint="Give fewer devices, or device: cpu.")
     if config.batch_size % world or config.batch_size < 2 * world:
         raise ConfigError(
             f"batch_size {config.batch_size} cannot be shared by {world} processes, which need "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,12 +24,9 @@ from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from optuna.trial import BaseTrial
-
-    Space = Mapping[str, "Range | Choice"]
 
 #: Combinations that are tried before a value counts as impossible.
 _TRIES = 256
@@ -134,6 +132,9 @@ class Range:
         return {"low": self.low, "high": self.high, **plain}
 
 
+Space = Mapping[str, Range | Choice]
+
+
 def read_space(path: Path) -> dict[str, Range | Choice]:
     """Reads a space from a flat YAML file, see :func:`make_space`."""
     return make_space(read_values(path), source=str(path))
@@ -151,9 +152,8 @@ def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str,
     {'lr': Range(low=0.01, high=0.3, log=True, step=None), 'epochs': Choice(values=(2, 4))}
     """
     if not values:
-        raise ConfigError(
-            "is empty: give a key of the recipe, as in lr: [0.05, 0.1]", subject=source
-        )
+        reason = "is empty: give a key of the recipe, as in lr: [0.05, 0.1]"
+        raise ConfigError(reason, subject=source)
     check_keys(values, [item.name for item in fields(TrainConfig)], source)
     space: dict[str, Range | Choice] = {}
     for key, value in values.items():
@@ -176,10 +176,8 @@ def _read_dimension(key: str, given: Any, kind: Kind) -> Range | Choice:
             raise ConfigError(f"needs two different values or more, each once; got {given}")
         return Choice(values)
     if not isinstance(given, dict):
-        raise ConfigError(
-            f"must be a list of values or {{low: ..., high: ...}}; got {given!r}",
-            hint="A value that stays the same stands in the recipe.",
-        )
+        reason = f"must be a list of values or {{low: ..., high: ...}}; got {given!r}"
+        raise ConfigError(reason, hint="A value that stays the same stands in the recipe.")
     if kind.base not in (int, float):
         raise ConfigError("is no number: give a list of values")
     if not {"low", "high"} <= set(given):

@@ -24,7 +24,7 @@ from mien.training.distributed.launch import must_launch
 from mien.training.run import check_parts, train
 from mien.training.tuning import result as results
 from mien.training.tuning import study as studies
-from mien.training.tuning.config import Choice, check_space
+from mien.training.tuning.config import Choice, Space, TuneConfig, check_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from torch import Tensor
 
-    from mien.training.tuning.config import Space, TuneConfig
     from mien.training.tuning.result import TrialRow, TuneResult
 
 #: Seconds between two queries of a study whose last trials others are running.

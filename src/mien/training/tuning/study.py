@@ -142,17 +142,12 @@ def prepare_folder(output: Path, name: str, *, shared: bool, resume: bool) -> No
     if marker.is_file():
         known = json.loads(marker.read_text(encoding="utf-8")).get("study")
         if known != name:
-            raise ConfigError(
-                f"holds study {known!r}, not {name!r}: give another --output or --study",
-                subject=output,
-            )
+            reason = f"holds study {known!r}, not {name!r}: give another --output or --study"
+            raise ConfigError(reason, subject=output)
     if marker.is_file() or (database.is_file() and not shared):
         if not (resume or shared):
-            raise ConfigError(
-                "holds a study already",
-                subject=output,
-                hint="Type --resume to go on with it, or give another --output.",
-            )
+            hint = "Type --resume to go on with it, or give another --output."
+            raise ConfigError("holds a study already", subject=output, hint=hint)
     elif output.exists() and not (
         # Another worker may just be writing files.
         output.is_dir() and all(path.name.startswith(".") for path in output.iterdir())
@@ -178,10 +173,9 @@ def join_study(study: Study, identity: dict[str, Any]) -> None:
         elif then != now:
             is_table = isinstance(now, dict)
             told = tell_changes(then, now) if is_table else f"{then} then, {now} now"
-            raise ConfigError(
-                f"study {study.study_name!r} was started with another {what}: {told}",
-                hint="Go on with the same, or give another --output and --study.",
-            )
+            reason = f"study {study.study_name!r} was started with another {what}: {told}"
+            hint = "Go on with the same, or give another --output and --study."
+            raise ConfigError(reason, hint=hint)
 
 
 def this_worker() -> dict[str, Any]:
