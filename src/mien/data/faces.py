@@ -14,8 +14,7 @@ from mien.preprocess import Preprocessing, crop_faces, whole_box
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
@@ -47,7 +46,7 @@ def chunks(manifest: Manifest, size: int = 2048) -> Iterator[Manifest]:
         yield manifest.select(np.arange(start, min(start + size, len(manifest))))
 
 
-def read_picture(images: ImageStore, index: int) -> NDArray[np.uint8]:
+def read_picture(images: ImageStore, index: int) -> U8:
     """Decodes one picture of a dataset: uint8 (H, W, 3).
 
     Raises:
@@ -56,14 +55,14 @@ def read_picture(images: ImageStore, index: int) -> NDArray[np.uint8]:
     return _decode(images.read(index), images.key(index))
 
 
-def _decode(data: bytes, key: str) -> NDArray[np.uint8]:
+def _decode(data: bytes, key: str) -> U8:
     try:
         return decode(data)
     except InputError as error:
         raise DataError(error.reason, subject=key, hint=error.hint) from error
 
 
-def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def read_face(data: bytes, key: str, preprocessing: Preprocessing) -> U8:
     """Decodes a picture that shows one face: uint8 (S, S, C).
 
     Args:
@@ -85,7 +84,7 @@ def load_faces(
     *,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
-) -> NDArray[np.uint8]:
+) -> U8:
     """Decodes every picture of a manifest as one cropped face.
 
     Args:

@@ -33,9 +33,6 @@ def by_name(paths: Iterable[Path]) -> list[Path]:
 def source_stem(key: str) -> tuple[str, bool]:
     """Returns the picture that a file comes from, and whether the file is a made copy of it.
 
-    Args:
-        key: Name of a file, a path to it with forward slashes, or ``TABLE#NAME``.
-
     >>> source_stem("2801.jpg_rotation_1.jpg"), source_stem("sad/2801.jpg")
     (('2801', True), ('2801', False))
     """

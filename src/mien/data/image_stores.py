@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64, U8
     from mien.preprocess import Preprocessing
 
 __all__ = ["ArrowImages", "FileImages", "ImageStore", "PixelImages", "ShardedImages"]
@@ -152,7 +151,7 @@ class PixelImages(_KeyedImages):
         pixels: uint8 (N, H, W).
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: U8
 
     def read(self, index: int) -> bytes:
         """Returns a picture as PNG; equal pixels give equal bytes."""
@@ -163,7 +162,7 @@ class PixelImages(_KeyedImages):
         return int(self.pixels[int(index)].size)
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+def encode_png(pixels: U8) -> bytes:
     """Returns pixels (H, W) or (H, W, 3) as PNG, compressed quickly rather than well."""
     from PIL import Image
 
@@ -174,15 +173,10 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class SelectedImages(ImageStore):
-    """Some pictures of another store, in a given order.
-
-    Args:
-        base: The store selected from.
-        indices: (N,) int64, positions in ``base``.
-    """
+    """The pictures of another store at some positions, in their order."""
 
     base: ImageStore
-    indices: NDArray[np.int64]
+    indices: I64
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -213,7 +207,7 @@ class ShardedImages(ImageStore):
 
     def __init__(self, counts: Sequence[int]) -> None:
         #: Position of the first picture of each shard, and N at the end.
-        self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self.starts: I64 = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -223,7 +217,7 @@ class ShardedImages(ImageStore):
         shard = int(np.searchsorted(self.starts, index, side="right")) - 1
         return shard, int(index - self.starts[shard])
 
-    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    def read_rows(self, shard: int, rows: I64) -> Iterator[bytes]:
         """Yields pictures of one shard in the order of the file.
 
         Args:
@@ -244,11 +238,8 @@ class ShardedImages(ImageStore):
         return False
 
 
-def find_shards(images: ImageStore) -> tuple[ShardedImages, NDArray[np.int64]] | None:
-    """Returns the shards that hold the pictures of a manifest, and the (N,) positions in them.
-
-    None where the pictures are stored in another way.
-    """
+def find_shards(images: ImageStore) -> tuple[ShardedImages, I64] | None:
+    """Returns a manifest's shards and the (N,) positions of its pictures in them; None without."""
     rows = np.arange(len(images))
     while isinstance(images, SelectedImages):
         rows, images = images.indices[rows], images.base

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from mien.arrays import F32, I64, Bools, Texts
     from mien.labels import LabelSchema
 
 
@@ -63,11 +64,11 @@ class Manifest:
     source: str
     schema: LabelSchema
     images: ImageStore
-    targets: NDArray[np.float32]
-    class_ids: NDArray[np.int64]
-    splits: NDArray[np.str_]
-    groups: NDArray[np.str_] | None
-    leaked: NDArray[np.bool_]
+    targets: F32
+    class_ids: I64
+    splits: Texts
+    groups: Texts | None
+    leaked: Bools
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -234,10 +235,8 @@ class Manifest:
 class TorchFaces:
     """A manifest as a map-style dataset of PyTorch; it can be pickled into workers.
 
-    Args:
-        manifest: The N pictures.
-        transform: Changes each picture, uint8 (3, H, W), before it is returned.
-        votes: Return the distribution over the labels in place of the class.
+    ``transform`` changes each picture, uint8 (3, H, W); ``votes`` are returned in place of the
+    class.
     """
 
     manifest: Manifest

@@ -22,8 +22,7 @@ from mien.errors import ConfigError, DataError, suggest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, I64, Bools, Texts
     from mien.data.manifest import Manifest
 
 #: The file of a run that says who was in valid.
@@ -78,25 +77,14 @@ def split_name(name: str, where: str) -> str:
 
 
 def stratified_group_split(
-    class_ids: NDArray[np.int64],
-    groups: NDArray[np.str_] | None,
-    shares: Mapping[str, float],
-    seed: int,
-) -> NDArray[np.str_]:
+    class_ids: I64, groups: Texts | None, shares: Mapping[str, float], seed: int
+) -> Texts:
     """Deals pictures out to splits so that each has its share of every class.
 
-    Groups are dealt whole, those of the rarest class first and large ones before small ones, each
-    to the split that lacks most of its classes. Then a class that is absent from a split gets a
-    group there, as long as that takes no class from another split.
-
-    Args:
-        class_ids: (N,) classes; -1 (no majority) is balanced like a class.
-        groups: (N,) names, or None where every picture is a group of its own.
-        shares: Share of each split, summing to 1, for example ``{"train": 0.9, "valid": 0.1}``.
-        seed: Seed of the order in which groups are dealt.
-
-    Returns:
-        (N,) names of splits; equal arguments give equal splits.
+    Groups, or single pictures, are dealt whole, those of the rarest class first and large ones
+    before small ones, each to the split that lacks most of its classes. Then a class that is absent
+    from a split gets a group there, as long as that takes no class from another split. ``shares``
+    sum to 1; -1 (no majority) is balanced like a class; equal arguments give equal splits.
 
     >>> ids = np.array([0, 0, 0, 1, 1, 1])
     >>> names = np.array(["ann", "ann", "bob", "cy", "cy", "dan"])
@@ -123,16 +111,9 @@ def stratified_group_split(
 
 
 def grouped_folds(
-    class_ids: NDArray[np.int64],
-    groups: NDArray[np.str_] | None = None,
-    *,
-    folds: int = 5,
-    seed: int = 0,
-) -> NDArray[np.int64]:
+    class_ids: I64, groups: Texts | None = None, *, folds: int = 5, seed: int = 0
+) -> I64:
     """Deals N faces into folds of about equal size and classes; a group lies in one fold.
-
-    Returns:
-        int64 (N,) in 0..folds-1; equal arguments give equal folds.
 
     >>> np.bincount(grouped_folds(np.array([0, 1] * 6), folds=3)).tolist()
     [4, 4, 4]
@@ -155,9 +136,7 @@ def check_shares(shares: Mapping[str, float], subject: str = "the shares of the 
         raise ConfigError(f"must be 0 or more and sum to 1, got {dict(shares)}", subject=subject)
 
 
-def _deal(
-    counts: NDArray[np.int64], wanted: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _deal(counts: I64, wanted: F64, rng: np.random.Generator) -> I64:
     """Returns the split of each of G groups, of (G, K) pictures by group and class."""
     totals = counts.sum(axis=0)
     lacking = (wanted[:, None] * totals).tolist()
@@ -185,9 +164,7 @@ def _deal(
     return dealt
 
 
-def _fill_gaps(
-    counts: NDArray[np.int64], wanted: NDArray[np.float64], dealt: NDArray[np.int64]
-) -> None:
+def _fill_gaps(counts: I64, wanted: F64, dealt: I64) -> None:
     """Moves groups (in place) until every class is in every split, where that can be."""
     splits = np.argsort(-wanted, kind="stable")
     have = np.stack([counts[dealt == s].sum(axis=0) for s in range(len(wanted))])
@@ -239,12 +216,8 @@ def read_held_out(runs: Iterable[str | Path]) -> dict[str, frozenset[str]]:
 
 def recorded_split(
     keys: Sequence[str], held_out: Mapping[str, frozenset[str]], source: str
-) -> tuple[NDArray[np.bool_], str] | None:
-    """Finds the pictures, by their N keys, that none of some runs learned from.
-
-    Returns:
-        Bool (N,) and a sentence that says so; None where no run knows these pictures.
-    """
+) -> tuple[Bools, str] | None:
+    """Finds pictures that no run learned from, (N,), and says so; None where no run knows them."""
     masks = {
         name: np.fromiter((key in known for key in keys), np.bool_, len(keys))
         for name, known in held_out.items()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.arrays import F64, Floats
 
-def iou(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Returns intersection over union of boxes (N, 4) and (M, 4): float64 (N, M), 0..1.
 
-    >>> iou(np.array([[0, 0, 2, 1]]), np.array([[1, 0, 3, 1], [5, 5, 6, 6]])).round(2).tolist()
-    [[0.33, 0.0]]
-    """
+def iou(first: Floats, second: Floats) -> F64:
+    """Returns intersection over union of boxes (N, 4) and (M, 4): float64 (N, M), 0..1."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.clip(high - low, 0.0, None).prod(axis=2)
@@ -25,11 +23,7 @@ def iou(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> 
 
 
 def nms(
-    boxes_xyxy: NDArray[np.floating[Any]],
-    scores: NDArray[np.floating[Any]],
-    *,
-    iou_threshold: float = 0.3,
-    inside: float = 1.0,
+    boxes_xyxy: Floats, scores: Floats, *, iou_threshold: float = 0.3, inside: float = 1.0
 ) -> NDArray[np.intp]:
     """Keeps the boxes that do not overlap a more confident one (greedy non-maximum suppression).
 

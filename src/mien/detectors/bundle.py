@@ -17,7 +17,7 @@ from mien.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from mien.arrays import F32
 
 FORMAT = 2
 FOLDER = Path(__file__).parents[1] / "assets" / "detector"
@@ -29,13 +29,8 @@ CONFIG, NETWORK, REFINER = "detector.json", "detector.onnx", "refiner.onnx"
 class Calibration:
     """From the logits of both stages to a probability.
 
-    ``sigmoid(detector * first + refiner * second + offset)``, fitted by logistic regression
-    (Platt, "Probabilistic outputs for support vector machines", 1999).
-
-    Args:
-        detector: Weight of the first stage's logit.
-        refiner: Weight of the second stage's.
-        offset: Added to both.
+    ``sigmoid(detector * first + refiner * second + offset)``, fitted by logistic regression (Platt,
+    "Probabilistic outputs for support vector machines", 1999).
 
     >>> Calibration(0.5, 0.5, 0.0).scores(np.float32([0, 2]), np.float32([0, 2])).round(2).tolist()
     [0.5, 0.8799999952316284]
@@ -45,9 +40,7 @@ class Calibration:
     refiner: float
     offset: float
 
-    def scores(
-        self, first: NDArray[np.float32], second: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def scores(self, first: F32, second: F32) -> F32:
         """Returns probabilities (N,), 0..1, of logits (N,) and (N,)."""
         total = self.detector * first.astype(np.float64) + self.refiner * second + self.offset
         return (1 / (1 + np.exp(-np.clip(total, -60, 60)))).astype(np.float32)
@@ -57,24 +50,11 @@ class Calibration:
 class DetectorConfig:
     """What belongs to the detector's networks; stored as ``detector.json``.
 
-    Args:
-        min_score: Lowest score to report, 0..1.
-        framing: How its boxes relate to the framing that mien's models expect.
-        calibration: How a score follows from the networks' logits.
-        scales: At which sizes a photo is searched.
-        propose: Lowest logit of the first stage that the second one examines.
-        context: Side of the second stage's crops, as a multiple of the proposal's.
-        crop_size: The same in pixels, as the second network takes them.
-        refined: Weight of the second stage's boxes and landmarks next to the first one's, 0..1.
-        iou: Overlap above which the less confident box goes.
-        inside: Share of the smaller of two boxes in the other above which the less confident goes.
-        sha256: Of the networks, by file name.
-        license: Of the weights.
-        data: What they were trained on, in a sentence.
-        metrics: Numbers from the evaluation.
-
-    Raises:
-        ConfigError: If a number is out of range.
+    The second stage examines proposals of a logit from ``propose``, in crops whose side is
+    ``context`` times theirs and ``crop_size`` pixels; ``refined`` is the weight of its boxes and
+    landmarks, 0..1. Above an overlap of ``iou``, or a share ``inside`` of the smaller box in the
+    other, the less confident box goes. ``sha256`` is by file; ``license`` and ``data`` are the
+    weights'.
     """
 
     min_score: float
@@ -109,11 +89,7 @@ class DetectorConfig:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> DetectorConfig:
-        """Builds it from the content of ``detector.json``.
-
-        Raises:
-            ConfigError: If it is damaged or of another version.
-        """
+        """Builds it from the content of ``detector.json``."""
         try:
             values = {key: item for key, item in value.items() if key != "format"}
             if value["format"] != FORMAT:
@@ -127,11 +103,7 @@ class DetectorConfig:
 
 
 def read_bundle(folder: Path = FOLDER) -> DetectorConfig:
-    """Reads ``detector.json`` of a folder.
-
-    Raises:
-        ModelError: If it is missing or cannot be used.
-    """
+    """Reads ``detector.json`` of a folder."""
     path = folder / CONFIG
     try:
         return DetectorConfig.from_dict(json.loads(path.read_text(encoding="utf-8")))

@@ -11,8 +11,7 @@ from mien.detectors.search import Candidates
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, U8
     from mien.backends.session import Session
 
 STRIDES = (8, 16, 32)
@@ -26,11 +25,7 @@ _MAX_CELLS = 2000
 class FaceProposer:
     """Finds what may be faces; its scores are logits.
 
-    Args:
-        session: ``image`` (1, 3, H, W), RGB 0..255, to the numbers of the cells (1, 15, A).
-
-    Raises:
-        ModelError: If it is no such network.
+    ``session`` takes ``image`` (1, 3, H, W), RGB 0..255, to the numbers of the cells (1, 15, A).
     """
 
     session: Session
@@ -45,19 +40,15 @@ class FaceProposer:
         """Returns the same with one thread per call."""
         return FaceProposer(self.session.single_threaded)
 
-    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
+    def __call__(self, pixels: U8, min_score: float) -> Candidates:
         """Returns candidates in pixels of the input, uint8 (H, W, 3), from a logit on."""
         x = to_input(pixels)
         cells = self.session.run(None, {self.session.inputs[0].name: x})[0][0]
         return Candidates(*decode_cells(cells, x.shape[3], x.shape[2], min_score))
 
 
-def to_input(pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
-    """Pads uint8 (H, W, 3) right and below with black, to a size or a multiple of 32.
-
-    Returns:
-        float32 (1, 3, H, W), 0..255, in the order of channels given.
-    """
+def to_input(pixels: U8, size: tuple[int, int] | None = None) -> F32:
+    """Pads uint8 (H, W, 3) right and below with black, to a size or a multiple of 32."""
     height, width = pixels.shape[:2]
     padded = size or (-(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE)
     x = np.zeros((1, 3, *padded), np.float32)
@@ -66,27 +57,13 @@ def to_input(pixels: NDArray[np.uint8], size: tuple[int, int] | None = None) -> 
     return x
 
 
-def decode_cells(
-    cells: NDArray[np.float32], width: int, height: int, min_logit: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Decodes one input of the network.
+def decode_cells(cells: F32, width: int, height: int, min_logit: float) -> tuple[F32, F32, F32]:
+    """Decodes the network's output: boxes (N, 4), logits (N,), landmarks (N, 5, 2), input pixels.
 
-    A cell of stride ``s`` and centre ``c`` holds a score logit, ``(dx, dy)`` and ``(lw, lh)`` for
-    a box with centre ``c + s (dx, dy)`` and size ``s exp(lw, lh)``, and five points
-    ``c + s (px, py)``.
-
-    Args:
-        cells: (15, A), those of stride 8 by rows, then 16, then 32.
-        width: Of the network's input, in pixels.
-        height: Of the network's input.
-        min_logit: Lowest score logit to keep.
-
-    Returns:
-        boxes_xyxy (N, 4), logits (N,), landmarks (N, 5, 2) in pixels of the input, the most
-        confident first; at most 2000.
-
-    Raises:
-        ModelError: If there are not as many cells as such an input has.
+    A cell of stride ``s`` and centre ``c`` holds a score logit, ``(dx, dy)`` and ``(lw, lh)`` for a
+    box with centre ``c + s (dx, dy)`` and size ``s exp(lw, lh)``, and five points
+    ``c + s (px, py)``. ``cells`` (15, A) are those of stride 8 by rows, then 16, then 32. At most
+    2000 come back, the most confident first.
 
     >>> cells = np.full((15, 21), -9, np.float32)
     >>> cells[:5, 3] = 0, 0.5, 0, 0, np.log(2)

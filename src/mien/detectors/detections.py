@@ -13,6 +13,8 @@ from mien.images.pixels import check_rgb
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.arrays import F32
+
 #: The five points of a face, in order; right and left are the person's own.
 LANDMARK_NAMES = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 
@@ -42,9 +44,9 @@ class Detections:
     1
     """
 
-    boxes_xyxy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    landmarks: NDArray[np.float32] | None = None
+    boxes_xyxy: F32
+    scores: F32
+    landmarks: F32 | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ class Detections:
         return Detections(self.boxes_xyxy[kept], self.scores[kept], points, self.warnings)
 
 
-def _floats(name: str, values: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _floats(name: str, values: object, shape: tuple[int, ...]) -> F32:
     try:
         array = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -123,11 +125,7 @@ def _floats(name: str, values: object, shape: tuple[int, ...]) -> NDArray[np.flo
 
 
 def check_search(min_face: float, max_faces: int | None) -> None:
-    """Checks the limits that every detector takes.
-
-    Raises:
-        ConfigError: If a limit is below 0 or not a number.
-    """
+    """Checks the limits that every detector takes."""
     if not min_face >= 0:
         raise ConfigError(f"min_face must be 0 or more pixels; got {min_face!r}.")
     if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 0):
@@ -135,11 +133,6 @@ def check_search(min_face: float, max_faces: int | None) -> None:
 
 
 def check_input(image_rgb: NDArray[Any], min_face: float, max_faces: int | None) -> tuple[int, int]:
-    """Checks what a detector is given and returns the image's height and width.
-
-    Raises:
-        InputError: If the image is not uint8 (H, W, 3) with at least one pixel.
-        ConfigError: If a limit is below 0 or not a number.
-    """
+    """Checks what a detector is given and returns the image's height and width."""
     check_search(min_face, max_faces)
     return check_rgb(image_rgb, "a detector takes")

@@ -18,10 +18,7 @@ _CHUNK = 1 << 16
 
 
 def cache_dir() -> Path:
-    """Returns mien's cache folder: ``$MIEN_CACHE``, or the platform's place for caches.
-
-    The folder need not exist yet.
-    """
+    """Returns mien's cache folder, ``$MIEN_CACHE`` or the platform's place; it may be missing."""
     if chosen := os.environ.get("MIEN_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
@@ -38,18 +35,9 @@ def fetch(
     """Returns the path of a pinned file, downloading it where the cache lacks it.
 
     A cached file is checked each time and fetched again if it is damaged. A download is written
-    next to its place and renamed once it is whole and right.
-
-    Args:
-        url: ``https://`` address (the digest also makes ``http://`` safe).
-        sha256: Hex digest that the file must have.
-        size: Its size in bytes; not one byte more is read.
-        name: File name in the cache.
-        advice: What to do without the download, as a sentence.
-        timeout_s: Longest silence of the server; the whole download may take four times that.
-
-    Raises:
-        ModelError: If it cannot be fetched or written, or is not the file expected.
+    next to its place and renamed once it is whole and right; no byte over ``size`` is read. The
+    digest makes ``http://`` safe too. ``advice`` is what to do without the download; a server may
+    be silent for ``timeout_s``, and all may take four times that.
     """
     target = cache_dir() / name
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mien.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from mien.arrays import F64, Floats
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Framing:
 
 
 def crop_box(
-    box_xyxy: NDArray[np.floating[Any]] | Sequence[float] | Sequence[Sequence[float]],
+    box_xyxy: Floats | Sequence[float] | Sequence[Sequence[float]],
     framing: Framing,
     margin: float = 1.0,
-) -> NDArray[np.float64]:
+) -> F64:
     """Returns the square to cut out for a face box.
 
     ``side = framing.scale * sqrt(w * h)``, or ``max(w, h)`` where the framing says so; the square's

@@ -15,7 +15,7 @@ from mien.detectors.protocol import CheckedDetector
 from mien.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 _CASCADE = "haarcascade_frontalface_alt2.xml"
 _INSTALL = 'Type: pip install "mien[haar]"; or choose another detector.'
@@ -30,17 +30,10 @@ _WINDOW = 20
 
 
 class HaarDetector(CheckedDetector):
-    """Viola and Jones' cascade of Haar features, as shipped with OpenCV 4.
+    """Viola and Jones' cascade of Haar features for frontal faces, as shipped with OpenCV 4.
 
-    It finds frontal faces. The score is ``m / (m + 1)`` of the last stage's margin ``m`` over its
-    threshold, at least 0: it orders faces, but is no probability.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-        ModelError: If its cascade reader or data file is missing (OpenCV 5 has neither).
-
-    >>> len(HaarDetector().detect(np.zeros((80, 80, 3), np.uint8)))
-    0
+    The score is ``m / (m + 1)`` of the last stage's margin ``m`` over its threshold, at least 0: it
+    orders faces, but is no probability. OpenCV 5 has neither cascade reader nor data file.
     """
 
     name = "haar"
@@ -65,7 +58,7 @@ class HaarDetector(CheckedDetector):
                 raise ModelError(f"is no cascade that OpenCV reads. {_INSTALL}", subject=self._path)
         return self._local.cascade
 
-    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+    def find(self, image_rgb: U8, min_face: float) -> Detections:
         """Finds frontal faces in the picture, shrunk to 640 pixels."""
         height, width = image_rgb.shape[:2]
         gray = Image.fromarray(image_rgb).convert("L")

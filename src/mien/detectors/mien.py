@@ -26,8 +26,7 @@ from mien.detectors.search import Candidates, PyramidSearch
 if TYPE_CHECKING:
     import os
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 #: Proposals whose longer side is below this share of the smallest face are not examined.
 _SLACK = 0.8
@@ -37,20 +36,9 @@ Search = Literal["auto", "fast", "full"]
 class MienDetector(CheckedDetector):
     """Finds faces with the bundled networks, with five landmarks each.
 
-    Args:
-        folder: Where the networks and ``detector.json`` lie; the bundled ones by default.
-        threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
-        search: ``"auto"`` adapts to the photo's size, with a bound on the work; ``"fast"``: a
-            small version of it, for video and weak machines; ``"full"``: every pixel.
-        min_score: Lowest score to report; None takes the one of ``detector.json``.
-
-    Raises:
-        ModelError: If a file is missing, damaged, or is no such network.
-
-    Example::
-
-        found = MienDetector().detect(mien.images.decode("photo.jpg"))
-        print(found.boxes_xyxy, found.scores, found.warnings)
+    ``search`` is ``"auto"``, which adapts to the photo's size, with a bound on the work;
+    ``"fast"``, a small version of it, for video and weak machines; or ``"full"``: every pixel. 0
+    ``threads`` leave it to ONNX Runtime; None as ``min_score`` takes the one of ``detector.json``.
     """
 
     def __init__(
@@ -93,7 +81,7 @@ class MienDetector(CheckedDetector):
         digests = " ".join(digest[:16] for _, digest in sorted(self.config.sha256.items()))
         return f"{self.name} {digests} {self.min_score:g}"
 
-    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+    def find(self, image_rgb: U8, min_face: float) -> Detections:
         """Finds faces; with a warning where the bound on the work left small ones out."""
         height, width = image_rgb.shape[:2]
         proposed, refined = self.examine(image_rgb, min_face=min_face)
@@ -102,15 +90,8 @@ class MienDetector(CheckedDetector):
         found = found.suppress(self.config.iou, self.config.inside)
         return Detections(*found, search_warnings(width, height, self._search.rules, min_face))
 
-    def examine(
-        self, image_rgb: NDArray[np.uint8], *, min_face: float = 0.0
-    ) -> tuple[Candidates, Candidates]:
-        """Returns what both stages say of each proposal, with their logits as scores.
-
-        Args:
-            image_rgb: uint8 (H, W, 3).
-            min_face: Proposals much smaller than this are left out.
-        """
+    def examine(self, image_rgb: U8, *, min_face: float = 0.0) -> tuple[Candidates, Candidates]:
+        """Returns what both stages say of each proposal not much below ``min_face``, as logits."""
         proposed = self._search.propose(image_rgb, self.config.propose)
         sides = (proposed.boxes_xyxy[:, 2:] - proposed.boxes_xyxy[:, :2]).max(axis=1, initial=0)
         proposed = proposed.take(sides >= _SLACK * min_face)

@@ -13,7 +13,7 @@ from mien.errors import ConfigError, DetectorError, InputError, MienError
 from mien.preprocess import whole_box
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 
 #: Faces whose box is smaller than this, in pixels, tell little about an expression.
@@ -49,11 +49,7 @@ class Detector(Protocol):
     whole_image: bool = False
 
     def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
+        self, image_rgb: U8, *, min_face: float = MIN_FACE, max_faces: int | None = None
     ) -> Detections:
         """Finds the faces of one picture, the largest first.
 
@@ -89,22 +85,14 @@ class CheckedDetector(Detector):
     """A detector that only has to :meth:`find`; arguments are checked, and limits kept, here."""
 
     def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
+        self, image_rgb: U8, *, min_face: float = MIN_FACE, max_faces: int | None = None
     ) -> Detections:
-        """Finds faces; see :class:`mien.detectors.Detector`.
-
-        Raises:
-            InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        """
+        """Finds faces; see :class:`mien.detectors.Detector`."""
         check_input(image_rgb, min_face, max_faces)
         least = 0.0 if self.whole_image else min_face
         return self.find(image_rgb, min_face).keep(min_face=least, max_faces=max_faces)
 
-    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+    def find(self, image_rgb: U8, min_face: float) -> Detections:
         """Finds faces in uint8 (H, W, 3); those smaller than ``min_face`` may be left out."""
         raise NotImplementedError
 
@@ -122,7 +110,7 @@ class WholeImage(CheckedDetector):
     name = "none"
     whole_image = True
 
-    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:  # noqa: ARG002
+    def find(self, image_rgb: U8, min_face: float) -> Detections:  # noqa: ARG002
         """Returns one box, the centred square."""
         height, width = image_rgb.shape[:2]
         square = np.array([whole_box(width, height)], np.float32)
@@ -140,22 +128,14 @@ class _Adapted(Detector):
             self.name = type(inner).__name__
 
     def detect(
-        self,
-        image_rgb: NDArray[np.uint8],
-        *,
-        min_face: float = MIN_FACE,
-        max_faces: int | None = None,
+        self, image_rgb: U8, *, min_face: float = MIN_FACE, max_faces: int | None = None
     ) -> Detections:
         """Calls the foreign detector."""
         return self.inner.detect(image_rgb, min_face=min_face, max_faces=max_faces)  # type: ignore[attr-defined,no-any-return]
 
 
 def as_detector(given: object) -> Detector:
-    """Returns a detector as it is, and any other object with ``detect`` with the defaults.
-
-    Raises:
-        ConfigError: If it has no method ``detect``.
-    """
+    """Returns a detector as it is, and any other object with ``detect`` with the defaults."""
     if Detector in type(given).__mro__:
         return given  # type: ignore[return-value]
     if callable(getattr(given, "detect", None)):
@@ -165,14 +145,9 @@ def as_detector(given: object) -> Detector:
 
 
 def run_detector(
-    detector: Detector, image_rgb: NDArray[np.uint8], *, min_face: float, max_faces: int | None
+    detector: Detector, image_rgb: U8, *, min_face: float, max_faces: int | None
 ) -> Detections:
-    """Calls a detector; whatever fails inside it becomes a :class:`DetectorError`.
-
-    Raises:
-        InputError: If ``image_rgb`` is not uint8 (H, W, 3).
-        DetectorError: If the detector fails, or its answer is impossible (NaN, an empty box).
-    """
+    """Calls a detector; whatever fails inside it becomes a :class:`DetectorError`."""
     subject = f"detector {detector.name!r}"
     try:
         found = detector.detect(image_rgb, min_face=min_face, max_faces=max_faces)

@@ -12,8 +12,7 @@ from mien.errors import ModelError
 from mien.preprocess import Preprocessing, crop_faces
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8, Bools
     from mien.backends.session import Session
 
 #: Crops per run of the network: bounds the memory of a photo with many proposals.
@@ -26,16 +25,10 @@ _UNSOUND = -99.0
 class FaceRefiner:
     """Says how likely proposals are faces, and where exactly the faces lie.
 
-    Args:
-        session: ``crops`` (N, 3, S, S), RGB 0..255, to (N, 15): the score's logit, the box's
-            corners and five points, as shares of the crop's side from its middle.
-        context: Side of a crop, as a multiple of the proposal's.
-        size: The same in pixels.
-        weight: Of its boxes and landmarks next to the proposal's, 0..1: the errors of the two
-            differ, and their mean is more exact than either.
-
-    Raises:
-        ModelError: If it is no such network.
+    ``session`` takes ``crops`` (N, 3, S, S), RGB 0..255, to (N, 15): the score's logit, the box's
+    corners and five points, as shares of the crop's side from its middle. A crop's side is
+    ``context`` times the proposal's. ``weight`` is that of its boxes and landmarks next to the
+    proposal's, 0..1: the errors of the two differ, and their mean is more exact than either.
     """
 
     def __init__(self, session: Session, *, context: float, size: int, weight: float) -> None:
@@ -54,16 +47,8 @@ class FaceRefiner:
             session, context=self.framing.scale, size=self._crop.size, weight=self.weight
         )
 
-    def refine(self, image_rgb: NDArray[np.uint8], found: Candidates) -> Candidates:
-        """Examines proposals.
-
-        Args:
-            image_rgb: uint8 (H, W, 3).
-            found: Proposals whose centres lie in the photo.
-
-        Returns:
-            The same ones: this network's logits, and the boxes and landmarks of both.
-        """
+    def refine(self, image_rgb: U8, found: Candidates) -> Candidates:
+        """Examines proposals with centres in the photo: its own logits, both networks' boxes."""
         squares = crop_box(found.boxes_xyxy, self.framing)
         answers = [np.zeros((0, 15), np.float32)]
         for start in range(0, len(squares), _BATCH):
@@ -78,7 +63,7 @@ class FaceRefiner:
         # Of what is no face, the network may say anything: not even a box.
         before = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
         share = ((own[:, 2:] - own[:, :2]) / before).min(axis=1, initial=np.inf)
-        sound: NDArray[np.bool_] = share >= _MIN_SHARE
+        sound: Bools = share >= _MIN_SHARE
         weight = np.where(sound, self.weight, 0)[:, None]
         boxes = weight * own + (1 - weight) * found.boxes_xyxy
         points = weight[:, None] * places[:, 2:] + (1 - weight[:, None]) * found.landmarks

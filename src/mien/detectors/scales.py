@@ -19,20 +19,11 @@ SMALLEST_FACE = 10.0
 class ScaleRules:
     """How a photo becomes inputs of the network; part of ``detector.json``.
 
-    Args:
-        max_pixels: Most pixels of the finest scale; larger photos are shrunk to that.
-        small_side: Photos whose longer side is below this are enlarged to it.
-        max_zoom: Most that they are enlarged.
-        step: Factor from one scale to the next coarser one, for faces that fill the photo.
-        coarse_side: Longer side of a scale from which a coarser one follows.
-        max_face: Longest side of a face, in pixels of a scale, that is reported where a coarser
-            scale follows.
-        min_face: Shortest one that a coarser scale reports.
-        tile: Longest side of one input of the network, in pixels.
-        overlap: Pixels that neighbouring tiles share.
-
-    Raises:
-        ConfigError: If a number is out of range.
+    A large photo is shrunk to ``max_pixels``; a small one is enlarged until its longer side is
+    ``small_side``, by ``max_zoom`` at most. For faces that fill the photo, a scale whose longer
+    side is ``coarse_side`` or more is followed by a coarser one, ``step`` times its size; it then
+    reports faces up to ``max_face`` of its pixels, the coarser one those from ``min_face`` of its
+    own. ``tile`` is the longest side of one input in pixels, of which neighbours share ``overlap``.
     """
 
     max_pixels: float = 3_000_000
@@ -71,14 +62,7 @@ class ScaleRules:
 
 @dataclass(frozen=True)
 class Scale:
-    """One size at which the photo is searched.
-
-    Args:
-        width: Of the resized photo, in pixels.
-        height: Of the resized photo.
-        min_face: Faces whose longer side is shorter than this are not taken from here.
-        max_face: Nor are those whose longer side is not below this.
-    """
+    """One size of the photo, for faces whose longer side fits ``min_face <= side < max_face``."""
 
     width: int
     height: int
@@ -88,11 +72,6 @@ class Scale:
 
 def plan_scales(width: int, height: int, rules: ScaleRules) -> list[Scale]:
     """Returns the sizes at which a photo is searched, the finest first.
-
-    Args:
-        width: Of the photo, in pixels.
-        height: Of the photo.
-        rules: See :class:`ScaleRules`.
 
     >>> [(s.width, s.height) for s in plan_scales(640, 480, ScaleRules())]
     [(640, 480), (160, 120)]
@@ -118,12 +97,6 @@ def plan_scales(width: int, height: int, rules: ScaleRules) -> list[Scale]:
 
 def search_warnings(width: int, height: int, rules: ScaleRules, min_face: float) -> tuple[str, ...]:
     """Says which faces of a photo the bound on the work leaves out, in at most one sentence.
-
-    Args:
-        width: Of the photo, in pixels.
-        height: Of the photo.
-        rules: See :class:`ScaleRules`.
-        min_face: Smallest face that was asked for, in pixels of the photo.
 
     >>> search_warnings(8000, 6000, ScaleRules(), 20)[0][:52]
     "faces below 0.5 % of the photo's longer side may be "

@@ -16,37 +16,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import F32, U8, Bools
+
 
 #: Most boxes of one photo that go on, the most confident.
 MAX_CANDIDATES = 3000
 
 
 class Candidates(NamedTuple):
-    """Boxes that may hold a face.
+    """Boxes (N, 4) that may hold a face, scores or logits (N,), landmarks (N, 5, 2), in pixels."""
 
-    Args:
-        boxes_xyxy: float32 (N, 4), in pixels.
-        scores: float32 (N,), probabilities or their logits.
-        landmarks: float32 (N, 5, 2), in pixels.
-    """
+    boxes_xyxy: F32
+    scores: F32
+    landmarks: F32
 
-    boxes_xyxy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-
-    def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Candidates:
+    def take(self, chosen: Bools | NDArray[np.intp]) -> Candidates:
         """Returns some of them, by index or mask."""
         return Candidates(*(values[chosen] for values in self))
 
-    def centred_in(self, width: int, height: int) -> NDArray[np.bool_]:
+    def centred_in(self, width: int, height: int) -> Bools:
         """Which ones (N,) have their centre in a photo of this size."""
         x, y = ((self.boxes_xyxy[:, :2] + self.boxes_xyxy[:, 2:]) / 2).T
-        inside: NDArray[np.bool_] = (x > 0) & (x < width) & (y > 0) & (y < height)
+        inside: Bools = (x > 0) & (x < width) & (y > 0) & (y < height)
         return inside
 
-    def move(
-        self, factor: NDArray[np.float32] | float, shift: NDArray[np.float32] | float = 0.0
-    ) -> Candidates:
+    def move(self, factor: F32 | float, shift: F32 | float = 0.0) -> Candidates:
         """Returns them at ``factor`` (2,) times their place, plus ``shift`` (2,)."""
         boxes = self.boxes_xyxy.reshape(-1, 2, 2) * factor + shift
         points = self.landmarks * factor + shift
@@ -68,24 +62,16 @@ class Candidates(NamedTuple):
 class PyramidSearch:
     """A network, and at which sizes it searches a photo of any size.
 
-    Args:
-        network: Finds candidates from a score on in one input, uint8 (H, W, 3) of at most
-            ``ScaleRules.tile`` pixels a side; in pixels of it.
-        rules: How a photo becomes inputs of the network.
-        iou: Overlap above which the less confident box goes.
+    ``network`` finds candidates from a score on in one input, uint8 (H, W, 3) of at most
+    ``ScaleRules.tile`` pixels a side. Above an overlap of ``iou`` the less confident box goes.
     """
 
-    network: Callable[[NDArray[np.uint8], float], Candidates]
+    network: Callable[[U8, float], Candidates]
     rules: ScaleRules
     iou: float = 0.4
 
-    def propose(self, image_rgb: NDArray[np.uint8], min_score: float) -> Candidates:
-        """Returns what may be faces, the most confident first, in pixels of the photo.
-
-        Args:
-            image_rgb: uint8 (H, W, 3).
-            min_score: Lowest score, as the network gives them.
-        """
+    def propose(self, image_rgb: U8, min_score: float) -> Candidates:
+        """Returns what may be faces, the most confident first, in pixels of the photo."""
         height, width = image_rgb.shape[:2]
         scales = plan_scales(width, height, self.rules)
         found = Candidates.join([self._search(image_rgb, scale, min_score) for scale in scales])
@@ -93,7 +79,7 @@ class PyramidSearch:
         best = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
         return found.take(best).suppress(self.iou)
 
-    def _search(self, image_rgb: NDArray[np.uint8], scale: Scale, min_score: float) -> Candidates:
+    def _search(self, image_rgb: U8, scale: Scale, min_score: float) -> Candidates:
         """Searches the photo at one size."""
         height, width = image_rgb.shape[:2]
         pixels, size = image_rgb, (scale.width, scale.height)
@@ -109,12 +95,10 @@ class PyramidSearch:
         factor = np.array([width / scale.width, height / scale.height], np.float32)
         return Candidates.join(parts).move(factor)
 
-    def _own(
-        self, boxes: NDArray[np.float32], tile: tuple[int, int, int, int], scale: Scale
-    ) -> NDArray[np.bool_]:
+    def _own(self, boxes: F32, tile: tuple[int, int, int, int], scale: Scale) -> Bools:
         """Which boxes a tile reports: of a size that the scale reports, not cut by the tile."""
         side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
-        kept: NDArray[np.bool_] = (side >= scale.min_face) & (side < scale.max_face)
+        kept: Bools = (side >= scale.min_face) & (side < scale.max_face)
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         left, top, right, bottom = tile
         # A face whose centre lies beyond the middle of an overlap, or nearly, is another tile's.

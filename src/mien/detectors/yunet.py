@@ -27,7 +27,7 @@ from mien.errors import ModelError
 if TYPE_CHECKING:
     import os
 
-    from numpy.typing import NDArray
+    from mien.arrays import F32, U8
 
 _FILE = "face_detection_yunet_2023mar.onnx"
 _URL = (
@@ -48,11 +48,7 @@ _FROM_CORNER = [0, 1, *range(4, 14)]
 
 
 def fetch_yunet() -> Path:
-    """Returns the network's file, downloaded once (232,589 bytes, MIT licence).
-
-    Raises:
-        ModelError: If it cannot be downloaded or is not the pinned file.
-    """
+    """Returns the network's file, downloaded once (232,589 bytes, MIT licence)."""
     advice = (
         "Where there is no internet, download it elsewhere and pass the file: "
         "--detector yunet:PATH."
@@ -61,24 +57,10 @@ def fetch_yunet() -> Path:
 
 
 class YuNetDetector(CheckedDetector):
-    """Finds faces of any pose, with five landmarks each.
+    """Finds faces of any pose, with five landmarks each; the score is ``sqrt(cls * obj)``.
 
-    A photo is searched at its own size, as by :class:`mien.detectors.mien.MienDetector`. The score
-    is ``sqrt(cls * obj)``.
-
-    Args:
-        path: ONNX file of a YuNet: OpenCV Zoo's, 2023mar or newer, or its authors' larger one.
-        threads: Threads inside one picture; 0 leaves it to ONNX Runtime.
-        min_score: Lowest score to report, 0..1.
-
-    Raises:
-        ModelError: If the file is missing, is no ONNX network, or is not a YuNet.
-
-    Example::
-
-        detector = YuNetDetector("face_detection_yunet_2023mar.onnx")
-        found = detector.detect(mien.images.decode("photo.jpg"))
-        print(found.boxes_xyxy, found.scores, found.landmarks)
+    A photo is searched at its own size, as by :class:`mien.detectors.mien.MienDetector`. ``path``
+    is OpenCV Zoo's YuNet, 2023mar or newer, or its authors' larger one.
     """
 
     name = "yunet"
@@ -86,11 +68,7 @@ class YuNetDetector(CheckedDetector):
     framing = Framing(scale=1.06, shift_y=-0.03)
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        threads: int = 0,
-        min_score: float = _MIN_SCORE,
+        self, path: str | os.PathLike[str], *, threads: int = 0, min_score: float = _MIN_SCORE
     ) -> None:
         self.min_score = min_score
         self._network = network = _Network(_open(Path(path), threads))
@@ -111,7 +89,7 @@ class YuNetDetector(CheckedDetector):
         other._search = replace(self._search, network=other._network)
         return other
 
-    def find(self, image_rgb: NDArray[np.uint8], min_face: float) -> Detections:
+    def find(self, image_rgb: U8, min_face: float) -> Detections:
         """Finds faces; with a warning where the bound on the work left small ones out."""
         height, width = image_rgb.shape[:2]
         found = self._search.propose(image_rgb, self.min_score)
@@ -130,7 +108,7 @@ class _Network:
         height, width = self.session.inputs[0].shape[2:]
         return (height, width) if isinstance(height, int) else None
 
-    def __call__(self, pixels: NDArray[np.uint8], min_score: float) -> Candidates:
+    def __call__(self, pixels: U8, min_score: float) -> Candidates:
         canvas = to_input(pixels[:, :, ::-1], self.fixed)
         outputs = self.session.run(list(_OUTPUTS), {self.session.inputs[0].name: canvas})
         grids = dict(zip(_OUTPUTS, outputs, strict=True))
@@ -149,16 +127,11 @@ def _open(path: Path, threads: int) -> Session:
     return session
 
 
-def decode_outputs(
-    grids: dict[str, NDArray[np.float32]], width: int, *, min_score: float
-) -> Candidates:
+def decode_outputs(grids: dict[str, F32], width: int, *, min_score: float) -> Candidates:
     """Turns the network's outputs into candidates, in pixels of the network's input.
 
-    Args:
-        grids: By name, ``cls_8`` (1, cells, 1), ``bbox_8`` (1, cells, 4), ``kps_8`` (1, cells,
-            10) and so on; cells in rows from the top left.
-        width: Of the network's input, in pixels.
-        min_score: Lowest ``sqrt(cls * obj)`` to keep.
+    ``grids`` are ``cls_8`` (1, cells, 1), ``bbox_8`` (1, cells, 4), ``kps_8`` (1, cells, 10) and so
+    on; cells in rows from the top left.
     """
     parts = []
     for stride in STRIDES:

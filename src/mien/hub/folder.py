@@ -37,8 +37,7 @@ from mien.quality import QualityBounds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64, Floats
     from mien.config import Saved
 
 #: Version of the ``mien`` block; readers refuse newer ones.
@@ -119,9 +118,7 @@ class ModelConfig:
         """``<architecture>.<tag>``."""
         return f"{self.architecture}.{self.tag}"
 
-    def calibrated(
-        self, logits: NDArray[np.floating[Any]], target: Sequence[float] | None = None
-    ) -> NDArray[np.float64]:
+    def calibrated(self, logits: Floats, target: Sequence[float] | None = None) -> F64:
         """Turns logits (N, K) into calibrated probabilities (N, K).
 
         Args:

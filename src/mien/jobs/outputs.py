@@ -164,11 +164,7 @@ OutputStore: TypeAlias = FolderStore | _ObjectStore
 
 
 def open_output_store(output: str) -> OutputStore:
-    """Returns the store that a path or an address names.
-
-    Raises:
-        ConfigError: If it is a file, or of a store that cannot be opened.
-    """
+    """Returns the store that a path or an address names."""
     if is_address(output):
         return _ObjectStore(output)
     path = Path(output).expanduser()

@@ -39,12 +39,7 @@ def is_address(word: str) -> bool:
 
 
 def check_address(address: str) -> str:
-    """Returns an address that can be opened.
-
-    Raises:
-        ConfigError: If it holds a password, which the message does not repeat, or is of another
-            kind of store.
-    """
+    """Returns an address that can be opened; one that holds a password is refused unrepeated."""
     scheme, _, rest = address.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
     if (at and ":" in user) or "?" in rest:
@@ -57,11 +52,7 @@ def check_address(address: str) -> str:
 
 
 def open_store(address: str) -> tuple[Any, str]:
-    """Returns the fsspec file system of an address, and the path that it knows it by.
-
-    Raises:
-        ConfigError: If the package that opens such addresses is not installed.
-    """
+    """Returns the fsspec file system of an address, and the path that it knows it by."""
     scheme = check_address(address).partition("://")[0]
     system = _file_system(scheme)
     return system, str(system._strip_protocol(address))
@@ -132,11 +123,8 @@ class Fetched(io.BytesIO):
 def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
     """Reads one object of a store, ``max_bytes`` and one at most, in one request.
 
-    Returns:
-        The object; if the store refuses it, the error, for the picture's row.
-
-    Raises:
-        InputError: If the store does not answer any more: no picture's fault, so the job stops.
+    If the store refuses it, the error is returned, for the picture's row; that the store does not
+    answer any more is raised, since it is no picture's fault: the job stops.
     """
     system, path = open_store(address)
     for pause_s in (*_PAUSES_S, None):

@@ -20,11 +20,7 @@ _BOX = ("x1", "y1", "x2", "y2")
 
 
 def import_arrow() -> Any:
-    """Returns pyarrow, with its ``compute`` and ``parquet``.
-
-    Raises:
-        MissingExtraError: If it is not installed.
-    """
+    """Returns pyarrow, with its ``compute`` and ``parquet``."""
     with needs_extra("a job's Parquet files", "jobs"):
         import pyarrow as pa
         import pyarrow.compute
@@ -38,14 +34,8 @@ def schema(labels: Sequence[str], *, located: bool = False) -> Any:
     The names and meanings are those of :class:`mien.ImageResult` and :class:`mien.FaceEmotion`;
     ``box_xyxy`` is ``x1 y1 x2 y2``, ``probs`` are ``p_LABEL``, and ``face`` is 1 for the first.
     What a picture does not have is null: ``width`` and ``height`` where it cannot be read, ``face``
-    and the columns that follow where there is none, ``error`` where all went well.
-
-    Args:
-        labels: The L labels of the answers.
-        located: With the columns ``part`` and ``position`` in front.
-
-    >>> schema(["sad", "happy"]).names[-4:]
-    ['prediction_set', 'quality_flags', 'uncertain', 'error']
+    and the columns that follow where there is none, ``error`` where all went well. ``located`` puts
+    ``part`` and ``position`` in front.
     """
     pa = import_arrow()
     words = pa.list_(pa.string())
@@ -72,13 +62,7 @@ def to_table(
     labels: Sequence[str],
     where: Iterable[tuple[int, int]] | None = None,
 ) -> Any:
-    """Returns the rows of some pictures as an Arrow table.
-
-    Args:
-        results: The pictures.
-        labels: The L labels of the answers.
-        where: Part and position of each picture, where the table is to have them.
-    """
+    """Returns the rows of pictures as an Arrow table; ``where`` are their parts and positions."""
     places = repeat((None, None)) if where is None else where
     rows = [
         {**row, PART: part, POSITION: position}
@@ -128,9 +112,7 @@ def to_parquet(table: Any, notes: Mapping[str, Any]) -> bytes:
 def read_notes(file: Any) -> dict[str, Any]:
     """Returns the notes of a Parquet file from its end; nothing else of it is read.
 
-    Raises:
-        OSError: If the file is no whole Parquet file (pyarrow's errors are among them).
-        ValueError: If the notes are damaged.
+    OSError says that it is no whole Parquet file, ValueError that the notes are damaged.
     """
     metadata = import_arrow().parquet.read_metadata(file).metadata or {}
     return {

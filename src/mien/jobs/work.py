@@ -105,11 +105,7 @@ def prepare(
 def answer_part(
     recognizer: EmotionRecognizer, part: Part, *, readers: int, worker: str = ""
 ) -> Answer:
-    """Does everything there is to do for one part, in this thread.
-
-    Raises:
-        InputError: If a store does not answer any more.
-    """
+    """Does everything there is to do for a part, in this thread; InputError: the store is gone."""
     pipeline, waiting = recognizer.pipeline, list[Prepared]()
     results: list[ImageResult | ErrorResult] = []
     for path, content in fetch_ahead(

@@ -131,11 +131,7 @@ class StopOnNaN(Callback):
 
 
 def load_callbacks(names: str) -> list[Any]:
-    """Builds the Lightning callbacks that a recipe names, each without arguments.
-
-    Args:
-        names: ``module:Class,module:Class``; empty: none.
-    """
+    """Builds Lightning callbacks, each without arguments, from ``module:Class,module:Class``."""
     made = []
     for name in split_names(names):
         build = load_object(name, "callbacks")

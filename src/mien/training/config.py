@@ -244,11 +244,7 @@ def _check_balance(config: TrainConfig) -> None:
 
 
 def check_data(config: TrainConfig) -> None:
-    """Refuses a recipe without a dataset.
-
-    Raises:
-        ConfigError: If it names none.
-    """
+    """Refuses a recipe without a dataset."""
     if not config.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
 

@@ -30,7 +30,7 @@ from mien.training.run import check_parts, train
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from mien.arrays import I64
 
 
 __all__ = ["HELD_OUT", "SCORES", "CrossValidation", "cross_validate"]
@@ -83,16 +83,10 @@ class CrossValidation:
 
 @dataclass(frozen=True, eq=False)
 class FoldPlan:
-    """N faces dealt out to folds.
-
-    Args:
-        manifest: The faces of train and valid; ``groups`` are what stays together.
-        fold_ids: int64 (N,) in 0..folds-1.
-        folds: Number of folds.
-    """
+    """The N faces of train and valid, dealt out to folds: ``fold_ids`` (N,) in 0..folds-1."""
 
     manifest: Manifest
-    fold_ids: NDArray[np.int64]
+    fold_ids: I64
     folds: int
 
     def held_out(self, fold: int) -> Manifest:
@@ -167,10 +161,6 @@ def plan_folds(
     """Deals the train and valid faces of a recipe's dataset out to folds, classes balanced.
 
     The arguments are those of :func:`cross_validate`; the recipe's seed decides the deal.
-
-    Raises:
-        ConfigError: If there are fewer than two folds.
-        DataError: If the dataset cannot be read, or has fewer groups than folds.
     """
     whole = read_manifest(
         config.data, labels=config.labels or None, valid_share=0.0, seed=config.seed

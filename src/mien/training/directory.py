@@ -53,11 +53,7 @@ def is_used(output: Path) -> bool:
 def prepare_directory(
     output: Path, config: TrainConfig, *, resume: bool, overwrite: bool
 ) -> Path | None:
-    """Makes the run directory, or checks the one to resume.
-
-    Returns:
-        The checkpoint to go on from, or None.
-    """
+    """Makes the run directory, or checks the one to resume and returns its checkpoint."""
     args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
     if resume and args.is_file():
         changes = tell_changes(fixed_values(TrainConfig.load(args)), fixed_values(config))
@@ -84,11 +80,7 @@ def prepare_directory(
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns a table as CSV.
-
-    >>> csv_text(["key", "fold"], [["a", 1]]).splitlines()
-    ['key,fold', 'a,1']
-    """
+    """Returns a table as CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

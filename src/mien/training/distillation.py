@@ -26,11 +26,8 @@ class Teachers(nn.Module):
     """Trained networks that say what a batch looks like; their weights never change.
 
     After Hinton et al. 2015 (https://arxiv.org/abs/1503.02531), on the very view that the student
-    sees (Beyer et al. 2022, https://arxiv.org/abs/2106.05237).
-
-    Args:
-        networks: Each maps (N, C, S, S) to logits (N, K).
-        temperature: By which all logits are divided; above 1, small probabilities count more.
+    sees (Beyer et al. 2022, https://arxiv.org/abs/2106.05237). Each maps (N, C, S, S) to logits
+    (N, K), which are divided by the temperature; above 1, small probabilities count more.
     """
 
     def __init__(self, networks: list[nn.Module], temperature: float) -> None:
@@ -89,14 +86,11 @@ def average_answers(
     preprocessing: Preprocessing,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> Tensor:
-    """Asks the teachers about each face as it is, and averages over a few framings of it.
+    """Returns the mean of the teachers' softened probabilities, (N, K), over a few framings.
 
     The first view of the faces uint8 (N, C, S, S) are they themselves, every second one is
     mirrored, all but the first two are turned by up to 6 degrees, zoomed by up to 10 % and shifted
     by up to 4 % of the side. ``progress`` is called with the number of faces just done.
-
-    Returns:
-        float32 (N, K), the mean of the softened probabilities, on the CPU.
     """
     device = next(teachers.parameters()).device
     means = []

@@ -49,14 +49,9 @@ def _ema_update(
 class ExpressionModule(lightning.LightningModule):
     """Trains a network on target distributions and keeps a moving average of its weights.
 
-    Args:
-        network: Maps (N, C, S, S) to logits (N, K).
-        config: The recipe.
-        preprocessing: The normalisation of the network's input.
-        steps_per_epoch: Batches per epoch, for the schedule.
-        counts: float (K,), faces of each class in training, for what makes up for rare ones.
-        faces_per_epoch: Faces in training, where several processes share them.
-        teachers: Networks to learn from in addition to the targets; they stay out of checkpoints.
+    ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
+    ``faces_per_epoch`` is given where several processes share them. Teachers, to learn from besides
+    the targets, stay out of checkpoints.
     """
 
     def __init__(

@@ -127,10 +127,9 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
 
 
 def find_weights(weights: str, model: str) -> Path:
-    """Returns the file that a recipe's ``weights`` means.
+    """Returns the file that a recipe's ``weights`` means: a file, model folder or bundled name.
 
-    That is a file, a model folder or the name of a bundled model; or ``hub``: what timm names for
-    the network ``model``, fetched once from the Hub.
+    ``hub`` is what timm names for the network ``model``, fetched once from the Hub.
     """
     if weights != "hub":
         path = Path(weights).expanduser()
@@ -167,14 +166,11 @@ def find_weights(weights: str, model: str) -> Path:
 
 
 def load_weights(network: nn.Module, path: Path, *, model: str) -> list[str]:
-    """Gives a network the weights of a file.
+    """Gives a network the weights of a file; returns the names of the tensors that stay new.
 
     All of them must be there but the last layer's, which stays new where the file has another
-    number of classes or none. Tensors in timm's names go into the backbone of a network of
-    timm's; its position embeddings are resampled where the input has another size.
-
-    Returns:
-        Names of the tensors that stay new.
+    number of classes or none. Tensors in timm's names go into the backbone of a network of timm's;
+    its position embeddings are resampled where the input has another size.
     """
     given, own = read_tensors(path), network.state_dict()
     if hasattr(network, "backbone") and not any(name.startswith("backbone.") for name in given):

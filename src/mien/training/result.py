@@ -131,11 +131,7 @@ def train(
 def make_recipe(
     data: str | Manifest, recipe: str | Path | TrainConfig | None, values: dict[str, Any]
 ) -> tuple[TrainConfig, Manifest | None]:
-    """Returns the recipe that Python's arguments say, and the manifest where one was given.
-
-    Raises:
-        ConfigError: If a key is unknown or a value impossible.
-    """
+    """Returns the recipe that Python's arguments say, and the manifest where one was given."""
     manifest = None if isinstance(data, str) else data
     named = {"data": data if manifest is None else manifest.source}
     if isinstance(recipe, TrainConfig):

@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    import numpy as np
     from lightning import Trainer
     from lightning.pytorch.callbacks import Callback
-    from numpy.typing import NDArray
 
+    from mien.arrays import Bools
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
@@ -73,7 +72,7 @@ class TrainingData:
     valid: Manifest
     train_faces: FaceTensors | StreamedFaces
     valid_faces: FaceTensors
-    selects: NDArray[np.bool_]
+    selects: Bools
 
 
 def check_parts(config: TrainConfig) -> None:

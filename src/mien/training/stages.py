@@ -63,12 +63,7 @@ def _stage_modules(module: nn.Module, prefix: str) -> Iterator[str]:
 
 
 class UnfreezeSchedule:
-    """Which parameters train in which epoch.
-
-    Args:
-        network: It ends in a layer ``head``.
-        config: The recipe: ``freeze``, ``freeze_epochs``, ``unfreeze``, ``freeze_bn``.
-    """
+    """Which parameters of a network with a layer ``head`` train in which epoch."""
 
     def __init__(self, network: nn.Module, config: TrainConfig) -> None:
         self.network, self.config = network, config

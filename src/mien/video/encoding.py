@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 
 #: Encoders in the order they are tried, with their options. No B-frames: then pieces join as
@@ -35,9 +35,6 @@ class PieceWriter:
     """Writes one piece of a clip, an MP4 file without sound that starts at time 0.
 
     The file appears when :meth:`close` is called; size and time are those of the clip.
-
-    Raises:
-        MienError: If no video encoder is there.
     """
 
     def __init__(self, path: Path, clip: Clip) -> None:
@@ -55,7 +52,7 @@ class PieceWriter:
         self._stream.codec_context.framerate = Fraction(clip.fps).limit_denominator(1001)
         self.first_pts: int | None = None
 
-    def add(self, image_rgb: NDArray[np.uint8], pts: int) -> None:
+    def add(self, image_rgb: U8, pts: int) -> None:
         """Adds a frame, uint8 (H, W, 3) of the clip's size, at its time in the clip's units."""
         if self.first_pts is None:
             self.first_pts = pts

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.recognizer import EmotionRecognizer
     from mien.video.config import VideoConfig
 
@@ -99,7 +97,7 @@ class Parts:
         self,
         progress: Progress,
         rows: Sequence[Sequence[Any]],
-        faces: Mapping[int, NDArray[np.uint8]],
+        faces: Mapping[int, U8],
         labels: Sequence[str],
     ) -> None:
         """Writes what belongs to the newest piece, then the state."""

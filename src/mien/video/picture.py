@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
+    from mien.arrays import F64
     from mien.video.summary import TrackSummary, VideoSummary
 
 #: Bands at most: the faces that were seen longest.
@@ -57,12 +57,10 @@ def bin_timeline(
     classes: int,
     duration_s: float,
     frame_s: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Averages a timeline over equal stretches of time, none shorter than ``frame_s``.
+) -> tuple[F64, F64]:
+    """Averages a timeline over B equal stretches of time, none shorter than ``frame_s``.
 
-    Returns:
-        Edges of the B stretches, float64 (B + 1,), and float64 (tracks, B, classes), NaN where a
-        face was not seen.
+    Returned are their edges (B + 1,) and (tracks, B, classes), NaN where a face was not seen.
     """
     length = max(duration_s, frame_s)
     B = int(np.clip(length / (1.5 * frame_s), 1, _BINS))
@@ -80,8 +78,8 @@ def bin_timeline(
 def draw_timeline(
     path: Path,
     tracks: Sequence[TrackSummary],
-    edges_s: NDArray[np.float64],
-    shares: NDArray[np.float64],
+    edges_s: F64,
+    shares: F64,
     *,
     labels: Sequence[str],
     portraits: Mapping[int, Path],
@@ -134,12 +132,7 @@ def _draw_portrait(axes: Axes, track: TrackSummary, portrait: Path | None) -> No
 
 
 def _draw_band(
-    axes: Axes,
-    edges_s: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    colors: Sequence[str],
-    *,
-    last: bool = True,
+    axes: Axes, edges_s: F64, shares: F64, colors: Sequence[str], *, last: bool = True
 ) -> None:
     axes.set_facecolor(_PAPER)
     # A value per edge: the last one holds to the end.

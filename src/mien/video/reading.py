@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from fractions import Fraction
 
-    from numpy.typing import NDArray
+    from mien.arrays import U8
 
 _T = TypeVar("_T")
 #: Frames that are decoded before they are asked for, at most.
@@ -54,7 +54,7 @@ class Frame:
     pts: int
     time_s: float
     wanted: bool
-    image_rgb: NDArray[np.uint8]
+    image_rgb: U8
 
     def mark(self) -> Mark:
         """Returns how to find this frame again."""
@@ -130,12 +130,7 @@ def refusing(path: object) -> Iterator[None]:
 
 
 def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Clip:
-    """Reads what a file says of its video; the first frame is decoded to be sure of the rest.
-
-    Raises:
-        InputError: If the file is missing, damaged, without video or frames, or too large.
-        MissingExtraError: If PyAV is not installed.
-    """
+    """Reads what a file says of its video; the first frame is decoded to be sure of the rest."""
     av = import_av()
     file = Path(path)
     if not file.is_file():
@@ -170,9 +165,6 @@ def read_frames(
 
     Of ``fps`` frames per second (0: all), the first of each 1 / fps seconds is wanted; with
     ``shown`` the others come too.
-
-    Raises:
-        InputError: If the file changed under way or a frame is too large.
     """
     with refusing(clip.path):
         if after is not None:
@@ -243,7 +235,7 @@ def _upright_size(picture: Any, ratio: Fraction | None) -> tuple[int, int]:
     return (height, width) if picture.rotation % 180 else (width, height)
 
 
-def _upright(picture: Any, clip: Clip) -> NDArray[np.uint8]:
+def _upright(picture: Any, clip: Clip) -> U8:
     """Returns a picture as uint8 (H, W, 3) of the clip's size."""
     turns = round(picture.rotation / 90) % 4
     size = (clip.height, clip.width) if turns % 2 else (clip.width, clip.height)

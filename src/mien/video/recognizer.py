@@ -18,8 +18,7 @@ from mien.video.tracker import KalmanTracker, Tracker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, U8, Ints
     from mien.recognizer import EmotionRecognizer
 
 #: Sides of the small pictures: of a face, for its appearance, and of a frame, to find cuts.
@@ -47,7 +46,7 @@ class TrackedFace:
     """
 
     face: FaceEmotion
-    raw: NDArray[np.float64]
+    raw: F64
     std: float
     frames: float
     detected: bool
@@ -65,9 +64,9 @@ class _Seen(NamedTuple):
     """The N numbered faces of a frame: boxes float64 (N, 4), scores, crops uint8 (N, S, S, C)."""
 
     numbers: list[int]
-    boxes_xyxy: NDArray[np.float64]
+    boxes_xyxy: F64
     scores: list[float]
-    crops: NDArray[np.uint8]
+    crops: U8
 
 
 class CutDetector(Resumable):
@@ -83,10 +82,10 @@ class CutDetector(Resumable):
     """
 
     def __init__(self) -> None:
-        self._last: NDArray[np.integer[Any]] | None = None
+        self._last: Ints | None = None
         self._changes: Sequence[float] = []
 
-    def is_cut(self, image_rgb: NDArray[np.uint8]) -> bool:
+    def is_cut(self, image_rgb: U8) -> bool:
         """Takes the next frame, uint8 (H, W, 3); says whether a new scene starts with it."""
         small = Image.fromarray(image_rgb).resize(_FRAME, Image.Resampling.BOX, reducing_gap=1.0)
         now = np.asarray(small, dtype=np.int16)
@@ -144,7 +143,7 @@ class VideoRecognizer:
         self._known: dict[int, _Memory] = {}
         self._to_detection = 0
 
-    def read(self, image_rgb: NDArray[np.uint8], time_s: float) -> list[TrackedFace]:
+    def read(self, image_rgb: U8, time_s: float) -> list[TrackedFace]:
         """Reads a frame.
 
         Args:
@@ -234,7 +233,7 @@ class VideoRecognizer:
             self._known[number] = _Memory(ProbabilitySmoother(self.config.smooth_s))
         return self._known[number]
 
-    def _detect(self, image_rgb: NDArray[np.uint8], time_s: float) -> _Seen:
+    def _detect(self, image_rgb: U8, time_s: float) -> _Seen:
         """Returns numbers, boxes, scores and crops of the faces that the detector finds."""
         prepared = self._pipeline.prepare(image_rgb)
         if prepared.error is not None:
@@ -247,7 +246,7 @@ class VideoRecognizer:
         scores = found.scores[rows].tolist()
         return _Seen([number for number, _ in pairs], boxes, scores, prepared.crops[rows])
 
-    def _move(self, image_rgb: NDArray[np.uint8], time_s: float) -> _Seen:
+    def _move(self, image_rgb: U8, time_s: float) -> _Seen:
         """Returns the same of the faces in sight, where their tracks say that they are now."""
         height, width = image_rgb.shape[:2]
         visible = self._visible(time_s)
@@ -259,7 +258,7 @@ class VideoRecognizer:
         numbers = [face.track_id or 0 for face in faces]
         return _Seen(numbers, boxes[inside], [face.detection_score for face in faces], crops)
 
-    def _visible(self, time_s: float) -> list[tuple[FaceEmotion, NDArray[np.float64]]]:
+    def _visible(self, time_s: float) -> list[tuple[FaceEmotion, F64]]:
         """Returns the last answer of each face in sight, and where it is by now."""
         known = self._known
         return [
@@ -269,9 +268,7 @@ class VideoRecognizer:
         ]
 
 
-def _appearance(
-    image_rgb: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _appearance(image_rgb: U8, boxes_xyxy: F32) -> F32:
     """Returns a small colour picture of each face, float32 (N, 108) in 0..1."""
     rows = np.zeros((len(boxes_xyxy), _SIDE * _SIDE * 3), np.float32)
     limits = np.array([image_rgb.shape[1], image_rgb.shape[0]] * 2)

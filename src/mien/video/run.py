@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.results import FaceEmotion
     from mien.video.reading import Clip, Frame
 
@@ -152,7 +150,7 @@ class _Run:
     def __init__(self, clip: Clip, video: VideoRecognizer, parts: Parts, state: Progress) -> None:
         self._clip, self._video, self._parts, self._state = clip, video, parts, state
         self._rows: list[list[Any]] = []
-        self._faces: dict[int, NDArray[np.uint8]] = {}
+        self._faces: dict[int, U8] = {}
         #: Time of the first frame of the piece under way, and its last frame.
         self._piece: tuple[int, Frame] | None = None
         self._writer: PieceWriter | None = None

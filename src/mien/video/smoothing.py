@@ -30,7 +30,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from mien.arrays import F64, Floats
 
 #: The centre moves on at its speed; the logarithms of width and height stay where they are.
 _MOVES = np.array([1.0, 1.0, 0.0, 0.0])
@@ -63,13 +63,9 @@ class Resumable:
 class BoxMotion(Resumable):
     """Tracks one box with a constant-velocity Kalman filter (Kalman, 1960) for each coordinate.
 
-    The state is centre x, centre y, log width, log height, each with its speed; centres move
-    with constant velocity, sizes wander. Noise scales with the face, so that a near and a far
-    face are treated alike. Time may pass in any steps.
-
-    Args:
-        box_xyxy: (4,), pixels.
-        time_s: When it was seen.
+    The state is centre x, centre y, log width, log height, each with its speed; centres move with
+    constant velocity, sizes wander. Noise scales with the face, so that a near and a far face are
+    treated alike. Time may pass in any steps.
 
     >>> motion = BoxMotion(np.array([0.0, 0.0, 10.0, 10.0]), 0.0)
     >>> for step in range(1, 20):
@@ -78,7 +74,7 @@ class BoxMotion(Resumable):
     [105, 0, 115, 10]
     """
 
-    def __init__(self, box_xyxy: NDArray[np.floating[Any]], time_s: float) -> None:
+    def __init__(self, box_xyxy: Floats, time_s: float) -> None:
         self.time_s = time_s
         self._mean = np.zeros((4, 2))
         self._mean[:, 0] = _to_state(box_xyxy)
@@ -86,13 +82,13 @@ class BoxMotion(Resumable):
         self._cov[:, 0, 0] = self._noise()
         self._cov[:2, 1, 1] = (_FIRST_SPEED * self._side()) ** 2
 
-    def box_at(self, time_s: float) -> NDArray[np.float64]:
+    def box_at(self, time_s: float) -> F64:
         """Returns where the box is at a time, float64 (4,), without changing anything."""
         state = self._predict(time_s)[0][:, 0]
         half = np.exp(state[2:]) / 2
         return np.concatenate([state[:2] - half, state[:2] + half])
 
-    def update(self, box_xyxy: NDArray[np.floating[Any]], time_s: float) -> None:
+    def update(self, box_xyxy: Floats, time_s: float) -> None:
         """Takes in a box that was seen at a time not before the last one."""
         mean, cov = self._predict(time_s)
         innovation = _to_state(box_xyxy) - mean[:, 0]
@@ -104,11 +100,11 @@ class BoxMotion(Resumable):
     def _side(self) -> float:
         return float(np.exp(self._mean[2:, 0].mean()))
 
-    def _noise(self) -> NDArray[np.float64]:
+    def _noise(self) -> F64:
         centre, size = (_CENTRE_NOISE * self._side()) ** 2, _SIZE_NOISE**2
         return np.array([centre, centre, size, size])
 
-    def _predict(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _predict(self, time_s: float) -> tuple[F64, F64]:
         dt = max(time_s - self.time_s, 0.0)
         step = np.zeros((4, 2, 2))
         step[:, 0, 0] = 1.0
@@ -121,23 +117,17 @@ class BoxMotion(Resumable):
         return mean, cov
 
 
-def _to_state(box_xyxy: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _to_state(box_xyxy: Floats) -> F64:
     low, high = np.split(np.asarray(box_xyxy, dtype=np.float64), 2)
     return np.concatenate([(low + high) / 2, np.log(np.maximum(high - low, 1e-3))])
 
 
 @dataclass(frozen=True, eq=False)
 class Smoothed:
-    """What is known of one face at one time.
+    """What is known of one face: weighted mean (L,), standard errors (L,), effective frames."""
 
-    Args:
-        probs: float64 (L,), the weighted mean.
-        std: float64 (L,), standard error of each.
-        frames: Effective number of frames behind them, at least 1.
-    """
-
-    probs: NDArray[np.float64]
-    std: NDArray[np.float64]
+    probs: F64
+    std: F64
     frames: float
 
 
@@ -145,8 +135,7 @@ class Smoothed:
 class ProbabilitySmoother(Resumable):
     """Keeps the running sums of one face; memory does not grow with time.
 
-    Args:
-        smooth_s: Time constant in seconds; 0 takes each frame alone.
+    ``smooth_s`` is the time constant in seconds; 0 takes each frame alone.
 
     >>> smoother = ProbabilitySmoother(1.0)
     >>> for frame in range(50):
@@ -160,10 +149,10 @@ class ProbabilitySmoother(Resumable):
     _weight: float = 0.0
     _near: float = 0.0
     _pairs: float = 0.0
-    _sum: NDArray[np.float64] | float = 0.0
-    _squares: NDArray[np.float64] | float = 0.0
+    _sum: F64 | float = 0.0
+    _squares: F64 | float = 0.0
 
-    def add(self, time_s: float, probs: NDArray[np.float64]) -> Smoothed:
+    def add(self, time_s: float, probs: F64) -> Smoothed:
         """Takes in the probabilities (L,) of a frame at a time after the last one."""
         dt = max(time_s - self.time_s, 0.0)
         decay = math.exp(-dt / self.smooth_s) if self.smooth_s > 0 else 0.0

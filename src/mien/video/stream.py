@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from mien.arrays import U8
     from mien.results import ImageResult
     from mien.video.tracker import Tracker
 
@@ -52,7 +50,7 @@ class VideoFrame:
 
     result: ImageResult
     tracked_faces: tuple[TrackedFace, ...]
-    image_rgb: NDArray[np.uint8]
+    image_rgb: U8
     time_s: float
     fps: float
     latency_ms: float
@@ -67,7 +65,7 @@ class Snapshot:
     and went unread before it, in all.
     """
 
-    image_rgb: NDArray[np.uint8]
+    image_rgb: U8
     time_s: float
     dropped: int
 
@@ -97,7 +95,7 @@ class LatestFrame:
         frames: Pictures, uint8 (H, W, 3), as fast as they come.
     """
 
-    def __init__(self, frames: Iterable[NDArray[np.uint8]]) -> None:
+    def __init__(self, frames: Iterable[U8]) -> None:
         self._frames = frames
         self._changed = threading.Condition()
         self._newest: Snapshot | None = None
@@ -153,7 +151,7 @@ class LatestFrame:
                 self._changed.notify()
 
 
-def camera_frames(device: str) -> Iterator[NDArray[np.uint8]]:
+def camera_frames(device: str) -> Iterator[U8]:
     """Yields the pictures of a camera, or of a clip at the speed it was taken.
 
     Args:
@@ -241,7 +239,7 @@ def predict_video(
 
 
 def track_live(
-    frames: Iterable[NDArray[np.uint8]],
+    frames: Iterable[U8],
     *,
     recognizer: EmotionRecognizer | None = None,
     config: VideoConfig | None = None,

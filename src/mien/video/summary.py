@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.video.timeline import TimelineRow
 
 #: How pleasant each expression is, -1..1: after the pleasure ratings of Russell and Mehrabian
@@ -33,13 +32,7 @@ HOLD_S = 0.5
 
 @dataclass(frozen=True)
 class Change:
-    """A face's expression became another one.
-
-    Args:
-        time_s: When.
-        before: Label before.
-        after: Label from then on, for half a second at least.
-    """
+    """A face's expression became another one, for half a second at least."""
 
     time_s: float
     before: str
@@ -48,21 +41,11 @@ class Change:
 
 @dataclass(frozen=True)
 class TrackSummary:
-    """One face of a clip.
+    """One face of a clip: its times in seconds, mean smoothed probabilities, and how they went.
 
-    Args:
-        track_id: Its number.
-        first_s: When it was first seen.
-        last_s: When it was last seen.
-        seen_s: How long it was in sight, without the times it was lost.
-        frames: Frames in which it was read.
-        shares: Mean smoothed probability of each label over the time in sight.
-        emotion: The label with the largest share.
-        uncertain: Share of the time in sight in which the answer was uncertain, 0..1.
-        quality_flags: Share of that time by quality flag, of those that were set.
-        changes: When the expression changed.
-        valence: Mean of the probabilities' pleasantness, -1..1; None for labels of one's own.
-        valence_trend: Slope of a straight line through it, per minute; None if seen under 2 s.
+    ``seen_s`` leaves out the times it was lost; ``uncertain`` and ``quality_flags`` are shares of
+    that time. ``valence`` is the mean pleasantness, -1..1, None for labels of one's own; its trend
+    the slope of a straight line, per minute, None if seen under 2 s.
     """
 
     track_id: int
@@ -132,7 +115,7 @@ class VideoResult:
     files: dict[str, Path]
 
 
-def valences(labels: Sequence[str]) -> NDArray[np.float64] | None:
+def valences(labels: Sequence[str]) -> F64 | None:
     """Returns the pleasantness of each label, or None where one of them has none.
 
     >>> valences(["happy", "sad"]).tolist(), valences(["bored", "awake"])
@@ -150,7 +133,7 @@ class _Tally:
     first_s: float
     last_s: float
     emotion: str
-    sums: NDArray[np.float64]
+    sums: F64
     seen_s: float = 0.0
     frames: int = 0
     uncertain_s: float = 0.0
@@ -158,7 +141,7 @@ class _Tally:
     changes: list[Change] = field(default_factory=list)
     candidate: tuple[str, float] | None = None
     # Of the regression of valence on time: n, sums of t, t^2, v, t v.
-    line: NDArray[np.float64] = field(default_factory=lambda: np.zeros(5))
+    line: F64 = field(default_factory=lambda: np.zeros(5))
 
     def note_change(self, row: TimelineRow) -> None:
         """Notes a change once the new expression has lasted."""

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.video.recognizer import TrackedFace
 
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
@@ -58,7 +57,7 @@ class TimelineRow:
     time_s: float
     track_id: int
     emotion: str
-    probs: NDArray[np.float64]
+    probs: F64
     uncertain: bool = False
     quality_flags: tuple[str, ...] = ()
 
@@ -85,11 +84,7 @@ def join_timelines(path: Path, parts: Iterable[Path], header: Sequence[str]) -> 
 
 
 def read_timeline(path: Path) -> Iterator[TimelineRow]:
-    """Yields the rows of a timeline file, in constant memory.
-
-    Raises:
-        DataError: If it is no timeline.
-    """
+    """Yields the rows of a timeline file, in constant memory."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
         names = reader.fieldnames or ()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import F32, F64, Floats
+
 #: How much of a side boxes grow before their overlap counts, at once and per second out of sight.
 _GROWTH, _GROWTH_LOST, _GROWTH_MAX = 0.25, 0.5, 0.8
 #: Smallest overlap of a pair, grown; and, for unsure detections, as it is.
@@ -56,12 +58,7 @@ class Tracker(Protocol):
     score_share: float = 1.0
 
     def update(
-        self,
-        boxes_xyxy: NDArray[np.floating[Any]],
-        scores: NDArray[np.floating[Any]],
-        time_s: float,
-        *,
-        appearance: NDArray[np.float32] | None = None,
+        self, boxes_xyxy: Floats, scores: Floats, time_s: float, *, appearance: F32 | None = None
     ) -> list[tuple[int, int]]:
         """Takes in the detections of one frame.
 
@@ -76,7 +73,7 @@ class Tracker(Protocol):
         """
         ...
 
-    def visible(self, time_s: float) -> list[tuple[int, NDArray[np.float64]]]:
+    def visible(self, time_s: float) -> list[tuple[int, F64]]:
         """Returns number and box (4,), moved on to a time, of what the last detection found."""
         ...
 
@@ -96,17 +93,13 @@ class Tracker(Protocol):
 class _Track(BoxMotion):
     """One face; ``track_id`` is None before it is confirmed, ``seen``: in the last detection."""
 
-    def __init__(
-        self, box: NDArray[np.float64], time_s: float, appearance: NDArray[np.float32] | None
-    ) -> None:
+    def __init__(self, box: F64, time_s: float, appearance: F32 | None) -> None:
         super().__init__(box, time_s)
         self.appearance = appearance
         self.track_id: int | None = None
         self.hits, self.seen = 1, True
 
-    def see(
-        self, box: NDArray[np.float64], time_s: float, appearance: NDArray[np.float32] | None
-    ) -> None:
+    def see(self, box: F64, time_s: float, appearance: F32 | None) -> None:
         self.update(box, time_s)
         self.hits, self.seen = self.hits + 1, True
         if appearance is not None:
@@ -143,12 +136,7 @@ class KalmanTracker(Tracker):
     _tracks: list[_Track] = field(default_factory=list)
 
     def update(
-        self,
-        boxes_xyxy: NDArray[np.floating[Any]],
-        scores: NDArray[np.floating[Any]],
-        time_s: float,
-        *,
-        appearance: NDArray[np.float32] | None = None,
+        self, boxes_xyxy: Floats, scores: Floats, time_s: float, *, appearance: F32 | None = None
     ) -> list[tuple[int, int]]:
         """Takes in the detections of one frame; see :meth:`Tracker.update`."""
         boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
@@ -181,7 +169,7 @@ class KalmanTracker(Tracker):
         numbers = [(track.track_id, index) for track, index in found if track.track_id is not None]
         return sorted(numbers, key=lambda pair: pair[1])
 
-    def visible(self, time_s: float) -> list[tuple[int, NDArray[np.float64]]]:
+    def visible(self, time_s: float) -> list[tuple[int, F64]]:
         """Returns number and box (4,), moved on to a time, of what the last detection found."""
         return [
             (track.track_id, track.box_at(time_s))
@@ -205,11 +193,7 @@ class KalmanTracker(Tracker):
             track.restore(values)
 
     def _pair(
-        self,
-        boxes: NDArray[np.float64],
-        indices: NDArray[np.intp],
-        appearance: NDArray[np.float32] | None,
-        time_s: float,
+        self, boxes: F64, indices: NDArray[np.intp], appearance: F32 | None, time_s: float
     ) -> list[tuple[int, int]]:
         """Pairs tracks with sure detections; returns the rows of both."""
         cost = np.empty((len(self._tracks), len(indices)))
@@ -227,11 +211,7 @@ class KalmanTracker(Tracker):
         return [(row, int(indices[i])) for row, i in assign(cost, limit=_APPEARANCE_COST + 1)]
 
     def _pair_unsure(
-        self,
-        taken: set[int],
-        boxes: NDArray[np.float64],
-        indices: NDArray[np.intp],
-        time_s: float,
+        self, taken: set[int], boxes: F64, indices: NDArray[np.intp], time_s: float
     ) -> list[tuple[int, int]]:
         """Pairs confirmed tracks that were seen last time with unsure detections."""
         rows = [
@@ -244,7 +224,7 @@ class KalmanTracker(Tracker):
         return [(rows[i], int(indices[j])) for i, j in pairs]
 
 
-def assign(cost: NDArray[np.floating[Any]], *, limit: float = np.inf) -> list[tuple[int, int]]:
+def assign(cost: Floats, *, limit: float = np.inf) -> list[tuple[int, int]]:
     """Pairs rows with columns at the smallest total cost (scipy's ``linear_sum_assignment``).
 
     A pair above the limit is dropped, and costs the limit, so that it never drives a better pair
@@ -261,7 +241,7 @@ def assign(cost: NDArray[np.floating[Any]], *, limit: float = np.inf) -> list[tu
     return [(int(row), int(column)) for row, column in pairs if costs[row, column] <= limit]
 
 
-def _grown(boxes: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+def _grown(boxes: F64, share: float) -> F64:
     """Grows boxes (N, 4) by a share of their sides on each side."""
     by = share * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate([boxes[:, :2] - by, boxes[:, 2:] + by], axis=1)

@@ -19,8 +19,7 @@ from mien.data.split import SPLIT_NAMES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64
     from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
@@ -102,10 +101,7 @@ def spelling_findings(spellings: Mapping[str, Mapping[str, int]]) -> list[Findin
 
 
 def count_spellings(manifest: Manifest, request: ReadRequest) -> dict[str, dict[str, int]]:
-    """Returns, by label, how often each spelling of it occurs; empty where that is not known.
-
-    Folders spell a label by the name of the class folder, tables by the cell.
-    """
+    """Returns, by label, how often a class folder or cell spells it each way; empty if unknown."""
     kind, names = parse_spec(request.spec)[0], None
     if kind in {"folder", "hes"}:
         keys = map(manifest.images.key, range(len(manifest)))
@@ -189,7 +185,7 @@ def outliers(scan: Scan) -> list[Finding]:
     return listed
 
 
-def _pictures(kind: str, at: NDArray[np.int64], what: str, lines: list[str]) -> list[Finding]:
+def _pictures(kind: str, at: I64, what: str, lines: list[str]) -> list[Finding]:
     """Returns a finding on the pictures at these positions, with their lines of all lines."""
     words = "picture is", "pictures are"
     return found(kind, words, what, ((int(i),) for i in at), (lines[i] for i in at))

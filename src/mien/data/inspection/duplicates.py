@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import F32, I64, U8
     from mien.data.inspection.scan import Scan
     from mien.data.manifest import Manifest
 
@@ -38,21 +39,17 @@ _PAIRS = 16_384
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Which pictures show the same.
+    """Which pictures show the same: positions of those with equal bytes, and pairs that look alike.
 
-    Args:
-        exact: Positions of pictures with equal bytes, two or more each.
-        near: int64 (P, 2), pairs that look alike; of equal pictures only the first is paired.
-        near_scores: float32 (P,), their correlations.
-        mirrored: int64 (Q, 2), pairs that look alike once one is mirrored.
-        mirrored_scores: float32 (Q,), their correlations.
+    ``near`` is (P, 2), and of equal pictures only the first is paired; ``mirrored`` (Q, 2) look
+    alike once one is mirrored. The scores (P,) and (Q,) are correlations.
     """
 
     exact: tuple[tuple[int, ...], ...]
-    near: NDArray[np.int64]
-    near_scores: NDArray[np.float32]
-    mirrored: NDArray[np.int64]
-    mirrored_scores: NDArray[np.float32]
+    near: I64
+    near_scores: F32
+    mirrored: I64
+    mirrored_scores: F32
 
     @property
     def links(self) -> list[Sequence[int]]:
@@ -60,14 +57,8 @@ class Duplicates:
         return [*self.exact, *self.near.tolist(), *self.mirrored.tolist()]
 
 
-def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Returns the hashes of pictures and of their mirror images.
-
-    Args:
-        small: uint8 (N, 32, 32), gray.
-
-    Returns:
-        uint64 (N, 2): as it is, and mirrored left to right.
+def perceptual_hashes(small: U8) -> NDArray[np.uint64]:
+    """Returns hashes (N, 2) of gray pictures (N, 32, 32): as they are, and mirrored left to right.
 
     >>> picture = np.random.default_rng(0).integers(0, 256, (1, 32, 32)).astype(np.uint8)
     >>> upright, flipped = perceptual_hashes(picture), perceptual_hashes(picture[:, :, ::-1])
@@ -85,65 +76,46 @@ def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(bits).view(np.uint64)[:, :, 0]
 
 
-def bit_counts(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Returns how many bits are set in each value.
-
-    >>> bit_counts(np.array([0, 1, 255, 2**64 - 1], np.uint64)).tolist()
-    [0, 1, 8, 64]
-    """
+def bit_counts(values: NDArray[np.uint64]) -> U8:
+    """Returns how many bits are set in each value."""
     if hasattr(np, "bitwise_count"):  # numpy 2
         return np.bitwise_count(values)
     table = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
     octets = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, 8)
-    summed: NDArray[np.uint8] = table[octets].sum(axis=-1).astype(np.uint8)
+    summed: U8 = table[octets].sum(axis=-1).astype(np.uint8)
     return summed
 
 
-def correlations(
-    first: NDArray[np.uint8], second: NDArray[np.uint8], *, mirrored: bool = False
-) -> NDArray[np.float32]:
-    """Returns the Pearson correlation of pictures uint8 (P, S, S), pair by pair.
-
-    float32 (P,) in -1..1; 0 where a picture is flat. ``mirrored`` turns the second ones.
-    """
+def correlations(first: U8, second: U8, *, mirrored: bool = False) -> F32:
+    """Returns the Pearson correlation of each pair of pictures (P, S, S), 0 where one is flat."""
     a = first.reshape(len(first), -1).astype(np.float32)
     b = (second[:, :, ::-1] if mirrored else second).reshape(len(second), -1).astype(np.float32)
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)
     norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    products: NDArray[np.float32] = np.einsum("ij,ij->i", a, b)
+    products: F32 = np.einsum("ij,ij->i", a, b)
     return np.where(norms > 0, products / np.maximum(norms, 1e-6), 0).astype(np.float32)
 
 
 def alike_pairs(
     hashes: NDArray[np.uint64],
-    thumbs: NDArray[np.uint8],
+    thumbs: U8,
     *,
     mirrored: bool,
     max_bits: int,
     min_correlation: float,
     progress: Callable[[int], None] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Finds pairs of N pictures that show the same, upright or mirrored.
+) -> tuple[I64, F32]:
+    """Finds pairs (P, 2) of N pictures that show the same, and their correlations (P,).
 
-    Every pair of hashes is compared, in blocks of rows: 36,000 pictures are 650 million pairs and
-    about two seconds. Memory does not grow with the number of pairs.
-
-    Args:
-        hashes: uint64 (N, 2), see :func:`perceptual_hashes`.
-        thumbs: uint8 (N, 24, 24), gray.
-        mirrored: Look for mirror images.
-        max_bits: Bits that two hashes of a pair may differ in.
-        min_correlation: Least correlation of the two small pictures.
-        progress: Called with the number of pictures just compared.
-
-    Returns:
-        int64 (P, 2), first below second, and their correlations, float32 (P,).
+    Every pair of ``hashes`` (N, 2), see :func:`perceptual_hashes`, is compared, in blocks of rows:
+    36,000 pictures are 650 million pairs and about two seconds. Memory does not grow with the
+    number of pairs. ``thumbs`` are gray, (N, 24, 24).
     """
     upright = np.ascontiguousarray(hashes[:, 0])
     other = np.ascontiguousarray(hashes[:, 1]) if mirrored else upright
-    found: list[NDArray[np.int64]] = []
-    scores: list[NDArray[np.float32]] = []
+    found: list[I64] = []
+    scores: list[F32] = []
     for start in range(0, len(upright), _ROWS):
         block = upright[start : start + _ROWS, None] ^ other[None, start:]
         rows, columns = np.nonzero(bit_counts(block) <= max_bits)
@@ -197,7 +169,7 @@ def find_duplicates(
     )
 
 
-def connected_groups(count: int, links: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+def connected_groups(count: int, links: Iterable[Sequence[int]]) -> I64:
     """Returns a group for each of N items, such that linked items share one.
 
     >>> connected_groups(5, [(0, 3), (3, 4)]).tolist()

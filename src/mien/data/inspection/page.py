@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
+    from mien.arrays import U8, Floats
     from mien.data.image_stores import ImageStore
     from mien.data.inspection.finding import Finding, Inspection
 
@@ -114,7 +114,7 @@ def _classes(
     ]
 
 
-def _small(images: ImageStore, index: int, side: int) -> NDArray[np.uint8] | None:
+def _small(images: ImageStore, index: int, side: int) -> U8 | None:
     """Returns a picture that fits a square of ``side`` pixels, None if it cannot be read."""
     try:
         picture = Image.fromarray(decode(images.read(index)))
@@ -140,7 +140,7 @@ def _samples(inspection: Inspection) -> list[dict[str, Any]]:
     return samples
 
 
-def _sheet(images: ImageStore, indices: Sequence[int]) -> NDArray[np.uint8]:
+def _sheet(images: ImageStore, indices: Sequence[int]) -> U8:
     """Lays pictures out in rows, each cut to its centred square."""
     faces = [face for index in indices if (face := _small(images, index, 4 * _SIDE)) is not None]
     columns, step = min(_COLUMNS, max(len(faces), 1)), _SIDE + _GAP
@@ -172,7 +172,7 @@ def _measures(inspection: Inspection) -> list[dict[str, Any]]:
     ]
 
 
-def plot_histogram(values: NDArray[np.floating], theme: Theme, *, log: bool) -> Figure:
+def plot_histogram(values: Floats, theme: Theme, *, log: bool) -> Figure:
     """Draws a histogram with its lowest and highest value; ``log`` makes steps of equal ratio."""
     shown = np.log2(1 + values.astype(np.float64)) if log else values.astype(np.float64)
     low, high = float(shown.min()), float(shown.max())

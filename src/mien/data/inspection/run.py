@@ -137,10 +137,7 @@ def _slow(
 
 
 def picture_groups(manifest: Manifest, duplicates: Duplicates) -> Any:
-    """Returns int64 (N,), equal for pictures that must stay in one split.
-
-    These are copies of each other, made copies of one source, and pictures of one subject.
-    """
+    """Returns (N,) groups: copies of each other or of one source, and pictures of one subject."""
     stems, _ = checks.name_groups(manifest)
     links: list[Any] = [*duplicates.links, *stems]
     if manifest.groups is not None:

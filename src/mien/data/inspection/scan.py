@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mien.arrays import F32, F64, I64, U8, Bools
     from mien.data.image_stores import ImageStore
 
 #: Side of the mean faces.
@@ -32,32 +33,27 @@ _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """The result of one pass over N pictures.
+    """The result of one pass over N pictures; ``problems`` are by position: what is wrong, and why.
 
-    Args:
-        digests: Digest of each picture's bytes; empty where it cannot be decoded.
-        problems: By position: ``"empty"``, ``"not_picture"`` or ``"unreadable"``, and why.
-        sizes: int32 (N, 2), width and height in pixels.
-        brightness: float32 (N,), mean of the gray picture, 0..255; NaN where unreadable.
-        contrast: float32 (N,), its standard deviation.
-        sharpness: float32 (N,), variance of its Laplacian; pictures over 256 pixels are shrunk.
-        thumbs: uint8 (N, 24, 24), the gray picture.
-        hashes: uint64 (N, 2), perceptual hash, as it is and mirrored.
-        mean_faces: float32 (K, 48, 48), mean of the gray centred squares by class.
+    ``digests`` are those of the bytes, empty where undecodable. Of the gray picture, NaN where
+    unreadable: ``brightness`` (N,), its mean on 0..255; ``contrast``, its standard deviation;
+    ``sharpness``, the variance of its Laplacian, shrunk to 256 pixels; ``thumbs`` (N, 24, 24).
+    ``sizes`` (N, 2) are width and height, ``hashes`` (N, 2) as it is and mirrored, ``mean_faces``
+    (K, 48, 48) by class.
     """
 
     digests: Sequence[bytes]
     problems: dict[int, tuple[str, str]]
     sizes: NDArray[np.int32]
-    brightness: NDArray[np.float32]
-    contrast: NDArray[np.float32]
-    sharpness: NDArray[np.float32]
-    thumbs: NDArray[np.uint8]
+    brightness: F32
+    contrast: F32
+    sharpness: F32
+    thumbs: U8
     hashes: NDArray[np.uint64]
-    mean_faces: NDArray[np.float32]
+    mean_faces: F32
 
     @property
-    def readable(self) -> NDArray[np.bool_]:
+    def readable(self) -> Bools:
         """(N,) bool, True where the picture was decoded."""
         return self.sizes[:, 0] > 0
 
@@ -83,7 +79,7 @@ class Scan:
 
 def scan_pictures(
     images: ImageStore,
-    class_ids: NDArray[np.int64],
+    class_ids: I64,
     classes: int,
     *,
     workers: int = 2,
@@ -104,7 +100,7 @@ def scan_pictures(
     scan = Scan(digests, {}, sizes, light, contrast, sharpness, thumbs, hashes, means)
     totals, counts = np.zeros(means.shape, np.float64), np.zeros(classes, np.int64)
 
-    def work(part: range) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def work(part: range) -> tuple[F64, I64]:
         small = np.zeros((len(part), HASH_SIDE, HASH_SIDE), np.uint8)
         sums, seen = np.zeros(means.shape, np.float64), np.zeros(classes, np.int64)
         for at, index in enumerate(part):

@@ -16,8 +16,7 @@ from mien.preprocess import normalize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, F64, I64, Bools
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
     from mien.detectors import Detector
@@ -29,7 +28,7 @@ _SEARCH = "the search for suspicious labels"
 
 def faceless(
     manifest: Manifest,
-    readable: NDArray[np.bool_],
+    readable: Bools,
     detector: Detector,
     *,
     workers: int = 2,
@@ -68,7 +67,7 @@ def face_features(
     *,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
-) -> NDArray[np.float32]:
+) -> F32:
     """Returns what a network sees in each face: float32 (N, F), its last feature map averaged.
 
     A network without such an output gives its logits; ``model`` is a model folder or bundled name.
@@ -89,7 +88,7 @@ def face_features(
 
 
 def suspicious_labels(
-    manifest: Manifest, features: NDArray[np.float32], groups: NDArray[np.int64], *, seed: int = 0
+    manifest: Manifest, features: F32, groups: I64, *, seed: int = 0
 ) -> list[Finding]:
     """Returns labels that out-of-fold predictions contradict, the least likely first.
 
@@ -120,9 +119,7 @@ def suspicious_labels(
     return found("suspicious_label", words, rest, ((int(chosen[i]),) for i in ranked), lines)
 
 
-def _out_of_fold(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
+def _out_of_fold(features: F32, labels: I64, groups: I64, seed: int) -> F64:
     """Returns (N, K) probabilities, each by a classifier that did not see the picture."""
     with needs_extra(_SEARCH, "eval"):
         from sklearn.linear_model import LogisticRegression

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.labels import LabelSchema
 
 #: Column of shares of votes, in the order of the labels that the table names.
@@ -86,11 +85,7 @@ def picture_column(
 ) -> PictureColumn:
     """Takes a column of pictures: a struct of ``bytes`` and ``path``, or binary values.
 
-    Args:
-        path: File of the table; paths in it are relative to its folder.
-        table: ``pyarrow.Table`` of M rows.
-        column: Name of the column.
-        name: What keys begin with; None for the file's name.
+    Paths are relative to the folder of the table's file; keys begin with ``name`` or the file's.
     """
     import pyarrow as pa
     from pyarrow import compute, types
@@ -134,14 +129,11 @@ def vote_targets(
     labels: Sequence[str],
     schema: LabelSchema,
     where: str,
-) -> NDArray[np.float64] | None:
+) -> F64 | None:
     """Returns (N, K) shares of votes, or None where the files hold no votes.
 
-    Args:
-        parts: By file, the labels that it names and its rows of votes.
-        labels: N names of labels, empty where none has a majority.
-        schema: K labels.
-        where: What to call the files in messages.
+    ``parts`` are by file the labels that it names and its rows of votes; ``labels`` the N names,
+    empty where none has a majority; ``where`` is for messages.
     """
     if any(votes is None for _, votes in parts):
         if "" in labels:
@@ -172,11 +164,7 @@ def label_texts(
 ) -> list[str | None]:
     """Returns the name of each row's label, None where it has none.
 
-    Args:
-        values: ``pyarrow.ChunkedArray`` of texts or class ids.
-        names: Names of the class ids, as the table declares them.
-        wanted: Schema wanted; names the class ids of a table that does not.
-        where: What to call the column in messages.
+    ``values`` are texts or class ids, which ``names`` or else ``wanted`` names.
     """
     from pyarrow import types
 

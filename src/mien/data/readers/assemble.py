@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, I64, Bools, Floats, Texts
     from mien.data.image_stores import ImageStore
     from mien.data.registry import ReadRequest
 
@@ -84,7 +83,7 @@ def check_files(
         raise DataError(reason, subject=listed or root, hint=hint)
 
 
-def one_hot(class_ids: NDArray[np.int64], schema: LabelSchema) -> NDArray[np.float32]:
+def one_hot(class_ids: I64, schema: LabelSchema) -> F32:
     """Returns (N, K) targets of 0 and 1 for (N,) class ids of 0 or more."""
     return np.eye(len(schema), dtype=np.float32)[class_ids]
 
@@ -95,11 +94,11 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     labels: Sequence[str],
     *,
     schema: LabelSchema | None = None,
-    targets: NDArray[np.floating] | None = None,
+    targets: Floats | None = None,
     splits: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
-    told: NDArray[np.bool_] | bool = True,
-    keep: NDArray[np.bool_] | None = None,
+    told: Bools | bool = True,
+    keep: Bools | None = None,
     where: Callable[[int], str] | None = None,
     warnings: Iterable[str] = (),
 ) -> Manifest:
@@ -175,11 +174,11 @@ def _firsts(labels: Sequence[str]) -> list[tuple[str, int]]:
 def _splits(
     request: ReadRequest,
     key: Callable[[int], str],
-    class_ids: NDArray[np.int64],
+    class_ids: I64,
     given: Sequence[str] | None,
     groups: Sequence[str] | None,
     place: Callable[[int], str],
-) -> tuple[NDArray[np.str_], str]:
+) -> tuple[Texts, str]:
     """Returns (N,) splits, the given ones or new ones, and a remark on the new ones."""
     splits = np.full(len(class_ids), "train")
     if given is not None:
@@ -202,13 +201,10 @@ def _splits(
     )
 
 
-def _find_leaks(
-    images: ImageStore, splits: NDArray[np.str_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _find_leaks(images: ImageStore, splits: Texts) -> tuple[Bools, Bools]:
     """Returns (N,) masks of train pictures with a copy in valid or test, and of those copies.
 
-    Only pictures whose size occurs in train and in valid or test are read, so that a large folder
-    stays cheap.
+    Only pictures whose size occurs in both are read, so that a large folder stays cheap.
     """
     train = splits == "train"
     sizes: list[Hashable] = [images.size(index) for index in range(len(images))]
@@ -222,12 +218,12 @@ def _find_leaks(
     return shared & train, shared & ~train
 
 
-def _in_both(values: Sequence[Hashable], train: NDArray[np.bool_]) -> set[Hashable]:
+def _in_both(values: Sequence[Hashable], train: Bools) -> set[Hashable]:
     """Returns the values that occur in train and outside."""
     return set(compress(values, train)) & set(compress(values, ~train))
 
 
-def _shared_groups(groups: NDArray[np.str_], splits: NDArray[np.str_]) -> str:
+def _shared_groups(groups: Texts, splits: Texts) -> str:
     """Returns a sentence on groups in train and in valid or test, empty where there are none."""
     train = splits == "train"
     shared = int((~train & np.isin(groups, groups[train])).sum())

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F64
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
 
@@ -175,7 +174,7 @@ def _schema_of_votes(table: CsvTable, wanted: LabelSchema | None) -> LabelSchema
 
 def _shares(
     table: CsvTable, wanted: LabelSchema | None, warnings: list[str]
-) -> tuple[CsvTable, LabelSchema, NDArray[np.float64]]:
+) -> tuple[CsvTable, LabelSchema, F64]:
     """Returns the rows with votes, their schema and the (N, K) shares of the votes."""
     reserved = {spelling for spellings in COLUMNS.values() for spelling in spellings}
     free = [at for at, name in enumerate(table.header) if name.casefold() not in reserved]

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import F32, I64, U8, Bools, Ints
     from mien.data.manifest import Manifest
 
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
@@ -34,26 +33,16 @@ VOTE_COLUMNS = (*FERPLUS8.labels, "unknown", "NF")
 _EMOTIONS = len(FERPLUS8)
 
 
-def drop_single_votes(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Returns the votes with every count of 1 set to 0, in all ten columns.
-
-    Args:
-        votes: (N, 10) counts, in the order of :data:`VOTE_COLUMNS`.
-    """
+def drop_single_votes(votes: Ints) -> I64:
+    """Returns the votes (N, 10) with every count of 1 set to 0."""
     return np.where(votes == 1, 0, votes).astype(np.int64)
 
 
-def majority_class(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Returns the class that most raters agree on: the protocol that FER+ results report.
+def majority_class(votes: Ints) -> I64:
+    """Returns the class that most raters agree on, (N,) ids of ``ferplus8`` or -1: FER+'s protocol.
 
-    Single votes are dropped; the top count must then be more than half of what remains, and
-    must be an emotion.
-
-    Args:
-        votes: (N, 10) counts as the raters gave them, in the order of :data:`VOTE_COLUMNS`.
-
-    Returns:
-        (N,) class ids of ``ferplus8``, or -1 where there is no majority for an emotion.
+    Single votes of the (N, 10) are dropped; the top count must then be more than half of what
+    remains, and must be an emotion.
 
     >>> majority_class(np.array([[6, 3, 1, 0, 0, 0, 0, 0, 0, 0], [4, 4, 2, 0, 0, 0, 0, 0, 0, 0]]))
     array([ 0, -1])
@@ -64,19 +53,14 @@ def majority_class(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.where(agreed & (top < _EMOTIONS), top, -1)
 
 
-def crossentropy_votes(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Returns the votes that FER+'s cross-entropy mode trains on; rows of zeros are left out.
+def crossentropy_votes(votes: Ints) -> I64:
+    """Returns the votes (N, 8) that FER+'s cross-entropy mode trains on, zeros for faces left out.
 
-    Single votes are dropped. The largest counts are taken, all of one size together, while less
-    than 75 % of the votes are taken and fewer than three emotions; ``unknown`` or ``NF`` among
-    the largest ends it. A face is left out when that takes more than three emotions, or at most
-    half of the votes. Of the 28,558 train faces 27,953 remain, all faces with a majority included.
-
-    Args:
-        votes: (N, 10) counts as the raters gave them, in the order of :data:`VOTE_COLUMNS`.
-
-    Returns:
-        (N, 8) counts of the emotions taken.
+    Single votes of the (N, 10) are dropped. The largest counts are taken, all of one size together,
+    while less than 75 % of the votes are taken and fewer than three emotions; ``unknown`` or ``NF``
+    among the largest ends it. A face is left out when that takes more than three emotions, or at
+    most half of the votes. Of the 28,558 train faces 27,953 remain, all faces with a majority
+    included.
 
     >>> crossentropy_votes(np.array([[5, 3, 1, 1, 0, 0, 0, 0, 0, 0]])).tolist()
     [[5, 3, 0, 0, 0, 0, 0, 0]]
@@ -151,17 +135,14 @@ def _read_tables(folder: Path, columns: list[str]) -> dict[str, Any]:
 def _from_votes(
     request: ReadRequest,
     images: ImageStore,
-    votes: NDArray[np.int64],
+    votes: I64,
     splits: Sequence[str],
     mode: str,
     *,
     whole: str,
-    named: NDArray[np.bool_] | bool = True,
+    named: Bools | bool = True,
 ) -> Manifest:
-    """Makes a manifest of N pictures, of which those that are ``named`` are kept.
-
-    ``whole`` is what a person types to have all of them.
-    """
+    """Makes a manifest of pictures that are ``named``; ``whole`` is what to type to have all."""
     class_ids, train = majority_class(votes), np.array(splits) == "train"
     targets, keep = vote_targets(votes, class_ids, train, mode)
     keep &= named
@@ -181,9 +162,7 @@ def _from_votes(
     )  # fmt: skip
 
 
-def vote_targets(
-    votes: NDArray[np.int64], class_ids: NDArray[np.int64], train: NDArray[np.bool_], mode: str
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def vote_targets(votes: I64, class_ids: I64, train: Bools, mode: str) -> tuple[F32, Bools]:
     """Returns (N, 8) shares of votes, and which faces to keep."""
     counts = drop_single_votes(votes)[:, :_EMOTIONS]
     keep = class_ids >= 0
@@ -232,7 +211,7 @@ def read_fer2013(request: ReadRequest) -> Manifest:
     return _from_votes(request, images, votes, splits, mode, whole=whole, named=named)
 
 
-def _faces(table: CsvTable) -> tuple[list[int], NDArray[np.uint8]]:
+def _faces(table: CsvTable) -> tuple[list[int], U8]:
     """Returns N class ids and (N, S, S) pixels."""
     emotion, pixels = table.need("emotion", "pixels")
     side = round(len(table.rows[0][pixels].split()) ** 0.5)
@@ -257,7 +236,7 @@ def _faces(table: CsvTable) -> tuple[list[int], NDArray[np.uint8]]:
     return ids, faces
 
 
-def _read_votes(path: Path, splits: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _read_votes(path: Path, splits: list[str]) -> tuple[I64, Bools]:
     """Returns (N, 10) votes, and which rows have a name: FER+ names no picture without a face."""
     if not path.is_file():
         hint = "votes= names FER+'s fer2013new.csv next to the faces."

@@ -177,14 +177,9 @@ def _read_part(request: ReadRequest, file: Path) -> _Part:
 def _table_part(
     request: ReadRequest, table: Any, names: list[str] | None, *, file: Path, name: str
 ) -> _Part:
-    """Takes pictures, labels and roles out of a ``pyarrow.Table``.
+    """Takes pictures, labels and roles out of a ``pyarrow.Table`` that ``file`` holds.
 
-    Args:
-        request: What was asked for; it may name the columns.
-        table: The table.
-        names: The labels that class ids stand for, or None.
-        file: Where it was read, for messages; paths in it are relative to its folder.
-        name: What the keys of its pictures begin with.
+    ``names`` are the labels that class ids stand for; the pictures' keys begin with ``name``.
     """
     image, label = _names(request)
     roles = [role for role in _ROLES if role in table.column_names]

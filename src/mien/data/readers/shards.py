@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64
     from mien.preprocess import Preprocessing
 
 #: The table of contents in the folder of the shards.
@@ -65,13 +64,9 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The content of ``shards.json``.
+    """The content of ``shards.json``; ``rows`` are the faces in a row group of a file.
 
-    Args:
-        schema: Labels of the class ids in the shards.
-        shards: The files, in order.
-        rows: Faces in a row group of a file.
-        pixels: (side, colour) of faces that are stored as bare pixels; None: as pictures.
+    ``pixels`` are side and colour of faces stored as bare pixels; None: as pictures.
     """
 
     schema: LabelSchema
@@ -110,11 +105,7 @@ def read_index(root: Path) -> ShardIndex:
 
 
 class ShardImages(ShardedImages):
-    """The pictures of Parquet shards; each thread holds at most one row group.
-
-    Args:
-        index: What the folder holds.
-    """
+    """The pictures of Parquet shards; each thread holds at most one row group."""
 
     def __init__(self, index: ShardIndex) -> None:
         super().__init__([shard.faces for shard in index.shards])
@@ -143,7 +134,7 @@ class ShardImages(ShardedImages):
         data: bytes = self._held.column[inside].as_py()
         return self.as_picture(data)
 
-    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    def read_rows(self, shard: int, rows: I64) -> Iterator[bytes]:
         """Yields pictures of one shard, or their bare pixels, after checking its sha256."""
         self.index.shards[shard].check()
         groups = rows // self.index.rows
@@ -221,7 +212,7 @@ def read_shards(request: ReadRequest) -> Manifest:
     )
 
 
-def _labels_of(shard: Shard) -> tuple[NDArray[np.int64], Any, list[str] | None]:
+def _labels_of(shard: Shard) -> tuple[I64, Any, list[str] | None]:
     """Returns class ids, votes and subjects of a shard's rows, the latter where it has them."""
     if shard.split not in SPLITS:
         raise shard.damaged(f"{shard.split!r} is no split")

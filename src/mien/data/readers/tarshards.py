@@ -21,8 +21,7 @@ from mien.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from mien.arrays import I64
     from mien.data.manifest import Manifest
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -38,13 +37,7 @@ class _Sample:
 
 
 class TarImages(ShardedImages):
-    """Pictures in uncompressed tar files, found by their offsets.
-
-    Args:
-        files: The tar files.
-        keys: By file, the keys of its pictures.
-        spans: By file, int64 (M, 2), offset and size of each picture in bytes.
-    """
+    """Pictures in uncompressed tar files; ``spans`` (M, 2) are offset and size in each file."""
 
     def __init__(
         self, files: Sequence[Path], keys: Sequence[Sequence[str]], spans: Sequence[Any]
@@ -67,7 +60,7 @@ class TarImages(ShardedImages):
         shard, row = self.locate(int(index))
         return int(self.spans[shard][row, 1])
 
-    def read_rows(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    def read_rows(self, shard: int, rows: I64) -> Iterator[bytes]:
         """Yields pictures of one tar in the order of the file."""
         path = self.files[shard]
         try:

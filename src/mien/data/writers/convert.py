@@ -75,13 +75,9 @@ def convert_data(
 
 
 def write_manifest(manifest: Manifest, output: Path, *, copy: bool, overwrite: bool) -> None:
-    """Writes a manifest as a table that names its pictures, or holds them where it must.
+    """Writes a manifest as a table, ``.csv`` or ``.parquet``, that names its pictures or has them.
 
-    Args:
-        manifest: N pictures.
-        output: A file that ends in ``.csv`` or ``.parquet``.
-        copy: Copy the pictures, even where the table could name them as files.
-        overwrite: Replace what is there.
+    ``copy`` copies them even where the table could name them as files.
     """
     check_manifest_name(output)
     if copy:

@@ -63,18 +63,10 @@ def write_shards(
 ) -> int:
     """Writes ``SPLIT-00000-of-00012.parquet`` and ``shards.json``; returns how many shards.
 
-    Train is shuffled first, so that each shard is a fair sample of it. Shards with pictures are
-    read as ``parquet:DIR`` too.
-
-    Args:
-        manifest: N pictures.
-        output: A folder that does not exist yet; it appears whole or not at all.
-        faces_per_shard: The most in a file; the files of a split are equally large.
-        seed: Seed of the shuffling.
-        pixels: Store each face as bare pixels of that size and colour, which training reads
-            without decoding; None: pictures stay as they are.
-        overwrite: Replace what is there.
-        progress: Called with the number of pictures just written.
+    Train is shuffled first, so that each shard is a fair sample of it; the files of a split are
+    equally large. Shards with pictures are read as ``parquet:DIR`` too; ``pixels`` stores each face
+    as bare pixels of that size and colour, which training reads without decoding. The folder
+    appears whole or not at all.
     """
     if faces_per_shard < 1:
         raise ConfigError(f"faces_per_shard must be at least 1; got {faces_per_shard}")

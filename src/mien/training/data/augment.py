@@ -46,12 +46,8 @@ def chance(n: int, probability: float, generator: Generator) -> Tensor:
 def warp(faces: Tensor, angle: Tensor, zoom: Tensor, mirror: Tensor, move: Tensor) -> Tensor:
     """Turns, zooms, mirrors and shifts each face in one resampling; borders are mirrored.
 
-    Args:
-        faces: (N, C, S, S).
-        angle: (N,), radians.
-        zoom: (N,), 1 keeps the size.
-        mirror: (N,), -1 swaps left and right, 1 does not.
-        move: (N, 2) along x and y, in half sides.
+    Of N faces ``angle`` is in radians, ``zoom`` 1 keeps the size, ``mirror`` -1 swaps left and
+    right, 1 does not, ``move`` (N, 2) is along x and y in half sides.
     """
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     rows = ([cos * mirror, -sin, move[:, 0]], [sin * mirror, cos, move[:, 1]])

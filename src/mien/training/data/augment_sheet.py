@@ -17,8 +17,9 @@ from mien.training.data.augment import augment, cut_mix, mix_up
 from mien.training.network import trained_spec
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Generator, Tensor
+
+    from mien.arrays import U8
 
 
 def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:
@@ -37,7 +38,7 @@ def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:
 
 def draw_augmentation(
     config: TrainConfig, *, faces: int = 6, copies: int = 7, side: int = 112
-) -> NDArray[np.uint8]:
+) -> U8:
     """Draws faces of the training split as they are, with what training makes of each next to it.
 
     Each of the ``faces`` has a row of ``copies``, in tiles of ``side`` pixels; where the recipe
@@ -66,7 +67,7 @@ def draw_augmentation(
 
 def _mixed(
     faces: Tensor, config: TrainConfig, generator: Generator, copies: int
-) -> list[tuple[str, list[NDArray[np.uint8]]]]:
+) -> list[tuple[str, list[U8]]]:
     """Mixes the faces among themselves, anew for each tile of a row."""
     targets, certain = torch.eye(len(faces)), replace(config, mixup=1)
     rows = []
@@ -78,6 +79,6 @@ def _mixed(
     return rows
 
 
-def _tiles(faces: Tensor) -> list[NDArray[np.uint8]]:
+def _tiles(faces: Tensor) -> list[U8]:
     pixels = faces.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return [face[:, :, 0] if face.shape[2] == 1 else face for face in pixels]

@@ -16,29 +16,21 @@ from mien.training.distributed.processes import SINGLE, DistInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from mien.arrays import F32, I64, U8, Bools
     from mien.data import Manifest
 
 
 class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
-    """All faces of a split, indexed a batch at a time.
+    """All faces of a split (N, S, S, C), indexed a batch at a time; class -1: no majority label."""
 
-    Args:
-        faces: uint8 (N, S, S, C).
-        targets: float32 (N, K), rows summing to 1.
-        class_ids: int64 (N,), -1 where a face has no majority label.
-    """
-
-    def __init__(
-        self, faces: NDArray[np.uint8], targets: NDArray[np.float32], class_ids: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, faces: U8, targets: F32, class_ids: I64) -> None:
         self.faces = torch.from_numpy(faces).permute(0, 3, 1, 2).contiguous()
         self.targets = torch.from_numpy(targets)
         self.class_ids = torch.from_numpy(class_ids)
 
-    def select(self, which: NDArray[np.bool_]) -> FaceTensors:
+    def select(self, which: Bools) -> FaceTensors:
         """Returns the faces where bool (N,) is true; all of them are not copied."""
         if which.all():
             return self
@@ -69,16 +61,10 @@ class EpochOrder(Sampler[list[int]]):
     """Batches of indices; the order of an epoch depends on the seed and its number alone.
 
     A run that was killed and resumed therefore sees the same batches as one that was not. Several
-    processes share each batch: its faces go to them in turn, so that together they visit what
-    one would, and none twice. A batch smaller than ``world`` leaves some of them empty-handed.
-
-    Args:
-        size: Number of faces N.
-        batch_size: Faces a batch of all processes, see :func:`count_steps`.
-        seed: Seed of the order.
-        shuffle: Without it the faces come in their own order, all of them.
-        weights: (N,), how often each face is drawn, with replacement; None: each once.
-        dist: Which part of each batch is this process's.
+    processes share each batch: its faces go to them in turn, so that together they visit what one
+    would, and none twice. A batch smaller than ``world`` leaves some of them empty-handed.
+    ``weights`` (N,) say how often each face is drawn, with replacement; None: each once. Without
+    ``shuffle`` all faces come in their own order.
     """
 
     def __init__(
@@ -120,34 +106,24 @@ class EpochOrder(Sampler[list[int]]):
 def make_loader(
     data: FaceTensors, batch_size: int, **order: Any
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-    """Returns a loader of whole batches, sliced in this process: nothing to copy or wait for.
-
-    ``order`` is that of :class:`EpochOrder`.
-    """
+    """Returns a loader of whole batches in the :class:`EpochOrder`, sliced in this process."""
     return DataLoader(data, sampler=EpochOrder(len(data), batch_size, **order), batch_size=None)
 
 
-def deal_valid(valid: Manifest, seed: int) -> NDArray[np.bool_]:
+def deal_valid(valid: Manifest, seed: int) -> Bools:
     """Deals the N validation faces into two halves, classes balanced and groups kept whole.
 
     A temperature or a prediction set that is fitted on the faces that chose the epoch is too sure
     of itself, since these are right a little more often than new ones. So one half takes part in
     the training's choices (best epoch, early stopping, a plateau's rate, the trials of a study),
-    and the other calibrates, seen only when all is chosen. Both together are scored.
-
-    Returns:
-        Bool (N,): True for the faces that choose the epoch. All are True where the faces cannot
-        be parted, since they are of one group: then they calibrate as well.
+    and the other calibrates, seen only when all is chosen. Both together are scored. True (N,) are
+    those that choose: all, where they are of one group; then they calibrate as well.
     """
     shares = {"select": 0.5, "calibrate": 0.5}
     selects = stratified_group_split(valid.class_ids, valid.groups, shares, seed) == "select"
     return selects if selects.any() and not selects.all() else np.ones(len(valid), np.bool_)
 
 
-def calibration_part(selects: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns which validation faces calibrate: those that did not choose, or all.
-
-    >>> calibration_part(np.array([True, False])), calibration_part(np.array([True, True]))
-    (array([False,  True]), array([ True,  True]))
-    """
+def calibration_part(selects: Bools) -> Bools:
+    """Returns which validation faces calibrate: those that did not choose, or all."""
     return np.asarray(~selects if not selects.all() else selects)

@@ -17,9 +17,9 @@ from mien.training.data.faces import count_steps
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
+    from mien.arrays import I64
     from mien.data import Manifest
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
@@ -41,7 +41,7 @@ class StreamedFaces:
         self.class_ids = torch.from_numpy(manifest.class_ids)
         order = np.argsort(rows, kind="stable")
         #: By shard: positions in the manifest, and rows in the shard, both in the shard's order.
-        self.parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self.parts: list[tuple[I64, I64]] = []
         cuts = np.searchsorted(rows[order], self.store.starts)
         for first, low, high in zip(self.store.starts, cuts, cuts[1:], strict=False):
             self.parts.append((order[low:high], rows[order[low:high]] - first))
@@ -49,11 +49,8 @@ class StreamedFaces:
     def __len__(self) -> int:
         return len(self.class_ids)
 
-    def read(self, shards: NDArray[np.int64], start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Yields the faces from ``start`` to ``stop`` of shards laid end to end, in their order.
-
-        A face is its position in the manifest and what the shard holds of it.
-        """
+    def read(self, shards: I64, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yields faces, ``start`` to ``stop`` of shards laid end to end: position and content."""
         first = 0
         for shard in shards.tolist():
             positions, rows = self.parts[shard]
@@ -78,11 +75,7 @@ class StreamedFaces:
 
 
 def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iterator[T]:
-    """Yields everything in a random order; at most ``size`` are held at a time.
-
-    >>> sorted(shuffled(range(5), 2, np.random.default_rng(0)))
-    [0, 1, 2, 3, 4]
-    """
+    """Yields everything in a random order; at most ``size`` are held at a time."""
     held: list[T] = []
     for face in faces:
         if len(held) < size:

@@ -40,13 +40,9 @@ class FailedElsewhereError(MienError):
 
 @dataclass(frozen=True)
 class DistInfo:
-    """The rank of a process among those that train together.
+    """The rank of a process among those that train together; rank zero writes the files.
 
-    Args:
-        rank: Its number, 0 to ``world_size`` - 1; rank zero writes the files.
-        world_size: How many there are.
-        local_rank: Its number on this machine, and that of its GPU.
-        local_world_size: How many are on this machine.
+    ``local_rank`` is its number on this machine, and that of its GPU.
     """
 
     rank: int = 0

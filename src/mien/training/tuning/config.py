@@ -141,12 +141,7 @@ def read_space(path: Path) -> dict[str, Range | Choice]:
 
 
 def make_space(values: Mapping[str, Any], *, source: str = "space") -> dict[str, Range | Choice]:
-    """Builds a space of a recipe's keys.
-
-    Args:
-        values: Key -> ``{low: 0.01, high: 0.3, log: true}``, ``{low: 1, high: 4, step: 1}``, or a
-            list of choices.
-        source: Where they come from, for messages.
+    """Builds a space of a recipe's keys, from ranges and lists of choices; ``source`` names it.
 
     >>> make_space({"lr": {"low": 0.01, "high": 0.3, "log": True}, "epochs": [2, 4]})
     {'lr': Range(low=0.01, high=0.3, log=True, step=None), 'epochs': Choice(values=(2, 4))}

@@ -27,18 +27,10 @@ _NAMES = {"macro_f1": "macro-F1", "valid_loss": "loss"}
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial.
+    """A trial, numbered from 0, with the metric: of a pruned one that in its last epoch.
 
-    Args:
-        number: Its number in the study, from 0.
-        state: ``complete``, ``pruned``, ``failed``, ``lost`` (its worker died; run again under
-            another number), ``running`` or ``waiting``.
-        value: The metric; of a pruned trial in its last epoch; None where there is none.
-        values: The keys that were drawn.
-        seconds: How long it took, or None.
-        folder: Name of its run directory.
-        host: The machine it ran on.
-        error: Why it failed; else empty.
+    ``state`` is ``complete``, ``pruned``, ``failed``, ``lost`` (its worker died; run again under
+    another number), ``running`` or ``waiting``.
     """
 
     number: int
@@ -53,18 +45,10 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class TuneResult:
-    """A study as it stands.
+    """A study as it stands: all trials by number, the best complete one and its recipe.
 
-    Args:
-        study: Its name.
-        metric: What its trials are scored by.
-        maximise: Whether more of it is better.
-        rows: All trials, by number.
-        best: The best complete one.
-        recipe: Its recipe.
-        importances: Share of each key in the spread of the values, by fANOVA (Hutter et al.
-            2014), the largest first; empty where there are too few complete trials.
-        output: The folder.
+    ``importances`` are the share of each key in the spread of the values, by fANOVA (Hutter et al.
+    2014), the largest first; empty where there are too few complete trials.
     """
 
     study: str
