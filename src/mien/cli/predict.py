@@ -69,7 +69,7 @@ def command(
             raise ConfigError(f"stands alone: leave {items[0].path} out", subject="--webcam")
         if target is not None:
             raise ConfigError(f"writes no files: leave -o {target} out", subject="--webcam")
-        predict_camera(webcam, reading.open_recognizer(threads=0), video, how.form)
+        predict_camera(webcam, reading.open_recognizer(threads=0), video, form=how.form)
     elif not items:
         raise InputError("no pictures: name at least one, for example mien predict photo.jpg")
     elif clips := _clips(items):

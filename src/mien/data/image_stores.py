@@ -239,7 +239,7 @@ class ShardedImages(ImageStore):
 
 
 def find_shards(images: ImageStore) -> tuple[ShardedImages, I64] | None:
-    """Returns a manifest's shards and the (N,) positions of its pictures in them; None without."""
+    """Returns the shards that hold some pictures and their (N,) positions in them, else None."""
     rows = np.arange(len(images))
     while isinstance(images, SelectedImages):
         rows, images = images.indices[rows], images.base

@@ -53,8 +53,8 @@ class DetectorConfig:
     The second stage examines proposals of a logit from ``propose``, in crops whose side is
     ``context`` times theirs and ``crop_size`` pixels; ``refined`` is the weight of its boxes and
     landmarks, 0..1. Above an overlap of ``iou``, or a share ``inside`` of the smaller box in the
-    other, the less confident box goes. ``sha256`` is by file; ``license`` and ``data`` are the
-    weights'.
+    other, the less confident box goes. ``sha256`` is by file name; ``license`` and ``data`` tell of
+    the weights.
     """
 
     min_score: float
