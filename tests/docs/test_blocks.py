@@ -48,7 +48,7 @@ def blocks(text: str) -> list[Block]:
     for at, match in enumerate(found):
         below = found[at + 1] if at + 1 < len(found) else None
         near = below is not None and not text[match.end() : below.start()].strip()
-        printed = below["body"] if near and below["kind"] == "text" else None
+        printed = below["body"] if below is not None and near and below["kind"] == "text" else None
         result.append(Block(match["kind"], match["body"], match["mark"] or "", printed))
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from types import ModuleType
 
 import pytest
 
@@ -12,14 +13,16 @@ DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
-def hooks():
+def hooks() -> ModuleType:
     spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_changelog_is_put_into_its_page(hooks) -> None:
+def test_changelog_is_put_into_its_page(hooks: ModuleType) -> None:
     page = hooks.on_page_markdown((DOCS / "changelog.md").read_text(encoding="utf-8"), page=None)
     lines = hooks.CHANGELOG.read_text(encoding="utf-8").splitlines()
     shown = page.splitlines()
@@ -32,6 +35,6 @@ def test_changelog_is_put_into_its_page(hooks) -> None:
     assert "<!-- changelog" not in page
 
 
-def test_other_pages_stay_as_they_are(hooks) -> None:
+def test_other_pages_stay_as_they_are(hooks: ModuleType) -> None:
     text = "# Data\n\n## [x]\n"
     assert hooks.on_page_markdown(text, page=None) is text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def _small_ferplus(shared: Path, target: Path) -> Path:
     return target
 
 
+Run = Callable[..., tuple[str, int]]
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a notebook and returns what its cells printed, and how many pictures they show."""
     nbformat = pytest.importorskip("nbformat", reason="needs nbclient")
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
@@ -91,7 +95,7 @@ def test_there_are_two_notebooks() -> None:
     assert [path.name for path in NOTEBOOKS] == ["make.ipynb", "use.ipynb"]
 
 
-def test_use_runs_and_reads_the_photo(run) -> None:
+def test_use_runs_and_reads_the_photo(run: Run) -> None:
     pytest.importorskip("scipy", reason="needs the extra video")
     printed, pictures = run("use.ipynb")
     assert "happiness 97.9%, box [" in printed
@@ -102,7 +106,7 @@ def test_use_runs_and_reads_the_photo(run) -> None:
     assert pictures == 4
 
 
-def test_use_reads_a_folder_of_faces(run, tmp_path: Path) -> None:
+def test_use_reads_a_folder_of_faces(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("scipy", reason="needs the extra video")
     folder = write_folder(tmp_path / "faces", 4) / "valid"
     printed, pictures = run("use.ipynb", MIEN_FACES=str(folder))
@@ -111,7 +115,9 @@ def test_use_reads_a_folder_of_faces(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["drawn", "real"])
-def test_make_runs_and_learns(run, tmp_path: Path, source: str, request) -> None:
+def test_make_runs_and_learns(
+    run: Run, tmp_path: Path, source: str, request: pytest.FixtureRequest
+) -> None:
     for needed in ("lightning", "onnx", "matplotlib"):
         pytest.importorskip(needed, reason="needs the extra train")
     faces = tmp_path / "faces"

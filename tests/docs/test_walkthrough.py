@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,8 +16,10 @@ PAGES = [ROOT / "docs" / "walkthrough.md", ROOT / "docs" / "kaggle-to-space.md"]
 
 
 @pytest.fixture(scope="module")
-def script():
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("walkthrough", ROOT / "benchmarks/walkthrough.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -27,7 +30,9 @@ def timeless(page: Path) -> str:
     return re.sub(r"\*[\d.]+ s\*", "*TIME*", page.read_text(encoding="utf-8"))
 
 
-def test_blocks_are_run_in_order_and_what_they_print_is_replaced(script, tmp_path) -> None:
+def test_blocks_are_run_in_order_and_what_they_print_is_replaced(
+    script: ModuleType, tmp_path: Path
+) -> None:
     page = (
         "# Walk\n\n<!-- block: needs the walk -->\n```console\necho one > a.txt\n```\n\n"
         "```text\nold\n```\n\n*9 s*\n\nWords.\n\n"
@@ -51,14 +56,18 @@ def test_blocks_are_run_in_order_and_what_they_print_is_replaced(script, tmp_pat
     assert timeless(target) == shown
 
 
-def test_another_exit_code_than_the_mark_says_ends_the_walk(script, tmp_path) -> None:
+def test_another_exit_code_than_the_mark_says_ends_the_walk(
+    script: ModuleType, tmp_path: Path
+) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- block: needs the walk -->\n```console\nfalse\n```\n")
     with pytest.raises(SystemExit, match="exit code 1, but the mark says 0"):
         script.walk(page, tmp_path, dict(os.environ))
 
 
-def test_paths_and_overwritten_lines_go_and_long_output_is_cut(script, tmp_path) -> None:
+def test_paths_and_overwritten_lines_go_and_long_output_is_cut(
+    script: ModuleType, tmp_path: Path
+) -> None:
     bar = f"reading 1\rreading 2\nfound {tmp_path}/runs/a  \n\n\n{tmp_path}\n"
     assert script.tidy(bar, tmp_path) == "reading 2\nfound runs/a\n\n."
     long = script.tidy("\n".join(map(str, range(100))), tmp_path).splitlines()
@@ -68,7 +77,9 @@ def test_paths_and_overwritten_lines_go_and_long_output_is_cut(script, tmp_path)
     assert f"… {100 - script.MAX_LINES} lines …" in long
 
 
-def test_archive_has_kaggles_layout_and_its_fault(script, shared, tmp_path) -> None:
+def test_archive_has_kaggles_layout_and_its_fault(
+    script: ModuleType, shared: Path, tmp_path: Path
+) -> None:
     from mien.data import read_manifest
 
     script.write_archive(tmp_path / "archive", shared)

@@ -29,8 +29,8 @@ def test_batching_across_pictures_changes_nothing() -> None:
         rng.integers(0, 256, (20, int(width), 3), dtype=np.uint8)
         for width in rng.integers(1, 90, 40)
     ]
-    small = EmotionRecognizer(detector=Corners(), batch_size=3)
-    large = EmotionRecognizer(detector=Corners(), batch_size=500)
+    small = EmotionRecognizer(detector=Corners(), batch_size=3)  # type: ignore[arg-type]
+    large = EmotionRecognizer(detector=Corners(), batch_size=500)  # type: ignore[arg-type]
     alone = [small.predict(picture) for picture in pictures]
     assert [len(result.faces) for result in alone] == [p.shape[1] // 10 for p in pictures]
     for together in (list(small.predict_many(pictures)), list(large.predict_many(pictures))):
@@ -99,6 +99,7 @@ def test_flags_never_contradict_the_answer(shared: Path) -> None:
     part = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").split("valid")
     faces = [part.images.read(index) for index in range(0, len(part), 10)]
     for result in recognizer(faces):
+        assert isinstance(result, ImageResult)
         face = result.faces[0]
         certain = face.prediction_set == (face.emotion,) and not face.quality_flags
         assert face.uncertain == (not certain)

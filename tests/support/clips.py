@@ -30,6 +30,7 @@ def write_clip(
     """Writes a clip; ``times_s`` gives each frame its time, ``sound`` is the codec of a tone."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=round(fps), options={"crf": "18"})
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
         if aspect is not None:
@@ -45,6 +46,7 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if voice is not None:
+            assert isinstance(voice, av.AudioStream)
             tone = np.sin(np.arange(round((end + 1 / fps) * 16000)) / 6).astype(np.float32)
             for start in range(0, len(tone) - 1023, 1024):
                 block = av.AudioFrame.from_ndarray(
@@ -71,7 +73,8 @@ def sample_face(size: int, *, tint: tuple[float, float, float] = (1, 1, 1)) -> n
     """Returns the face of the bundled photo with some surroundings, uint8 (size, size, 3)."""
     with Image.open(SAMPLE) as photo:
         face = photo.convert("RGB").crop((150, 30, 310, 190)).resize((size, size))
-    return np.clip(np.asarray(face) * np.array(tint), 0, 255).astype(np.uint8)
+    tinted: np.ndarray = np.clip(np.asarray(face) * np.array(tint), 0, 255).astype(np.uint8)
+    return tinted
 
 
 def drawn_face(label: str, size: int, seed: int = 0) -> np.ndarray:

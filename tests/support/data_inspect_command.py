@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mien.cli.data import app
+from support.faces import Draw
 
 
 def run(*arguments: object) -> int:
@@ -16,7 +17,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def leaking(tmp_path_factory, draw) -> Path:
+def leaking(tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Path:
     root = tmp_path_factory.mktemp("leaking")
     for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
         for split in ("train", "valid"):

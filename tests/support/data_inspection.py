@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
-from mien.data.inspection import inspect_data
+from mien.data.inspection import Inspection, inspect_data
+from support.faces import Draw
+
+#: A folder, and what must be found in it: kind -> sets of names.
+Planted = tuple[Path, dict[str, set[frozenset[str]]]]
 
 LABELS = {"happy": "happiness", "sad": "sadness", "angry": "neutral"}
 
@@ -16,7 +22,7 @@ LABELS = {"happy": "happiness", "sad": "sadness", "angry": "neutral"}
 CLEAN = {"train": 20, "valid": 8, "test": 8}
 
 
-def write_clean(root: Path, draw, leave_out=()) -> Path:
+def write_clean(root: Path, draw: Draw, leave_out: Collection[tuple[str, str]] = ()) -> Path:
     seed = 0
     for split, count in CLEAN.items():
         for folder, label in LABELS.items():
@@ -31,12 +37,12 @@ def write_clean(root: Path, draw, leave_out=()) -> Path:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory, draw):
+def planted(tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Planted:
     """A folder with every fault there is, and what must be found: kind -> sets of names."""
     root = write_clean(tmp_path_factory.mktemp("planted"), draw, leave_out={("test", "sad")})
     face = iter(draw("happiness", seed) for seed in range(5_000, 5_100))
 
-    def save(picture, name, **options):
+    def save(picture: Image.Image, name: str, **options: Any) -> str:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, **options)
@@ -44,7 +50,7 @@ def planted(tmp_path_factory, draw):
 
     expected: dict[str, set[frozenset[str]]] = {"missing_class": {frozenset(["test has no sad"])}}
 
-    def expect(kind, *names):
+    def expect(kind: str, *names: str) -> None:
         expected.setdefault(kind, set()).add(frozenset(names))
 
     whole = root / save(next(face), "train/happy/cut.jpg", quality=95)
@@ -115,5 +121,5 @@ def planted(tmp_path_factory, draw):
 
 
 @pytest.fixture(scope="module")
-def inspection(planted):
+def inspection(planted: Planted) -> Inspection:
     return inspect_data(f"folder:{planted[0]}")

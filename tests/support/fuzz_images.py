@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,11 +48,11 @@ def seeds() -> list[bytes]:
     rng = np.random.default_rng(7)
     rgb = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     deep = Image.fromarray(rng.integers(0, 65536, (24, 32), np.uint16))
-    frames = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
+    frames: dict[str, Any] = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "a description"
-    wanted = [
+    wanted: list[tuple[Image.Image, str, dict[str, Any]]] = [
         (rgb, "JPEG", {"exif": exif}),
         (rgb, "JPEG", {"progressive": True, "icc_profile": bytes(200)}),
         (rgb.convert("CMYK"), "JPEG", {}),

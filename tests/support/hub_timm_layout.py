@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,14 +31,16 @@ def timm_probs(place: Path, faces: list[Image.Image]) -> np.ndarray:
     model = timm.create_model(f"local-dir:{place}", pretrained=True).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     with torch.inference_mode():
-        return model(torch.stack([transform(face) for face in faces])).softmax(1).numpy()
+        logits = model(torch.stack([transform(face) for face in faces]))
+    probs: np.ndarray = logits.softmax(1).numpy()
+    return probs
 
 
 def backbone(folder: Path) -> ModelFolder:
     """A network of timm with random weights on 64-pixel faces, as a model folder."""
     torch.manual_seed(0)
     name = "timm:resnet18"
-    network = create_model(name, num_classes=3, in_channels=3)
+    network: Any = create_model(name, num_classes=3, in_channels=3)
     torch.nn.init.normal_(network.head.weight, std=0.2)
     folder.mkdir()
     save_file(network.state_dict(), folder / "model.safetensors")

@@ -31,7 +31,9 @@ def _graph(tensors: dict[str, np.ndarray], last: str) -> Any:
         make("Flatten", ["pooled"], ["flat"], "flatten"),
         make("Gemm", ["flat", "w3", "b3"], ["logits"], "head"),
     ]  # fmt: skip
-    shapes = {"logits": ["N", 3], "features": ["N", 16, 12, 12], "flat": ["N", 576]}
+    shapes: dict[str, list[str | int]] = {
+        "logits": ["N", 3], "features": ["N", 16, 12, 12], "flat": ["N", 576],
+    }  # fmt: skip
     wanted = ["logits", "features"] if last == "logits" else [last]
     graph = helper.make_graph(
         nodes if last == "logits" else nodes[:-1], "made",

@@ -13,8 +13,8 @@ from mien.serve import ServeConfig, create_app
 
 
 def _client(**settings: Any) -> TestClient:
-    values = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4} | settings
-    return TestClient(create_app(ServeConfig(**values)), raise_server_exceptions=False)
+    values: dict[str, Any] = {"detector": ("haar", "none"), "max_images": 4, "max_body_mb": 4}
+    return TestClient(create_app(ServeConfig(**values | settings)), raise_server_exceptions=False)
 
 
 def wait(client: TestClient) -> TestClient:

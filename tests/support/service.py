@@ -28,7 +28,7 @@ class Server:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         try:
-            self.url = self._wait_for("listening")["url"]
+            self.url: str = self._wait_for("listening")["url"]
             self.port = int(self.url.rpartition(":")[2])
             end = time.monotonic() + 30
             while httpx.get(self.url + "/readyz", timeout=20).status_code != 200:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from typing import Any
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 
@@ -31,7 +32,7 @@ def agent_ports() -> dict[str, int]:
 
 
 def main() -> None:
-    cluster = Cluster()
+    cluster: Any = Cluster()
     options = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
     cluster.add_node(wait=False, **options, **agent_ports())
     second = cluster.add_node(wait=False, **options, **agent_ports())

@@ -4,6 +4,7 @@ import json
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ import pytest
 from mien.benchmarking import (
     BenchmarkConfig,
     Spread,
-    measuring,
     processes,
     run_benchmark,
 )
 from mien.benchmarking import machine as machine_module
 from mien.benchmarking.processes import first_answer, run_fresh
+from mien.benchmarking.timing import times_in_turns
 from mien.cli import main
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError, InputError, ModelError
@@ -61,7 +62,7 @@ def test_impossible_settings_are_refused(values: dict[str, object], words: str) 
 def test_turns_are_taken_and_warm_ups_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    times = measuring.times_in_turns(runs, 3, warm_up=2)
+    times = times_in_turns(runs, 3, warm_up=2)
     assert calls == ["a", "b"] * 5
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
 
@@ -70,8 +71,8 @@ def test_turns_are_taken_and_warm_ups_left_out(monkeypatch: pytest.MonkeyPatch) 
 def test_units_of_rusage(monkeypatch: pytest.MonkeyPatch, platform: str, factor: int) -> None:
     usage = types.SimpleNamespace(ru_maxrss=5000)
     module = types.SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _who: usage)
-    monkeypatch.setitem(sys.modules, "resource", module)  # type: ignore[arg-type]
-    monkeypatch.setattr(processes.sys, "platform", platform)
+    monkeypatch.setitem(sys.modules, "resource", module)
+    monkeypatch.setattr(sys, "platform", platform)
     assert processes._rusage_peak() == 5000 * factor
 
 
@@ -93,7 +94,9 @@ def test_fresh_processes_use_the_device_and_detector_of_the_settings(
         return processes.FreshProcess(0.1, None, "1")
 
     monkeypatch.setattr(processes, "run_fresh", fresh)
-    values = {"repeats": 1, "rounds": 1, "batch_sizes": (1,), "threads": (1,), "starts": 1}
+    values: dict[str, Any] = {
+        "repeats": 1, "rounds": 1, "batch_sizes": (1,), "threads": (1,), "starts": 1,
+    }  # fmt: skip
     run_benchmark([SAMPLE], BenchmarkConfig(device="cpu", detector="haar", **values))
     assert [json.loads(command[-1]) for command in commands] == [
         {"model": None, "device": "cpu", "detector": "haar"}

@@ -151,9 +151,13 @@ def test_show_displays_inside_notebooks(
 
 def test_plot_has_a_panel_for_the_picture_and_one_per_face(result: ImageResult) -> None:
     pytest.importorskip("matplotlib")
+    from matplotlib.patches import Rectangle
+
     figure = result.plot()
     assert len(figure.axes) == 2
-    widths = [bar.get_width() for bar in figure.axes[1].patches]
+    bars = figure.axes[1].patches
+    widths = [bar.get_width() for bar in bars if isinstance(bar, Rectangle)]
+    assert len(widths) == len(bars)
     assert widths == pytest.approx(list(result.faces[0].probs.values()))
     figure.savefig(io.BytesIO())
     empty = ImageResult("a", 8, 6, (), "m", "d", {})

@@ -15,6 +15,8 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -25,13 +27,21 @@ import mien.images.guard
 import mien.images.reading
 import mien.images.source
 from mien.errors import ConfigError, InputError
-from mien.images import ImageLimits, decode, encode, list_images, open_image, save_image
+from mien.images import (
+    ImageLimits,
+    ImageSource,
+    decode,
+    encode,
+    list_images,
+    open_image,
+    save_image,
+)
 
 RNG = np.random.default_rng(0)
 SCENE = np.asarray(Image.fromarray(RNG.integers(0, 256, (4, 6, 3), np.uint8)).resize((30, 20)))
 
 
-def file_of(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
+def file_of(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
@@ -43,7 +53,7 @@ PNG = file_of(Image.fromarray(SCENE))
 @pytest.mark.parametrize(
     "module", [mien.images.reading, mien.images.files, mien.images.guard, mien.images.source]
 )
-def test_docstring_examples_run(module: object) -> None:
+def test_docstring_examples_run(module: ModuleType) -> None:
     result = doctest.testmod(module, extraglobs={"Path": Path, "np": np})
     assert result.failed == 0
 
@@ -55,7 +65,9 @@ def test_decode_gives_the_same_from_every_source(tmp_path: Path) -> None:
     path = tmp_path / "scene.png"
     path.write_bytes(PNG)
     with path.open("rb") as file:
-        sources = [str(path), path, PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG), file]
+        sources: list[ImageSource] = [
+            str(path), path, PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG), file,
+        ]  # fmt: skip
         sources += [Image.fromarray(SCENE), Image.open(io.BytesIO(PNG)), SCENE]
         results = [decode(source) for source in sources]
     for result in results:
@@ -84,7 +96,7 @@ def test_decode_never_shares_memory_with_its_source() -> None:
         ("GIF", {}, 60),
     ],
 )
-def test_decode_reads_format(image_format: str, options: dict, tolerance: int) -> None:
+def test_decode_reads_format(image_format: str, options: dict[str, Any], tolerance: int) -> None:
     result = decode(file_of(Image.fromarray(SCENE), image_format, **options))
     assert np.abs(result.astype(int) - SCENE).max() <= tolerance
 
@@ -98,7 +110,7 @@ def test_decode_reads_a_stream_that_cannot_seek_and_gives_little_at_a_time() -> 
             chunk, self.rest = self.rest[:7], self.rest[7:]
             return chunk
 
-    np.testing.assert_array_equal(decode(Slow()), SCENE)
+    np.testing.assert_array_equal(decode(cast("BinaryIO", Slow())), SCENE)
 
 
 # Orientation, animation, modes
@@ -370,7 +382,7 @@ def test_decode_does_not_wait_for_a_name_that_becomes_a_pipe(
     regular.write_bytes(PNG)
     os.mkfifo(fifo)
     before = regular.stat()
-    monkeypatch.setattr(mien.images.source.os, "stat", lambda path: before)
+    monkeypatch.setattr(os, "stat", lambda path: before)
     with pytest.raises(InputError, match="is a pipe"):
         decode(fifo)
 
@@ -384,7 +396,7 @@ def test_decode_says_when_a_file_may_not_be_read(
     def refuse(*args: object) -> int:
         raise PermissionError(13, "Permission denied")  # root may read a file of mode 0
 
-    monkeypatch.setattr(mien.images.source.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match="may not be read by this user"):
         decode(path)
 
@@ -450,9 +462,9 @@ def test_decode_obeys_limits(tmp_path: Path) -> None:
                 decode(source, limits=limits)
     exact = ImageLimits(max_bytes=len(PNG), max_pixels=600, max_side=30)
     assert decode(path, limits=exact).shape == (20, 30, 3)
-    for source in (SCENE, Image.fromarray(SCENE)):
+    for pixels in (SCENE, Image.fromarray(SCENE)):
         with pytest.raises(InputError, match="limit is 599"):
-            decode(source, limits=ImageLimits(max_pixels=599))
+            decode(pixels, limits=ImageLimits(max_pixels=599))
 
 
 def test_decode_checks_the_size_on_disk_before_reading(
@@ -476,7 +488,7 @@ def test_decode_stops_reading_an_endless_stream() -> None:
 
     stream = Endless()
     with pytest.raises(InputError, match="over the limit"):
-        decode(stream, limits=ImageLimits(max_bytes=10_000))
+        decode(cast("BinaryIO", stream), limits=ImageLimits(max_bytes=10_000))
     assert stream.given == 10_001
 
 
@@ -570,7 +582,9 @@ def test_encode_obeys_quality(suffix: str) -> None:
         (np.zeros((1, 70_000, 3), np.uint8), {"suffix": ".jpg"}, InputError, "as JPEG"),
     ],
 )
-def test_encode_refuses(image: object, options: dict, error: type, message: str) -> None:
+def test_encode_refuses(
+    image: object, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         encode(image, **options)  # type: ignore[arg-type]
 
@@ -671,7 +685,7 @@ def _checks(width: int, height: int) -> np.ndarray:
     """A coarse pattern, the same at any size: red to the right, green downwards, a blue corner."""
     across = np.linspace(0, 255, width)[None, :, None] * np.array([1, 0, 0])
     down = np.linspace(0, 255, height)[:, None, None] * np.array([0, 1, 0])
-    image_rgb = (across + down).astype(np.uint8)
+    image_rgb: np.ndarray = (across + down).astype(np.uint8)
     image_rgb[: height // 4, : width // 4, 2] = 255
     return image_rgb
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,9 @@ def test_unknown_label_names_the_closest() -> None:
         (("a", "b"), {"c": ("x",)}),
     ],
 )
-def test_impossible_schema_is_refused(labels: tuple[str, ...], aliases: dict) -> None:
+def test_impossible_schema_is_refused(
+    labels: tuple[str, ...], aliases: dict[str, tuple[str, ...]]
+) -> None:
     with pytest.raises(ConfigError):
         LabelSchema("x", labels, aliases)
 
@@ -80,7 +83,7 @@ def test_impossible_schema_is_refused(labels: tuple[str, ...], aliases: dict) ->
 @pytest.mark.parametrize(
     "value", [{}, {"labels": "ab"}, {"labels": 3}, {"labels": ["a", 3]}, {"labels": ["a", None]}]
 )
-def test_damaged_schema_is_refused(value: dict) -> None:
+def test_damaged_schema_is_refused(value: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         LabelSchema.from_dict(value)
 

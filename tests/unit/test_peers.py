@@ -133,7 +133,8 @@ def _peers_json(run: Any, accuracy: Any) -> dict[str, Any]:
         "accuracy": {"data": "ferplus", "split": "valid", **accuracy.compare_labels(said, truth)},
     }  # fmt: skip
     value["targets"] = run.targets(value)
-    return json.loads(json.dumps(value))
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain
 
 
 def test_targets_are_held_against_ratios_by_hand(peers: Any) -> None:

@@ -165,7 +165,7 @@ def test_answers_change_as_bayes_says_and_keep_the_prior() -> None:
     assert ImageResult.from_json(after.to_json()) == after
     assert mien.predict(SAMPLE, prior="balanced").faces == after.faces
     assert even.variant(max_faces=1).predict(SAMPLE).prior == after.prior
-    crop = np.zeros((1, 48, 48, 3), np.uint8)
+    crop = [np.zeros((48, 48, 3), np.uint8)]
     assert not np.allclose(plain.predict_faces(crop), even.predict_faces(crop))
 
 

@@ -5,9 +5,11 @@ import re
 import shutil
 import threading
 import types
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from mien.data import read_manifest
 from mien.data.faces import load_faces
 from mien.detectors import Detections, Framing
 from mien.hub import read_model_folder, write_config
-from mien.images import decode, encode
+from mien.images import ImageSource, decode, encode
 from support.two_corners import Corners
 
 
@@ -52,7 +54,9 @@ def test_every_form_of_a_picture_gives_the_same_answer(recognizer: EmotionRecogn
     rgb = decode(SAMPLE)
     expected = recognizer.predict(rgb).faces
     with SAMPLE.open("rb") as stream:
-        forms = [str(SAMPLE), SAMPLE, SAMPLE.read_bytes(), stream, Image.open(SAMPLE)]
+        forms: list[ImageSource] = [
+            str(SAMPLE), SAMPLE, SAMPLE.read_bytes(), stream, Image.open(SAMPLE),
+        ]  # fmt: skip
         for form in forms:
             assert recognizer.predict(form).faces == expected
     assert recognizer.predict(rgb[:, :, ::-1], bgr=True).faces == expected
@@ -93,7 +97,7 @@ def test_one_recognizer_answers_many_threads_alike(recognizer: EmotionRecognizer
 def test_long_stream_is_read_as_it_is_answered(ready: EmotionRecognizer) -> None:
     read = 0
 
-    def endless():
+    def endless() -> Iterator[np.ndarray]:
         nonlocal read
         while True:
             read += 1
@@ -102,6 +106,7 @@ def test_long_stream_is_read_as_it_is_answered(ready: EmotionRecognizer) -> None
     stream = ready.predict_many(endless(), workers=2)
     for _ in range(100):
         next(stream)
+    assert isinstance(stream, Generator)
     stream.close()
     assert read < 250
 
@@ -120,7 +125,7 @@ def test_no_face_is_a_result_not_an_error(recognizer: EmotionRecognizer) -> None
 
 
 def test_max_faces_keeps_that_many() -> None:
-    recognizer = EmotionRecognizer(detector=Corners(), max_faces=2)
+    recognizer = EmotionRecognizer(detector=Corners(), max_faces=2)  # type: ignore[arg-type]
     assert len(recognizer.predict(np.zeros((20, 90, 3), np.uint8)).faces) == 2
 
 
@@ -135,7 +140,7 @@ def test_max_faces_keeps_that_many() -> None:
         ({"labels": mien.LabelSchema("x", ("cat", "dog"))}, "no label in common"),
     ],
 )
-def test_impossible_options_are_refused(options: dict[str, object], words: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         EmotionRecognizer(**options)
 
@@ -180,6 +185,10 @@ def test_kept_picture_is_whole_and_the_answer_the_same(recognizer: EmotionRecogn
     assert result.faces == recognizer.predict(data).faces  # type: ignore[union-attr]
 
 
+def _detections(box: list[float], score: float) -> Detections:
+    return Detections(np.array([box], np.float32), np.array([score], np.float32))
+
+
 class Middle:
     """Finds one face of a given share of the picture in its middle; keeps what it was given."""
 
@@ -188,7 +197,8 @@ class Middle:
     working_side: int | None = 200
 
     def __init__(self, share: float) -> None:
-        self.share, self.seen = share, []
+        self.share = share
+        self.seen: list[tuple[tuple[int, ...], float]] = []
 
     def detect(
         self, image_rgb: np.ndarray, *, min_face: float = 20.0, max_faces: int | None = None
@@ -196,20 +206,21 @@ class Middle:
         self.seen.append((image_rgb.shape[:2], min_face))
         side = image_rgb.shape[0]
         low, high = side * (0.5 - self.share / 2), side * (0.5 + self.share / 2)
-        return Detections([[low, low, high, high]], [0.9])
+        return _detections([low, low, high, high], 0.9)
 
 
 @pytest.mark.parametrize(("share", "whole"), [(0.5, False), (0.1, True)])
 def test_small_face_is_cut_from_the_whole_picture(share: float, whole: bool) -> None:
     # 800 pixels shrink to 200, where half is 100 pixels, and a tenth only 20: too few for 48.
-    detector = Middle(share)
+    detector: Any = Middle(share)
     recognizer = EmotionRecognizer(detector=detector, min_face=40)
     data = encode(np.asarray(Image.open(SAMPLE).resize((800, 800))), suffix=".jpg")
     crops = recognizer.pipeline.prepare(data).crops
     assert detector.seen == [((200, 200), 10.0)]
     face = recognizer.predict(data).faces[0]
     assert face.box_xyxy == pytest.approx([400 - 400 * share] * 2 + [400 + 400 * share] * 2)
-    full = EmotionRecognizer(detector=Middle(share)).pipeline.prepare(decode(data)).crops
+    other: Any = Middle(share)
+    full = EmotionRecognizer(detector=other).pipeline.prepare(decode(data)).crops
     assert crops.shape == full.shape
     assert (crops == full).all() == whole
     assert np.abs(crops.astype(int) - full.astype(int)).mean() < 3
@@ -220,13 +231,13 @@ def test_detector_with_an_unrelated_config_gets_every_pixel() -> None:
         working_side = None
         config = types.SimpleNamespace(max_side=100)
 
-    detector = Other(0.5)
+    detector: Any = Other(0.5)
     EmotionRecognizer(detector=detector, min_face=40).predict(_large_photo(800))
     assert detector.seen == [((800, 800), 40)]
 
 
 def test_variant_keeps_what_it_is_not_told_to_change() -> None:
-    recognizer = EmotionRecognizer(detector=Corners(), min_face=33, max_faces=2)
+    recognizer = EmotionRecognizer(detector=Corners(), min_face=33, max_faces=2)  # type: ignore[arg-type]
     other = recognizer.variant(labels="hes3")
     assert (other.pipeline.min_face, other.pipeline.max_faces) == (33, 2)
     assert other.pipeline.detector is recognizer.pipeline.detector
@@ -276,11 +287,11 @@ class Broken:
         if image_rgb.shape[0] != 50:
             return Detections.empty()
         if self.how == "nan":
-            return Detections([[np.nan, 0, 9, 9]], [0.5])
+            return _detections([np.nan, 0, 9, 9], 0.5)
         if self.how == "nothing":
             return None
         if self.how == "outside":
-            return Detections([[900, 900, 950, 950]], [0.5])
+            return _detections([900, 900, 950, 950], 0.5)
         raise RuntimeError("out of luck")
 
 
@@ -294,12 +305,14 @@ class Broken:
     ],
 )
 def test_failing_detector_is_one_error_among_many(how: str, words: str) -> None:
-    recognizer = EmotionRecognizer(detector=Broken(how))
+    recognizer = EmotionRecognizer(detector=Broken(how))  # type: ignore[arg-type]
     good, bad = np.zeros((40, 40, 3), np.uint8), np.zeros((50, 50, 3), np.uint8)
     results = recognizer([good, bad, good])
     assert [type(result) for result in results] == [ImageResult, ErrorResult, ImageResult]
-    assert results[1].kind == "DetectorError"
-    assert re.search(words, results[1].error)
+    failed = results[1]
+    assert isinstance(failed, ErrorResult)
+    assert failed.kind == "DetectorError"
+    assert re.search(words, failed.error)
     assert [type(r) for r in recognizer.predict_many(iter([bad, good]))] == [
         ErrorResult,
         ImageResult,
@@ -312,18 +325,22 @@ def test_failing_detector_is_one_error_among_many(how: str, words: str) -> None:
 
 def test_features_are_a_row_per_face(recognizer: EmotionRecognizer) -> None:
     one = recognizer.features(SAMPLE)
-    assert (one.dtype, one.shape) == (np.float32, (1, recognizer.config.num_features))
-    corners = EmotionRecognizer(detector=Corners(), batch_size=2)
+    assert one.dtype == np.float32
+    assert one.shape == (1, recognizer.config.num_features)
+    corners = EmotionRecognizer(detector=Corners(), batch_size=2)  # type: ignore[arg-type]
     many = corners.features(np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8))
     assert many.shape == (5, recognizer.config.num_features)
     assert len({row.tobytes() for row in many}) == 5
     none = corners.features(np.zeros((20, 9, 3), np.uint8))
-    assert (none.dtype, none.shape) == (np.float32, (0, recognizer.config.num_features))
+    assert none.dtype == np.float32
+    assert none.shape == (0, recognizer.config.num_features)
 
 
 def test_one_is_a_result_and_many_are_a_list(ready: EmotionRecognizer) -> None:
     assert isinstance(ready(SAMPLE), ImageResult)
-    for many in ([SAMPLE, "missing.jpg"], (SAMPLE, "missing.jpg"), iter([SAMPLE, "missing.jpg"])):
+    pictures: list[ImageSource] = [SAMPLE, "missing.jpg"]
+    forms: list[Iterable[ImageSource]] = [pictures, tuple(pictures), iter(pictures)]
+    for many in forms:
         assert [type(result) for result in ready(many)] == [ImageResult, ErrorResult]
     assert ready([]) == []
 

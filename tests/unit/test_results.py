@@ -42,7 +42,7 @@ def test_numpy_values_become_plain_json() -> None:
         LABELS,
         np.array([0.25, 0.75], np.float32),
         box_xyxy=np.array([1, 2, 30, 40], np.float32),
-        detection_score=np.float32(0.9),
+        detection_score=np.float32(0.9),  # type: ignore[arg-type]
         landmarks=np.ones((5, 2), np.float32),
     )
     json.dumps(_image(faces=(face,), width=np.int64(64)).to_dict(), allow_nan=False)

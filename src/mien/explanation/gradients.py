@@ -64,7 +64,7 @@ def quiet_score_cam() -> Any:
     Hiding the bar by moving the process's stderr would hide what other threads write.
     """
     import torch
-    from pytorch_grad_cam import ScoreCAM  # type: ignore[import-untyped]
+    from pytorch_grad_cam import ScoreCAM
 
     class QuietScoreCAM(ScoreCAM):  # type: ignore[misc]
         def get_cam_weights(

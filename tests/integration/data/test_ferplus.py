@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from mien.data import read_manifest
@@ -15,7 +19,9 @@ from mien.data import read_manifest
         (",labels=fer2013", 28_218, 28_218, 3_579, 3_579),
     ],
 )
-def test_known_figures(shared, options, train, train_majority, valid, valid_majority):
+def test_known_figures(
+    shared: Path, options: str, train: int, train_majority: int, valid: int, valid_majority: int
+) -> None:
     manifest = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}{options}")
     found = [
         len(part)
@@ -26,7 +32,7 @@ def test_known_figures(shared, options, train, train_majority, valid, valid_majo
     assert manifest.leaked.sum() == 279
 
 
-def test_no_train_picture_stands_in_valid(shared):
+def test_no_train_picture_stands_in_valid(shared: Path) -> None:
     manifest = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}")
     parts = {
         name: {part.images.read(i) for i in range(len(part))}

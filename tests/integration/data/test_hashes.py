@@ -12,17 +12,17 @@ from mien.data.inspection.duplicates import (
 )
 
 
-def small(picture, side):
+def small(picture: Image.Image, side: int) -> np.ndarray:
     return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_pairs_are_those_of_a_plain_double_loop(mirrored):
+def test_pairs_are_those_of_a_plain_double_loop(mirrored: bool) -> None:
     rng = np.random.default_rng(5)
     base = rng.integers(0, 256, (60, 24, 24))
     # 300 pictures, more than one block of rows, each a noisy copy of one of 60.
-    thumbs = np.clip(base[rng.integers(0, 60, 300)] + rng.normal(0, 20, (300, 24, 24)), 0, 255)
-    thumbs = thumbs.astype(np.uint8)
+    noisy = np.clip(base[rng.integers(0, 60, 300)] + rng.normal(0, 20, (300, 24, 24)), 0, 255)
+    thumbs = noisy.astype(np.uint8)
     thumbs[::3] = thumbs[::3, :, ::-1]
     grays = np.stack([small(Image.fromarray(thumb), 32) for thumb in thumbs])
     hashes = perceptual_hashes(grays)

@@ -15,7 +15,9 @@ from support.data_inspect_command import run
 CHROMIUM = Path("/usr/bin/chromium")
 
 
-def test_report_and_json_are_written_and_not_overwritten(leaking, tmp_path, capsys):
+def test_report_and_json_are_written_and_not_overwritten(
+    leaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "report.html"
     assert run("-d", f"folder:{leaking}", "-o", page) == 1
     text = page.read_text("utf-8")
@@ -31,7 +33,9 @@ def test_report_and_json_are_written_and_not_overwritten(leaking, tmp_path, caps
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 390)])
-def test_the_report_opens_offline_in_a_browser(leaking, tmp_path, scheme, width):
+def test_the_report_opens_offline_in_a_browser(
+    leaking: Path, tmp_path: Path, scheme: str, width: int
+) -> None:
     api = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.exists():
         pytest.skip("needs chromium")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mien.data.inspection import inspect_data
 
 
-def test_ferplus_copies_come_first(shared):
+def test_ferplus_copies_come_first(shared: Path) -> None:
     inspection = inspect_data(f"ferplus:{shared / 'data/ferplus'},dedupe=false,labels=fer2013")
     first = inspection.findings[0]
     assert (first.kind, first.level) == ("exact_across", "leak")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mien.data.inspection import open_for_inspection
 from mien.data.inspection.suspects import suspicious_labels
+from support.faces import Draw
 
 pytest.importorskip("sklearn")
 
 
-def write(root, draw, count):
+def write(root: Path, draw: Draw, count: int) -> Path:
     for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
         (root / folder).mkdir(parents=True)
         for index in range(count):
@@ -22,7 +24,7 @@ def write(root, draw, count):
     return root
 
 
-def test_planted_wrong_labels_are_found(tmp_path, draw):
+def test_planted_wrong_labels_are_found(tmp_path: Path, draw: Draw) -> None:
     pytest.importorskip("cleanlab")
     manifest, _ = open_for_inspection(f"folder:{write(tmp_path, draw, 60)}")
     rng = np.random.default_rng(0)

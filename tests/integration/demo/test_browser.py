@@ -26,7 +26,9 @@ CAMERA = (
 class Visit:
     """A browser tab on the page, with what it asked for and complained about."""
 
-    def __init__(self, browser: Any, page: Page, *, scheme: str = "light", width: int = 1280):
+    def __init__(
+        self, browser: Any, page: Page, *, scheme: str = "light", width: int = 1280
+    ) -> None:
         self.page, self.width = page, width
         self.context = browser.new_context(
             color_scheme=scheme, viewport={"width": width, "height": 900}, permissions=["camera"]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_space_runs_in_a_fresh_environment(tmp_path: Path) -> None:
         pytest.skip("needs uv")
     space = write_space(tmp_path / "space")
     wheels, place = tmp_path / "wheels", tmp_path / "env"
-    quiet = {"capture_output": True, "text": True}
+    quiet: dict[str, Any] = {"capture_output": True, "text": True}
     steps = [
         [uv, "build", "-q", "--wheel", "--out-dir", str(wheels), str(ROOT)],
         [uv, "venv", "-q", "--python", sys.executable, str(place)],

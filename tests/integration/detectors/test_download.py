@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mien.detectors import download, get_detector, yunet
+from mien.detectors import get_detector, yunet
 from mien.errors import ModelError
 from support.detectors_download import BODY, DIGEST, get
 
@@ -98,7 +98,7 @@ def test_fetch_refuses(server: str, cache: Path, page: str, message: str) -> Non
 
 def test_fetch_gives_up_on_a_slow_server(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 10_000, 100))
-    monkeypatch.setattr(download.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
     with pytest.raises(ModelError, match="the server took over 20 s"):
         get(f"{server}/right")
 

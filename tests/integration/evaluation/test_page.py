@@ -114,7 +114,8 @@ def test_report_opens_in_a_browser(report: Path, tmp_path: Path) -> None:
             context = browser.new_context(
                 color_scheme=scheme, offline=True, viewport={"width": width, "height": 900}
             )
-            opened, troubles = context.new_page(), []
+            opened = context.new_page()
+            troubles: list[str] = []
             opened.on("console", lambda message, found=troubles: found.append(message.text))
             opened.on("pageerror", lambda error, found=troubles: found.append(str(error)))
             opened.goto(report.as_uri())

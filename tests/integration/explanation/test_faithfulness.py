@@ -17,9 +17,9 @@ def _falls(
     probs = recognizer.pipeline.probs(recognizer.pipeline.logits(crops))
     rows, top = np.arange(len(crops)), probs.argmax(axis=1)
     deleted = replace_marked(crops, blurred(crops), maps, share)
-    return (
-        probs[rows, top] - recognizer.pipeline.probs(recognizer.pipeline.logits(deleted))[rows, top]
-    )
+    after = recognizer.pipeline.probs(recognizer.pipeline.logits(deleted))
+    falls: np.ndarray = probs[rows, top] - after[rows, top]
+    return falls
 
 
 def _check(recognizer: EmotionRecognizer, crops: np.ndarray, method: str) -> None:

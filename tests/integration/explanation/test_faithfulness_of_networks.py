@@ -91,7 +91,8 @@ def test_marked_places_matter_more_than_random_ones_and_lie_on_the_evidence(
     def falls(maps: np.ndarray) -> np.ndarray:
         deleted = replace_marked(crops, blurred(crops), maps, 2 * SHARE)
         after = recognizer.pipeline.probs(recognizer.pipeline.logits(deleted))
-        return probs[rows, classes] - after[rows, classes]
+        fallen: np.ndarray = probs[rows, classes] - after[rows, classes]
+        return fallen
 
     chance = np.mean([falls(random_maps(len(crops), 48, seed=s)) for s in range(3)], axis=0)
     for method in _methods(recognizer):

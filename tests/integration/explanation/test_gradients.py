@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_light_map_of_other_pooled_networks_agrees_with_grad_cam(name: str, tmp_
     from mien.exporting.onnx import export_onnx, save_weights
 
     torch.manual_seed(0)
-    options = {"width": 0.25} if name == "resnet18" else {}
+    options: dict[str, Any] = {"width": 0.25} if name == "resnet18" else {}
     network = create_model(name, num_classes=8, **options).eval()
     config = ModelConfig(
         name, "random", FERPLUS8, model_spec(name).preprocessing, model_args=options
@@ -100,7 +101,7 @@ def test_output_of_the_process_stays_where_it_is(
     before, seen, load = sys.stderr, [], torch_backend.load_network
 
     def watched(folder: ModelFolder) -> object:
-        network = load(folder)
+        network: Any = load(folder)
         network.register_forward_pre_hook(lambda *_: seen.append(sys.stderr))
         network.head.register_forward_pre_hook(lambda *_: seen.append(sys.stderr))
         return network

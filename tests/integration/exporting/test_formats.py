@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,8 @@ def test_results_are_those_of_evaluate(exported: Exported, data: Path) -> None:
         scores = evaluate(recognizer, manifest).scores()
         assert result.after == pytest.approx(scores["accuracy"])
         assert result.interval == pytest.approx(tuple(scores["accuracy_ci"]))
+        assert result.after is not None
+        assert results[0].after is not None
         assert result.drop == pytest.approx(100 * (results[0].after - result.after))
         assert result.bytes == (folder.path / result.file).stat().st_size
 
@@ -110,7 +113,7 @@ def test_ends_can_stay_float(exported: Exported) -> None:
     base = float_graph(exported[0].path / "model.onnx")
     batch = np.random.default_rng(0).normal(size=(20, 1, 48, 48)).astype(np.float32)
 
-    def bytes_stored(**options: bool) -> int:
+    def bytes_stored(**options: Any) -> int:
         graph = to_int8_static(base, batch, **options).graph
         return sum(
             t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1 for t in graph.initializer

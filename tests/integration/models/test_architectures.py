@@ -154,7 +154,7 @@ def test_without_torch_the_default_is_occlusion(
 def test_sizes_and_channels(name: str) -> None:
     options = SMALL.get(name, {})
     for channels in (1, 3):
-        network = create_model(name, num_classes=5, in_channels=channels, **options).eval()
+        network: Any = create_model(name, num_classes=5, in_channels=channels, **options).eval()
         sides = set()
         for size in (48, 72):
             x = torch.randn(2, channels, size, size)

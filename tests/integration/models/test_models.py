@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,7 +15,7 @@ from mien.models import create_model, model_spec
 )
 def test_network_ends_in_pooling_and_a_linear_layer(name: str) -> None:
     p = model_spec(name).preprocessing
-    network = create_model(name, num_classes=5).eval()
+    network: Any = create_model(name, num_classes=5).eval()
     x = torch.randn(3, p.channels, p.size, p.size)
     with torch.no_grad():
         features = network.forward_features(x)

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
+
+import torch
 
 from mien.models import create_model
 
 zoo = torchvision.models
 
 
-def _paper(name: str, **options: Any) -> torch.nn.Module:
+def _paper(name: str, **options: Any) -> Any:
     return create_model(name, num_classes=1000, in_channels=3, layout="paper", **options).eval()
 
 

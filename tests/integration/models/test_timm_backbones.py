@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mien.training.network import input_of
 from mien.training.stages import stage_names
 
 #: Network of timm, side of its input, options; small ones of each kind.
-KINDS = [
+KINDS: list[tuple[str, int, dict[str, Any]]] = [
     ("mobilenetv2_035", 64, {}),  # a map, pooled
     ("convnext_atto", 64, {}),  # a norm after the pooling
     ("mobilenetv3_small_050", 64, {}),  # hidden layer after the pooling
@@ -31,8 +32,8 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("name", "side", "options"), KINDS, ids=[kind[0] for kind in KINDS])
-def test_backbone_answers_as_timms_own(name: str, side: int, options: dict[str, object]) -> None:
-    network = create_model(f"timm:{name}", num_classes=5, **options).eval()
+def test_backbone_answers_as_timms_own(name: str, side: int, options: dict[str, Any]) -> None:
+    network: Any = create_model(f"timm:{name}", num_classes=5, **options).eval()
     with torch.no_grad():
         network.head.weight.normal_()
     own = {**options, "img_size": options["size"]} if "size" in options else options
@@ -57,7 +58,7 @@ def test_backbone_answers_as_timms_own(name: str, side: int, options: dict[str, 
 @pytest.mark.parametrize("which", [0, 3])
 def test_backbone_exports_and_both_engines_agree(which: int, tmp_path: Path) -> None:
     name, side, options = KINDS[which]
-    network = create_model(f"timm:{name}", num_classes=3, **options).eval()
+    network: Any = create_model(f"timm:{name}", num_classes=3, **options).eval()
     config = ModelConfig(
         architecture=f"timm:{name}", tag="test", schema=get_schema("hes3"),
         preprocessing=input_of(model_spec(f"timm:{name}").preprocessing, size=side),

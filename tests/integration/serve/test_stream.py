@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from mien import ImageResult
 from mien.images import encode
@@ -87,9 +88,9 @@ def test_text_and_oversized_frames_close_the_stream(server: Server) -> None:
 def test_other_web_sites_may_not_connect(server: Server) -> None:
     with (
         pytest.raises(InvalidStatus),
-        connect(_url(server), proxy=None, origin="https://evil.example"),
+        connect(_url(server), proxy=None, origin=Origin("https://evil.example")),
     ):
         pass
-    with connect(_url(server), proxy=None, origin=server.url) as stream:
+    with connect(_url(server), proxy=None, origin=Origin(server.url)) as stream:
         stream.send(FRAME)
         assert stream.recv(10)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
+import torch
 
 from mien.errors import ConfigError, ModelError
 from mien.hub import read_model_folder
@@ -55,7 +56,8 @@ def test_answers_are_averaged_over_views() -> None:
     faces = torch.randint(0, 256, (300, 1, 48, 48), dtype=torch.uint8)
 
     def plain(x: torch.Tensor) -> torch.Tensor:
-        return teachers(normalize_tensor(x.float(), preprocessing))
+        said: torch.Tensor = teachers(normalize_tensor(x.float(), preprocessing))
+        return said
 
     def asked(views: int, seed: int = 0) -> torch.Tensor:
         config = TrainConfig.make({"teachers": "x", "distill_views": views, "seed": seed})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -9,7 +11,7 @@ from mien.training.config import TrainConfig
 from mien.training.stages import UnfreezeSchedule
 
 
-def _thaw(**values: object) -> UnfreezeSchedule:
+def _thaw(**values: Any) -> UnfreezeSchedule:
     config = TrainConfig(**{"epochs": 10, "weights": "w.safetensors", **values})
     return UnfreezeSchedule(create_model("mienet_test", num_classes=3), config)
 

@@ -59,7 +59,7 @@ def result(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
     """A study of three trials, then gone on with to four."""
     output = tmp_path_factory.mktemp("studies") / "drawn"
     told: list[int] = []
-    settings = {"metric": "macro_f1", "sampler": "random", "seed": 4}
+    settings: dict[str, Any] = {"metric": "macro_f1", "sampler": "random", "seed": 4}
     first = tune(
         _recipe(faces), SPACE, output=output, settings=TuneConfig(trials=3, **settings),
         done=lambda row: told.append(row.number),
@@ -109,7 +109,9 @@ def test_table_json_and_pictures_say_the_same(result: TuneResult) -> None:
     for name in names:
         with Image.open(result.output / name) as picture:
             assert picture.width > 500
-            colors = {color for _, color in picture.convert("RGB").getcolors(1 << 20)}
+            found = picture.convert("RGB").getcolors(1 << 20)
+        assert found is not None
+        colors = {color for _, color in found}
         assert (47, 95, 179) in colors
     assert not list(result.output.rglob(".*.png"))
 
@@ -133,7 +135,7 @@ def test_impossible_things_are_refused_before_anything_is_written(
     faces: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "study"
-    cases = [
+    cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         ({"model": ["mienet_test", "mienet_tset"]}, {}, "mienet_test"),
         ({"optimizer": ["sgd", "timm:lino"]}, {}, "lion"),
         ({"lr": {"low": 0.01, "high": 0.1}}, {"sampler": "grid"}, "continuous"),

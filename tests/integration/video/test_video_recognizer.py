@@ -34,7 +34,8 @@ class LeftToRight(Tracker):
     name = "halves"
 
     def __init__(self, width: int) -> None:
-        self._width, self._boxes = width, {}
+        self._width = width
+        self._boxes: dict[int, np.ndarray] = {}
         self.scores: list[float] = []
 
     def update(
@@ -50,7 +51,7 @@ class LeftToRight(Tracker):
         assert len(appearance) == len(boxes_xyxy)
         self.scores += scores.tolist()
         numbers = 1 + (boxes_xyxy[:, [0, 2]].mean(axis=1) > self._width / 2).astype(int)
-        self._boxes = dict(zip(numbers.tolist(), np.float64(boxes_xyxy), strict=True))
+        self._boxes = dict(zip(numbers.tolist(), boxes_xyxy.astype(np.float64), strict=True))
         return [(number, row) for row, number in enumerate(numbers.tolist())]
 
     def visible(self, time_s: float) -> list[tuple[int, np.ndarray]]:

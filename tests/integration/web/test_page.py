@@ -135,6 +135,8 @@ def _same(visit: _Visit, recognizer: EmotionRecognizer, file: Path | dict[str, A
     assert len(found.faces) == len(expected.faces) > 0
     for one, other in zip(found.faces, expected.faces, strict=True):
         np.testing.assert_allclose(one.box_xyxy, other.box_xyxy, atol=2)
+        assert one.landmarks is not None
+        assert other.landmarks is not None
         np.testing.assert_allclose(one.landmarks, other.landmarks, atol=2)
         assert one.detection_score == pytest.approx(other.detection_score, abs=0.01)
         assert dict(one.probs) == pytest.approx(dict(other.probs), abs=0.01)

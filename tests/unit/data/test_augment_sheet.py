@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,8 +45,10 @@ def test_sheet_shows_the_face_then_its_changes(data: str) -> None:
 
 
 def test_a_recipe_that_changes_nothing_repeats_the_face(data: str) -> None:
-    still = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0, "light": 0,
-             "blur": 0, "low_resolution": 0, "noise": 0, "erase": 0, "mixup": 0}  # fmt: skip
+    still: dict[str, Any] = {
+        "rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0, "light": 0,
+        "blur": 0, "low_resolution": 0, "noise": 0, "erase": 0, "mixup": 0,
+    }  # fmt: skip
     page = draw_augmentation(TrainConfig(data=data, **still), faces=1, copies=1, side=48)
     assert page.shape[0] == 48 + 8 + 15 + 8
     before, after = page[8:56, 8:56].astype(int), page[8:56, 64:112].astype(int)

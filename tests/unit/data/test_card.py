@@ -11,6 +11,7 @@ from PIL import Image
 from mien.cli import main
 from mien.data.card import dataset_card
 from mien.data.inspection import inspect_data
+from support.faces import Draw
 
 
 def run(*arguments: object) -> int:
@@ -26,7 +27,7 @@ def cells(card: str, first: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory, draw) -> Path:
+def faces(tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Path:
     """Kaggle's layout: 6 + 4 + 2 train and 2 + 2 + 0 test pictures, one of them copied across."""
     root = tmp_path_factory.mktemp("machine") / "archive"
     seed = 0
@@ -48,7 +49,7 @@ def faces(tmp_path_factory, draw) -> Path:
     return root
 
 
-def test_card_counts_what_lies_there(faces):
+def test_card_counts_what_lies_there(faces: Path) -> None:
     card = dataset_card(inspect_data(f"hes:{faces}"))
     # 13 train pictures: 6 angry, 5 happy with the one in colour, 2 sad; 5 test: 3, 2, 0.
     assert cells(card, "angry") == ["6 (46.2%)", "3 (60.0%)"]
@@ -65,7 +66,7 @@ def test_card_counts_what_lies_there(faces):
     assert cells(card, "width") == ["96"] * 5
 
 
-def test_card_says_that_the_data_leaks_and_what_is_not_known(faces):
+def test_card_says_that_the_data_leaks_and_what_is_not_known(faces: Path) -> None:
     card = dataset_card(inspect_data(f"hes:{faces}"))
     assert "The splits leak" in card
     assert "- leak: 1 test picture is byte-identical to a train picture" in card
@@ -82,14 +83,14 @@ def test_card_says_that_the_data_leaks_and_what_is_not_known(faces):
     assert "leak:" not in clean
 
 
-def test_card_tells_neither_paths_nor_pictures(faces):
+def test_card_tells_neither_paths_nor_pictures(faces: Path) -> None:
     card = dataset_card(inspect_data(f"hes:{faces}"))
     assert "mien data card -d hes:archive`" in card
     assert str(faces.parent) not in card
     assert "train001" not in card
 
 
-def test_agreement_is_the_share_of_votes_for_the_label(tmp_path, draw):
+def test_agreement_is_the_share_of_votes_for_the_label(tmp_path: Path, draw: Draw) -> None:
     # Nine of ten, six of ten and all votes for the label; the last one has no majority.
     rows = ["file_name,split,happiness,sadness,neutral"]
     votes = ((9, 1, 0), (4, 6, 0), (0, 0, 10), (5, 5, 0))
@@ -113,7 +114,13 @@ def test_agreement_is_the_share_of_votes_for_the_label(tmp_path, draw):
         ("Ask: the author", {"license": "other", "license_name": "Ask: the author"}),
     ],
 )
-def test_the_hub_reads_the_card(faces, tmp_path, capsys, terms, expected):
+def test_the_hub_reads_the_card(
+    faces: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    terms: str,
+    expected: dict[str, str],
+) -> None:
     hub = pytest.importorskip("huggingface_hub")
     target = tmp_path / "README.md"
     assert run("-d", f"hes:{faces}", "-o", target, "--license", terms, "-q", "--name", "no") == 0
@@ -127,7 +134,9 @@ def test_the_hub_reads_the_card(faces, tmp_path, capsys, terms, expected):
     assert card.text.lstrip().startswith("# no\n")
 
 
-def test_a_card_is_markdown_and_replaces_nothing(faces, tmp_path, capsys):
+def test_a_card_is_markdown_and_replaces_nothing(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("-d", f"hes:{faces}", "-o", tmp_path / "card.html") == 2
     target = tmp_path / "README.md"
     target.write_text("mine")
@@ -138,7 +147,7 @@ def test_a_card_is_markdown_and_replaces_nothing(faces, tmp_path, capsys):
     assert target.read_text().startswith("---\n")
 
 
-def test_votes_of_real_faces(shared, tmp_path):
+def test_votes_of_real_faces(shared: Path, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     table = pq.read_table(shared / "data/ferplus/valid.parquet").slice(0, 200)
     pq.write_table(table, tmp_path / "valid.parquet")

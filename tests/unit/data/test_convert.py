@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def run(*arguments: object) -> int:
 def content(spec: str) -> set[tuple[object, ...]]:
     """Returns what a round trip must keep: pixels, label, split, group and target."""
     manifest, _ = open_for_inspection(spec)
-    rows = set()
+    rows: set[tuple[object, ...]] = set()
     for index in range(len(manifest)):
         k = int(manifest.class_ids[index])
         share = {
@@ -77,7 +78,7 @@ def table(tmp_path: Path) -> Path:
         ["parquet", "folder", "parquet"],
     ],
 )
-def test_round_trips_keep_everything(table, tmp_path, chain):
+def test_round_trips_keep_everything(table: Path, tmp_path: Path, chain: list[str]) -> None:
     spec = f"csv:{table}"
     before = content(spec)
     assert len(before) == 6
@@ -89,7 +90,7 @@ def test_round_trips_keep_everything(table, tmp_path, chain):
         assert content(spec) == before, to
 
 
-def test_votes_survive_tables_and_faces_without_majority_stay(tmp_path):
+def test_votes_survive_tables_and_faces_without_majority_stay(tmp_path: Path) -> None:
     rows = [
         "file_name,label,split,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt",
         "0.png,happiness,train,1,9,0,0,0,0,0,0",
@@ -112,7 +113,9 @@ def test_votes_survive_tables_and_faces_without_majority_stay(tmp_path):
     assert content(f"csv:{tmp_path / 'w.csv'}") == before
 
 
-def test_a_folder_has_no_place_for_faces_without_majority(shared, tmp_path, capsys):
+def test_a_folder_has_no_place_for_faces_without_majority(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = f"ferplus:{shared / 'data/ferplus'}"
     manifest = read_manifest(spec).split("valid").select(np.arange(60))
     table = tmp_path / "some.csv"
@@ -124,7 +127,7 @@ def test_a_folder_has_no_place_for_faces_without_majority(shared, tmp_path, caps
     assert len(list((tmp_path / "f").rglob("*.png"))) == 60 - lost
 
 
-def test_a_table_names_pictures_where_they_lie(table, tmp_path):
+def test_a_table_names_pictures_where_they_lie(table: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     output = tmp_path / "elsewhere/t.csv"
     assert run("convert", "-d", f"csv:{table}", "-o", output, "--to", "csv") == 0
@@ -137,7 +140,7 @@ def test_a_table_names_pictures_where_they_lie(table, tmp_path):
 
 
 @pytest.mark.parametrize("to", ["folder", "csv", "parquet"])
-def test_nothing_is_overwritten_unless_asked(table, tmp_path, to):
+def test_nothing_is_overwritten_unless_asked(table: Path, tmp_path: Path, to: str) -> None:
     output = tmp_path / ("out" if to == "folder" else f"out.{to}")
     arguments = ["convert", "-d", f"csv:{table}", "-o", output, "--to", to]
     if to == "folder":
@@ -154,12 +157,15 @@ def test_nothing_is_overwritten_unless_asked(table, tmp_path, to):
 
 
 @pytest.mark.parametrize("to", ["folder", "csv", "parquet"])
-def test_an_interrupted_conversion_leaves_nothing(table, tmp_path, monkeypatch, to):
+def test_an_interrupted_conversion_leaves_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
     output = tmp_path / ("out" if to == "folder" else f"out.{to}")
     before = sorted(tmp_path.iterdir())
-    read, calls = FileImages.read, []
+    read = FileImages.read
+    calls: list[int] = []
 
-    def stop(self, index):
+    def stop(self: FileImages, index: int) -> bytes:
         calls.append(index)
         if len(calls) == 4:
             raise KeyboardInterrupt
@@ -172,12 +178,12 @@ def test_an_interrupted_conversion_leaves_nothing(table, tmp_path, monkeypatch, 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_folder_in_place_survives_a_failure(tmp_path):
+def test_a_folder_in_place_survives_a_failure(tmp_path: Path) -> None:
     target = tmp_path / "data"
     target.mkdir()
     (target / "old").write_text("old")
 
-    def fail():
+    def fail() -> NoReturn:
         with replacing_folder(target) as fresh:
             (fresh / "new").write_text("new")
             raise DataError("the disk is full")
@@ -187,14 +193,14 @@ def test_a_folder_in_place_survives_a_failure(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["data", "old"]
 
 
-def test_a_source_is_never_replaced_by_itself(table, tmp_path):
+def test_a_source_is_never_replaced_by_itself(table: Path, tmp_path: Path) -> None:
     for output, to in ((tmp_path / "a.csv", "csv"), (tmp_path, "folder"), (table, "csv")):
         with pytest.raises(ConfigError, match="is read from there"):
             convert_data(f"csv:{table}", output, to, copy=True, overwrite=True, bars=silent)
     assert (tmp_path / "a/1.png").is_file()
 
 
-def test_wrong_options(table, tmp_path):
+def test_wrong_options(table: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (["-o", tmp_path / "x.txt", "--to", "csv"], r"must end in \.csv"),
         (["-o", tmp_path / "no/x.csv", "--to", "csv"], "there is no folder"),
@@ -203,7 +209,7 @@ def test_wrong_options(table, tmp_path):
             app(["convert", "-d", f"csv:{table}", *map(str, arguments)], prog_name="mien data")
 
 
-def test_names_are_unique_whatever_the_case():
+def test_names_are_unique_whatever_the_case() -> None:
     names, given = FreeNames(), ("x.png", "X.PNG", "x.png", "1.jpg_r.jpg", "1.jpg_r.jpg")
     assert [names.take("a", name) for name in given] == [
         "a/x.png", "a/X-2.PNG", "a/x-3.png", "a/1.jpg_r.jpg", "a/1-2.jpg_r.jpg",

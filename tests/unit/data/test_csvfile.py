@@ -1,18 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mien.data import read_manifest
+from mien.data.manifest import Manifest
 from mien.errors import DataError
 from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
+Table = Callable[..., Manifest]
+
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Table:
     """Returns a function that writes a table next to five pictures and reads it."""
     for size, name in enumerate(("a", "b", "c", "d", "e, the last")):
         (tmp_path / f"{name}.png").write_bytes(b"x" * (size + 1))
 
-    def write(text, *, options="", **arguments):
+    def write(text: str | bytes, *, options: str = "", **arguments: Any) -> Manifest:
         path = tmp_path / "faces.csv"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return read_manifest(f"csv:{path}{options}", **arguments)
@@ -20,7 +29,7 @@ def table(tmp_path):
     return write
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
@@ -39,7 +48,7 @@ ROWS = "a.png,happy,train,s1\nb.png,sad,train,s2\nc.png,sad,Validation,s3\nd.png
     ],
     ids=["plain", "bom-crlf", "semicolon", "tab-aliases", "empty-lines", "quoted"],
 )  # fmt: skip
-def test_one_table_in_many_spellings(table, text):
+def test_one_table_in_many_spellings(table: Table, text: str) -> None:
     manifest = table(text, labels=FER7)
     assert keys(manifest) == ["a.png", "b.png", "c.png", "d.png"]
     assert [FER7.labels[k] for k in manifest.class_ids] == [
@@ -49,18 +58,19 @@ def test_one_table_in_many_spellings(table, text):
         "happiness",
     ]
     assert manifest.splits.tolist() == ["train", "train", "valid", "test"]
+    assert manifest.groups is not None
     assert manifest.groups.tolist() == ["s1", "s2", "s3", "s4"]
     assert manifest.targets.sum(axis=1).tolist() == [1, 1, 1, 1]
 
 
-def test_names_with_delimiters_are_quoted(table):
+def test_names_with_delimiters_are_quoted(table: Table) -> None:
     manifest = table('file_name,label\n"e, the last.png",happy\na.png,sad\n', valid_share=0)
     assert keys(manifest) == ["e, the last.png", "a.png"]
     assert manifest.schema == HES3
     assert manifest.images.read(0) == b"xxxxx"
 
 
-def test_splits_are_made_with_subjects_whole(table):
+def test_splits_are_made_with_subjects_whole(table: Table) -> None:
     rows = "a.png,sad,1\nb.png,happy,1\nc.png,sad,2\nd.png,happy,2\n"
     manifest = table("file_name,label,subject\n" + rows, valid_share=0.5)
     first, second = manifest.splits[:2].tolist(), manifest.splits[2:].tolist()
@@ -68,19 +78,21 @@ def test_splits_are_made_with_subjects_whole(table):
     assert len(set(first)) == len(set(second)) == 1
 
 
-def test_a_subject_in_two_splits_is_told(table):
+def test_a_subject_in_two_splits_is_told(table: Table) -> None:
     text = "file_name,label,split,subject_id\n" + ROWS.replace("s4", "s1")
     assert any(w.startswith("1 valid or test pictures share") for w in table(text).warnings)
 
 
-def test_votes_become_shares(table):
+def test_votes_become_shares(table: Table) -> None:
     manifest = table(
         "file_name,happy,Sad,unknown\na.png,3,1,9\nb.png,0.5,0.5,0\nc.png,0,0,4\nd.png,0,2,0\n",
         valid_share=0,
     )
     assert manifest.schema == HES3
     assert keys(manifest) == ["a.png", "b.png", "d.png"]
-    np.testing.assert_allclose(manifest.targets, [[0, 0.75, 0.25], [0, 0.5, 0.5], [0, 0, 1]])
+    np.testing.assert_allclose(
+        manifest.targets, np.array([[0, 0.75, 0.25], [0, 0.5, 0.5], [0, 0, 1]])
+    )
     assert manifest.class_ids.tolist() == [1, -1, 2]
     assert manifest.warnings[:2] == (
         "1 rows without a vote for any label are left out.",
@@ -98,13 +110,15 @@ def test_votes_become_shares(table):
         ("smirk,frown", LabelSchema("mine", ("frown", "smirk")), "mine"),
     ],
 )
-def test_schema_of_vote_columns(table, header, schema, expected):
+def test_schema_of_vote_columns(
+    table: Table, header: str, schema: LabelSchema | None, expected: str
+) -> None:
     cells = ",".join("1" for _ in header.split(","))
     manifest = table(f"file_name,{header}\na.png,{cells}\nb.png,{cells}\n", labels=schema)
     assert manifest.schema.name == expected
 
 
-def test_a_label_column_goes_before_vote_columns(table):
+def test_a_label_column_goes_before_vote_columns(table: Table) -> None:
     manifest = table("file_name,label,happy,sad\na.png,happy,0,9\nb.png,sad,1,0\n", valid_share=0)
     assert manifest.class_ids.tolist() == [1, 2]
 
@@ -137,19 +151,19 @@ def test_a_label_column_goes_before_vote_columns(table):
         ("file_name,label\n.,happy\n", r"1 pictures, of which 1 are missing"),
     ],
 )  # fmt: skip
-def test_wrong_tables_name_the_place(table, text, message):
+def test_wrong_tables_name_the_place(table: Table, text: str | bytes, message: str | None) -> None:
     if message is None:
         message = "two columns for one label among happy, joy, sad"
     with pytest.raises(DataError, match=message):
         table(text, labels=FER7)
 
 
-def test_an_unknown_label_among_own_labels_needs_a_schema(table):
+def test_an_unknown_label_among_own_labels_needs_a_schema(table: Table) -> None:
     manifest = table("file_name,label\na.png,happy\nb.png,bored\n", valid_share=0)
     assert manifest.schema.labels == ("bored", "happy")
 
 
-def test_absolute_paths_and_parents_are_taken_as_typed(tmp_path):
+def test_absolute_paths_and_parents_are_taken_as_typed(tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
     for name in ("a", "b"):
         (tmp_path / f"{name}.png").write_text(name)
@@ -159,7 +173,7 @@ def test_absolute_paths_and_parents_are_taken_as_typed(tmp_path):
     assert [manifest.images.read(0), manifest.images.read(1)] == [b"a", b"b"]
 
 
-def test_copies_across_splits_leave_train(table, tmp_path):
+def test_copies_across_splits_leave_train(table: Table, tmp_path: Path) -> None:
     (tmp_path / "d.png").write_bytes(b"x")  # as a.png
     text = "file_name,label,split,subject_id\n" + ROWS
     manifest = table(text)
@@ -168,7 +182,7 @@ def test_copies_across_splits_leave_train(table, tmp_path):
     assert len(table(text, options=",dedupe=false")) == 4
 
 
-def test_a_table_that_is_gone_or_a_folder(tmp_path):
+def test_a_table_that_is_gone_or_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no .*gone\.csv"):
         read_manifest(f"csv:{tmp_path / 'gone.csv'}")
     with pytest.raises(DataError, match="cannot be read"):

@@ -1,10 +1,14 @@
+from __future__ import annotations
+
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mien.data import read_manifest
+from mien.data.manifest import Manifest
 from mien.data.readers.ferplus import (
     VOTE_COLUMNS,
     crossentropy_votes,
@@ -12,7 +16,7 @@ from mien.data.readers.ferplus import (
     majority_class,
 )
 from mien.errors import ConfigError, DataError, MissingExtraError
-from mien.labels import FER7, FERPLUS8, HES3
+from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -49,16 +53,16 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("votes", "expected", "_taken"), TABLE)
-def test_majority_class_by_hand(votes, expected, _taken):
+def test_majority_class_by_hand(votes: list[int], expected: int, _taken: list[int]) -> None:
     assert majority_class(np.array([votes])).tolist() == [expected]
 
 
 @pytest.mark.parametrize(("votes", "_majority", "expected"), TABLE)
-def test_crossentropy_votes_by_hand(votes, _majority, expected):
+def test_crossentropy_votes_by_hand(votes: list[int], _majority: int, expected: list[int]) -> None:
     assert crossentropy_votes(np.array([votes])).tolist() == [expected]
 
 
-def test_rules_take_many_rows_of_unsigned_bytes():
+def test_rules_take_many_rows_of_unsigned_bytes() -> None:
     votes = np.array([row for row, _, _ in TABLE], dtype=np.uint8)
     before = votes.copy()
     assert majority_class(votes).tolist() == [k for _, k, _ in TABLE]
@@ -67,7 +71,11 @@ def test_rules_take_many_rows_of_unsigned_bytes():
     np.testing.assert_array_equal(votes, before)
 
 
-def write(path, faces):
+#: A picture, its label of FER2013, its votes.
+Face = tuple[bytes, str, list[int]]
+
+
+def write(path: Path, faces: list[Face]) -> None:
     """Writes (picture, fer2013 label, votes) as a table of the FER+ form."""
     pictures, labels, votes = zip(*faces, strict=True)
     columns = {
@@ -84,7 +92,7 @@ def write(path, faces):
 
 
 @pytest.fixture
-def archive(tmp_path):
+def archive(tmp_path: Path) -> Path:
     write(
         tmp_path / "train.parquet",
         [
@@ -108,11 +116,11 @@ def archive(tmp_path):
     return tmp_path
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
-def test_soft_keeps_distributions_and_all_of_valid(archive):
+def test_soft_keeps_distributions_and_all_of_valid(archive: Path) -> None:
     manifest = read_manifest(f"ferplus:{archive}")
     assert manifest.schema == FERPLUS8
     assert keys(manifest) == [
@@ -127,7 +135,7 @@ def test_soft_keeps_distributions_and_all_of_valid(archive):
     assert manifest.class_ids.tolist() == [1, 0, -1, 2, -1, -1, -1]
     np.testing.assert_allclose(
         manifest.targets,
-        [
+        np.array([
             [0, 1, 0, 0, 0, 0, 0, 0],
             [5 / 8, 3 / 8, 0, 0, 0, 0, 0, 0],
             [0.4, 0.3, 0, 0.3, 0, 0, 0, 0],
@@ -135,9 +143,9 @@ def test_soft_keeps_distributions_and_all_of_valid(archive):
             [0.3, 0.3, 0.2, 0.2, 0, 0, 0, 0],
             [1 / 8] * 8,  # only single votes
             [1 / 8] * 8,  # no vote at all
-        ],
+        ]),
         rtol=1e-6,
-    )
+    )  # fmt: skip
     assert manifest.leaked.tolist() == [False, False, False, True, False, False, False]
     assert manifest.images.read(3) == b"copy"
     left_out, copies = manifest.warnings
@@ -146,7 +154,7 @@ def test_soft_keeps_distributions_and_all_of_valid(archive):
     assert copies.startswith("2 train pictures are byte-identical to 1 valid or test pictures")
 
 
-def test_majority_keeps_other_votes_in_its_targets(archive):
+def test_majority_keeps_other_votes_in_its_targets(archive: Path) -> None:
     manifest = read_manifest(f"ferplus:{archive},mode=majority")
     assert manifest.warnings[0].startswith("2 train faces, such as train.parquet#fer2.png, are")
     assert "mode=soft" in manifest.warnings[0]
@@ -155,14 +163,14 @@ def test_majority_keeps_other_votes_in_its_targets(archive):
     np.testing.assert_allclose(train.targets[1, :2], [5 / 8, 3 / 8])
 
 
-def test_dedupe_false_keeps_copies_and_says_so(archive):
+def test_dedupe_false_keeps_copies_and_says_so(archive: Path) -> None:
     manifest = read_manifest(f"ferplus:{archive},dedupe=false")
     assert len(manifest.split("train")) == 5
     assert manifest.leaked.sum() == 1
     assert "dedupe=false" in manifest.warnings[1]
 
 
-def test_fer2013_labels_drop_no_face(archive):
+def test_fer2013_labels_drop_no_face(archive: Path) -> None:
     manifest = read_manifest(f"ferplus:{archive},labels=fer2013,dedupe=false")
     assert manifest.schema == FER7
     given = ["happy", "neutral", "sad", "fear", "angry", "angry"]
@@ -172,7 +180,7 @@ def test_fer2013_labels_drop_no_face(archive):
     assert (manifest.targets.max(axis=1) == 1).all()
 
 
-def test_one_table_is_enough(archive):
+def test_one_table_is_enough(archive: Path) -> None:
     (archive / "train.parquet").unlink()
     manifest = read_manifest(f"ferplus:{archive}")
     assert set(manifest.splits.tolist()) == {"valid"}
@@ -190,22 +198,24 @@ def test_one_table_is_enough(archive):
         (",labels=fer2013", HES3, "cannot be read with 'hes3'"),
     ],
 )
-def test_options_that_cannot_be(archive, options, schema, message):
+def test_options_that_cannot_be(
+    archive: Path, options: str, schema: LabelSchema | None, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         read_manifest(f"ferplus:{archive}{options}", labels=schema)
 
 
-def test_schema_of_the_data_may_be_named(archive):
+def test_schema_of_the_data_may_be_named(archive: Path) -> None:
     assert len(read_manifest(f"ferplus:{archive}", labels=FERPLUS8)) == 7
 
 
-def test_damaged_tables_are_named(archive):
+def test_damaged_tables_are_named(archive: Path) -> None:
     (archive / "valid.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(DataError, match=r"valid\.parquet is no Parquet"):
         read_manifest(f"ferplus:{archive}")
 
 
-def test_missing_column_is_named(archive):
+def test_missing_column_is_named(archive: Path) -> None:
     table = pq.read_table(archive / "train.parquet").drop_columns(["contempt", "NF"])
     pq.write_table(table, archive / "train.parquet")
     with pytest.raises(DataError, match=r"train\.parquet lacks the column\(s\) contempt, NF"):
@@ -213,7 +223,7 @@ def test_missing_column_is_named(archive):
     read_manifest(f"ferplus:{archive},labels=fer2013")
 
 
-def test_null_votes_are_refused(archive):
+def test_null_votes_are_refused(archive: Path) -> None:
     table = pq.read_table(archive / "train.parquet")
     at = table.column_names.index("fear")
     table = table.set_column(at, "fear", pa.array([None, 0, 0, 0, 0, 0], pa.uint8()))
@@ -222,18 +232,18 @@ def test_null_votes_are_refused(archive):
         read_manifest(f"ferplus:{archive}")
 
 
-def test_empty_folder_says_what_is_read(tmp_path):
+def test_empty_folder_says_what_is_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train\.parquet, valid\.parquet or test\.parquet"):
         read_manifest(f"ferplus:{tmp_path}")
 
 
-def test_without_pyarrow_the_extra_is_named(archive, monkeypatch):
+def test_without_pyarrow_the_extra_is_named(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r'pip install "mien\[eval\]"'):
         read_manifest(f"ferplus:{archive}")
 
 
-def test_both_tables_load_in_two_seconds(shared):
+def test_both_tables_load_in_two_seconds(shared: Path) -> None:
     # Of processor time, so that what else runs does not count.
     start = time.process_time()
     read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").fingerprint()

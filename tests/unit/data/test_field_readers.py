@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mien.data import read_manifest
+from mien.data.manifest import Manifest
 from mien.errors import ConfigError, DataError
 from mien.images import decode
 from mien.labels import FER7, FERPLUS8, HES3
@@ -17,7 +19,7 @@ RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 256, (6, 48, 48)).astype(np.uint8)
 
 
-def text_of(face):
+def text_of(face: np.ndarray) -> str:
     return " ".join(map(str, face.ravel().tolist()))
 
 
@@ -27,11 +29,11 @@ def picture(path: Path, seed: int) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def labels(manifest):
+def labels(manifest: Manifest) -> list[str | None]:
     return [manifest.schema.labels[k] if k >= 0 else None for k in manifest.class_ids]
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
@@ -39,7 +41,7 @@ USAGE = ["Training", "Training", "Training", "PublicTest", "PublicTest", "Privat
 
 
 @pytest.fixture
-def fer2013(tmp_path):
+def fer2013(tmp_path: Path) -> Path:
     rows = [
         f"{k},{text_of(f)},{u}" for k, f, u in zip([0, 3, 6, 4, 5, 2], FACES, USAGE, strict=True)
     ]
@@ -58,7 +60,7 @@ def fer2013(tmp_path):
     return tmp_path / "fer2013.csv"
 
 
-def test_fer2013(fer2013):
+def test_fer2013(fer2013: Path) -> None:
     manifest = read_manifest(f"fer2013:{fer2013}")
     assert manifest.schema == FER7
     assert labels(manifest) == ["anger", "happiness", "neutral", "sadness", "surprise", "fear"]
@@ -68,7 +70,7 @@ def test_fer2013(fer2013):
         assert (decode(manifest.images.read(index))[:, :, 0] == face).all()
 
 
-def test_fer2013_in_the_other_order_of_columns(tmp_path):
+def test_fer2013_in_the_other_order_of_columns(tmp_path: Path) -> None:
     rows = [f"{k}, Training,{text_of(f)}" for k, f in enumerate(FACES[:3])]
     path = tmp_path / "icml_face_data.csv"
     path.write_text("emotion, Usage, pixels\n" + "\n".join(rows))
@@ -76,7 +78,7 @@ def test_fer2013_in_the_other_order_of_columns(tmp_path):
     assert labels(manifest) == ["anger", "disgust", "fear"]
 
 
-def test_fer2013_with_votes(fer2013):
+def test_fer2013_with_votes(fer2013: Path) -> None:
     manifest = read_manifest(f"fer2013:{fer2013},votes=fer2013new.csv")
     assert manifest.schema == FERPLUS8
     # The third face has no name in FER+. Of the first, 4 and 3 of the 9 repeated votes are enough.
@@ -84,7 +86,7 @@ def test_fer2013_with_votes(fer2013):
         f"fer000000{row}.png" for row in (0, 1, 3, 4, 5)
     ]
     assert labels(manifest) == [None, "happiness", "sadness", None, "fear"]
-    assert manifest.targets[0] == pytest.approx(np.float32([4, 0, 0, 0, 3, 0, 0, 0]) / 7)
+    assert manifest.targets[0] == pytest.approx(np.array([4, 0, 0, 0, 3, 0, 0, 0], np.float32) / 7)
     assert manifest.splits.tolist() == ["train", "train", "valid", "valid", "test"]
     hard = read_manifest(f"fer2013:{fer2013},votes=fer2013new.csv,mode=majority")
     assert labels(hard.split("train")) == ["happiness"]
@@ -102,13 +104,15 @@ def test_fer2013_with_votes(fer2013):
         (lambda t: t[: t.index("\n", 10)] + "\n", ",votes=fer2013new.csv", "at least one row"),
     ],
 )
-def test_damaged_fer2013(fer2013, change, options, message):
+def test_damaged_fer2013(
+    fer2013: Path, change: Callable[[str], str], options: str, message: str
+) -> None:
     fer2013.write_text(change(fer2013.read_text()))
     with pytest.raises(DataError, match=message):
         read_manifest(f"fer2013:{fer2013}{options}")
 
 
-def test_votes_of_another_order_are_refused(fer2013):
+def test_votes_of_another_order_are_refused(fer2013: Path) -> None:
     votes = fer2013.with_name("fer2013new.csv")
     lines = votes.read_text().splitlines()
     votes.write_text("\n".join([lines[0], lines[4], *lines[1:4], *lines[5:]]))
@@ -121,7 +125,7 @@ def test_votes_of_another_order_are_refused(fer2013):
         read_manifest(f"fer2013:{fer2013},mode=soft")
 
 
-def write_rafdb(root):
+def write_rafdb(root: Path) -> list[str]:
     order = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
     lines = []
     for number in range(1, 8):
@@ -137,7 +141,7 @@ def write_rafdb(root):
 
 
 @pytest.mark.parametrize("below", ["", "basic", "basic/EmoLabel"])
-def test_rafdb(tmp_path, below):
+def test_rafdb(tmp_path: Path, below: str) -> None:
     order = write_rafdb(tmp_path)
     manifest = read_manifest(f"rafdb:{tmp_path / below}", valid_share=0)
     assert manifest.schema == FER7
@@ -149,7 +153,7 @@ def test_rafdb(tmp_path, below):
     assert decode(manifest.images.read(0)).shape == (16, 16, 3)
 
 
-def test_damaged_rafdb(tmp_path):
+def test_damaged_rafdb(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"EmoLabel/list_patition_label\.txt"):
         read_manifest(f"rafdb:{tmp_path}")
     write_rafdb(tmp_path)
@@ -162,13 +166,13 @@ def test_damaged_rafdb(tmp_path):
         read_manifest(f"rafdb:{tmp_path}")
 
 
-def test_affectnet_lists(tmp_path):
+def test_affectnet_lists(tmp_path: Path) -> None:
     head = ("subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
             "expression,valence,arousal\n")  # fmt: skip
     lists = tmp_path / "Manually_Annotated_file_lists"
     lists.mkdir()
     images = tmp_path / "Manually_Annotated/Manually_Annotated_Images"
-    rows = {"training": [], "validation": []}
+    rows: dict[str, list[str]] = {"training": [], "validation": []}
     for number in range(11):
         for split, found in rows.items():
             name = f"{number}/{split[:2]}{number}.jpg"
@@ -190,7 +194,7 @@ def test_affectnet_lists(tmp_path):
         read_manifest(f"affectnet:{tmp_path}")
 
 
-def test_affectnet_arrays(tmp_path):
+def test_affectnet_arrays(tmp_path: Path) -> None:
     for name, shift in (("train_set", 0), ("val_set", 50)):
         (tmp_path / name / "annotations").mkdir(parents=True)
         for number in range(8):
@@ -206,12 +210,12 @@ def test_affectnet_arrays(tmp_path):
         read_manifest(f"affectnet:{tmp_path}")
 
 
-def test_affectnet_that_is_none(tmp_path):
+def test_affectnet_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train_set/.*Manually_Annotated_file_lists"):
         read_manifest(f"affectnet:{tmp_path}")
 
 
-def write_ckplus(root):
+def write_ckplus(root: Path) -> None:
     sequences = {"S005/001": 3, "S010/002": 7, "S010/004": 1, "S011/006": 5, "S999/001": None}
     for at, (sequence, number) in enumerate(sequences.items()):
         stem = sequence.replace("/", "_")
@@ -224,23 +228,25 @@ def write_ckplus(root):
     (root / "cohn-kanade-images/S010/002/.DS_Store").write_bytes(b"x")
 
 
-def test_ckplus(tmp_path):
+def test_ckplus(tmp_path: Path) -> None:
     write_ckplus(tmp_path)
     manifest = read_manifest(f"ckplus:{tmp_path}", valid_share=0)
     assert manifest.schema == FERPLUS8
     assert labels(manifest) == ["disgust", "surprise", "anger", "happiness"]
     assert keys(manifest)[0] == "cohn-kanade-images/S005/001/S005_001_00000011.png"
+    assert manifest.groups is not None
     assert manifest.groups.tolist() == ["S005", "S010", "S010", "S011"]
     assert manifest.warnings[0] == "1 sequences without a label are left out."
     split = read_manifest(f"ckplus:{tmp_path},frames=2,neutral=true", valid_share=0.4)
     assert len(split) == 12
     assert labels(split).count("neutral") == 4
+    assert split.groups is not None
     held = set(split.groups[split.splits == "valid"].tolist())
     assert held
     assert not held & set(split.groups[split.splits == "train"].tolist())
 
 
-def test_damaged_ckplus(tmp_path):
+def test_damaged_ckplus(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs the folders cohn-kanade-images and Emotion"):
         read_manifest(f"ckplus:{tmp_path}")
     write_ckplus(tmp_path)
@@ -253,7 +259,7 @@ def test_damaged_ckplus(tmp_path):
             read_manifest(f"ckplus:{tmp_path}")
 
 
-def test_hes(tmp_path):
+def test_hes(tmp_path: Path) -> None:
     root = tmp_path / "Emotions Dataset/Emotions Dataset"
     seed = 0
     for split in ("train", "test"):
@@ -266,11 +272,13 @@ def test_hes(tmp_path):
     assert manifest.schema == HES3
     assert len(manifest) == 36
     assert manifest.counts()["test"] == {"angry": 6, "happy": 6, "sad": 6}
+    assert manifest.groups is not None
     assert sorted(set(manifest.groups.tolist())) == [
         f"{label}/{stem}" for label in ("angry", "happy", "sad") for stem in ("2801", "62821")
     ]
     assert "6" in manifest.warnings[0] or "18" in manifest.warnings[0]
     inner = read_manifest(f"hes:{root}", valid_share=0.4)
+    assert inner.groups is not None
     held = set(inner.groups[inner.splits == "valid"].tolist())
     assert held
     assert not held & set(inner.groups[inner.splits == "train"].tolist())

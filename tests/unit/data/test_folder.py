@@ -1,14 +1,20 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from mien.data import read_manifest
 from mien.data.filenames import source_stem
-from mien.data.readers import assemble
+from mien.data.manifest import Manifest
 from mien.errors import DataError
 from mien.images.files import natural_key
 from mien.labels import FER7, FERPLUS8, HES3
 
 
-def make(root, *names):
+def make(root: Path, *names: str) -> Path:
     """Writes files whose bytes differ and have different sizes, unless given as name=text."""
     for size, given in enumerate(names):
         name, _, text = given.partition("=")
@@ -21,11 +27,11 @@ def make(root, *names):
     return root
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
-def test_splits_and_labels_come_from_folders(tmp_path):
+def test_splits_and_labels_come_from_folders(tmp_path: Path) -> None:
     make(
         tmp_path,
         "train/angry/im10.jpg",
@@ -61,13 +67,15 @@ def test_splits_and_labels_come_from_folders(tmp_path):
         (["happy", "bored"], "custom", ("bored", "happy")),
     ],
 )
-def test_a_missing_class_never_shifts_the_others(tmp_path, folders, name, labels):
+def test_a_missing_class_never_shifts_the_others(
+    tmp_path: Path, folders: list[str], name: str, labels: tuple[str, ...]
+) -> None:
     make(tmp_path, *(f"train/{folder}/{i}.png" for folder in folders for i in range(3)))
     schema = read_manifest(str(tmp_path)).schema
     assert (schema.name, schema.labels) == (name, labels)
 
 
-def test_own_labels_are_the_union_over_splits(tmp_path):
+def test_own_labels_are_the_union_over_splits(tmp_path: Path) -> None:
     make(tmp_path, "train/b/1.png", "train/c/1.png", "valid/a/1.png", "valid/c/2.png")
     manifest = read_manifest(f"folder:{tmp_path}")
     assert manifest.schema.labels == ("a", "b", "c")
@@ -75,20 +83,20 @@ def test_own_labels_are_the_union_over_splits(tmp_path):
     assert manifest.split("valid").class_ids.tolist() == [0, 2]
 
 
-def test_folders_that_are_one_label_are_joined(tmp_path):
+def test_folders_that_are_one_label_are_joined(tmp_path: Path) -> None:
     make(tmp_path, "train/happy/1.png", "train/joy/1.png", "valid/sad/1.png")
     manifest = read_manifest(f"folder:{tmp_path}")
     assert manifest.schema == FER7
     assert manifest.counts()["train"]["happiness"] == 2
 
 
-def test_a_folder_that_is_no_label_is_named(tmp_path):
+def test_a_folder_that_is_no_label_is_named(tmp_path: Path) -> None:
     make(tmp_path, "train/hapiness/1.png", "train/sad/1.png")
     with pytest.raises(DataError, match=r"label 'hapiness'.*schema 'fer7'.*'happiness'"):
         read_manifest(f"folder:{tmp_path}", labels=FER7)
 
 
-def test_what_is_no_picture_is_passed_over(tmp_path):
+def test_what_is_no_picture_is_passed_over(tmp_path: Path) -> None:
     make(
         tmp_path,
         "train/happy/1.png",
@@ -110,7 +118,7 @@ def test_what_is_no_picture_is_passed_over(tmp_path):
     ]
 
 
-def test_warnings_name_what_is_odd(tmp_path):
+def test_warnings_name_what_is_odd(tmp_path: Path) -> None:
     make(tmp_path, "train/happy/1.png", "train/sad/1.png", "train/angry/", "train/lost.png")
     make(tmp_path, "valid/sad/22222222.png=valid", "originals/happy/1.png")
     text = "\n".join(read_manifest(f"folder:{tmp_path}").warnings)
@@ -130,7 +138,7 @@ def test_warnings_name_what_is_odd(tmp_path):
         (["bored/1.png"], r"1 class\(es\) \(bored\)"),
     ],
 )
-def test_folders_without_classes(tmp_path, names, message):
+def test_folders_without_classes(tmp_path: Path, names: list[str], message: str | None) -> None:
     make(tmp_path, *names)
     if message is None:
         assert read_manifest(f"folder:{tmp_path}").schema == HES3
@@ -139,13 +147,13 @@ def test_folders_without_classes(tmp_path, names, message):
             read_manifest(f"folder:{tmp_path}")
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
     make(tmp_path, "faces.zip")
     with pytest.raises(DataError, match="is no folder"):
         read_manifest(f"folder:{tmp_path / 'faces.zip'}")
 
 
-def test_folders_around_the_archive_are_stepped_into(tmp_path):
+def test_folders_around_the_archive_are_stepped_into(tmp_path: Path) -> None:
     make(tmp_path, "Emotions/Emotions/train/happy/1.png", "Emotions/Emotions/test/sad/2.png")
     manifest = read_manifest(f"folder:{tmp_path}", valid_share=0)
     assert keys(manifest)[0] == "Emotions/Emotions/test/sad/2.png"
@@ -153,7 +161,7 @@ def test_folders_around_the_archive_are_stepped_into(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_one_level_is_split_with_groups_whole(tmp_path, seed):
+def test_one_level_is_split_with_groups_whole(tmp_path: Path, seed: int) -> None:
     names = []
     for label in ("angry", "happy"):
         for face in range(20):
@@ -164,7 +172,8 @@ def test_one_level_is_split_with_groups_whole(tmp_path, seed):
         "train": {"angry": 32, "happy": 32, "sad": 0},
         "valid": {"angry": 8, "happy": 8, "sad": 0},
     }
-    by_group = {}
+    assert manifest.groups is not None
+    by_group: dict[str, set[str]] = {}
     for group, split in zip(manifest.groups.tolist(), manifest.splits.tolist(), strict=True):
         by_group.setdefault(group, set()).add(split)
     assert len(by_group) == 40
@@ -176,7 +185,7 @@ def test_one_level_is_split_with_groups_whole(tmp_path, seed):
     )
 
 
-def test_valid_is_cut_from_train_and_test_left_alone(tmp_path):
+def test_valid_is_cut_from_train_and_test_left_alone(tmp_path: Path) -> None:
     names = [f"train/{label}/{i}.png" for label in ("happy", "sad") for i in range(10)]
     make(tmp_path, *names, *(f"test/{label}/{label}.png" for label in ("happy", "sad")))
     manifest = read_manifest(str(tmp_path), valid_share=0.2)
@@ -190,7 +199,7 @@ def test_valid_is_cut_from_train_and_test_left_alone(tmp_path):
     assert set(whole.counts()) == {"train", "test"}
 
 
-def test_made_copies_across_splits_are_told(tmp_path):
+def test_made_copies_across_splits_are_told(tmp_path: Path) -> None:
     make(
         tmp_path,
         "train/happy/7.jpg_rotation_1.jpg",
@@ -207,7 +216,7 @@ def test_made_copies_across_splits_are_told(tmp_path):
     assert shared.startswith("1 valid or test pictures share a subject or source")
 
 
-def test_copies_across_splits_leave_train(tmp_path):
+def test_copies_across_splits_leave_train(tmp_path: Path) -> None:
     make(
         tmp_path,
         "train/happy/1.png=same",
@@ -232,19 +241,24 @@ def test_copies_across_splits_leave_train(tmp_path):
     assert kept.leaked.sum() == 1
 
 
-def test_only_files_of_shared_sizes_are_read(tmp_path, monkeypatch):
+def test_only_files_of_shared_sizes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make(tmp_path, "train/happy/1.png=abc", "train/sad/2.png=defgh", "train/sad/5.png=xxxxx")
     make(tmp_path, "valid/happy/3.png=xyz", "valid/sad/4.png=longer")
     read = []
-    plain = assemble.hashlib.blake2b
-    monkeypatch.setattr(
-        assemble.hashlib, "blake2b", lambda data, **kw: read.append(data) or plain(data, **kw)
-    )
+    plain = hashlib.blake2b
+
+    def noted(data: bytes, **options: Any) -> Any:
+        read.append(data)
+        return plain(data, **options)
+
+    monkeypatch.setattr("mien.data.readers.assemble.hashlib.blake2b", noted)
     assert not read_manifest(str(tmp_path)).leaked.any()
     assert sorted(read) == [b"abc", b"xyz"]
 
 
-def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path):
+def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path: Path) -> None:
     make(tmp_path, "happy/1.jfif", "happy/2.JPE", "sad/3.heic", "sad/4.tif", "sad/.hidden")
     manifest = read_manifest(str(tmp_path), valid_share=0.0)
     assert sorted(map(manifest.images.key, range(3))) == [
@@ -256,17 +270,18 @@ def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path):
     assert said in manifest.warnings
 
 
-def test_subjects_of_files_that_are_not_there_are_said(tmp_path):
+def test_subjects_of_files_that_are_not_there_are_said(tmp_path: Path) -> None:
     make(tmp_path, "happy/1.png", "happy/2.png", "sad/3.png")
     rows = "file_name,subject_id\nhappy/1.png,ann\nhappy/9.png,bob\n"
     (tmp_path / "metadata.csv").write_text(rows)
     manifest = read_manifest(str(tmp_path), valid_share=0.0)
+    assert manifest.groups is not None
     assert "ann" in manifest.groups.tolist()
     said = "metadata.csv names 1 files that are not read, such as happy/9.png."
     assert said in manifest.warnings
 
 
-def test_a_link_that_leads_back_ends(tmp_path):
+def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     make(tmp_path, "train/happy/1.png", "train/sad/2.png", "valid/sad/3.png")
     (tmp_path / "train" / "happy" / "loop").symlink_to(tmp_path / "train")
     assert len(read_manifest(str(tmp_path))) == 3
@@ -282,10 +297,10 @@ def test_a_link_that_leads_back_ends(tmp_path):
         ("jpg_notes.jpg", ("jpg_notes", False)),
     ],
 )
-def test_source_stem(name, expected):
+def test_source_stem(name: str, expected: tuple[str, bool]) -> None:
     assert source_stem(name) == expected
 
 
-def test_natural_key_orders_numbers_as_numbers():
+def test_natural_key_orders_numbers_as_numbers() -> None:
     names = ["a10", "a2", "b1", "A3", "a02", "10", "9", "a", "a²"]
     assert sorted(names, key=natural_key) == ["9", "10", "a", "a02", "a2", "A3", "a10", "a²", "b1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,18 +14,19 @@ from mien.data.inspection.duplicates import (
     correlations,
     perceptual_hashes,
 )
+from support.faces import Draw
 
 
-def small(picture, side):
+def small(picture: Image.Image, side: int) -> np.ndarray:
     return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
 
 
 @pytest.fixture(scope="module")
-def faces(draw):
+def faces(draw: Draw) -> list[Image.Image]:
     return [draw("sadness", seed) for seed in range(40)]
 
 
-def test_hash_is_the_dct_hash_of_one_picture_at_a_time(faces):
+def test_hash_is_the_dct_hash_of_one_picture_at_a_time(faces: list[Image.Image]) -> None:
     scipy_fft = pytest.importorskip("scipy.fft")
     for face in faces[:10]:
         gray = small(face, 32).astype(np.float64)
@@ -35,14 +38,16 @@ def test_hash_is_the_dct_hash_of_one_picture_at_a_time(faces):
         assert bit_counts(np.array([ours ^ theirs]))[0] <= 1
 
 
-def test_mirrored_hash_is_the_hash_of_the_mirror_image(faces):
+def test_mirrored_hash_is_the_hash_of_the_mirror_image(faces: list[Image.Image]) -> None:
     stack = np.stack([small(face, 32) for face in faces])
     upright, flipped = perceptual_hashes(stack), perceptual_hashes(stack[:, :, ::-1])
     assert (bit_counts(upright[:, 1] ^ flipped[:, 0]) <= 1).all()
     assert (upright[:, 0] != upright[:, 1]).all()
 
 
-def test_hashes_of_a_recompressed_picture_are_close(faces, tmp_path):
+def test_hashes_of_a_recompressed_picture_are_close(
+    faces: list[Image.Image], tmp_path: Path
+) -> None:
     for face in faces[:5]:
         face.save(tmp_path / "a.jpg", quality=30)
         both = [small(face, 32), small(Image.open(tmp_path / "a.jpg"), 32)]
@@ -50,7 +55,7 @@ def test_hashes_of_a_recompressed_picture_are_close(faces, tmp_path):
         assert bit_counts(np.array([first ^ second]))[0] <= 8
 
 
-def test_bit_counts_without_numpy_2(monkeypatch):
+def test_bit_counts_without_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 2**64, (50, 3), dtype=np.uint64)
     expected = [[int(value).bit_count() for value in row] for row in values]
     assert bit_counts(values).tolist() == expected
@@ -58,7 +63,7 @@ def test_bit_counts_without_numpy_2(monkeypatch):
     assert bit_counts(values).tolist() == expected
 
 
-def test_correlations_are_pearsons():
+def test_correlations_are_pearsons() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (2, 5, 24, 24)).astype(np.uint8)
     b[0] = 255 - a[0]
@@ -71,5 +76,5 @@ def test_correlations_are_pearsons():
     assert correlations(a, b, mirrored=True)[1] == pytest.approx(1, abs=1e-5)
 
 
-def test_groups_link_through_others():
+def test_groups_link_through_others() -> None:
     assert connected_groups(6, [(4, 2), (2, 5), (0, 1)]).tolist() == [0, 0, 2, 3, 2, 2]

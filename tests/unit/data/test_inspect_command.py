@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from support.data_inspect_command import run
+from support.faces import Draw
 
 
-def test_leakage_is_exit_code_1_and_comes_first(leaking, capsys, monkeypatch):
+def test_leakage_is_exit_code_1_and_comes_first(
+    leaking: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert run("-d", f"folder:{leaking}") == 1
     out, err = capsys.readouterr()
@@ -16,7 +22,9 @@ def test_leakage_is_exit_code_1_and_comes_first(leaking, capsys, monkeypatch):
     assert "leaks between its splits" in err
 
 
-def test_clean_data_is_exit_code_0(leaking, tmp_path, capsys):
+def test_clean_data_is_exit_code_0(
+    leaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     clean = shutil.copytree(leaking, tmp_path / "clean")
@@ -32,7 +40,9 @@ def test_clean_data_is_exit_code_0(leaking, tmp_path, capsys):
     assert report["readable"] == 40
 
 
-def test_near_says_how_close_copies_are(tmp_path, draw, capsys):
+def test_near_says_how_close_copies_are(
+    tmp_path: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
     for split in ("train", "valid"):
         for folder in ("happy", "sad"):
             (tmp_path / split / folder).mkdir(parents=True)

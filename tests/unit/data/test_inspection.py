@@ -5,17 +5,19 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.inspection import inspect_data
+from mien.data.inspection import Inspection, inspect_data
 from mien.data.inspection.page import inspection_page
-from support.data_inspection import write_clean
+from support.data_inspection import Planted, write_clean
+from support.faces import Draw
 
 
-def found(inspection) -> dict[str, set[frozenset[str]]]:
+def found(inspection: Inspection) -> dict[str, set[frozenset[str]]]:
     return {
         item.kind: {frozenset(inspection.keys(group)) for group in item.groups}
         or {frozenset([line]) for line in item.details}
@@ -23,18 +25,20 @@ def found(inspection) -> dict[str, set[frozenset[str]]]:
     }
 
 
-def test_clean_faces_have_no_findings(tmp_path, draw):
+def test_clean_faces_have_no_findings(tmp_path: Path, draw: Draw) -> None:
     inspection = inspect_data(f"folder:{write_clean(tmp_path, draw)}")
     assert found(inspection) == {}
     assert not inspection.leaks
     assert "No leakage found" in inspection_page(inspection)
 
 
-def test_every_planted_fault_is_found_and_nothing_else(planted, inspection):
+def test_every_planted_fault_is_found_and_nothing_else(
+    planted: Planted, inspection: Inspection
+) -> None:
     assert found(inspection) == planted[1]
 
 
-def test_leaks_come_first_everywhere(inspection):
+def test_leaks_come_first_everywhere(inspection: Inspection) -> None:
     levels = [item.level for item in inspection.findings]
     assert levels == sorted(levels, key=["leak", "fault", "note"].index)
     report = inspection.to_dict()
@@ -48,22 +52,24 @@ def test_leaks_come_first_everywhere(inspection):
 
 
 class _Links(html.parser.HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.outside, self.pictures, self.text = [], 0, []
+        self.outside: list[tuple[str, str]] = []
+        self.text: list[str] = []
+        self.pictures = 0
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if name in {"src", "href"}:
+            if name in {"src", "href"} and value is not None:
                 self.pictures += value.startswith("data:image/jpeg;base64,")
                 if not value.startswith(("data:", "#")):
                     self.outside.append((tag, value))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text.append(data)
 
 
-def test_the_page_stands_alone_and_escapes_names(tmp_path, draw):
+def test_the_page_stands_alone_and_escapes_names(tmp_path: Path, draw: Draw) -> None:
     for folder, label in (("happy", "happiness"), ("sad", "sadness")):
         for split in ("train", "valid"):
             path = tmp_path / split / folder / "<b>&amp.png"
@@ -80,7 +86,7 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path, draw):
     page.encode()
 
 
-def test_numbers_of_pictures_are_right(tmp_path):
+def test_numbers_of_pictures_are_right(tmp_path: Path) -> None:
     for folder, value in (("happy", 40), ("sad", 200)):
         (tmp_path / "train" / folder).mkdir(parents=True)
         half = np.full((20, 10), value, np.uint8)
@@ -96,7 +102,7 @@ def test_numbers_of_pictures_are_right(tmp_path):
     assert scan.mean_faces[1].mean() == pytest.approx(50, abs=0.5)
 
 
-def test_subjects_and_stems_in_tables(tmp_path, draw):
+def test_subjects_and_stems_in_tables(tmp_path: Path, draw: Draw) -> None:
     rows = ["file_name,label,split,subject_id"]
     for index, (split, who) in enumerate(
         [("train", "ann"), ("train", "bob"), ("valid", "ann"), ("valid", "cy")]

@@ -1,8 +1,12 @@
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from mien.data.image_stores import FileImages
 from mien.data.manifest import Manifest
@@ -10,7 +14,7 @@ from mien.errors import DataError
 from mien.labels import HES3, LabelSchema
 
 
-def build(**changes):
+def build(**changes: Any) -> Manifest:
     fields = {
         "source": "by hand",
         "schema": HES3,
@@ -24,15 +28,17 @@ def build(**changes):
     return Manifest(**{**fields, **changes})
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
-def test_fields_are_arrays_of_the_documented_types():
+def test_fields_are_arrays_of_the_documented_types() -> None:
     manifest = build()
     assert len(manifest) == 4
-    assert (manifest.targets.dtype, manifest.class_ids.dtype) == (np.float32, np.int64)
-    assert (manifest.splits.dtype.kind, manifest.leaked.dtype) == ("U", np.bool_)
+    assert manifest.targets.dtype == np.float32
+    assert manifest.class_ids.dtype == np.int64
+    assert manifest.splits.dtype.kind == "U"
+    assert manifest.leaked.dtype == np.bool_
     assert manifest.warnings == ()
 
 
@@ -55,12 +61,12 @@ def test_fields_are_arrays_of_the_documented_types():
         ({"leaked": [True, False, False, False]}, "valid and test pictures only"),
     ],
 )
-def test_construction_refuses_what_does_not_fit(changes, message):
+def test_construction_refuses_what_does_not_fit(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         build(**changes)
 
 
-def test_targets_may_be_off_by_rounding():
+def test_targets_may_be_off_by_rounding() -> None:
     build(targets=[[0.9995, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
 
 
@@ -72,7 +78,7 @@ def test_targets_may_be_off_by_rounding():
         (np.array([2], dtype=np.uint8), ["c.png"]),
     ],
 )
-def test_select_takes_masks_and_positions(which, expected):
+def test_select_takes_masks_and_positions(which: ArrayLike, expected: list[str]) -> None:
     chosen = build().select(which)
     assert keys(chosen) == expected
     rows = ["abcd".index(name[0]) for name in expected]
@@ -92,12 +98,12 @@ def test_select_takes_masks_and_positions(which, expected):
         ([False] * 4, "holds no pictures"),
     ],
 )
-def test_select_refuses_other_things(which, message):
+def test_select_refuses_other_things(which: ArrayLike, message: str) -> None:
     with pytest.raises(DataError, match=message):
         build().select(which)
 
 
-def test_select_of_a_selection_reads_the_right_file(tmp_path):
+def test_select_of_a_selection_reads_the_right_file(tmp_path: Path) -> None:
     for name in "abcd":
         (tmp_path / f"{name}.png").write_text(name)
     images = FileImages(tmp_path, ("a.png", "b.png", "c.png", "d.png"))
@@ -106,7 +112,7 @@ def test_select_of_a_selection_reads_the_right_file(tmp_path):
     assert [twice.images.read(0), twice.images.read(1)] == [b"b", b"d"]
 
 
-def test_reading_a_picture_that_is_gone_names_it(tmp_path):
+def test_reading_a_picture_that_is_gone_names_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
         FileImages(tmp_path, ("gone.png",)).read(0)
     with pytest.raises(DataError, match=r"gone\.png cannot be read"):
@@ -114,7 +120,7 @@ def test_reading_a_picture_that_is_gone_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["valid", "val", "validation", "Valid", " dev "])
-def test_split_accepts_aliases(name):
+def test_split_accepts_aliases(name: str) -> None:
     assert keys(build().split(name)) == ["b.png", "c.png"]
 
 
@@ -126,23 +132,23 @@ def test_split_accepts_aliases(name):
         ("", "no split ''"),
     ],
 )
-def test_split_names_what_there_is(name, message):
+def test_split_names_what_there_is(name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         build().split(name)
 
 
-def test_with_labels_drops_faces_without_majority():
+def test_with_labels_drops_faces_without_majority() -> None:
     assert keys(build().with_labels()) == ["a.png", "b.png", "d.png"]
 
 
-def test_counts_by_hand():
+def test_counts_by_hand() -> None:
     assert build().counts() == {
         "train": {"angry": 1, "happy": 0, "sad": 1},
         "valid": {"angry": 0, "happy": 1, "sad": 0},
     }
 
 
-def test_fingerprint_is_a_stable_sha256():
+def test_fingerprint_is_a_stable_sha256() -> None:
     expected = hashlib.sha256()
     expected.update(b"angry\0happy\0sad\0\0")
     expected.update(b"a.png\0b.png\0c.png\0d.png\0\0")
@@ -160,11 +166,11 @@ def test_fingerprint_is_a_stable_sha256():
         {"schema": LabelSchema("hes3", ("angry", "happy", "calm"))},
     ],
 )
-def test_fingerprint_changes_with_the_data(changes):
+def test_fingerprint_changes_with_the_data(changes: dict[str, Any]) -> None:
     assert build(**changes).fingerprint() != build().fingerprint()
 
 
-def test_fingerprint_does_not_depend_on_the_place():
+def test_fingerprint_does_not_depend_on_the_place() -> None:
     elsewhere = FileImages(Path("other"), ("a.png", "b.png", "c.png", "d.png"))
     assert build(images=elsewhere, source="x").fingerprint() == build().fingerprint()
     assert build().select([0, 1, 2, 3]).fingerprint() == build().fingerprint()

@@ -1,10 +1,15 @@
+from __future__ import annotations
+
 import json
 import pickle
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mien.data import read_manifest
+from mien.data.manifest import Manifest
 from mien.errors import DataError, MissingExtraError
 from mien.labels import FER7, HES3
 
@@ -14,11 +19,11 @@ pq = pytest.importorskip("pyarrow.parquet")
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-def pictures(*values):
+def pictures(*values: str | None) -> Any:
     return pa.array([v and {"bytes": v.encode(), "path": f"{v}.png"} for v in values], STRUCT)
 
 
-def write(path, names=None, **columns):
+def write(path: Path, names: list[str] | None = None, **columns: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table({k: v if isinstance(v, pa.Array) else pa.array(v) for k, v in columns.items()})
     if names is not None:
@@ -28,11 +33,11 @@ def write(path, names=None, **columns):
     return path
 
 
-def keys(manifest):
+def keys(manifest: Manifest) -> list[str]:
     return [manifest.images.key(index) for index in range(len(manifest))]
 
 
-def contents(manifest):
+def contents(manifest: Manifest) -> list[str]:
     return [manifest.images.read(index).decode() for index in range(len(manifest))]
 
 
@@ -45,7 +50,7 @@ def contents(manifest):
     ],
     ids=["string", "large", "dictionary"],
 )
-def test_text_labels(tmp_path, labels):
+def test_text_labels(tmp_path: Path, labels: Any) -> None:
     path = write(tmp_path / "x.parquet", image=pictures("a", "b", "c"), label=labels)
     manifest = read_manifest(str(path), valid_share=0)
     assert manifest.schema == HES3
@@ -56,14 +61,14 @@ def test_text_labels(tmp_path, labels):
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
-def test_binary_column(tmp_path, kind):
+def test_binary_column(tmp_path: Path, kind: Any) -> None:
     path = write(tmp_path / "x.parquet", image=pa.array([b"a", b"b"], kind), label=["sad", "joy"])
     manifest = read_manifest(str(path), labels=FER7, valid_share=0)
     assert contents(manifest) == ["a", "b"]
     assert keys(manifest) == ["x.parquet#0", "x.parquet#1"]
 
 
-def test_hugging_face_folder(tmp_path):
+def test_hugging_face_folder(tmp_path: Path) -> None:
     names = ["sad", "happy", "bored"]
     data = tmp_path / "data"
     write(data / "train-00000-of-00002.parquet", names, image=pictures("a", "b"), label=[0, 1])
@@ -81,7 +86,7 @@ def test_hugging_face_folder(tmp_path):
     assert manifest.warnings == ("1 rows without a label are left out.",)
 
 
-def test_known_class_names_are_mapped_whatever_their_order(tmp_path):
+def test_known_class_names_are_mapped_whatever_their_order(tmp_path: Path) -> None:
     names = ["sad", "fear", "happy"]
     path = write(tmp_path / "x.parquet", names, image=pictures("a", "b"), label=[0, 2])
     manifest = read_manifest(str(path), valid_share=0)
@@ -89,14 +94,14 @@ def test_known_class_names_are_mapped_whatever_their_order(tmp_path):
     assert [FER7.labels[k] for k in manifest.class_ids] == ["sadness", "happiness"]
 
 
-def test_splits_from_folders_of_files(tmp_path):
+def test_splits_from_folders_of_files(tmp_path: Path) -> None:
     write(tmp_path / "train" / "0000.parquet", image=pictures("a", "b"), label=["sad", "happy"])
     write(tmp_path / "test" / "0000.parquet", image=pictures("c"), label=["sad"])
     manifest = read_manifest(f"parquet:{tmp_path}", valid_share=0)
     assert manifest.splits.tolist() == ["test", "train", "train"]
 
 
-def test_columns_of_splits_and_subjects(tmp_path):
+def test_columns_of_splits_and_subjects(tmp_path: Path) -> None:
     path = write(
         tmp_path / "x.parquet",
         image=pictures("a", "b", "c"),
@@ -106,11 +111,12 @@ def test_columns_of_splits_and_subjects(tmp_path):
     )
     manifest = read_manifest(f"parquet:{path}")
     assert manifest.splits.tolist() == ["train", "valid", "test"]
+    assert manifest.groups is not None
     assert manifest.groups.tolist() == ["1", "1", "2"]
     assert manifest.warnings[0].startswith("1 valid or test pictures share")
 
 
-def test_rows_without_labels_are_left_out(tmp_path):
+def test_rows_without_labels_are_left_out(tmp_path: Path) -> None:
     path = write(
         tmp_path / "x.parquet",
         image=pictures("a", "b", "c", "d"),
@@ -124,7 +130,7 @@ def test_rows_without_labels_are_left_out(tmp_path):
     assert "2 rows without a label are left out." in manifest.warnings
 
 
-def test_pictures_beside_the_table(tmp_path):
+def test_pictures_beside_the_table(tmp_path: Path) -> None:
     for name in ("out", "gone"):
         (tmp_path / f"{name}.png").write_text(name)
     rows = [(b"a", None), (None, "out.png"), (None, "gone.png")]
@@ -141,27 +147,27 @@ def test_pictures_beside_the_table(tmp_path):
 
 
 @pytest.mark.parametrize("nothing", [{"bytes": None, "path": None}, None])
-def test_rows_without_a_picture_are_named(tmp_path, nothing):
+def test_rows_without_a_picture_are_named(tmp_path: Path, nothing: dict[str, None] | None) -> None:
     images = pa.array([{"bytes": b"a", "path": "a"}, nothing], STRUCT)
     path = write(tmp_path / "x.parquet", image=images, label=["sad", "happy"])
     with pytest.raises(DataError, match=r"row x\.parquet#1 holds no picture"):
         read_manifest(f"parquet:{path}")
 
 
-def test_paths_alone_are_enough(tmp_path):
+def test_paths_alone_are_enough(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("file")
     images = pa.array([{"path": "a.png"}, {"path": "a.png"}])
     path = write(tmp_path / "x.parquet", image=images, label=["sad", "happy"])
     assert contents(read_manifest(str(path), valid_share=0)) == ["file", "file"]
 
 
-def test_options_name_other_columns(tmp_path):
+def test_options_name_other_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", face=pictures("a", "b"), mood=["sad", "happy"])
     manifest = read_manifest(f"{path},image=face,label=mood", valid_share=0)
     assert manifest.class_ids.tolist() == [2, 1]
 
 
-def test_copies_across_splits_leave_train(tmp_path):
+def test_copies_across_splits_leave_train(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", image=pictures("a", "b"), label=["sad", "happy"])
     write(tmp_path / "valid.parquet", image=pictures("b"), label=["happy"])
     manifest = read_manifest(f"parquet:{tmp_path}")
@@ -170,7 +176,7 @@ def test_copies_across_splits_leave_train(tmp_path):
     assert len(read_manifest(f"parquet:{tmp_path},dedupe=false")) == 3
 
 
-def test_a_selection_travels_to_workers(tmp_path):
+def test_a_selection_travels_to_workers(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", image=pictures("a", "b", "c"), label=["sad", "joy", "sad"])
     manifest = read_manifest(str(path), labels=FER7, valid_share=0).select([2, 0])
     copy = pickle.loads(pickle.dumps(manifest))
@@ -193,19 +199,21 @@ def test_a_selection_travels_to_workers(tmp_path):
          None, "1 rows without a split"),
     ],
 )  # fmt: skip
-def test_wrong_tables_say_why(tmp_path, columns, names, message):
+def test_wrong_tables_say_why(
+    tmp_path: Path, columns: dict[str, Any], names: list[str] | None, message: str
+) -> None:
     path = write(tmp_path / "x.parquet", names, **columns)
     with pytest.raises(DataError, match=message):
         read_manifest(f"parquet:{path}")
 
 
-def test_class_ids_follow_the_schema_asked_for(tmp_path):
+def test_class_ids_follow_the_schema_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", image=pictures("a", "b"), label=[6, 0])
     manifest = read_manifest(f"parquet:{path}", labels=FER7, valid_share=0)
     assert manifest.class_ids.tolist() == [6, 0]
 
 
-def test_metadata_that_is_broken(tmp_path):
+def test_metadata_that_is_broken(tmp_path: Path) -> None:
     table = pa.table({"image": pictures("a"), "label": [0]})
     path = tmp_path / "x.parquet"
     pq.write_table(table.replace_schema_metadata({"huggingface": "{"}), path)
@@ -213,7 +221,7 @@ def test_metadata_that_is_broken(tmp_path):
         read_manifest(f"parquet:{path}")
 
 
-def test_files_that_disagree(tmp_path):
+def test_files_that_disagree(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", image=pictures("a"), label=["sad"])
     write(tmp_path / "more.parquet", image=pictures("b"), label=["happy"])
     with pytest.raises(DataError, match=r"more\.parquet does not name its split"):
@@ -223,14 +231,14 @@ def test_files_that_disagree(tmp_path):
         read_manifest(f"parquet:{tmp_path}")
 
 
-def test_column_types_may_differ_between_files(tmp_path):
+def test_column_types_may_differ_between_files(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", image=pictures("a"), label=["sad"])
     images = pa.array([b"b"], pa.large_binary())
     write(tmp_path / "valid.parquet", image=images, label=["happy"])
     assert contents(read_manifest(f"parquet:{tmp_path}")) == ["a", "b"]
 
 
-def test_folders_without_tables_and_files_that_are_none(tmp_path):
+def test_folders_without_tables_and_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no \.parquet files"):
         read_manifest(f"parquet:{tmp_path}")
     (tmp_path / "x.parquet").write_bytes(b"not at all")
@@ -238,14 +246,16 @@ def test_folders_without_tables_and_files_that_are_none(tmp_path):
         read_manifest(f"parquet:{tmp_path}")
 
 
-def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_pyarrow_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "x.parquet", image=pictures("a"), label=["sad"])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r'pyarrow.*pip install "mien\[eval\]"'):
         read_manifest(str(path))
 
 
-def test_real_table_by_its_fer2013_column(shared):
+def test_real_table_by_its_fer2013_column(shared: Path) -> None:
     path = shared / "data" / "ferplus" / "valid.parquet"
     manifest = read_manifest(f"{path},label=fer2013", valid_share=0)
     assert len(manifest) == 3579
@@ -267,7 +277,9 @@ NO_NAMES = (
         (["frown", "grin"], [[0.5, 0.5], [1.0]], "must have 2 values per row .* row 1 has"),
     ],
 )
-def test_votes_that_do_not_fit_say_what_to_do(tmp_path, names, votes, message):
+def test_votes_that_do_not_fit_say_what_to_do(
+    tmp_path: Path, names: list[str] | None, votes: list[list[float]], message: str
+) -> None:
     label = ["grin", "frown"] if names is None else [0, 1]
     write(tmp_path / "x.parquet", names, image=pictures("a", "b"), label=label, votes=votes)
     with pytest.raises(DataError, match=message):

@@ -1,15 +1,19 @@
+from __future__ import annotations
+
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mien.data import read_manifest, register_reader
-from mien.data.registry import READERS, parse_spec
+from mien.data.registry import READERS, ReadRequest, parse_spec
 from mien.errors import ConfigError, DataError
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to stand in, with paths that are hard to parse."""
     monkeypatch.chdir(tmp_path)
     for name in ("plain", "a,b=c", "x,dedupe=false", "data:v2", "C:faces"):
@@ -43,7 +47,7 @@ def place(tmp_path, monkeypatch):
          ("parquet", "rows.parquet", {"label": "fer2013"})),
     ],
 )  # fmt: skip
-def test_parse_spec(place, spec, expected):
+def test_parse_spec(place: Path, spec: str, expected: tuple[str, str, dict[str, str]]) -> None:
     kind, path, options = parse_spec(spec)
     assert (kind, str(path), options) == expected
 
@@ -69,7 +73,9 @@ def test_parse_spec(place, spec, expected):
         ("~nobody-of-that-name/faces", DataError, "there is no ~nobody"),
     ],
 )
-def test_wrong_specs_say_what_to_type(place, spec, error, message):
+def test_wrong_specs_say_what_to_type(
+    place: Path, spec: str, error: type[Exception], message: str
+) -> None:
     (place / "plain" / "happy").mkdir()
     (place / "plain" / "sad").mkdir()
     (place / "plain" / "happy" / "1.png").write_bytes(b"1")
@@ -78,21 +84,22 @@ def test_wrong_specs_say_what_to_type(place, spec, error, message):
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
-def test_valid_share_out_of_range(place, share):
+def test_valid_share_out_of_range(place: Path, share: float) -> None:
     with pytest.raises(ConfigError, match="valid_share must lie in"):
         read_manifest("plain", valid_share=share)
 
 
-def test_register_reader_adds_a_kind(place):
+def test_register_reader_adds_a_kind(place: Path) -> None:
     asked = []
 
     @register_reader("mine", options=("speed",))
-    def read_mine(request):
+    def read_mine(request: ReadRequest) -> Any:
         asked.append(request)
         return "the manifest"
 
     try:
-        assert read_manifest("mine:plain,speed=3", valid_share=0.25, seed=7) == "the manifest"
+        read: object = read_manifest("mine:plain,speed=3", valid_share=0.25, seed=7)
+        assert read == "the manifest"
         with pytest.raises(ConfigError, match="has a reader already"):
             register_reader("mine")
     finally:
@@ -103,12 +110,12 @@ def test_register_reader_adds_a_kind(place):
 
 
 @pytest.mark.parametrize("kind", ["x", "Upper", "a b", ""])
-def test_register_reader_refuses_names(kind):
+def test_register_reader_refuses_names(kind: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a reader"):
         register_reader(kind)
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     heavy = ("pyarrow", "torch", "PIL", "pandas")
     code = f"import sys, mien.data; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,6 +14,7 @@ from mien.data.inspection import inspect_data
 from mien.data.inspection.run import silent
 from mien.data.resplit import parse_shares, resplit
 from mien.errors import ConfigError
+from support.faces import Draw
 
 
 def run(*arguments: object) -> int:
@@ -23,7 +24,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def leaking(tmp_path_factory, draw) -> Path:
+def leaking(tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Path:
     """Faces whose copies, mirror images and augmented copies stand in both splits."""
     root = tmp_path_factory.mktemp("leaking")
     seed = 0
@@ -45,7 +46,9 @@ def leaking(tmp_path_factory, draw) -> Path:
     return root
 
 
-def test_a_new_split_has_no_leak_and_balanced_classes(leaking, tmp_path, capsys):
+def test_a_new_split_has_no_leak_and_balanced_classes(
+    leaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = inspect_data(f"folder:{leaking}")
     assert {item.kind for item in before.leaks} == {"near_across", "mirrored_across", "stem_across"}
     output = tmp_path / "split.csv"
@@ -65,7 +68,7 @@ def test_a_new_split_has_no_leak_and_balanced_classes(leaking, tmp_path, capsys)
     assert (trained.splits == after.manifest.splits).all()
 
 
-def test_a_split_is_the_same_for_the_same_seed(leaking):
+def test_a_split_is_the_same_for_the_same_seed(leaking: Path) -> None:
     shares = {"train": 0.5, "valid": 0.5}
     first, again, other = (
         resplit(f"folder:{leaking}", shares, seed=seed, bars=silent).manifest.splits
@@ -75,7 +78,7 @@ def test_a_split_is_the_same_for_the_same_seed(leaking):
     assert (first != other).any()
 
 
-def test_subjects_stay_whole(tmp_path, draw):
+def test_subjects_stay_whole(tmp_path: Path, draw: Draw) -> None:
     rows = ["file_name,label,split,subject_id"]
     for index in range(30):
         draw("sadness", index, 48).save(tmp_path / f"{index}.png")
@@ -84,14 +87,15 @@ def test_subjects_stay_whole(tmp_path, draw):
     (tmp_path / "t.csv").write_text("\n".join(rows))
     done = resplit(f"csv:{tmp_path / 't.csv'}", {"train": 0.6, "valid": 0.4}, bars=silent)
     assert done.groups == 10
-    sides = {}
+    assert done.manifest.groups is not None
+    sides: dict[str, set[str]] = {}
     for group, split in zip(done.manifest.groups, done.manifest.splits, strict=True):
         sides.setdefault(group, set()).add(split)
     assert set(sides) == {f"s{k}" for k in range(10)}
     assert all(len(found) == 1 for found in sides.values())
 
 
-def test_parquet_and_copies(leaking, tmp_path):
+def test_parquet_and_copies(leaking: Path, tmp_path: Path) -> None:
     spec = f"folder:{leaking}"
     assert run("split", "-d", spec, "-o", tmp_path / "named.parquet") == 0
     assert run("split", "-d", spec, "-o", tmp_path / "whole.parquet", "--copy") == 0
@@ -126,12 +130,12 @@ def test_parquet_and_copies(leaking, tmp_path):
         ("train=0.5,valid=0.25,val=0.25", "has valid twice"),
     ],
 )
-def test_wrong_shares(text, message):
+def test_wrong_shares(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_shares(text)
 
 
-def test_wrong_outputs(leaking, tmp_path):
+def test_wrong_outputs(leaking: Path, tmp_path: Path) -> None:
     for name, message in (("x.json", r"must end in \.csv or \.parquet"), ("no/x.csv", "no folder")):
         with pytest.raises(ConfigError, match=message):
             app(["split", "-d", f"folder:{leaking}", "-o", str(tmp_path / name)])

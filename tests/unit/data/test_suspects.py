@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mien.cli.sources import SAMPLE
-from mien.data.inspection import inspect_data, open_for_inspection
+from mien.data.inspection import Inspection, inspect_data, open_for_inspection
 from mien.data.inspection.run import InspectConfig
 from mien.data.inspection.suspects import face_features, faceless, suspicious_labels
-from mien.detectors import DEFAULT_DETECTOR
+from mien.detectors import DEFAULT_DETECTOR, Detections, Detector
+from support.faces import Draw
 
 pytest.importorskip("sklearn")
 
 
-def write(root, draw, count):
+def write(root: Path, draw: Draw, count: int) -> Path:
     for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
         (root / folder).mkdir(parents=True)
         for index in range(count):
@@ -25,12 +30,12 @@ def write(root, draw, count):
     return root
 
 
-def kinds(inspection, kind):
+def kinds(inspection: Inspection, kind: str) -> list[str]:
     item = next((item for item in inspection.findings if item.kind == kind), None)
     return [] if item is None else [inspection.keys(group)[0] for group in item.groups]
 
 
-def test_copies_of_a_wrong_label_do_not_vouch_for_it(tmp_path, draw):
+def test_copies_of_a_wrong_label_do_not_vouch_for_it(tmp_path: Path, draw: Draw) -> None:
     """With a copy in another fold a classifier would learn the wrong label by heart."""
     pytest.importorskip("cleanlab")
     manifest, _ = open_for_inspection(f"folder:{write(tmp_path, draw, 40)}")
@@ -47,7 +52,7 @@ def test_copies_of_a_wrong_label_do_not_vouch_for_it(tmp_path, draw):
     assert {group[0] for group in finding.groups} >= set(range(5))
 
 
-def test_labels_are_judged_by_the_models_features(tmp_path, draw):
+def test_labels_are_judged_by_the_models_features(tmp_path: Path, draw: Draw) -> None:
     pytest.importorskip("cleanlab")
     from support.faces import draw_face
 
@@ -62,14 +67,14 @@ def test_labels_are_judged_by_the_models_features(tmp_path, draw):
     (tmp_path / "sad/broken.png").write_bytes(b"no picture")
     steps = []
 
-    class Bar:
-        def __init__(self, what, total):
+    class Bar(AbstractContextManager[Callable[[int], None]]):
+        def __init__(self, what: str, total: int | None) -> None:
             self.what, self.total = what, total
 
-        def __enter__(self):
+        def __enter__(self) -> Callable[[int], None]:
             return lambda done: steps.append((self.what, done))
 
-        def __exit__(self, *_):
+        def __exit__(self, *_: object) -> None:
             return None
 
     inspection = inspect_data(f"folder:{tmp_path}", InspectConfig(suspects=True), bars=Bar)
@@ -80,7 +85,7 @@ def test_labels_are_judged_by_the_models_features(tmp_path, draw):
     assert sum(done for what, done in steps if what == "read expressions") == 83
 
 
-def test_features_have_a_row_a_face(tmp_path, draw):
+def test_features_have_a_row_a_face(tmp_path: Path, draw: Draw) -> None:
     manifest, _ = open_for_inspection(f"folder:{write(tmp_path, draw, 3)}")
     features = face_features(manifest)
     assert features.shape[0] == 6
@@ -88,7 +93,7 @@ def test_features_have_a_row_a_face(tmp_path, draw):
     assert features.dtype == np.float32
 
 
-def test_pictures_without_a_face(tmp_path):
+def test_pictures_without_a_face(tmp_path: Path) -> None:
     for folder in ("happy", "sad"):
         (tmp_path / folder).mkdir()
     with Image.open(SAMPLE) as photo:
@@ -100,11 +105,11 @@ def test_pictures_without_a_face(tmp_path):
     assert kinds(inspect_data(f"folder:{tmp_path}"), "no_face") == []
 
 
-def test_a_detector_that_fails_is_told(tmp_path, draw):
-    class Failing:
+def test_a_detector_that_fails_is_told(tmp_path: Path, draw: Draw) -> None:
+    class Failing(Detector):
         name = "failing"
 
-        def detect(self, image_rgb, **options):
+        def detect(self, image_rgb: np.ndarray, **options: Any) -> Detections:
             raise ValueError("no model")
 
     write(tmp_path, draw, 1)

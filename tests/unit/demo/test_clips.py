@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:
     ],
 )
 def test_clips_beyond_the_limits_are_refused(
-    model: Model, clip: Path, limits: dict[str, float], said: str
+    model: Model, clip: Path, limits: dict[str, Any], said: str
 ) -> None:
     with UploadStore() as uploads:
         reading = reading_clip(model, clip, uploads=uploads, config=DemoConfig(**limits))

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def _face(probs: dict[str, float], box: tuple[float, ...] = (0, 0, 20, 20)) -> F
         ({"model": (1,)}, "model must be a text; got 1"),
     ],
 )
-def test_impossible_settings_are_refused(values: dict[str, object], words_said: str) -> None:
+def test_impossible_settings_are_refused(values: dict[str, Any], words_said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words_said)):
         DemoConfig(**values)
 
@@ -282,7 +283,7 @@ def test_live_follows_a_face_and_forgets_it_after_a_break(
     from mien.demo import live
 
     clock = iter(np.arange(100.0, 200.0, 0.05).tolist())
-    monkeypatch.setattr(live.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     reader, frame = live.LiveReader(model), SAMPLE.read_bytes()
     answers = [reader.read(frame) for _ in range(8)]
     assert answers[0].result.faces == ()  # one tracked_face makes no face yet

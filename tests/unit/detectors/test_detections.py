@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,16 +32,22 @@ def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
 
 
-@pytest.mark.usefixtures("clean_registry")
+def _made(*arguments: Any) -> Detections:
+    """Returns detections made of lists, as a caller may give them."""
+    return Detections(*arguments)
+
+
 # Detections
 
 
+@pytest.mark.usefixtures("clean_registry")
 def test_detections_are_stored_largest_first_and_read_only() -> None:
     points = np.arange(30, dtype=float).reshape(3, 5, 2)
     boxes = np.array(BOXES, np.float32)
-    found = Detections(boxes, SCORES, points)
+    found = _made(boxes, SCORES, points)
     assert found.boxes_xyxy.tolist() == [BOXES[1], BOXES[2], BOXES[0]]
     assert found.scores.tolist() == pytest.approx([0.5, 0.7, 0.9])
+    assert found.landmarks is not None
     assert found.landmarks[:, 0, 0].tolist() == [10, 20, 0]
     assert {a.dtype for a in (found.boxes_xyxy, found.scores, found.landmarks)} == {np.dtype("f4")}
     with pytest.raises(ValueError, match="read-only"):
@@ -48,13 +57,13 @@ def test_detections_are_stored_largest_first_and_read_only() -> None:
 
 
 def test_detections_of_equal_size_are_ordered_by_score() -> None:
-    found = Detections([[0, 0, 4, 4], [9, 9, 13, 13]], [0.2, 0.8])
+    found = _made([[0, 0, 4, 4], [9, 9, 13, 13]], [0.2, 0.8])
     assert found.boxes_xyxy[0].tolist() == [9, 9, 13, 13]
 
 
 @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4))])
 def test_detections_may_be_empty(boxes: object) -> None:
-    found = Detections(boxes, [])
+    found = _made(boxes, [])
     assert len(found) == 0
     assert found.boxes_xyxy.shape == (0, 4)
     assert len(found.keep(min_face=5, max_faces=1)) == 0
@@ -75,7 +84,7 @@ def test_detections_may_be_empty(boxes: object) -> None:
         ((BOXES, ["a", "b", "c"]), "not an array of numbers"),
     ],
 )
-def test_detections_refuse(arguments: tuple, message: str) -> None:
+def test_detections_refuse(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Detections(*arguments)
 
@@ -91,9 +100,10 @@ def test_detections_refuse(arguments: tuple, message: str) -> None:
         ({"min_face": 15, "max_faces": 9}, [40, 20]),
     ],
 )
-def test_keep_obeys_options(options: dict, sides: list[int]) -> None:
-    found = Detections(BOXES, SCORES, np.zeros((3, 5, 2))).keep(**options)
+def test_keep_obeys_options(options: dict[str, Any], sides: list[int]) -> None:
+    found = _made(BOXES, SCORES, np.zeros((3, 5, 2))).keep(**options)
     assert (found.boxes_xyxy[:, 2] - found.boxes_xyxy[:, 0]).tolist() == sides
+    assert found.landmarks is not None
     assert found.landmarks.shape == (len(sides), 5, 2)
 
 
@@ -101,8 +111,8 @@ def test_keep_obeys_options(options: dict, sides: list[int]) -> None:
     "options", [{"min_face": -1}, {"min_face": float("nan")}, {"max_faces": -1}, {"max_faces": 1.5}]
 )
 @pytest.mark.parametrize("spec", ["keep", "none", "haar"])
-def test_impossible_options_are_refused(spec: str, options: dict) -> None:
-    call = Detections(BOXES, SCORES).keep
+def test_impossible_options_are_refused(spec: str, options: dict[str, Any]) -> None:
+    call = _made(BOXES, SCORES).keep
     if spec != "keep":
         detector, picture = get_detector(spec), np.zeros((30, 30, 3), np.uint8)
         call = lambda **kw: detector.detect(picture, **kw)  # noqa: E731
@@ -124,7 +134,7 @@ def test_impossible_options_are_refused(spec: str, options: dict) -> None:
         ([[0, 0, 2, 2], [4, 4, 8, 8]], Framing(), 2.0, [[-1, -1, 3, 3], [2, 2, 10, 10]]),
     ],
 )
-def test_crop_box_by_hand(box: list, framing: Framing, margin: float, square: list) -> None:
+def test_crop_box_by_hand(box: Any, framing: Framing, margin: float, square: Any) -> None:
     np.testing.assert_allclose(crop_box(box, framing, margin), square, atol=1e-9)
 
 
@@ -154,12 +164,12 @@ def test_crop_box_is_square_and_follows_scale_and_place(
     [
         (lambda: Framing(scale=0), "scale above 0"),
         (lambda: Framing(shift_x=float("nan")), "finite"),
-        (lambda: Framing(side="min"), "'sqrt' or 'max'"),
+        (lambda: Framing(side="min"), "'sqrt' or 'max'"),  # type: ignore[arg-type]
         (lambda: crop_box([1, 2, 3], Framing()), r"shape \(4,\) or \(N, 4\); got \(3,\)"),
         (lambda: crop_box([0, 0, 1, 1], Framing(), 0), "margin"),
     ],
 )
-def test_framing_refuses(call: object, message: str) -> None:
+def test_framing_refuses(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         call()
 
@@ -199,7 +209,7 @@ class Fixed(Detector):
     def detect(
         self, image_rgb: np.ndarray, *, min_face: float = 20, max_faces: int | None = None
     ) -> Detections:
-        return Detections([[0, 0, 30, 30]], [1]).keep(min_face=min_face, max_faces=max_faces)
+        return _made([[0, 0, 30, 30]], [1]).keep(min_face=min_face, max_faces=max_faces)
 
 
 @pytest.mark.usefixtures("clean_registry")
@@ -242,7 +252,7 @@ def test_register_detector_refuses_a_bad_name(name: str) -> None:
 )
 def test_get_detector_refuses(spec: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        get_detector(spec)  # type: ignore[arg-type]
+        get_detector(spec)
 
 
 @pytest.mark.parametrize("threads", [-1, 1.5, True])
@@ -261,7 +271,7 @@ def test_registered_class_with_detect_alone_gets_the_defaults() -> None:
     class Plain:
         detect = Fixed.detect
 
-    register_detector("plain")(lambda _argument, _threads: Plain())
+    register_detector("plain")(lambda _argument, _threads: Plain())  # type: ignore[type-var]
     for detector in (get_detector(Plain()), get_detector("plain")):
         assert (detector.name, detector.min_score, detector.working_side) == ("Plain", 0, None)
         assert detector.framing == Framing()

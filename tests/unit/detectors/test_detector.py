@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,7 +210,10 @@ def test_config_survives_json_and_refuses_nonsense() -> None:
         0.4, Framing(scale=1.2, shift_y=0.1), calibration, ScaleRules(tile=640), metrics={"a": 1}
     )
     assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    for values in ({"min_score": 0}, {"iou": 1}, {"context": 0.5}, {"propose": float("nan")}):
+    wrong: list[dict[str, Any]] = [
+        {"min_score": 0}, {"iou": 1}, {"context": 0.5}, {"propose": float("nan")},
+    ]  # fmt: skip
+    for values in wrong:
         with pytest.raises(ConfigError):
             DetectorConfig(
                 **{"min_score": 0.5, "framing": Framing(), "calibration": calibration, **values}

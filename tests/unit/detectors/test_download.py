@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from mien.detectors import download, get_detector, yunet
+from mien.detectors import get_detector, yunet
 from mien.detectors.download import cache_dir
 from mien.errors import ModelError
 from support.detectors_download import get
@@ -35,7 +36,7 @@ def test_cache_dir_follows_the_platform(
     platform: str, variable: str, tail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MIEN_CACHE")
-    monkeypatch.setattr(download.sys, "platform", platform)
+    monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv(variable, str(tmp_path))
     assert cache_dir() == tmp_path / tail
 

@@ -62,7 +62,7 @@ def test_haar_takes_any_shape(shape: tuple[int, int]) -> None:
 
 def test_haar_follows_a_face_through_a_clip(shared: Path) -> None:
     reader = cv2.VideoCapture(str(shared / "data" / "media" / "single_face.mp4"))
-    frames = []
+    frames: list[np.ndarray] = []
     while len(frames) < 72 and (read := reader.read())[0]:
         frames.append(read[1])
     reader.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,16 +27,17 @@ class _Session:
 
     def run(self, names: Any, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         self.seen.append(feed["crops"])
-        return [np.tile(np.float32(self.numbers), (len(feed["crops"]), 1))]
+        return [np.tile(np.array(self.numbers, np.float32), (len(feed["crops"]), 1))]
 
 
-def _proposal(*boxes: list[float]) -> Candidates:
+def _proposal(*boxes: Sequence[float]) -> Candidates:
     count = len(boxes)
-    return Candidates(np.float32(boxes), np.zeros(count, np.float32), np.zeros((count, 5, 2)))
+    points = np.zeros((count, 5, 2), np.float32)
+    return Candidates(np.array(boxes, np.float32), np.zeros(count, np.float32), points)
 
 
 def test_numbers_are_shares_of_the_crop_by_hand() -> None:
-    session = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
+    session: Any = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
     refiner = FaceRefiner(session, context=2.0, size=40, weight=1.0)
     # Middle (60, 50), side 20: the crop's is 40.
     found = refiner.refine(np.zeros((100, 120, 3), np.uint8), _proposal([50, 40, 70, 60]))
@@ -45,7 +47,7 @@ def test_numbers_are_shares_of_the_crop_by_hand() -> None:
 
 
 def test_both_stages_are_averaged_by_hand() -> None:
-    session = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
+    session: Any = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
     refiner = FaceRefiner(session, context=2.0, size=40, weight=0.25)
     found = refiner.refine(np.zeros((100, 120, 3), np.uint8), _proposal([50, 40, 70, 60]))
     assert found.boxes_xyxy.tolist() == [[50, 37.5, 70, 62.5]]
@@ -53,7 +55,7 @@ def test_both_stages_are_averaged_by_hand() -> None:
 
 
 def test_crop_is_the_photo_around_the_proposal() -> None:
-    session = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
+    session: Any = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
     photo = np.zeros((80, 80, 3), np.uint8)
     photo[20:60, 20:60] = (200, 100, 50)
     FaceRefiner(session, context=1.0, size=40, weight=1.0).refine(
@@ -66,7 +68,7 @@ def test_crop_is_the_photo_around_the_proposal() -> None:
 
 
 def test_impossible_box_keeps_the_proposal_and_is_no_face() -> None:
-    session = _Session([9, 0.3, 0.3, -0.3, -0.3, *[0] * 10])
+    session: Any = _Session([9, 0.3, 0.3, -0.3, -0.3, *[0] * 10])
     found = FaceRefiner(session, context=1.5, size=40, weight=1.0).refine(
         np.zeros((50, 50, 3), np.uint8), _proposal([10, 10, 30, 30])
     )
@@ -75,7 +77,7 @@ def test_impossible_box_keeps_the_proposal_and_is_no_face() -> None:
 
 
 def test_many_proposals_go_in_batches_and_none_is_no_error() -> None:
-    session = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
+    session: Any = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
     refiner = FaceRefiner(session, context=1.5, size=40, weight=1.0)
     photo = np.zeros((50, 50, 3), np.uint8)
     found = refiner.refine(photo, _proposal(*[[10, 10, 30, 30]] * 300))
@@ -86,5 +88,6 @@ def test_many_proposals_go_in_batches_and_none_is_no_error() -> None:
 
 
 def test_other_network_is_refused() -> None:
+    other: Any = _Session([0] * 15, size=32)
     with pytest.raises(ModelError, match="not the second stage"):
-        FaceRefiner(_Session([0] * 15, size=32), context=1.5, size=40, weight=1.0)
+        FaceRefiner(other, context=1.5, size=40, weight=1.0)

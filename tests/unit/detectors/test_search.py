@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def find_bright(pixels: np.ndarray, min_score: float) -> Candidates:
     found = np.array(boxes, np.float32)
     points = np.repeat(((found[:, :2] + found[:, 2:]) / 2)[:, None], 5, axis=1)
     whole = (found[:, 2:] - found[:, :2]).prod(axis=1)  # a piece of one is less certain
-    return Candidates(found, whole.astype(np.float32), points)
+    return Candidates(found, whole.astype(np.float32), points.astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,6 @@ def test_nothing_found_is_no_error() -> None:
         {"overlap": 700}, {"coarse_side": 2}, {"max_pixels": math.nan},
     ],
 )  # fmt: skip
-def test_rules_that_cannot_work_are_refused(values: dict[str, float]) -> None:
+def test_rules_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ScaleRules(**values)

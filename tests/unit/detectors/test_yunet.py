@@ -39,6 +39,8 @@ def read(shared: Path, name: str, max_side: int) -> np.ndarray:
 def assert_close(found: Detections, expected: Detections, pixels: float, score: float) -> None:
     assert len(found) == len(expected)
     np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=pixels)
+    assert found.landmarks is not None
+    assert expected.landmarks is not None
     np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=pixels)
     np.testing.assert_allclose(found.scores, expected.scores, atol=score)
 
@@ -71,11 +73,15 @@ def test_yunet_maps_boxes_back_to_a_large_picture(shared: Path, detector: YuNetD
     assert len(here) == len(there) == 5
     # It is searched in pieces there, and such large faces at another size than here.
     np.testing.assert_allclose(there.boxes_xyxy / 3, here.boxes_xyxy, atol=7)
+    assert here.landmarks is not None
+    assert there.landmarks is not None
     np.testing.assert_allclose(there.landmarks / 3, here.landmarks, atol=7)
 
 
 def test_yunet_landmarks_are_in_order(shared: Path, detector: YuNetDetector) -> None:
-    for points in detector.detect(read(shared, "multi_face.jpg", 640)).landmarks:
+    landmarks = detector.detect(read(shared, "multi_face.jpg", 640)).landmarks
+    assert landmarks is not None
+    for points in landmarks:
         right_eye, left_eye, nose, right_mouth, left_mouth = points
         assert right_eye[0] < left_eye[0]  # the person's right is on the picture's left
         assert right_mouth[0] < left_mouth[0]

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -144,7 +144,9 @@ def test_file_is_the_mixture_of_its_members(tmp_path: Path, faces: Manifest, met
 
 
 def test_size_color_and_normalisation_are_converted_inside(tmp_path: Path, faces: Manifest) -> None:
-    fixed = {"normalization": "fixed", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.25)}
+    fixed: dict[str, Any] = {
+        "normalization": "fixed", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.25),
+    }  # fmt: skip
     members = [
         _member(tmp_path / "rgb", Preprocessing(size=64, color="rgb", **fixed), 1),
         _member(tmp_path / "gray", Preprocessing(size=64), 2),
@@ -179,7 +181,7 @@ def test_explaining_needs_no_features(tmp_path: Path, faces: Manifest) -> None:
     ],
 )
 def test_members_that_cannot_share_a_crop_are_refused(
-    tmp_path: Path, faces: Manifest, change: dict[str, object], words: str
+    tmp_path: Path, faces: Manifest, change: dict[str, Any], words: str
 ) -> None:
     one = _member(tmp_path / "one", Preprocessing(size=32), 1)
     two = Path(shutil.copytree(one, tmp_path / "two"))

@@ -93,6 +93,7 @@ def test_columns_are_found_beside_the_data(dataset: Path, tmp_path: Path) -> Non
     manifest = read_manifest(f"csv:{dataset / 'faces.csv'}")
     hands = read_groups(manifest, "Hand")
     assert set(hands) == {"left", "right"}
+    assert manifest.groups is not None
     assert read_groups(manifest, "subject_id").tolist() == list(manifest.groups)
     part = manifest.split("valid")
     assert len(read_groups(part, "hand")) == len(part)

@@ -106,4 +106,4 @@ def test_paint_refuses_what_does_not_fit() -> None:
     with pytest.raises(InputError):
         paint_maps(picture, np.zeros((2, 4)), np.ones((1, 2, 2)))
     with pytest.raises(InputError):
-        paint_maps(picture.astype(float), np.zeros((1, 4)), np.ones((1, 2, 2)))  # type: ignore[arg-type]
+        paint_maps(picture.astype(float), np.zeros((1, 4)), np.ones((1, 2, 2)))

@@ -105,12 +105,15 @@ def test_wrong_words_and_pictures_are_refused(
     assert explain_crops(recognizer, np.zeros((0, 48, 48, 1), np.uint8)).shape == (0, 48, 48)
 
 
-def test_network_without_features_is_told_of_other_methods(photo: np.ndarray) -> None:
+def test_network_without_features_is_told_of_other_methods(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recognizer = EmotionRecognizer()
     run = recognizer.pipeline.backend.run
-    recognizer.pipeline.backend.run = lambda batch, *, features=False: Outputs(
-        run(batch).logits, None
-    )  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        recognizer.pipeline.backend, "run",
+        lambda batch, *, features=False: Outputs(run(batch).logits, None),
+    )  # fmt: skip
     with pytest.raises(ModelError, match="occlusion"):
         _explain(recognizer, photo, method="cam")
     assert (_explain(recognizer, photo, method="occlusion")[1] != photo).any()

@@ -68,7 +68,7 @@ def test_timms_twin_with_our_weights_attends_alike() -> None:
     ours = create_model("vit_tiny", num_classes=3, dim=48, depth=3, heads=3).eval()
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.2)  # so that attention is far from even
-    theirs = create_model(
+    theirs: Any = create_model(
         "timm:vit_tiny_patch16_224", num_classes=3, in_channels=1, **_SIZES
     ).eval()
     state = {_renamed(name): value for name, value in ours.state_dict().items()}
@@ -102,7 +102,7 @@ def test_a_folder_with_timms_transformer_is_rolled_out(tmp_path: Path) -> None:
     from mien.training.network import input_of
 
     name = "timm:vit_tiny_patch16_224"
-    network = create_model(name, num_classes=3, **_SIZES).eval()
+    network: Any = create_model(name, num_classes=3, **_SIZES).eval()
     config = ModelConfig(
         architecture=name, tag="test", schema=get_schema("hes3"), model_args=_SIZES,
         preprocessing=input_of(model_spec(name).preprocessing, size=48),

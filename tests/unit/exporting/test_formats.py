@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_embedded_graph_computes_what_the_library_does(
         ({"weights": "float16"}, "--format onnx"),
     ],
 )
-def test_impossible_options_are_refused(changes: dict[str, object], words: str) -> None:
+def test_impossible_options_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         dataclasses.replace(ExportConfig(("int8-static",)), **changes)
 

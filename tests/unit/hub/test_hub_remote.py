@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[stand_in.Hub]:
     constants = importlib.import_module("huggingface_hub.constants")
     monkeypatch.setenv("HF_TOKEN", stand_in.TOKEN)
     # The stand-in speaks HTTP and Git LFS, not the protocol of the Hub's own storage.
@@ -53,13 +54,13 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("config.json", "model.onnx")}
 
 
-def _fetch(tmp_path: Path, **options: object) -> EmotionRecognizer:
+def _fetch(tmp_path: Path, **options: Any) -> EmotionRecognizer:
     return EmotionRecognizer.from_pretrained(
         REPO, cache_dir=tmp_path / "cache", detector="none", **options
     )
 
 
-def test_what_is_pushed_is_what_is_fetched(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_what_is_pushed_is_what_is_fetched(hub: stand_in.Hub, folder: Path, tmp_path: Path) -> None:
     (folder / "args.yaml").write_text("epochs: 3\n")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").write_bytes(b"not for others")
@@ -82,7 +83,7 @@ def test_what_is_pushed_is_what_is_fetched(hub: object, folder: Path, tmp_path: 
         assert part in asked
 
 
-def test_second_push_changes_only_what_changed(hub: object, folder: Path) -> None:
+def test_second_push_changes_only_what_changed(hub: stand_in.Hub, folder: Path) -> None:
     model = read_model_folder(folder)
     push_model_folder(model, REPO, create=True)
     push_model_folder(model, REPO, revision="trial", create=True)
@@ -93,7 +94,9 @@ def test_second_push_changes_only_what_changed(hub: object, folder: Path) -> Non
         push_model_folder(model, REPO, revision="nowhere")
 
 
-def test_revision_decides_which_commit_is_opened(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_revision_decides_which_commit_is_opened(
+    hub: stand_in.Hub, folder: Path, tmp_path: Path
+) -> None:
     repository = hub.add(REPO, _files(folder))
     first = repository.branches["main"]
     value = json.loads((folder / "config.json").read_text())
@@ -106,7 +109,7 @@ def test_revision_decides_which_commit_is_opened(hub: object, folder: Path, tmp_
 
 
 def test_cache_serves_when_the_hub_is_gone(
-    hub: object, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: stand_in.Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.add(REPO, _files(folder))
     _fetch(tmp_path)
@@ -119,7 +122,7 @@ def test_cache_serves_when_the_hub_is_gone(
         push_model_folder(read_model_folder(folder), REPO)
 
 
-def test_damaged_cache_is_mended(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_damaged_cache_is_mended(hub: stand_in.Hub, folder: Path, tmp_path: Path) -> None:
     hub.add(REPO, _files(folder))
     path = fetch_model_folder(REPO, cache_dir=tmp_path / "cache") / "model.onnx"
     path.resolve().write_bytes(b"corrupted")
@@ -127,14 +130,16 @@ def test_damaged_cache_is_mended(hub: object, folder: Path, tmp_path: Path) -> N
     assert path.read_bytes() == (folder / "model.onnx").read_bytes()
 
 
-def test_changed_weights_are_refused(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_changed_weights_are_refused(hub: stand_in.Hub, folder: Path, tmp_path: Path) -> None:
     files = _files(folder)
     hub.add(REPO, {**files, "model.onnx": files["model.onnx"][:-1] + b"\xff"})
     with pytest.raises(ModelError, match="sha256"):
         _fetch(tmp_path)
 
 
-def test_download_that_breaks_off_is_refused(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_download_that_breaks_off_is_refused(
+    hub: stand_in.Hub, folder: Path, tmp_path: Path
+) -> None:
     hub.add(REPO, _files(folder))
     hub.truncate = True
     with pytest.raises(ModelError, match=r"cannot fetch model\.onnx of tester/faces") as caught:
@@ -142,7 +147,9 @@ def test_download_that_breaks_off_is_refused(hub: object, folder: Path, tmp_path
     assert "\n" not in str(caught.value)
 
 
-def test_weights_without_a_digest_are_refused(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_weights_without_a_digest_are_refused(
+    hub: stand_in.Hub, folder: Path, tmp_path: Path
+) -> None:
     value = json.loads((folder / "config.json").read_text())
     value["mien"]["files"] = {}
     hub.add(REPO, {**_files(folder), "config.json": json.dumps(value).encode()})
@@ -155,7 +162,7 @@ def test_weights_without_a_digest_are_refused(hub: object, folder: Path, tmp_pat
     [("../model.onnx", "plain file name"), ("pytorch_model.bin", "no network that mien opens")],
 )
 def test_other_files_are_not_asked_for(
-    hub: object, folder: Path, tmp_path: Path, name: str, words: str
+    hub: stand_in.Hub, folder: Path, tmp_path: Path, name: str, words: str
 ) -> None:
     hub.add(REPO, _files(folder))
     with pytest.raises((ModelError, ConfigError), match=words):
@@ -163,7 +170,7 @@ def test_other_files_are_not_asked_for(
     assert hub.asked == []
 
 
-def test_pickles_are_never_opened(hub: object, folder: Path, tmp_path: Path) -> None:
+def test_pickles_are_never_opened(hub: stand_in.Hub, folder: Path, tmp_path: Path) -> None:
     import hashlib
 
     value = json.loads((folder / "config.json").read_text())
@@ -188,7 +195,7 @@ def test_pushing_a_pickle_is_refused(folder: Path) -> None:
 
 
 def test_missing_private_and_refused_repositories_are_told_apart(
-    hub: object, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: stand_in.Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelError, match="no such repository"):
         _fetch(tmp_path)
@@ -221,7 +228,7 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, folder
 
 
 def test_command_pushes_and_shows(
-    hub: object, folder: Path, capsys: pytest.CaptureFixture[str]
+    hub: stand_in.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*words: str) -> int:
         with pytest.raises(SystemExit) as stop:
@@ -253,7 +260,7 @@ def test_metadata_is_what_the_hub_reads(folder: Path) -> None:
     from huggingface_hub import ModelCard
 
     model = read_model_folder(folder)
-    data = ModelCard(model_card(model)).data
+    data: Any = ModelCard(model_card(model)).data
     assert data.license == "apache-2.0"
     assert data.library_name == "mien"
     assert data.pipeline_tag == "image-classification"
@@ -286,7 +293,7 @@ def test_metadata_survives_yaml() -> None:
 
 
 def test_probabilities_of_the_torch_backend_agree(
-    hub: object, folder: Path, tmp_path: Path
+    hub: stand_in.Hub, folder: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
     hub.add(
@@ -299,7 +306,7 @@ def test_probabilities_of_the_torch_backend_agree(
 
 
 def test_layout_of_timm_is_pushed(
-    hub: object, folder: Path, capsys: pytest.CaptureFixture[str]
+    hub: stand_in.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("timm")
     with pytest.raises(SystemExit) as stop:

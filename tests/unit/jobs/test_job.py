@@ -275,7 +275,7 @@ def test_split_stages_give_the_rows_of_a_fused_task(
     faces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.jobs import stages
-    from mien.jobs.work import Part, answer_part
+    from mien.jobs.work import Part, answer_part, finish
 
     recognizer = CONFIG.open_recognizer()
     monkeypatch.setattr(stages, "worker_recognizer", lambda *_: recognizer)
@@ -284,7 +284,7 @@ def test_split_stages_give_the_rows_of_a_fused_task(
     prepared = stages._Preparer(CONFIG, [], "")(read)
     rows = stages._Classifier(CONFIG, [], "")(prepared)
     [(number, table)] = stages._Collector({0: len(part.paths)}).add(rows)
-    answer = stages.finish(part, table, recognizer, worker="")
+    answer = finish(part, table, recognizer, worker="")
     assert number == 0
     assert (answer.notes["pictures"], answer.notes["failed"]) == (15, 3)
     expected = parquet.read_table(io.BytesIO(answer_part(recognizer, part, readers=2).data))
@@ -292,7 +292,7 @@ def test_split_stages_give_the_rows_of_a_fused_task(
     for name in expected.column_names:
         one, other = found[name].to_pylist(), expected[name].to_pylist()
         if name.startswith("p_") or name == "confidence":
-            np.testing.assert_allclose(*(np.array(c, float) for c in (one, other)), atol=1e-5)
+            np.testing.assert_allclose(np.array(one, float), np.array(other, float), atol=1e-5)
         else:
             assert one == other, name
 

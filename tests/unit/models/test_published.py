@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
+
+import torch
 
 from mien.errors import ConfigError, InputError
 from mien.models import create_model
@@ -49,7 +51,7 @@ def test_vit_small_has_the_parameters_of_timms() -> None:
 
 
 def test_lenet_parameters_by_hand() -> None:
-    network = create_model("lenet", num_classes=10, layout="paper", batch_norm=False)
+    network: Any = create_model("lenet", num_classes=10, layout="paper", batch_norm=False)
     layers = (25 + 1) * 6, (6 * 25 + 1) * 16, (400 + 1) * 120, (120 + 1) * 84, (84 + 1) * 10
     assert count_parameters(network) == sum(layers) == 61_706
     assert network.forward_features(torch.zeros(1, 1, 32, 32)).shape == (1, 16, 10, 10)
@@ -74,7 +76,7 @@ def test_attention_weights_are_those_of_the_forward_pass() -> None:
 
 
 def test_positions_of_another_size_are_interpolated_and_odd_sizes_refused() -> None:
-    network = create_model("vit_tiny", num_classes=3, depth=1).eval()
+    network: Any = create_model("vit_tiny", num_classes=3, depth=1).eval()
     with torch.no_grad():
         network.positions[:, 1:] = 1.0  # the same everywhere: interpolation changes nothing
         assert network._embed(torch.zeros(1, 1, 96, 96))[0, 1:] == pytest.approx(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from support import ROOT
 
@@ -27,10 +29,14 @@ from mien.detectors.search import Candidates
 NO_POINTS = np.full((1, 5, 2), np.nan, np.float32)
 
 
+def _floats(values: ArrayLike) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
 def test_regions_to_ignore_are_neither_faces_nor_background() -> None:
-    truth = np.float32([[0, 0, 20, 20], [50, 50, 90, 90], [0, 60, 9, 69]])
-    found = np.float32([[1, 0, 21, 20], [55, 55, 85, 85], [0, 60, 9, 69], [30, 0, 60, 30]])
-    scores = np.float32([0.9, 0.8, 0.7, 0.6])
+    truth = _floats([[0, 0, 20, 20], [50, 50, 90, 90], [0, 60, 9, 69]])
+    found = _floats([[1, 0, 21, 20], [55, 55, 85, 85], [0, 60, 9, 69], [30, 0, 60, 30]])
+    scores = _floats([0.9, 0.8, 0.7, 0.6])
     matched = match(found, scores, truth, np.array([False, True, False]))
     assert matched.kind.tolist() == [1, -1, -1, 0]
     assert matched.sizes.tolist() == [20]
@@ -38,7 +44,7 @@ def test_regions_to_ignore_are_neither_faces_nor_background() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    assert calibration_error(np.float32([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
+    assert calibration_error(_floats([0.9, 0.9]), np.array([True, False])) == pytest.approx(0.4)
 
 
 def test_networks_are_within_their_budget_and_decode() -> None:
@@ -58,7 +64,7 @@ def _crops(count: int) -> Crops:
     for image, (x, y) in zip(images, points[:, 2], strict=True):
         column, row = (int(56 * (value + 0.5)) for value in (x, y))
         image[row - 2 : row + 3, column - 2 : column + 3] = 255
-    boxes = np.tile(np.float32([-0.2, -0.25, 0.2, 0.25]), (count, 1))
+    boxes = np.tile(_floats([-0.2, -0.25, 0.2, 0.25]), (count, 1))
     found = Proposals(
         images, np.ones(count, np.float32), boxes, points, np.zeros(count, np.float32),
         np.zeros(count, np.int8),
@@ -85,8 +91,8 @@ def test_labels_move_with_the_crops(moved: bool, monkeypatch: pytest.MonkeyPatch
 
 def test_mirrored_labels_keep_right_and_left() -> None:
     image = np.zeros((10, 20, 3), np.uint8)
-    points = np.float32([[[2, 3], [6, 3], [4, 5], [3, 7], [5, 7]]])
-    _, boxes, marks = mirror(image, np.float32([[1, 1, 8, 9]]), points)
+    points = _floats([[[2, 3], [6, 3], [4, 5], [3, 7], [5, 7]]])
+    _, boxes, marks = mirror(image, _floats([[1, 1, 8, 9]]), points)
     assert boxes.tolist() == [[12, 1, 19, 9]]
     assert marks[0, 0].tolist() == [14, 3]  # what was the left eye
     assert marks[0, 1].tolist() == [18, 3]
@@ -94,15 +100,16 @@ def test_mirrored_labels_keep_right_and_left() -> None:
 
 class _Search:
     def propose(self, image_rgb: np.ndarray, min_score: float) -> Candidates:
-        boxes = np.float32([[10, 10, 50, 50], [100, 100, 140, 140], [102, 30, 142, 70]])
-        return Candidates(boxes, np.float32([2, 1, 0]), np.zeros((3, 5, 2), np.float32))
+        boxes = _floats([[10, 10, 50, 50], [100, 100, 140, 140], [102, 30, 142, 70]])
+        return Candidates(boxes, _floats([2, 1, 0]), np.zeros((3, 5, 2), np.float32))
 
 
 def test_proposals_are_labelled() -> None:
-    truth = np.float32([[12, 12, 52, 50], [100, 100, 140, 140]])
-    labels = truth, np.float32([1, IGNORE]), np.concatenate([NO_POINTS] * 2)
+    truth = _floats([[12, 12, 52, 50], [100, 100, 140, 140]])
+    labels = truth, _floats([1, IGNORE]), np.concatenate([NO_POINTS] * 2)
     image = np.zeros((160, 160, 3), np.uint8)
-    found = collect(_Search(), image, labels, SOURCES.index("fc"), np.random.default_rng(0))
+    search: Any = _Search()
+    found = collect(search, image, labels, SOURCES.index("fc"), np.random.default_rng(0))
     asked = np.isfinite(found.logits)
     assert found.target[asked].tolist() == [1, 0]  # what is to be ignored is left out
     assert found.target[~asked].tolist() == [1]  # the face itself, displaced
@@ -116,7 +123,7 @@ def test_refiner_learns_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None
     crops = rng.integers(0, 60, (64, 56, 56, 3)).astype(np.uint8)
     crops[target > 0, 14:42, 14:42] += 150
     found = Proposals(
-        crops, target, np.tile(np.float32([-0.25, -0.25, 0.25, 0.25]), (64, 1)),
+        crops, target, np.tile(_floats([-0.25, -0.25, 0.25, 0.25]), (64, 1)),
         np.full((64, 5, 2), np.nan, np.float32), np.zeros(64, np.float32), np.zeros(64, np.int8),
     )  # fmt: skip
     config = RefinerConfig(batch_size=16, epochs=10, lr=0.004, ema=0.5)
@@ -141,7 +148,7 @@ def test_calibration_trusts_the_stage_that_knows() -> None:
     rng = np.random.default_rng(0)
     photos = []
     for _ in range(60):
-        corner = np.float32([[0, 0], [100, 0], [200, 0], [300, 0]])
+        corner = _floats([[0, 0], [100, 0], [200, 0], [300, 0]])
         boxes = np.concatenate([corner, corner + 40], axis=1)
         face = rng.random(4) < 0.5
         item = Labelled(

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from mien.errors import ConfigError
 from mien.models.layers import normalize_tensor
@@ -22,7 +26,7 @@ from mien.training.data.augment import (
     rand_augment,
 )
 
-STILL = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0}
+STILL: dict[str, Any] = {"rotate": 0, "scale_min": 1, "scale_max": 1, "shift": 0, "flip": 0}
 
 
 def _faces(n: int = 6, channels: int = 1) -> torch.Tensor:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
+import torch
 from torch.nn import functional
 
 from mien.models import create_model

@@ -121,7 +121,7 @@ def test_what_a_process_raised_is_told_whole(error: MienError, tmp_path: Path) -
     with pytest.raises(Exception, match=r"\w") as caught:
         _work_or_wait(fail, TrainConfig(), tmp_path, {})
     # As torch writes it into the file of the process.
-    said = {
+    said: dict[str, object] = {
         "message": f"{type(caught.value).__name__}: {caught.value}",
         "extraInfo": {"timestamp": "1"},
     }

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from torch.nn import functional
 
 from mien.errors import ConfigError
@@ -21,7 +23,7 @@ TARGETS = torch.eye(3)[LABELS]
 SOFT = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
 
 
-def _loss(mass: torch.Tensor | None = None, **values: object) -> ExpressionLoss:
+def _loss(mass: torch.Tensor | None = None, **values: Any) -> ExpressionLoss:
     return ExpressionLoss(TrainConfig(**values), mass)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 from torch.optim import lr_scheduler
 
 from mien.errors import ConfigError
@@ -23,7 +26,7 @@ def _parameter() -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.tensor([[1.0]]))
 
 
-def _config(**values: object) -> TrainConfig:
+def _config(**values: Any) -> TrainConfig:
     return TrainConfig(**{"epochs": 10, "warmup_epochs": 0, "lr": 0.1, **values})
 
 
@@ -37,10 +40,12 @@ def _config(**values: object) -> TrainConfig:
         ("adamw", lambda p: torch.optim.AdamW([p], 0.1)),
     ],
 )
-def test_optimizer_steps_as_torchs(name: str, expected: object) -> None:
+def test_optimizer_steps_as_torchs(
+    name: str, expected: Callable[[torch.nn.Parameter], torch.optim.Optimizer]
+) -> None:
     config = _config(optimizer=name, weight_decay=0)
     own, other = _parameter(), _parameter()
-    reference = expected(other)  # type: ignore[operator]
+    reference = expected(other)
     for group in reference.param_groups:
         group["weight_decay"] = 0
     mine = make_optimizer(parameter_groups([[own]], config), config)

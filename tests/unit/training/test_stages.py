@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from mien.errors import ConfigError
 from mien.models import create_model
@@ -10,7 +14,7 @@ from mien.training.config import TrainConfig
 from mien.training.stages import UnfreezeSchedule, stage_names
 
 
-def _thaw(**values: object) -> UnfreezeSchedule:
+def _thaw(**values: Any) -> UnfreezeSchedule:
     config = TrainConfig(**{"epochs": 10, "weights": "w.safetensors", **values})
     return UnfreezeSchedule(create_model("mienet_test", num_classes=3), config)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("lightning")
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
 from mien.data.writers.parquet import write_shards
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MienError
 from mien.preprocess import Preprocessing
 from mien.training.config import TrainConfig
 from mien.training.data.faces import count_steps
@@ -71,19 +73,24 @@ def test_parts_of_all_readers_are_the_epoch(size: int, world: int, workers: int)
 def test_buffer_bounds_the_faces_held() -> None:
     drawn, peak = 0, 0
 
-    def source() -> object:
+    def source() -> Iterator[int]:
         nonlocal drawn
         for face in range(1000):
             drawn += 1
             yield face
 
     out = []
-    for face in shuffled(source(), 50, np.random.default_rng(0)):  # type: ignore[arg-type]
+    for face in shuffled(source(), 50, np.random.default_rng(0)):
         out.append(face)
         peak = max(peak, drawn - len(out))
     assert peak == 50
     assert sorted(out) == list(range(1000))
     assert out != sorted(out)
+
+
+def _faces_of(batch: Any) -> list[bytes]:
+    assert not isinstance(batch, MienError)
+    return [face.permute(1, 2, 0).numpy().tobytes() for face in batch[0]]
 
 
 def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
@@ -96,13 +103,13 @@ def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
         stream = EpochStream(streamed, config, SINGLE)
         stream.set_epoch(epoch)
         batches = list(stream)
-        orders.append([f.permute(1, 2, 0).numpy().tobytes() for b in batches for f in b[0]])
+        orders.append([face for batch in batches for face in _faces_of(batch)])
         assert Counter(orders[-1]) == expected
     assert orders[0] != orders[1] == orders[2]
-    both = Counter()
+    both: Counter[bytes] = Counter()
     for rank in (0, 1):
         for batch in EpochStream(streamed, config, DistInfo(rank, 2, rank, 2)):
-            both.update(f.permute(1, 2, 0).numpy().tobytes() for f in batch[0])
+            both.update(_faces_of(batch))
     assert both == expected
 
 

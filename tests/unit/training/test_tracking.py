@@ -49,6 +49,8 @@ def test_curves_are_drawn_where_the_numbers_are(tmp_path: Path, epochs: int) -> 
             for k in (0, 1)
         ]
     for half in halves:
-        colors = {color for _, color in half.getcolors(1 << 20)}
+        found = half.getcolors(1 << 20)
+        assert found is not None
+        colors = {color for _, color in found}
         assert (47, 95, 179) in colors, "the line of the validation faces"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

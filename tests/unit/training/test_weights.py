@@ -3,13 +3,15 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("timm")
 
+import torch
 from safetensors.torch import save_file
 
 from mien.backends.torch import read_tensors
@@ -49,9 +51,9 @@ def test_weights_of_the_same_network_are_all_taken(tmp_path: Path) -> None:
 
 
 def test_another_number_of_classes_leaves_the_head_new(tmp_path: Path) -> None:
-    source = create_model("mienet_test", num_classes=3)
+    source: Any = create_model("mienet_test", num_classes=3)
     path = _save(source, tmp_path / "w.safetensors")
-    network = create_model("mienet_test", num_classes=5)
+    network: Any = create_model("mienet_test", num_classes=5)
     head = network.head.weight.clone()
     fresh = load_weights(network, path, model="mienet_test")
     assert fresh == ["head.weight", "head.bias"]
@@ -139,8 +141,8 @@ def test_a_real_backbone_loads_whole_and_answers_as_timms(shared: Path) -> None:
     config = TrainConfig(
         model="timm:mobilenetv2_100", model_args="pad_type=same", size=64, weights=str(path)
     )
-    network = build_network(config, trained_spec(config), 8).eval()
-    reference = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same").eval()
+    network: Any = build_network(config, trained_spec(config), 8).eval()
+    reference: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same").eval()
     reference.load_state_dict(load_file(path))
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -165,10 +167,10 @@ def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"blocks\.\d+\.\S+ is not of it"):
         build_network(config, trained_spec(config), 4)
     config = replace(config, model_args="")
-    network = build_network(config, trained_spec(config), 4)
+    network: Any = build_network(config, trained_spec(config), 4)
     assert network.backbone.pos_embed.shape == (1, 1 + 36, 192)
     same = timm.create_model(name, num_classes=0, img_size=96)
-    from timm.layers import resample_abs_pos_embed
+    from timm.layers.pos_embed import resample_abs_pos_embed
 
     expected = resample_abs_pos_embed(source.pos_embed, [6, 6], [14, 14])
     assert torch.allclose(network.backbone.pos_embed, expected)

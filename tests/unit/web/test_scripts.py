@@ -89,7 +89,7 @@ PREPARED = [
 @pytest.mark.parametrize("preprocessing", PREPARED, ids=lambda p: f"{p.color}-{p.size}")
 def test_crops_are_those_of_the_library(call: Any, preprocessing: Preprocessing) -> None:
     image_rgb = _noise(70, 90)
-    boxes = [
+    boxes: list[list[float]] = [
         [10.4, 12.8, 50.1, 52.5],
         [-20.5, -7.25, 40, 53.25],
         [60, 30.5, 130.2, 100.7],
@@ -185,10 +185,10 @@ def test_both_stages_agree_with_the_library(call: Any, settings: dict[str, Any])
     answer = [1.0, -0.3, -0.35, 0.32, 0.36, *rng.normal(0, 0.2, 10).round(3)]
     detector = MienDetector(threads=1)
     size = detector.config.crop_size
-    session = SimpleNamespace(
+    session: Any = SimpleNamespace(
         path="", inputs=[SimpleNamespace(name="crops", shape=["n", 3, size, size])],
         outputs=[SimpleNamespace(shape=["n", 15])],
-        run=lambda names, feed: [np.tile(np.float32(answer), (len(feed["crops"]), 1))],
+        run=lambda names, feed: [np.tile(np.array(answer, np.float32), (len(feed["crops"]), 1))],
     )  # fmt: skip
     detector._search = replace(detector._search, network=_Cells(numbers.tolist()))
     detector._refiner = FaceRefiner(session, context=1.5, size=size, weight=0.4)
@@ -200,6 +200,7 @@ def test_both_stages_agree_with_the_library(call: Any, settings: dict[str, Any])
         [faces] = call(["find", _raster(image_rgb), config, settings, numbers.tolist(), answer])
         assert len(faces) == len(found) > 0
         faces.sort(key=lambda face: face["box"])  # several are equally large here
+        assert found.landmarks is not None
         order = np.lexsort(found.boxes_xyxy.T[::-1])
         for name, values in (
             ("box", found.boxes_xyxy), ("score", found.scores), ("points", found.landmarks)

@@ -123,7 +123,7 @@ class EpochStream(IterableDataset["Batch | MienError"]):
         self.faces, self.config, self.dist = faces, config, dist
         # Workers live as long as the training: they see the epoch's number in shared memory.
         self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch.share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch; the training loop calls it."""
