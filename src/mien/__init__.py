@@ -94,11 +94,9 @@ __all__ = [
 
 
 def lazy_names(module: str, names: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Returns a module's ``__getattr__``, which imports a name when it is first used.
+    """Returns a module's ``__getattr__``, which imports one of the names when it is first used.
 
-    Args:
-        module: The module's own name.
-        names: Module -> the names that it defines.
+    ``names`` are by the module that defines them.
     """
     homes = {name: home for home, defined in names.items() for name in defined}
 

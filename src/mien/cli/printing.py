@@ -43,7 +43,10 @@ def print_table(
     left: int = 1,
     width: int | None = None,
 ) -> None:
-    """Prints a table; a row of None is a line. ``width`` counts where stdout is no terminal."""
+    """Prints a table; a row of None is a line between sections, ``left`` columns are aligned left.
+
+    ``width`` is the number of characters per line where stdout is no terminal.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
