@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 from mien.training.cross_validation import CrossValidation, cross_validate, plan_folds
 from support.faces import LABELS, draw_face
+from support.processes import start
 
 #: Faces of each person in the made dataset, and the label of each of them in turn.
 PEOPLE, EACH = 24, 3
@@ -173,19 +169,10 @@ def test_a_killed_one_resumes_to_the_same_scores(
     recipe = _recipe(table)
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in recipe.to_dict().items()
              if value != getattr(TrainConfig(), key)]  # fmt: skip
-    command = [
-        sys.executable, "-m", "mien", "train", "-o", str(output), "--folds", "2", "-q", *flags,
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 900
-        while not (output / "fold_2" / "args.yaml").exists():
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+    words = ["train", "-o", str(output), "--folds", "2", "-q", *flags]
+    process = start(*words, log=tmp_path / "log")
+    process.wait_for(output / "fold_2" / "args.yaml")
+    process.kill()
     kept = (output / "fold_1" / "held_out.npz").stat().st_mtime_ns
     again = cross_validate(recipe, output, folds=2, resume=True, progress=False)
     assert (output / "fold_1" / "held_out.npz").stat().st_mtime_ns == kept

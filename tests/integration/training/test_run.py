@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.run import train
 from support.faces import write_folder
+from support.processes import Command, start
 
 
 def _values(data: Path, **more: object) -> dict[str, object]:
@@ -33,9 +32,9 @@ def _values(data: Path, **more: object) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _command(output: Path, values: dict[str, object], *more: str) -> list[str]:
+def _start(output: Path, values: dict[str, object], *more: str) -> Command:
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items()]
-    return [sys.executable, "-m", "mien", "train", "-o", str(output), *flags, *more]
+    return start("train", "-o", str(output), *flags, "-q", *more, log=output.parent / "log")
 
 
 def test_run_directory_is_a_model_folder_that_learned(trained: Path) -> None:
@@ -67,20 +66,13 @@ def test_run_directory_is_a_model_folder_that_learned(trained: Path) -> None:
 def test_killed_run_resumes_to_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
     values = _values(write_folder(tmp_path / "faces", 64))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run(_command(whole, values, "-q"), check=True, timeout=300)
-    process = subprocess.Popen(_command(cut, values, "-q"))
-    try:
-        deadline = time.monotonic() + 200
-        while not (cut / "checkpoints" / "last.ckpt").exists():
-            assert process.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(0.05)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    assert _start(whole, values).wait() == 0
+    process = _start(cut, values)
+    process.wait_for(cut / "checkpoints" / "last.ckpt")
+    time.sleep(0.05)
+    process.kill()
     assert not (cut / "config.json").exists()
-    subprocess.run(_command(cut, values, "-q", "--resume"), check=True, timeout=300)
+    assert _start(cut, values, "--resume").wait() == 0
     expected, found = (load_file(run / "model.safetensors") for run in (whole, cut))
     assert expected.keys() == found.keys()
     for name in expected:
@@ -97,17 +89,12 @@ def test_killed_run_resumes_to_the_weights_of_an_undisturbed_one(tmp_path: Path)
 def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     values = _values(write_folder(tmp_path / "faces", 16), epochs=2000)
     run = tmp_path / "run"
-    process = subprocess.Popen(_command(run, values, "-q"), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 200
-    while not (run / "checkpoints" / "last.ckpt").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 130
-    assert "--resume" in err
-    assert "Traceback" not in err
+    process = _start(run, values)
+    process.wait_for(run / "checkpoints" / "last.ckpt")
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert "--resume" in process.err
+    assert "Traceback" not in process.err
 
 
 def test_last_checkpoint_is_of_the_last_epoch_whichever_was_best(trained: Path) -> None:

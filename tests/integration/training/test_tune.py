@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +28,7 @@ from mien.training.tuning.study import (
     this_worker,
 )
 from support.faces import write_folder
+from support.processes import start
 
 if TYPE_CHECKING:
     from mien.training.tuning.result import TuneResult
@@ -251,24 +247,15 @@ def test_a_killed_study_resumes_with_the_trial_it_was_in(tmp_path: Path, faces: 
     output, base, space = (tmp_path / name for name in ("study", "base.yaml", "space.yaml"))
     base.write_text(yaml.safe_dump(_recipe(faces, epochs=1).to_dict()))
     space.write_text("lr: {low: 0.001, high: 0.1, log: true}\nflip: [0.0, 0.5]\n")
-    command = [
-        sys.executable, "-m", "mien", "tune", "-c", str(base), "--space", str(space),
-        "-o", str(output), "--trials", "2", "--format", "json",
+    words = [
+        "tune", "-c", str(base), "--space", str(space), "-o", str(output), "--trials", "2",
+        "--format", "json",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 900
-        while not (output / "trial_0001" / "args.yaml").exists():
-            assert process.poll() is None, "the study ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(
-        [*command, "--resume"], check=False, timeout=900, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)["trials"]
+    process = start(*words, log=tmp_path / "log")
+    process.wait_for(output / "trial_0001" / "args.yaml")
+    process.kill()
+    done = start(*words, "--resume", log=tmp_path / "log")
+    assert done.wait() == 0, done.err
+    rows = json.loads(done.out)["trials"]
     assert [row["state"] for row in rows] == ["complete", "lost", "complete"]
     assert rows[2]["values"] == rows[1]["values"] != rows[0]["values"]

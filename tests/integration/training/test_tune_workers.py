@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,6 +27,7 @@ from mien.training.tuning.study import (
     open_storage,
 )
 from support.faces import write_folder
+from support.processes import Command, start
 
 PASSWORD = "open-sesame-7"
 
@@ -85,34 +84,27 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _worker(root: Path, url: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable, "-m", "mien", "tune", "-c", str(root / "base.yaml"),
-        "--space", str(root / "space.yaml"), "-o", str(root / "study"), "--trials", "4",
-        "--heartbeat", "2",
-    ]  # fmt: skip
+def _worker(root: Path, url: str, number: int) -> Command:
     # The password comes from the environment: a command line is read by everyone.
-    env = {**os.environ, "MIEN_TUNE_STORAGE": url, "PGPASSWORD": PASSWORD}
-    return subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return start(
+        "tune", "-c", str(root / "base.yaml"), "--space", str(root / "space.yaml"),
+        "-o", str(root / "study"), "--trials", "4", "--heartbeat", "2", log=root / f"log{number}",
+        environment={"MIEN_TUNE_STORAGE": url, "PGPASSWORD": PASSWORD},
+    )  # fmt: skip
 
 
-def _kill_in_a_trial(
-    workers: list[subprocess.Popen[str]], study: Any, root: Path
-) -> tuple[subprocess.Popen[str], int]:
+def _kill_in_a_trial(workers: list[Command], study: Any, root: Path) -> tuple[Command, int]:
     """Kills the first worker that is in the middle of a trial; returns it, and the trial."""
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         for process in workers:
-            assert process.poll() is None, process.communicate()[0]
+            assert process.poll() is None, process.err
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             begun = root / "study" / f"trial_{trial.number:04d}" / "args.yaml"
             pid = trial.user_attrs.get("worker", {}).get("pid")
             victims = [process for process in workers if process.pid == pid]
             if victims and begun.exists():
-                victims[0].send_signal(signal.SIGKILL)
-                victims[0].wait()
+                victims[0].kill()
                 return victims[0], int(trial.number)
         time.sleep(0.02)
     raise AssertionError("no worker began a trial")
@@ -134,20 +126,19 @@ def test_a_killed_worker_is_replaced_by_the_other(
     url = f"postgresql://tuner:{PASSWORD}@{server}"
     storage = open_storage(url, heartbeat=2)
     request.addfinalizer(storage.engine.dispose)
-    workers = [_worker(tmp_path, f"postgresql://tuner@{server}") for _ in range(2)]
+    workers = [_worker(tmp_path, f"postgresql://tuner@{server}", number) for number in (1, 2)]
     try:
         study = _loaded(storage)
         victim, killed = _kill_in_a_trial(workers, study, tmp_path)
         (other,) = (worker for worker in workers if worker is not victim)
-        out, _ = other.communicate(timeout=900)
+        code = other.wait(900)
     finally:
         for worker in workers:
-            worker.kill()
-            worker.wait()
-            if worker.stdout is not None:
-                worker.stdout.close()
-    assert other.returncode == 0, out
-    assert PASSWORD not in out
+            if worker.poll() is None:
+                worker.kill()
+    said = other.out + other.err
+    assert code == 0, said
+    assert PASSWORD not in said
     trials = study.get_trials()
     assert killed in lost_trials(trials)
     assert all(trial.state.is_finished() for trial in trials)
