@@ -1,4 +1,4 @@
-"""``mien`` in processes that can be killed, and that do not import torch anew each time.
+"""Processes that can be killed, and that do not import torch anew each time.
 
 A server process imports what training needs once; the processes of tests are forked from it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _FORKS.set_forkserver_preload([
 ])  # fmt: skip
 
 
-def _run(words: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> None:
+def _run(program: str, words: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> None:
     """Is the process: standard output and errors go to files."""
     from mien.cli import main
 
@@ -31,12 +32,15 @@ def _run(words: tuple[str, ...], log: Path, environment: Mapping[str, str]) -> N
     for number, name in ((1, "out"), (2, "err")):
         with log.with_suffix(f".{name}").open("wb") as stream:
             os.dup2(stream.fileno(), number)
-    main(words)
+    if not program:
+        main(words)
+    sys.argv = ["-c", *words]
+    exec(compile(program, "<test>", "exec"), {"__name__": "__main__"})
 
 
 @dataclass(frozen=True)
 class Command:
-    """A process that runs ``mien``."""
+    """A process that runs."""
 
     process: BaseProcess
     log: Path
@@ -80,8 +84,15 @@ class Command:
         self.process.join()
 
 
-def start(*words: str, log: Path, environment: Mapping[str, str] | None = None) -> Command:
-    """Starts ``mien`` with the words of a command line; ``log`` names its two files of output."""
-    process = _FORKS.Process(target=_run, args=(words, log, environment or {}), daemon=True)
+def start(
+    *words: str, log: Path, environment: Mapping[str, str] | None = None, program: str = ""
+) -> Command:
+    """Starts ``mien`` with the words of a command line, or Python code that finds them in argv.
+
+    ``log`` names the two files of its output.
+    """
+    process = _FORKS.Process(
+        target=_run, args=(program, words, log, environment or {}), daemon=True
+    )
     process.start()
     return Command(process, log)

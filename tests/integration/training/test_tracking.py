@@ -18,6 +18,8 @@ pytest.importorskip("lightning")
 
 from PIL import Image
 
+from support.processes import start
+
 #: A run of two epochs on made numbers, through the trainer that mien train builds.
 _RUN = """
 import sys
@@ -53,12 +55,11 @@ _OLD_LOADER = "ignore:The ``noload`` loader strategy is deprecated"
 def _run(folder: Path, logger: str, address: str = "") -> Path:
     if importlib.util.find_spec(logger) is None:
         pytest.skip(f"needs {logger}")
-    env = {**os.environ, "WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": address}
-    command = [sys.executable, "-c", _RUN, str(folder), logger]
-    done = subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=900, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    environment = {"WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": address}
+    done = start(
+        str(folder), logger, program=_RUN, log=folder / "log", environment=environment
+    )  # fmt: skip
+    assert done.wait(900) == 0, done.err
     return folder / "my_run"
 
 
@@ -79,29 +80,33 @@ def test_wandb_without_a_key_stays_offline(tmp_path: Path) -> None:
     assert list((run / "wandb").glob("offline-run-*"))
 
 
+@pytest.fixture(scope="module")
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that MLflow tracks in a file: its tables take seconds to make."""
+    return _run(tmp_path_factory.mktemp("local"), "mlflow")
+
+
 @pytest.mark.filterwarnings(_OLD_LOADER)
-def test_mlflow_gets_recipe_and_metrics(tmp_path: Path) -> None:
-    run = _run(tmp_path, "mlflow")
+def test_mlflow_gets_recipe_and_metrics(local_run: Path) -> None:
     import mlflow
 
-    client = mlflow.tracking.MlflowClient(f"sqlite:///{run.resolve()}/mlflow.db")
+    client = mlflow.tracking.MlflowClient(f"sqlite:///{local_run.resolve()}/mlflow.db")
     (experiment,) = (e for e in client.search_experiments() if e.name == "mien")
-    (tracked,) = client.search_runs([experiment.experiment_id])
+    tracked = client.search_runs([experiment.experiment_id])[-1]  # the oldest
     assert tracked.info.run_name == "my_run"
     assert tracked.data.params["epochs"] == "2"
     assert len(client.get_metric_history(tracked.info.run_id, "valid_loss")) == 2
 
 
 @pytest.fixture
-def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    """Starts an MLflow server on a free port of this machine and yields its address."""
-    pytest.importorskip("mlflow")
+def mlflow_server(local_run: Path, tmp_path: Path) -> Iterator[str]:
+    """Starts an MLflow server on a free port, with the tables of the local run; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+        "--backend-store-uri", f"sqlite:///{local_run.resolve()}/mlflow.db",
         "--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1",
     ]  # fmt: skip
     log = tmp_path / "server.log"
@@ -138,7 +143,7 @@ def test_mlflow_server_gets_recipe_and_metrics(mlflow_server: str, tmp_path: Pat
 
     client = mlflow.tracking.MlflowClient(mlflow_server)
     (experiment,) = (e for e in client.search_experiments() if e.name == "mien")
-    (tracked,) = client.search_runs([experiment.experiment_id])
+    tracked, _local = client.search_runs([experiment.experiment_id])
     assert tracked.info.run_name == "my_run"
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["model"] == "mienet_test"

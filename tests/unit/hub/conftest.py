@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from support.hub_timm_layout import bundled
+from support.hub_fixtures import folder, hub
 
-__all__ = ["bundled"]
+__all__ = ["folder", "hub"]

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import pickle
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +23,6 @@ from support import hub as stand_in
 REPO = "tester/faces"
 # huggingface_hub's own upload of large files uses a spelling that its HTTP library deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[stand_in.Hub]:
-    constants = importlib.import_module("huggingface_hub.constants")
-    monkeypatch.setenv("HF_TOKEN", stand_in.TOKEN)
-    # The stand-in speaks HTTP and Git LFS, not the protocol of the Hub's own storage.
-    for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY"):
-        monkeypatch.setattr(constants, name, True, raising=False)
-    with stand_in.running_hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.address)
-        # Versions before 2 also compare with what they read when they were imported.
-        monkeypatch.setattr(constants, "ENDPOINT", running.address)
-        address = running.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(read_model_folder().path, tmp_path / "model"))
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -303,22 +278,6 @@ def test_probabilities_of_the_torch_backend_agree(
     assert not (torch.folder.path / "model.onnx").exists()
     difference = torch.predict_faces([SAMPLE]) - _fetch(tmp_path).predict_faces([SAMPLE])
     assert np.abs(difference).max() < 1e-4
-
-
-def test_layout_of_timm_is_pushed(
-    hub: stand_in.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("timm")
-    with pytest.raises(SystemExit) as stop:
-        main(("push", str(folder), REPO, "--create", "--layout", "timm"))
-    assert not stop.value.code
-    repository = hub.repositories[REPO]
-    pushed = repository.commits[repository.branches["main"]]
-    assert set(pushed) == {".gitattributes", "README.md", "config.json", "model.safetensors"}
-    assert json.loads(pushed["config.json"])["architecture"] == "mien_face"
-    assert f'model="{REPO}"' in pushed["README.md"].decode()
-    with pytest.raises(ConfigError, match="mien or timm"):
-        push_model_folder(read_model_folder(folder), REPO, layout="keras")
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"n": 3, "deduplicated": null}'])

@@ -11,7 +11,6 @@ pytest.importorskip("torch")
 import torch
 from torch.optim import lr_scheduler
 
-from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 from mien.training.optim.optimizers import (
     make_optimizer,
@@ -56,18 +55,6 @@ def test_optimizer_steps_as_torchs(
             optimizer.step()
     assert torch.equal(own, other)
     assert float(own.detach()) != 1
-
-
-def test_an_optimizer_of_timms_and_a_misspelt_one() -> None:
-    pytest.importorskip("timm")
-    config = _config(optimizer="timm:lion", lr=0.01, weight_decay=0)
-    p = _parameter()
-    optimizer = make_optimizer(parameter_groups([[p]], config), config)
-    (p**2).sum().backward()
-    optimizer.step()
-    assert float(p.detach()) == pytest.approx(1 - 0.01)  # Lion steps by the sign
-    with pytest.raises(ConfigError, match="Did you mean 'lion'"):
-        make_optimizer(parameter_groups([[p]], config), _config(optimizer="timm:lionn"))
 
 
 def test_groups_decay_matrices_alone_and_slow_earlier_stages() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("timm")
 
 import torch
 from safetensors.torch import save_file
@@ -131,50 +129,6 @@ def test_the_hub_out_of_reach_says_what_to_type(
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(ModelError, match=r"offline\?.*hf download timm/.*--weights"):
         find_weights("hub", "timm:mobilenetv2_100")
-
-
-def test_a_real_backbone_loads_whole_and_answers_as_timms(shared: Path) -> None:
-    import timm
-    from safetensors.torch import load_file
-
-    path = shared / "weights" / "mobilenetv2_100_imagenet.safetensors"
-    config = TrainConfig(
-        model="timm:mobilenetv2_100", model_args="pad_type=same", size=64, weights=str(path)
-    )
-    network: Any = build_network(config, trained_spec(config), 8).eval()
-    reference: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type="same").eval()
-    reference.load_state_dict(load_file(path))
-    x = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(network.forward_features(x), reference.forward_features(x))
-        pooled = reference(x)
-        assert torch.allclose(network(x), network.head(pooled), atol=1e-5)
-    other = TrainConfig(model="timm:resnet18", size=64, weights=str(path))
-    with pytest.raises(ModelError, match=r"does not hold the weights of timm:resnet18: backbone\."):
-        build_network(other, trained_spec(other), 8)
-    gray = TrainConfig(model="timm:mobilenetv2_100", size=64, color="gray", weights=str(path))
-    with pytest.raises(ModelError, match="color"):
-        build_network(gray, trained_spec(gray), 8)
-
-
-def test_position_embeddings_fit_another_size(tmp_path: Path) -> None:
-    import timm
-
-    name = "vit_tiny_patch16_224"
-    source = timm.create_model(name, num_classes=0)
-    path = _save(source, tmp_path / "vit.safetensors")
-    config = TrainConfig(model=f"timm:{name}", size=96, weights=str(path), model_args="depth=2")
-    with pytest.raises(ModelError, match=r"blocks\.\d+\.\S+ is not of it"):
-        build_network(config, trained_spec(config), 4)
-    config = replace(config, model_args="")
-    network: Any = build_network(config, trained_spec(config), 4)
-    assert network.backbone.pos_embed.shape == (1, 1 + 36, 192)
-    same = timm.create_model(name, num_classes=0, img_size=96)
-    from timm.layers.pos_embed import resample_abs_pos_embed
-
-    expected = resample_abs_pos_embed(source.pos_embed, [6, 6], [14, 14])
-    assert torch.allclose(network.backbone.pos_embed, expected)
-    assert same.pos_embed.shape == expected.shape
 
 
 def test_gray_faces_fill_three_channels_with_the_backbones_mean_and_std() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ timm = pytest.importorskip("timm")
 import torch
 
 from mien import ConfigError, EmotionRecognizer, ModelError
+from mien.cli import main
 from mien.hub import ModelConfig, read_model_folder
+from mien.hub.remote import push_model_folder
 from mien.hub.timm_layout import write_timm_layout
+from support import hub as stand_in
 from support.hub_timm_layout import _faces, backbone, timm_probs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -57,3 +61,19 @@ def test_layout_that_answers_otherwise_is_refused(
     with pytest.raises(ModelError, match="other probabilities"):
         write_timm_layout(folder, tmp_path / "timm")
     assert not (tmp_path / "timm").exists()
+
+
+def test_layout_of_timm_is_pushed(
+    hub: stand_in.Hub, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = "tester/faces"
+    with pytest.raises(SystemExit) as stop:
+        main(("push", str(folder), repo, "--create", "--layout", "timm"))
+    assert not stop.value.code
+    repository = hub.repositories[repo]
+    pushed = repository.commits[repository.branches["main"]]
+    assert set(pushed) == {".gitattributes", "README.md", "config.json", "model.safetensors"}
+    assert json.loads(pushed["config.json"])["architecture"] == "mien_face"
+    assert f'model="{repo}"' in pushed["README.md"].decode()
+    with pytest.raises(ConfigError, match="mien or timm"):
+        push_model_folder(read_model_folder(folder), repo, layout="keras")
