@@ -160,29 +160,25 @@ def _large_photo(side: int) -> bytes:
     return encode(np.asarray(photo), suffix=".jpg")
 
 
-def test_large_photo_reads_like_the_same_pixels_whole(
+def test_large_photo_reads_like_the_same_pixels_whole_and_is_kept_whole(
     recognizer: EmotionRecognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = _large_photo(2700)
+    data = _large_photo(2000)
     quick = recognizer.predict(data)
+    ((kept, image_rgb),) = recognizer.stream([data], keep_images=True)
+    assert image_rgb is not None
+    assert image_rgb.shape == (2000, 2000, 3)
+    assert kept.faces == quick.faces  # type: ignore[union-attr]
     monkeypatch.setattr(recognizer.pipeline.detector, "working_side", None)
     whole = recognizer.predict(data)
-    assert (quick.width, quick.height) == (whole.width, whole.height) == (2700, 2700)
+    assert (quick.width, quick.height) == (whole.width, whole.height) == (2000, 2000)
     assert len(quick.faces) == len(whole.faces) == 1
     a, b = quick.faces[0], whole.faces[0]
-    assert a.box_xyxy == pytest.approx(b.box_xyxy, abs=0.02 * 2700)
+    assert a.box_xyxy == pytest.approx(b.box_xyxy, abs=0.02 * 2000)
     assert a.landmarks is not None
     assert b.landmarks is not None
-    assert np.abs(np.subtract(a.landmarks, b.landmarks)).max() < 0.02 * 2700
+    assert np.abs(np.subtract(a.landmarks, b.landmarks)).max() < 0.02 * 2000
     assert list(a.probs.values()) == pytest.approx(list(b.probs.values()), abs=0.02)
-
-
-def test_kept_picture_is_whole_and_the_answer_the_same(recognizer: EmotionRecognizer) -> None:
-    data = _large_photo(2700)
-    ((result, image_rgb),) = recognizer.stream([data], keep_images=True)
-    assert image_rgb is not None
-    assert image_rgb.shape == (2700, 2700, 3)
-    assert result.faces == recognizer.predict(data).faces  # type: ignore[union-attr]
 
 
 def _detections(box: list[float], score: float) -> Detections:

@@ -291,3 +291,7 @@ def test_track_ends_with_the_face(shared: Path, tmp_path: Path) -> None:
     [(first, last, end)] = tracks(shared, "face_noface.mov", tmp_path)
     assert first < 0.6
     assert 2.0 < last < 0.5 * end
+
+
+def test_clip_without_a_face_has_no_track(shared: Path, tmp_path: Path) -> None:
+    assert tracks(shared, "no_face.mp4", tmp_path) == []
