@@ -22,7 +22,7 @@ def _explain(recognizer: EmotionRecognizer, seed: int, method: str) -> NDArray[n
     return read_image(recognizer, picture).maps(recognizer, label=label, method=method)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "rollout"])
+@pytest.mark.parametrize("method", ["occlusion", "gradcam"])
 def test_eight_threads_give_the_maps_of_one(method: str) -> None:
     recognizer = EmotionRecognizer(detector="none", threads=1)
     work = partial(_explain, recognizer, method=method)
