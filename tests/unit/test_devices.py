@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mien import EmotionRecognizer
@@ -24,12 +26,12 @@ def test_the_processor_does_it(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:", "cuda:x", "cuda:-1", "mps", None, 0])
-def test_a_name_that_is_none_is_told(device: object) -> None:
+def test_a_name_that_is_none_is_told(device: Any) -> None:
     for call in (check_device, execution_providers):
         with pytest.raises(ConfigError, match=r"device must be auto, cpu, cuda or cuda:1; got"):
-            call(device)  # type: ignore[operator]
+            call(device)
     with pytest.raises(ConfigError, match="device must be auto"):
-        EmotionRecognizer(detector="none", device=device)  # type: ignore[arg-type]
+        EmotionRecognizer(detector="none", device=device)
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])

@@ -267,8 +267,8 @@ def test_every_metric_needs_faces_and_equal_lengths() -> None:
         for call in (metrics.accuracy, lambda a, b: metrics.confusion_matrix(a, b, 2)):
             with pytest.raises(DataError, match=words):
                 call(ids, guess)
-    for call in (metrics.cross_entropy, metrics.brier_score):
+    for score in (metrics.cross_entropy, metrics.brier_score):
         with pytest.raises(DataError, match=r"one target a class; got \(2, 2\) and \(2, 3\)"):
-            call(np.eye(2), np.ones((2, 3)))
+            score(np.eye(2), np.ones((2, 3)))
         with pytest.raises(DataError, match="as many rows"):
-            call(np.eye(2), np.eye(3))
+            score(np.eye(2), np.eye(3))

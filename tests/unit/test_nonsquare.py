@@ -46,7 +46,8 @@ def test_every_way_cuts_the_same_crop(recognizer: EmotionRecognizer, tmp_path: P
         Image.fromarray(picture).save(tmp_path / names[-1])
     n = len(names)
     manifest = Manifest(
-        "by hand", FERPLUS8, FileImages(tmp_path, tuple(names)), np.eye(8)[[1] * n],
+        "by hand", FERPLUS8, FileImages(tmp_path, tuple(names)),
+        np.eye(8, dtype=np.float32)[[1] * n],
         np.ones(n, int), np.full(n, "valid"), None, np.zeros(n, bool),
     )  # fmt: skip
     p = recognizer.config.preprocessing

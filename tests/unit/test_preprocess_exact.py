@@ -85,6 +85,7 @@ def test_a_tall_or_wide_picture_is_cut_to_its_middle_square(width: int, height: 
 
 def test_boxes_that_only_touch_the_picture_are_refused() -> None:
     picture, setting = _picture(0, 10, 20), Preprocessing(size=8)
+    box: Any
     for box in ([-5, 0, 0, 5], [0, -5, 5, 0], [20, 0, 25, 5], [0, 10, 5, 15]):
         with pytest.raises(InputError, match="outside the 20x10 picture"):
             crop_faces(picture, [box], setting)

@@ -169,6 +169,12 @@ def test_any_bytes_are_a_dataset_or_refused(data: bytes, kind: str) -> None:
             read_manifest(f"{kind}:{folder if whole else path}")
 
 
+def test_a_name_that_is_too_long_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"file_name,label\n{'a' * 300},happy\n")
+    with pytest.raises(DataError, match="1 are missing"):
+        read_manifest(f"csv:{tmp_path / 't.csv'}")
+
+
 # Names of Windows
 
 

@@ -116,4 +116,4 @@ def test_small_boxes_overlap_as_large_ones_do() -> None:
 
 def test_thresholds_are_given_by_name() -> None:
     with pytest.raises(TypeError):
-        nms(np.zeros((0, 4)), np.zeros(0), 0.5)  # type: ignore[misc]
+        nms(np.zeros((0, 4)), np.zeros(0), 0.5)  # type: ignore[call-arg]

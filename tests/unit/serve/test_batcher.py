@@ -180,4 +180,4 @@ def test_a_face_that_fails_with_one_other_fails_alone() -> None:
 
 def test_settings_are_given_by_name() -> None:
     with pytest.raises(TypeError):
-        Batcher(_Network(), 8, 0.0)  # type: ignore[misc]
+        Batcher(_Network(), 8, 0.0)  # type: ignore[call-arg]

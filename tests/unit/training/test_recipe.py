@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, dataclass, fields
@@ -220,9 +222,12 @@ def test_limits_hold(values: dict[str, Any], words: str) -> None:
 
 
 def test_limits_may_be_reached() -> None:
-    baked = _Bake(
-        minutes=90, heat=0, salt=1, sugar=0, eggs=0, cakes=1, weight=1e-12, form="my:form",
-        fan="true", notes="a,b", sizes=2, guests=None,
+    baked = _Bake.make(
+        {
+            "minutes": 90, "heat": 0, "salt": 1, "sugar": 0, "eggs": 0, "cakes": 1,
+            "weight": 1e-12, "form": "my:form", "fan": "true", "notes": "a,b", "sizes": 2,
+            "guests": None,
+        }
     )  # fmt: skip
     assert (baked.minutes, baked.form, baked.fan, baked.sizes) == (90, "my:form", True, (2,))
     assert _Bake(minutes=1).minutes == 1
@@ -277,7 +282,7 @@ def test_keys_are_checked_by_name() -> None:
 def test_yaml_that_is_not_installed_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(settings.sys.modules, "yaml", None)
+    monkeypatch.setitem(sys.modules, "yaml", None)
     path = tmp_path / "a.yaml"
     path.write_text("a: 1")
     with pytest.raises(MissingExtraError, match=r"mien\[train\]"):
@@ -324,10 +329,10 @@ def test_objects_are_found_by_module_and_name(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mien_own_thing.py").write_text("class A:\n    b = 3\n_hidden = 1\n")
     (tmp_path / "mien_own_broken.py").write_text("1 / 0\n")
-    before = list(settings.sys.path)
+    before = list(sys.path)
     try:
         assert load_object("mien_own_thing:A.b", "loss") == 3
-        assert load_object("os.path:join", "loss") is settings.os.path.join
+        assert load_object("os.path:join", "loss") is os.path.join
         for name, words in (
             ("mien_own_thing", r"loss 'mien_own_thing': name it as module:attribute"),
             (":a", "module:attribute"),
@@ -340,33 +345,33 @@ def test_objects_are_found_by_module_and_name(
             with pytest.raises(ConfigError, match=words):
                 load_object(name, "loss")
     finally:
-        settings.sys.modules.pop("mien_own_thing", None)
-    assert settings.sys.path == before
+        sys.modules.pop("mien_own_thing", None)
+    assert sys.path == before
 
 
 def test_plugins_are_files_or_modules_and_run_once(tmp_path: Path) -> None:
     file = tmp_path / "mien_own_plugin.py"
     file.write_text("import mien_own_friend\nRUNS = []\nRUNS.append(1)\n")
     (tmp_path / "mien_own_friend.py").write_text("")
-    before = list(settings.sys.path)
+    before = list(sys.path)
     try:
         import_plugins([str(file)])
-        module = settings.sys.modules["mien_own_plugin"]
+        module = sys.modules["mien_own_plugin"]
         import_plugins([str(file), "json"])
-        assert settings.sys.modules["mien_own_plugin"] is module
+        assert sys.modules["mien_own_plugin"] is module
     finally:
         for name in ("mien_own_plugin", "mien_own_friend"):
-            settings.sys.modules.pop(name, None)
+            sys.modules.pop(name, None)
     broken = tmp_path / "mien_own_bad.py"
     broken.write_text("nonsense")
     with pytest.raises(ConfigError, match=r"--import '.*mien_own_bad\.py' cannot be imported"):
         import_plugins([str(broken)])
-    assert "mien_own_bad" not in settings.sys.modules
+    assert "mien_own_bad" not in sys.modules
     with pytest.raises(ConfigError, match="cannot be imported: FileNotFoundError"):
         import_plugins([str(tmp_path / "gone.py")])
     with pytest.raises(ConfigError, match="--import 'mien_own_none' cannot be imported"):
         import_plugins(["mien_own_none"])
-    assert settings.sys.path == before
+    assert sys.path == before
 
 
 def test_entry_points_are_asked_for_names_that_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -635,4 +640,4 @@ def test_the_end_of_a_name_tells_the_language(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="is not valid YAML"):
             read_values(path)
     with pytest.raises(TypeError):
-        _Bake.make({}, "here")  # type: ignore[misc]
+        _Bake.make({}, "here")  # type: ignore[call-arg]

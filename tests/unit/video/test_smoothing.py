@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,9 @@ from mien.video.smoothing import BoxMotion, ProbabilitySmoother
 _STEPS = st.lists(st.floats(0.01, 0.7), min_size=1, max_size=6)
 
 
-def _smoothed(times: NDArray[np.float64], probs: NDArray[np.float64], smooth_s: float) -> tuple:
+def _smoothed(
+    times: NDArray[np.float64], probs: NDArray[np.float64], smooth_s: float
+) -> tuple[Any, ...]:
     """Mean, standard error and effective frames, written out as sums over pairs."""
     w = np.exp(-(times[-1] - times) / smooth_s)
     alike = np.exp(-np.abs(times[:, None] - times[None]) / 0.4)
@@ -86,7 +90,7 @@ class _Textbook:
         centre = (0.04 * self.side()) ** 2
         return [centre, centre, 0.06**2, 0.06**2]
 
-    def predict(self, time_s: float) -> tuple[list, list]:
+    def predict(self, time_s: float) -> tuple[list[Any], list[Any]]:
         dt, q = time_s - self.time_s, 4.0 * self.side() ** 2
         moves = np.array([[1.0, dt], [0.0, 1.0]])
         wander = q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])

@@ -210,4 +210,4 @@ def test_a_track_counts_its_detections() -> None:
 
 def test_the_limit_and_the_colours_are_given_by_name() -> None:
     with pytest.raises(TypeError):
-        assign(np.zeros((1, 1)), 3.0)  # type: ignore[misc]
+        assign(np.zeros((1, 1)), 3.0)  # type: ignore[call-arg]
