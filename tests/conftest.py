@@ -12,9 +12,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 from filelock import FileLock
+from hypothesis import Phase, settings
 
 from support import ROOT
 from support.faces import Draw, varied_face, write_folder
+
+# Generated examples are the same on every run and leave no file; a mutant need not be shrunk.
+_GENERATED = settings(max_examples=30, deadline=None, derandomize=True, database=None)
+settings.register_profile("quick", _GENERATED)
+settings.register_profile("mutation", _GENERATED, phases=[Phase.explicit, Phase.generate])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 SAMPLE = ROOT / "src/mien/assets/sample/astronaut.jpg"
 

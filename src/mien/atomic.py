@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -13,11 +14,36 @@ import warnings
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MienError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+class _UnwritableError(MienError, OSError):
+    """A disk that is full or read-only; still an OSError, for whoever knows more to say."""
+
+
+@contextmanager
+def _naming_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UnwritableError:
+        raise
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        reason, hint = (
+            f"cannot be written: {error.strerror}",
+            "Free some space, or write elsewhere.",
+        )
+        told = _UnwritableError(reason, subject=path, hint=hint)
+        told.errno, told.strerror = error.errno, error.strerror
+        raise told from error
 
 
 @contextmanager
@@ -25,8 +51,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to ``path``; renames it at the end, drops it on error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with _naming_full(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,17 +78,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.name}.{mark}")
     aside = path.with_name(f".{path.name}.{mark}.old")
-    temporary.mkdir()
     try:
-        yield temporary
-        if path.exists():
-            path.rename(aside)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if aside.exists():
-                aside.rename(path)
-            raise
+        with _naming_full(path):
+            temporary.mkdir()
+            yield temporary
+            if path.exists():
+                path.rename(aside)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if aside.exists():
+                    aside.rename(path)
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if aside.is_dir():

@@ -247,7 +247,7 @@ def normalize(faces: U8 | F32, preprocessing: Preprocessing) -> F32:
     """
     if faces.ndim != 4 or faces.shape[3] != preprocessing.channels:
         raise InputError(f"expected faces (N, S, S, {preprocessing.channels}); got {faces.shape}.")
-    x = np.ascontiguousarray(faces.transpose(0, 3, 1, 2), dtype=np.float32)
+    x = np.array(faces.transpose(0, 3, 1, 2), np.float32, order="C")  # a copy: it is changed
     if preprocessing.normalization == "per_image":
         mean = x.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
         x -= mean

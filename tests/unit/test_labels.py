@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mien.errors import ConfigError, DataError, MienError, MissingExtraError
 from mien.labels import (
+    ALIASES,
     FER7,
     FERPLUS8,
     HES3,
     SCHEMAS,
     LabelSchema,
+    as_schema,
     get_schema,
     map_probs,
     mapping_matrix,
@@ -153,3 +158,118 @@ def test_label_with_two_meanings_in_the_target_is_refused() -> None:
 def test_schemas_without_a_common_label_are_refused() -> None:
     with pytest.raises(ConfigError, match="no label in common"):
         map_probs(np.ones((1, 2)) / 2, LabelSchema("x", ("cat", "dog")), HES3)
+
+
+@st.composite
+def schemas(draw: st.DrawFn) -> LabelSchema:
+    """Some of the known labels in any order, under one of their spellings each."""
+    labels = draw(st.lists(st.sampled_from(FERPLUS8.labels), min_size=2, max_size=8, unique=True))
+    names = [draw(st.sampled_from((label, *ALIASES[label]))) for label in labels]
+    others = {
+        name: tuple(word for word in (label, *ALIASES[label]) if word != name)
+        for name, label in zip(names, labels, strict=True)
+    }
+    return LabelSchema("drawn", tuple(names), others)
+
+
+def _meanings(schema: LabelSchema) -> list[str]:
+    return [FERPLUS8.labels[FERPLUS8.index(label)] for label in schema.labels]
+
+
+@given(schemas(), schemas(), st.integers(0, 9))
+def test_any_two_schemas_map_by_meaning_and_keep_the_mass(
+    source: LabelSchema, target: LabelSchema, seed: int
+) -> None:
+    probs = np.random.default_rng(seed).dirichlet(np.ones(len(source)), 3)
+    have, wanted = _meanings(source), _meanings(target)
+    if not set(have) & set(wanted):
+        with pytest.raises(ConfigError, match="no label in common"):
+            map_probs(probs, source, target)
+        return
+    mapped = map_probs(probs, source, target)
+    assert mapped.sum(axis=1) == pytest.approx(np.ones(3))
+    matrix = mapping_matrix(source, target)
+    assert matrix.tolist() == [[float(mine == other) for other in wanted] for mine in have]
+    shared = probs @ matrix
+    assert mapped == pytest.approx(shared / shared.sum(axis=1, keepdims=True))
+    if sorted(have) == sorted(wanted):
+        assert map_probs(mapped, target, source) == pytest.approx(probs)
+
+
+@given(st.text("abehinpy ßİ_\0é", max_size=8))
+def test_any_text_is_a_label_or_told_the_closest(text: str) -> None:
+    if text in FERPLUS8:
+        assert 0 <= FERPLUS8.index(text) < 8
+    else:
+        with pytest.raises(DataError, match="is not a label of schema 'ferplus8'"):
+            FERPLUS8.index(text)
+
+
+def test_spellings_ignore_case_spaces_and_underscores() -> None:
+    schema = LabelSchema("x", ("very_good", "bad"), {"bad": ("not good",)})
+    assert [schema.index(name) for name in ("Very Good", " very_good ", "NOT_GOOD")] == [0, 0, 1]
+    assert len(schema) == 2
+    assert "verygood" not in schema
+
+
+@pytest.mark.parametrize(
+    ("labels", "aliases", "words"),
+    [
+        (("one",), {}, r"has 1 label\(s\), but a classifier needs at least two"),
+        (("a", ""), {}, "has an empty label at 1"),
+        (("a", 3), {}, "has an empty label at 1"),
+        (("a", "b", "a"), {}, "'a' stands for two labels"),
+        (("a", "b"), {"a": ("B",)}, "'b' stands for two labels"),
+        (("happy", "sad"), {"hapy": ("x",)}, "'hapy', which is no label of it. Did you mean"),
+    ],
+)
+def test_refusal_says_what_is_wrong(labels: Any, aliases: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        LabelSchema("x", labels, aliases)
+
+
+def test_aliases_do_not_make_another_schema() -> None:
+    plain, named = LabelSchema("x", ("a", "b")), LabelSchema("x", ("a", "b"), {"a": ("c",)})
+    assert plain == named
+    assert plain != LabelSchema("x", ("b", "a"))
+    assert repr(plain) == "LabelSchema(name='x', labels=('a', 'b'), aliases={})"
+    with pytest.raises(FrozenInstanceError):
+        plain.name = "y"  # type: ignore[misc]
+
+
+def test_a_list_of_labels_and_an_alias_of_itself_are_fine() -> None:
+    schema = LabelSchema("x", ["a", "b"], {"a": ("A", "a")})  # type: ignore[arg-type]
+    assert schema.labels == ("a", "b")
+    assert schema.index("A") == 0
+
+
+def test_schemas_are_found_by_their_names() -> None:
+    assert [as_schema(name) for name in SCHEMAS] == [FERPLUS8, FER7, HES3]
+    assert as_schema(None) is None
+    assert as_schema(HES3) is HES3
+    with pytest.raises(ConfigError, match="must be the name of a schema or a LabelSchema; got 3"):
+        as_schema(3)  # type: ignore[arg-type]
+
+
+def test_a_schema_without_a_name_or_aliases_is_read() -> None:
+    schema = LabelSchema.from_dict({"labels": ["a", "b"]})
+    assert (schema.name, schema.labels, dict(schema.aliases)) == ("custom", ("a", "b"), {})
+    assert LabelSchema.from_dict({"labels": ["a", "b"], "aliases": None}) == schema
+
+
+def test_measured_shares_of_contempt_are_all_119_faces() -> None:
+    row = mapping_matrix(FERPLUS8, FER7)[FERPLUS8.index("contempt")] * 119
+    assert row.round(6).tolist() == [47, 27, 20, 3, 12, 2, 8]
+
+
+def test_probabilities_of_the_same_schema_come_back_as_they_are() -> None:
+    probs = np.array([[0.2, 0.3, 0.5], [0.0, 0.0, 0.0]])
+    assert map_probs(probs, HES3, HES3).tolist() == probs.tolist()
+
+
+def test_hardly_anything_left_is_still_scaled_up() -> None:
+    probs = np.zeros((2, 8))
+    probs[:, FERPLUS8.index("neutral")] = 1
+    probs[:, FERPLUS8.index("anger")] = 1e-6, 1e-12
+    assert map_probs(probs, FERPLUS8, HES3)[0].tolist() == pytest.approx([1, 0, 0])
+    assert map_probs(probs, FERPLUS8, HES3)[1].tolist() == pytest.approx([1 / 3] * 3)

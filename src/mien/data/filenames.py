@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+#: Names that Windows keeps for itself, with any ending.
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9])(\..*)?", re.IGNORECASE)
 # 2801.jpg_rotation_1.jpg is a copy of 2801.jpg, made before the data was split.
 _MADE_COPY = re.compile(r"(.+?)\.(?:jpe?g|png|webp|bmp|gif|tiff?)_.+", re.IGNORECASE)
 
@@ -69,6 +71,8 @@ def plain_name(key: str) -> str:
     if not name.isprintable() or any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         name = name.encode("ascii", "backslashreplace").decode()
     name = name.replace("\\", "_").strip().lstrip(".") or "picture"
+    if _RESERVED.fullmatch(name):
+        name = f"_{name}"
     return f"{int(name):07}" if name.isdecimal() else name
 
 
@@ -106,6 +110,7 @@ class FreeNames:
 def check_folder_names(labels: Sequence[str]) -> None:
     """Refuses labels that cannot name folders."""
     for label in labels:
-        if "/" in label or "\\" in label or label.startswith(".") or label != label.strip():
+        unfit = "/" in label or "\\" in label or label.startswith(".") or label != label.strip()
+        if unfit or _RESERVED.fullmatch(label):
             hint = "Write csv or parquet instead."
             raise DataError("cannot name a folder", subject=f"the label {label!r}", hint=hint)

@@ -192,7 +192,8 @@ class Manifest:
         names = np.array([*self.schema.labels, None], dtype=object)
         columns: dict[str, Any] = {
             "key": [self.images.key(index) for index in range(len(self))],
-            "label": names[self.class_ids],
+            # As an array, pandas 3 takes it for a column of text, whose None is a NaN.
+            "label": pandas.Series(names[self.class_ids], dtype=object),
             "split": self.splits,
             "group": self.groups,
             "leaked": self.leaked,

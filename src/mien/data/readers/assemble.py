@@ -74,13 +74,20 @@ def check_files(
     root: Path, names: Sequence[str], hint: str = "", *, listed: Path | None = None
 ) -> None:
     """Makes sure that listed pictures are there."""
-    missing = [name for name in names if not (root / name).is_file()]
+    missing = [name for name in names if not _is_file(root / name)]
     if missing:
         reason = (
             f"lists {len(names)} pictures, of which {len(missing)} are missing, such as "
             f"{', '.join(map(repr, missing[:3]))}"
         )
         raise DataError(reason, subject=listed or root, hint=hint)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def one_hot(class_ids: I64, schema: LabelSchema) -> F32:

@@ -225,5 +225,6 @@ def _file_names(table: CsvTable) -> list[str]:
     if names is None:
         reason = f"has no column 'file_name'; it has {', '.join(table.header)}"
         raise DataError(reason, subject=table.path)
-    check_files(root, names, f"Names are relative to {root}.", listed=table.path)
+    slashes = r" Write / in place of \." if any("\\" in name for name in names) else ""
+    check_files(root, names, f"Names are relative to {root}.{slashes}", listed=table.path)
     return names
