@@ -30,10 +30,13 @@ def test_cluster_gives_the_rows_of_this_machine(
     model = shutil.copytree(ASSETS / DEFAULT_MODEL, tmp_path / "model")
     output = tmp_path / "ray.parquet"
     flags = ("--engine", "ray", "--address", nodes.address, "-m", model, "--part-size", 2)
-    done = run(photos, "-o", output, *flags)
-    assert done.returncode == 0, done.stderr
-    assert "48 pictures, 48 faces, 0 failed" in done.stdout
-    assert read(output).equals(undisturbed)
+    for _ in range(3):  # on a busy machine one node may have done all before the other began
+        done = run(photos, "-o", output, *flags, "--overwrite")
+        assert done.returncode == 0, done.stderr
+        assert "48 pictures, 48 faces, 0 failed" in done.stdout
+        assert read(output).equals(undisturbed)
+        if len(_workers(output)) == 2:
+            break
     assert len(_workers(output)) == 2
 
 
