@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sys
 import threading
 import warnings
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mien.errors import ConfigError, MienError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -149,6 +150,17 @@ def log_level(level: int, *names: str) -> Iterator[None]:
     finally:
         for logger, old in before:
             logger.setLevel(old)
+
+
+@contextmanager
+def handled(handler: Callable[..., Any], *numbers: signal.Signals) -> Iterator[None]:
+    """Handles signals until the context ends."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 _LOCK = threading.Lock()

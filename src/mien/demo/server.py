@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mien.atomic import environment
+from mien.atomic import environment, handled
 from mien.demo.config import DemoConfig
 from mien.errors import ConfigError, needs_extra
 
@@ -27,9 +27,8 @@ def run_demo(config: DemoConfig | None = None) -> None:
     Argument and errors are those of :func:`open_demo`.
     """
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with open_demo(config) as address:
+    ends = handled(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM)
+    with ends, open_demo(config) as address:
         print(f"mien: the page is at {address} (Ctrl-C ends it)", file=sys.stderr, flush=True)  # noqa: T201
         stop.wait()
 

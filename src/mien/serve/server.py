@@ -9,10 +9,10 @@ import socket
 import tempfile
 from typing import TYPE_CHECKING
 
-from mien.atomic import environment
+from mien.atomic import environment, handled
 from mien.errors import ConfigError, ModelError, needs_extra
 from mien.serve.access import load_keys
-from mien.serve.telemetry import SHARED, log, set_up_logs
+from mien.serve.telemetry import SHARED, log, logs, set_up_logs
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,15 +26,20 @@ def serve(config: ServeConfig) -> None:
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
         import websockets  # noqa: F401
-        from uvicorn.supervisors import Multiprocess
+    check(config)
+    with bind(config) as listener, logs(config.log_level):
+        _run(config, listener)
+
+
+def _run(config: ServeConfig, listener: socket.socket) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
     # Imported by name in each process, before its parent may ask whether it lives: keep it light.
     from mien.serve.protocol import LimitedProtocol
 
-    check(config)
-    listener = bind(config)
-    set_up_logs(config.log_level)
     host, port = listener.getsockname()[:2]
     if host not in ("127.0.0.1", "::1") and not load_keys(config):
         log("open to the network without API keys", 30, host=host)
@@ -50,8 +55,8 @@ def serve(config: ServeConfig) -> None:
     log("listening", url=f"http://{host}:{port}", workers=config.workers, pid=os.getpid())
     if config.workers == 1:
         # uvicorn raises the signal again when all is answered; by then there is nothing to kill.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.Server(settings).run(sockets=[listener])
+        with handled(lambda *_: None, signal.SIGTERM):
+            uvicorn.Server(settings).run(sockets=[listener])
         return
     folders = tempfile.TemporaryDirectory(prefix="mien-metrics-", ignore_cleanup_errors=True)
     with folders as folder, environment({SHARED: folder}):

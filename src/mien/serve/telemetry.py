@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mien.results import ErrorResult, ImageResult
     from mien.serve.admission import AdmissionQueue
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("mien.serve")
 #: The variable by which prometheus-client shares numbers between processes.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
+_LOGGERS = ("mien.serve", "uvicorn", "uvicorn.error", "uvicorn.access")
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -59,6 +61,20 @@ def set_up_logs(level: str) -> None:
         logging.getLogger("uvicorn").setLevel("WARNING")
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False
+
+
+@contextmanager
+def logs(level: str) -> Iterator[None]:
+    """As :func:`set_up_logs`, until the context ends."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    set_up_logs(level)
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate, old) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(old)
 
 
 class Metrics:
