@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mien.arrays import F32, F64, U8
-    from mien.detectors import Detector
+    from mien.detectors.protocol import AnyDetector, Detector
     from mien.hub import ModelFolder
     from mien.images import ImageSource
 
@@ -86,7 +86,7 @@ class EmotionRecognizer:
         self,
         model: str | Path | None = None,
         *,
-        detector: str | Detector = DEFAULT_DETECTOR,
+        detector: str | AnyDetector = DEFAULT_DETECTOR,
         labels: str | LabelSchema | None = None,
         backend: str = "onnx",
         device: str = "auto",
@@ -251,7 +251,7 @@ class EmotionRecognizer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def predict_faces(self, faces: Sequence[ImageSource], *, bgr: bool = False) -> F64:
+    def predict_faces(self, faces: Sequence[ImageSource] | U8, *, bgr: bool = False) -> F64:
         """Reads pictures that show one face each, cropped already; no detection.
 
         Args:
@@ -309,7 +309,7 @@ class EmotionRecognizer:
     def variant(
         self,
         *,
-        detector: str | Detector | None = None,
+        detector: str | AnyDetector | None = None,
         labels: str | LabelSchema | None = None,
         min_face: float | None = None,
         max_faces: int | None = None,
@@ -478,7 +478,7 @@ def _target_shares(
     return known.target(prior, folder.config.schema)
 
 
-def _detector(given: str | Detector, min_score: float | None) -> Detector:
+def _detector(given: str | AnyDetector, min_score: float | None) -> Detector:
     detector = get_detector(given)
     if min_score is None:
         return detector

@@ -29,8 +29,8 @@ def test_batching_across_pictures_changes_nothing() -> None:
         rng.integers(0, 256, (20, int(width), 3), dtype=np.uint8)
         for width in rng.integers(1, 90, 40)
     ]
-    small = EmotionRecognizer(detector=Corners(), batch_size=3)  # type: ignore[arg-type]
-    large = EmotionRecognizer(detector=Corners(), batch_size=500)  # type: ignore[arg-type]
+    small = EmotionRecognizer(detector=Corners(), batch_size=3)
+    large = EmotionRecognizer(detector=Corners(), batch_size=500)
     alone = [small.predict(picture) for picture in pictures]
     assert [len(result.faces) for result in alone] == [p.shape[1] // 10 for p in pictures]
     for together in (list(small.predict_many(pictures)), list(large.predict_many(pictures))):

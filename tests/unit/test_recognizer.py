@@ -126,7 +126,7 @@ def test_no_face_is_a_result_not_an_error(recognizer: EmotionRecognizer) -> None
 
 
 def test_max_faces_keeps_that_many() -> None:
-    recognizer = EmotionRecognizer(detector=Corners(), max_faces=2)  # type: ignore[arg-type]
+    recognizer = EmotionRecognizer(detector=Corners(), max_faces=2)
     assert len(recognizer.predict(np.zeros((20, 90, 3), np.uint8)).faces) == 2
 
 
@@ -236,7 +236,7 @@ def test_detector_with_an_unrelated_config_gets_every_pixel() -> None:
 
 
 def test_variant_keeps_what_it_is_not_told_to_change() -> None:
-    recognizer = EmotionRecognizer(detector=Corners(), min_face=33, max_faces=2)  # type: ignore[arg-type]
+    recognizer = EmotionRecognizer(detector=Corners(), min_face=33, max_faces=2)
     other = recognizer.variant(labels="hes3")
     assert (other.pipeline.min_face, other.pipeline.max_faces) == (33, 2)
     assert other.pipeline.detector is recognizer.pipeline.detector
@@ -326,7 +326,7 @@ def test_features_are_a_row_per_face(recognizer: EmotionRecognizer) -> None:
     one = recognizer.features(SAMPLE)
     assert one.dtype == np.float32
     assert one.shape == (1, recognizer.config.num_features)
-    corners = EmotionRecognizer(detector=Corners(), batch_size=2)  # type: ignore[arg-type]
+    corners = EmotionRecognizer(detector=Corners(), batch_size=2)
     many = corners.features(np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8))
     assert many.shape == (5, recognizer.config.num_features)
     assert len({row.tobytes() for row in many}) == 5

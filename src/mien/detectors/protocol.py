@@ -81,6 +81,16 @@ class Detector(Protocol):
         return other
 
 
+class AnyDetector(Protocol):
+    """What may be passed in as a detector: any class with ``detect``, see :class:`Detector`."""
+
+    def detect(
+        self, image_rgb: U8, *, min_face: float = ..., max_faces: int | None = ...
+    ) -> Detections:
+        """Finds the faces of one picture."""
+        ...
+
+
 class CheckedDetector(Detector):
     """A detector that only has to :meth:`find`; arguments are checked, and limits kept, here."""
 

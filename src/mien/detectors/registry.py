@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from mien.config import knows
-from mien.detectors.protocol import Detector, WholeImage, as_detector
+from mien.detectors.protocol import AnyDetector, Detector, WholeImage, as_detector
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from mien.detectors.mien import Search
 
 #: Makes a detector from what follows the colon of its spec (or ``None``) and a thread count.
-DetectorFactory = Callable[[str | None, int], Detector]
+DetectorFactory = Callable[[str | None, int], AnyDetector]
 _Factory = TypeVar("_Factory", bound=DetectorFactory)
 
 _FACTORIES: dict[str, DetectorFactory] = {}

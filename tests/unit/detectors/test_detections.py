@@ -271,7 +271,7 @@ def test_registered_class_with_detect_alone_gets_the_defaults() -> None:
     class Plain:
         detect = Fixed.detect
 
-    register_detector("plain")(lambda _argument, _threads: Plain())  # type: ignore[type-var]
+    register_detector("plain")(lambda _argument, _threads: Plain())
     for detector in (get_detector(Plain()), get_detector("plain")):
         assert (detector.name, detector.min_score, detector.working_side) == ("Plain", 0, None)
         assert detector.framing == Framing()

@@ -239,7 +239,7 @@ def test_errors_of_maps_name_the_upload_and_their_kind() -> None:
         def detect(self, image_rgb: Any, **_: Any) -> Any:
             raise RuntimeError("no more memory")
 
-    recognizer = EmotionRecognizer(detector=Broken())  # type: ignore[arg-type]
+    recognizer = EmotionRecognizer(detector=Broken())
     for data, kind in ((SAMPLE.read_bytes(), "DetectorError"), (b"no picture", "InputError")):
         result, png, _ = _explain(recognizer, Upload("mine.jpg", data), None, "cam")
         assert isinstance(result, ErrorResult)
