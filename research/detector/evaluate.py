@@ -2,7 +2,8 @@
 
 ``python -m research.detector.evaluate --shared ../shared --peers`` searches every photograph of
 ``data/photos`` valid with the detector in the package, and with YuNet_s, YuNet_n and UltraFace, all
-at the photograph's own size and each from the score that is best for its own F1.
+at the photograph's own size and each from the score that is best for its own F1. Landmarks, times
+and what the emotion model loses through detection (``through.py``) stand in the same table.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ from research.detector.metrics import (
 from research.detector.pack import IGNORE, decode_rgb
 from research.detector.prepare import Labelled, is_valid, read_photos
 from research.detector.teachers import Found, UltraFace, YuNet
+from research.detector.through import paste, read_through
 
+from mien import EmotionRecognizer
+from mien.detectors import get_detector
 from mien.detectors.mien import MienDetector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mien.detectors import Detector
 
 #: Lowest score that is searched for.
 MIN_SCORE = 0.03
@@ -136,6 +142,20 @@ def _nearest(boxes: NDArray[np.float32], spot: NDArray[np.floating]) -> int:
     return int(np.linalg.norm(centres - spot, axis=1).argmin())
 
 
+def lost_through(shared: Path, detector: Detector, faces: int) -> dict[str, float]:
+    """Share of pasted FER+ faces that are found, and the points of accuracy that are lost."""
+    recognizer = EmotionRecognizer(detector="none")
+    pasted = paste(
+        recognizer, f"ferplus:{shared / 'data/ferplus'}", shared / "data/scenes/people.parquet",
+        faces=faces, side=448, rotate=0.0,
+    )  # fmt: skip
+    found, hit = read_through(recognizer, detector, pasted)
+    return {
+        "pasted faces found": float(found.mean()),
+        "points lost through detection": 100 * float(pasted.correct.mean() - hit.mean()),
+    }
+
+
 def read_portraits(shared: Path, most: int) -> list[bytes]:
     """Returns portraits that training never sees."""
     import pyarrow.parquet as pq
@@ -150,7 +170,7 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
     print("| |", " | ".join(names), "|\n|---|" + "---|" * len(names))
     for key in rows[names[0]]:
         values = [rows[name].get(key, float("nan")) for name in names]
-        digits = 1 if key.startswith(("false", "ms")) else 3
+        digits = 1 if key.startswith(("false", "ms", "points")) else 3
         cells = ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in values]
         print(f"| {key} |", " | ".join(cells), "|")
 
@@ -219,6 +239,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="the detector's; the package's by default")
     parser.add_argument("--peers", action="store_true", help="run the other detectors too")
     parser.add_argument("--portraits", type=int, default=400, help="for the landmarks")
+    parser.add_argument("--pasted", type=int, default=1000, help="FER+ faces, pasted; 0 for none")
     parser.add_argument("--rounds", type=int, default=5, help="of the timing; 0 for none")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--curves", type=Path, help="where to draw precision against recall")
@@ -250,6 +271,11 @@ def main() -> None:
         if name not in {"UltraFace", "YuNet_n"}:
             mean, median, _ = landmark_error(find, yunet_n, portraits)
             rows[name] |= {"landmarks, mean": mean, "landmarks, median": median}
+    if args.pasted:
+        rows["mien"] |= lost_through(args.shared, mien, args.pasted)
+        if args.peers:
+            yunet = get_detector(f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}")
+            rows["YuNet_s"] |= lost_through(args.shared, yunet, args.pasted)
     if args.rounds:
         photo = decode_rgb(next(item.data for item in items if item.source == "fc"))
         for size in FRAMES:

@@ -6,13 +6,15 @@ lies in it) the most confident is cropped by the detector's framing and classifi
 not found counts as wrong. ``--overlap 0.4`` counts a find only if its crop and the square overlap
 so much: some of FER+'s squares are loose, and a crop that is right for the face is then too small.
 Usage:
-``python benchmarks/through_detection.py ferplus:DIR SCENES.parquet --detector mien yunet:FILE``.
+``python -m research.detector.through ferplus:DIR SCENES.parquet --detector mien yunet:FILE``; the
+table of ``evaluate.py`` has its first line.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,48 +83,89 @@ def search(
     return found, crops
 
 
+@dataclass(frozen=True)
+class Pasted:
+    """Faces in scenes, and how they are read without detection.
+
+    Args:
+        pictures: N pictures and the squares (4,) that hold a face in them.
+        sizes: (N,), sides of the squares in pixels.
+        class_ids: (N,), their labels.
+        correct: bool (N,), right when read as ready crops.
+    """
+
+    pictures: list[tuple[np.ndarray, np.ndarray]]
+    sizes: np.ndarray
+    class_ids: np.ndarray
+    correct: np.ndarray
+
+
+def paste(
+    recognizer: EmotionRecognizer, data: str, scenes: Path, *, faces: int, side: int, rotate: float
+) -> Pasted:
+    """Pastes so many validation faces into scenes of ``side`` pixels, turned by up to degrees."""
+    part = read_manifest(data).split("valid").with_labels()
+    rng = np.random.default_rng(0)
+    part = part.select(rng.permutation(len(part))[:faces])
+    ready = load_faces(part, recognizer.config.preprocessing)
+    correct = recognizer.pipeline.logits(ready).argmax(axis=1) == part.class_ids
+    column = pq.read_table(scenes, columns=["image"])["image"]
+    sizes = rng.integers(48, 201, len(part))
+    pictures = []
+    for index, size in enumerate(sizes):
+        turn = float(rng.uniform(-rotate, rotate)) if rotate else 0.0
+        scene = decode(column[int(rng.integers(len(column)))]["bytes"].as_py())
+        scene = np.asarray(Image.fromarray(scene).resize((side, side), Image.Resampling.BICUBIC))
+        pictures.append(compose(ready[index, :, :, 0], scene, int(size), turn, rng))
+    return Pasted(pictures, sizes, part.class_ids, correct)
+
+
+def read_through(
+    recognizer: EmotionRecognizer,
+    detector: Detector,
+    pasted: Pasted,
+    *,
+    least: float = 0.0,
+    align: str = "none",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which faces are found and which are read right through a detector, bool (N,)."""
+    p = replace(recognizer.config.preprocessing, align=align)
+    found, crops = search(detector, pasted.pictures, p, least)
+    hit = recognizer.pipeline.logits(crops).argmax(axis=1) == pasted.class_ids
+    return found, hit & found
+
+
 def main() -> None:
+    """Prints the table from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("scenes", type=Path)
-    parser.add_argument("--detector", nargs="+", default=["haar"])
+    parser.add_argument("--detector", nargs="+", default=["mien"])
     parser.add_argument("--faces", type=int, default=3199)
     parser.add_argument("--scene-size", type=int, default=448)
     parser.add_argument("--rotate", type=float, default=0.0, help="largest turn, degrees")
     parser.add_argument("--overlap", type=float, default=0.0, help="least overlap of a find")
     parser.add_argument("--align", nargs="+", default=["none"], choices=["none", "eyes"])
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     recognizer = EmotionRecognizer(detector="none")
-    part = read_manifest(arguments.data).split("valid").with_labels()
-    rng = np.random.default_rng(0)
-    part = part.select(rng.permutation(len(part))[: arguments.faces])
-    ready = load_faces(part, recognizer.config.preprocessing)
-    correct = recognizer.pipeline.logits(ready).argmax(axis=1) == part.class_ids
-    column = pq.read_table(arguments.scenes, columns=["image"])["image"]
-    side = arguments.scene_size
-    sizes = rng.integers(48, 201, len(part))
-    pictures = []
-    for index, size in enumerate(sizes):
-        turn = float(rng.uniform(-arguments.rotate, arguments.rotate)) if arguments.rotate else 0.0
-        scene = decode(column[int(rng.integers(len(column)))]["bytes"].as_py())
-        scene = np.asarray(Image.fromarray(scene).resize((side, side), Image.Resampling.BICUBIC))
-        pictures.append(compose(ready[index, :, :, 0], scene, int(size), turn, rng))
+    pasted = paste(
+        recognizer, args.data, args.scenes, faces=args.faces, side=args.scene_size,
+        rotate=args.rotate,
+    )  # fmt: skip
+    sizes, correct = pasted.sizes, pasted.correct
     print("detector   align   size px   faces   found   ready crops   through detection")
-    for name in arguments.detector:
+    for name, align in itertools.product(args.detector, args.align):
         detector = get_detector(name)
-        for align in arguments.align:
-            p = replace(recognizer.config.preprocessing, align=align)
-            found, crops = search(detector, pictures, p, arguments.overlap)
-            hit = (recognizer.pipeline.logits(crops).argmax(axis=1) == part.class_ids) & found
-            for low, high in ((48, 200), *BANDS):
-                inside = (sizes >= low) & (sizes <= high)
-                bounds = wilson_interval(int(hit[inside].sum()), int(inside.sum()))
-                lost = 100 * (hit[inside].mean() - correct[inside].mean())
-                print(
-                    f"{detector.name:<10} {align:<6} {low:>4}-{high:<4} {inside.sum():>5}  "
-                    f"{found[inside].mean():>6.1%}   {correct[inside].mean():>10.2%}   "
-                    f"{hit[inside].mean():>7.2%} ({bounds[0]:.1%} to {bounds[1]:.1%}) {lost:+.2f}"
-                )
+        found, hit = read_through(recognizer, detector, pasted, least=args.overlap, align=align)
+        for low, high in ((48, 200), *BANDS):
+            inside = (sizes >= low) & (sizes <= high)
+            bounds = wilson_interval(int(hit[inside].sum()), int(inside.sum()))
+            lost = 100 * (hit[inside].mean() - correct[inside].mean())
+            print(
+                f"{detector.name:<10} {align:<6} {low:>4}-{high:<4} {inside.sum():>5}  "
+                f"{found[inside].mean():>6.1%}   {correct[inside].mean():>10.2%}   "
+                f"{hit[inside].mean():>7.2%} ({bounds[0]:.1%} to {bounds[1]:.1%}) {lost:+.2f}"
+            )
 
 
 if __name__ == "__main__":
