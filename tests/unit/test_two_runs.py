@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from mien.atomic import check_free, replacing_folder, write_text
 from mien.errors import ConfigError
 from mien.jobs.outputs import FolderStore
+from mien.locks import locked
 from mien.training.config import TrainConfig
 from mien.training.directory import ARGS, prepare_directory
 
@@ -40,6 +44,49 @@ def test_a_second_job_is_refused_while_the_first_one_writes(tmp_path: Path) -> N
             pass
     with FolderStore(tmp_path / "job").locked():
         pass
+
+
+def test_a_second_run_is_told_which_process_writes(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    run = tmp_path / "runs" / "x"
+    with locked(run, "training"):
+        process = f" (process {os.getpid()})" if Path("/proc/locks").exists() else ""
+        with pytest.raises(ConfigError) as refused, locked(run, "training"):
+            pass
+    assert str(refused.value) == (
+        f"{run}: another training is writing there{process}. Wait for it, or give another --output."
+    )
+    assert list(run.iterdir()) == []
+    with locked(run, "training"), locked(tmp_path / "runs", "training"):
+        pass
+
+
+def test_a_lock_goes_with_the_process_that_took_it_and_not_with_its_children(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("fcntl")
+    code = (
+        "import os, sys, time; from pathlib import Path; from mien.locks import locked\n"
+        "with locked(Path(sys.argv[1]), 'training'):\n"
+        "    if os.fork():\n"
+        "        print('locked', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, start_new_session=True
+    )
+    with started:
+        assert started.stdout is not None
+        try:
+            assert started.stdout.readline() == b"locked\n"
+            with pytest.raises(ConfigError, match="another training"), locked(tmp_path, "training"):
+                pass
+            started.kill()
+            started.wait()
+            with locked(tmp_path, "training"):
+                pass
+        finally:
+            os.killpg(started.pid, 9)
 
 
 def test_two_folders_of_one_name_are_one_of_them_and_whole(tmp_path: Path) -> None:

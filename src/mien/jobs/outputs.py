@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, MienError
 from mien.jobs.stores import is_address, open_store, readable, store_answers
+from mien.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,26 +82,10 @@ class FolderStore:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Refuses a second job until the context ends; a lock goes with the process."""
-        with _writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-        if os.name != "posix":
+        with ExitStack() as stack:
+            with _writing(self._folder):
+                stack.enter_context(locked(self._folder, "job"))
             yield
-            return
-        import fcntl
-
-        with _writing(self._folder):
-            lock = os.open(self._folder, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # a disk that knows no locks
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    reason = "another job is writing there"
-                    hint = "Wait for it, or give another --output."
-                    raise ConfigError(reason, subject=f"{self._folder}:", hint=hint) from error
-            yield
-        finally:
-            os.close(lock)
 
 
 class _ObjectStore:

@@ -22,6 +22,7 @@ from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError, DataError
 from mien.evaluation import evaluate
 from mien.evaluation.scores import Evaluation
+from mien.locks import locked
 from mien.recognizer import EmotionRecognizer
 from mien.training.config import TrainConfig, check_data
 from mien.training.directory import csv_text, fixed_values, is_used
@@ -141,18 +142,19 @@ def cross_validate(
         hint = "Type --resume to go on with it, or give another --output."
         raise ConfigError("exists already", subject=output, hint=hint)
     plan = plan_folds(config, folds=folds, near=near, bars=bars)
-    _write_plan(plan, config, output, near=near)
-    evaluations = []
-    for fold in range(folds):
-        folder = output / f"fold_{fold + 1}"
-        if not (folder / HELD_OUT).is_file():
-            _train_fold(config, plan, fold, folder, progress=progress)
-        evaluations.append(_read_fold(plan, fold, folder))
-    result = CrossValidation(tuple(evaluations), _join(plan, evaluations), output)
-    write_text(output / "predictions.csv", result.pooled.predictions_csv())
-    text = json.dumps(result.to_dict(), indent=2) + "\n"
-    write_text(output / "cross_validation.json", text)
-    return result
+    with locked(output, "cross-validation"):
+        _write_plan(plan, config, output, near=near)
+        evaluations = []
+        for fold in range(folds):
+            folder = output / f"fold_{fold + 1}"
+            if not (folder / HELD_OUT).is_file():
+                _train_fold(config, plan, fold, folder, progress=progress)
+            evaluations.append(_read_fold(plan, fold, folder))
+        result = CrossValidation(tuple(evaluations), _join(plan, evaluations), output)
+        write_text(output / "predictions.csv", result.pooled.predictions_csv())
+        text = json.dumps(result.to_dict(), indent=2) + "\n"
+        write_text(output / "cross_validation.json", text)
+        return result
 
 
 def plan_folds(

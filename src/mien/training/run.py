@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mien.data.image_stores import find_shards
 from mien.data.inspection.run import Bars, silent
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
+from mien.locks import locked
 from mien.training.callbacks import load_callbacks, naming_full_disk
 from mien.training.config import TrainConfig, check_data
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
@@ -190,16 +192,21 @@ def train(
             )
         check_dist_info(config, read_dist_info())
         if node_rank(config) == 0:
-            prepare_directory(output, config, resume=resume, overwrite=overwrite)
+            with locked(output, "training"):  # then the first of the processes takes it
+                prepare_directory(output, config, resume=resume, overwrite=overwrite)
         return launch(train, config, output, resume=True, progress=progress)
     with (
+        ExitStack() as stack,
         init_distributed(config) as dist,
         naming_lost_process(output, dist),
         process_settings(config, dist),
     ):
-        checkpoint = on_rank_zero(
-            dist, lambda: prepare_directory(output, config, resume=resume, overwrite=overwrite)
-        )
+
+        def prepare() -> Path | None:
+            stack.enter_context(locked(output, "training"))
+            return prepare_directory(output, config, resume=resume, overwrite=overwrite)
+
+        checkpoint = on_rank_zero(dist, prepare)
         bar = bar if bar and dist.is_rank_zero else silent
         with fail_together(dist), bar("reading faces", None) as advance:
             data = load_data(config, spec.preprocessing, advance, manifest)

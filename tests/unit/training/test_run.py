@@ -7,10 +7,14 @@ import pytest
 pytest.importorskip("lightning")
 
 
-from mien.errors import DataError, MienError
+from mien.errors import ConfigError, DataError, MienError
+from mien.locks import locked
 from mien.training.config import TrainConfig
+from mien.training.cross_validation import cross_validate
 from mien.training.data.faces import EpochOrder
 from mien.training.run import train
+from mien.training.tuning.config import TuneConfig, make_space
+from mien.training.tuning.run import tune
 from support.faces import write_folder
 
 
@@ -42,6 +46,36 @@ def test_exploding_loss_ends_the_run_with_a_clear_error(tmp_path: Path) -> None:
 def test_missing_data_is_refused(tmp_path: Path, data: str) -> None:
     with pytest.raises(MienError):
         train(TrainConfig(data=data, model="mienet_test"), tmp_path / "run")
+
+
+def _start(verb: str, recipe: TrainConfig, output: Path) -> None:
+    if verb == "search":
+        tune(recipe, make_space({"flip": [0.1, 0.2]}), output=output, settings=TuneConfig())
+    elif verb == "cross-validation":
+        cross_validate(recipe, output, folds=2, resume=True)
+    else:
+        train(recipe, output, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("verb", "devices"),
+    [("training", 1), ("training", 2), ("search", 1), ("cross-validation", 1)],
+)
+def test_a_second_run_into_a_folder_is_refused_and_changes_nothing(
+    tmp_path: Path, verb: str, devices: int
+) -> None:
+    pytest.importorskip("fcntl")
+    data, output = write_folder(tmp_path / "faces", 3), tmp_path / "run"
+    recipe = TrainConfig.make(_values(data, devices=devices, device="cpu"))
+    if verb == "training":
+        (output / "checkpoints").mkdir(parents=True)
+        (output / "args.yaml").write_text(recipe.to_yaml())
+        (output / "checkpoints" / "last.ckpt").write_text("of the first run")
+    with locked(output, verb):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ConfigError, match=f"run: another {verb} is writing there"):
+            _start(verb, recipe, output)
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:

@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 import zlib
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 from mien.atomic import log_level, write_text
 from mien.errors import ConfigError, DataError
+from mien.locks import locked
 from mien.metrics import macro_f1
 from mien.reporting.theme import save_figure
 from mien.training.config import TrainConfig, check_data
@@ -58,7 +60,8 @@ def tune(
     name = settings.study or output.resolve().name
     url = settings.storage or studies.sqlite_url(output.resolve() / studies.DATABASE)
     studies.prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
-    with log_level(optuna.logging.ERROR, "optuna"), studies.naming_storage(url):
+    alone = nullcontext() if settings.storage else locked(output, "search")
+    with alone, log_level(optuna.logging.ERROR, "optuna"), studies.naming_storage(url):
         storage = studies.open_storage(url, heartbeat=settings.heartbeat)
         try:
             study = optuna.create_study(
