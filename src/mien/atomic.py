@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Says whether an error of the system is that of a disk without room.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError("x"))
+    (True, False)
+    """
+    return getattr(error, "errno", None) in _FULL
 
 
 class _UnwritableError(MienError, OSError):
@@ -36,7 +45,7 @@ def _naming_full(path: Path) -> Iterator[None]:
     except _UnwritableError:
         raise
     except OSError as error:
-        if error.errno not in _FULL:
+        if not is_full(error) and error.errno != errno.EROFS:
             raise
         reason, hint = (
             f"cannot be written: {error.strerror}",
@@ -61,10 +70,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming_unwritable(folder: Path) -> Iterator[None]:
-    """Turns a failure to change a model's folder into an error that says what to do."""
+    """Turns a failure to change a model's folder into an error that says what to do.
+
+    A full disk stays what it is: a copy would not help.
+    """
     try:
         yield
     except OSError as error:
+        if is_full(error):
+            raise
         why = error.strerror or error
         reason = f"cannot be written ({why}): copy the folder, and give the copy as the model"
         raise ConfigError(reason, subject=folder) from error

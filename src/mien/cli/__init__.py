@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mien import __version__
+from mien.atomic import is_full
 from mien.errors import ConfigError, MienError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = typer.main.get_command(build_app(verb))
         code = command.main(given, prog_name="mien", standalone_mode=False)
     except MienError as error:
-        _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+        wrong_usage = isinstance(error, ConfigError) and not is_full(error.__cause__)
+        _fail(str(error), 2 if wrong_usage else 1)
     except _ClickError as error:
         message = error.format_message()
         if message.startswith("Usage:"):  # a verb of verbs was given none of them
@@ -113,6 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output went away (mien predict ... | head): nothing to complain about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        subject = f"{error.filename} cannot be written" if error.filename else "a disk is full"
+        _fail(f"{subject}: {error.strerror}. Free some space, or write elsewhere.", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

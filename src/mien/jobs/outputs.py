@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from mien.atomic import replacing
+from mien.atomic import is_full, replacing
 from mien.errors import ConfigError, MienError
 from mien.jobs.stores import is_address, open_store, readable, store_answers
 from mien.locks import locked
@@ -23,8 +22,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        advice = "free some space" if full else "see that the folder can be written"
+        advice = "free some space" if is_full(error) else "see that the folder can be written"
         reason = f"cannot be written: {error.strerror or error}"
         hint = f"What is finished stays in it: {advice}, and add --resume."
         raise MienError(reason, subject=folder, hint=hint) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 import time
@@ -14,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mien.atomic import replacing, write_text
+from mien.atomic import is_full, replacing, write_text
 from mien.config import load_object
 from mien.errors import ConfigError, DataError, ModelError
 from mien.training.config import split_names
@@ -51,7 +50,7 @@ def naming_full_disk(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if not is_full(error):
             raise
         raise ModelError(
             f"cannot be written to: {error.strerror}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.atomic import replacing, write_text
+from mien.atomic import is_full, replacing, write_text
 from mien.detectors import crop_box
 from mien.errors import ConfigError, MienError, import_extra
 from mien.preprocess import Preprocessing, crop_faces
@@ -119,8 +118,7 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.error.FFmpegError) as error:
-        full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        advice = "free some space" if full else "see that the folder can be written"
+        advice = "free some space" if is_full(error) else "see that the folder can be written"
         raise MienError(
             f"cannot be written: {reason_of(error)}",
             subject=folder,

@@ -16,6 +16,7 @@ from mien.training.run import train
 from mien.training.tuning.config import TuneConfig, make_space
 from mien.training.tuning.run import tune
 from support.faces import write_folder
+from support.full_disk import error_when_full, files_of
 
 
 def _values(data: Path, **more: object) -> dict[str, object]:
@@ -76,6 +77,29 @@ def test_a_second_run_into_a_folder_is_refused_and_changes_nothing(
         with pytest.raises(ConfigError, match=f"run: another {verb} is writing there"):
             _start(verb, recipe, output)
         assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ("train -o {out}", "{out}/args.yaml cannot be written: File too large"),
+        ("train --folds 2 -o {out}", "{out}/folds.json cannot be written: File too large"),
+        (
+            "tune --space {space} -o {out}",
+            "database sqlite:///{out}/study.db cannot be used: disk I/O error. Check the folder",
+        ),
+    ],
+)
+def test_a_full_disk_is_named_and_leaves_nothing(
+    typed: str, error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, places = write_folder(tmp_path / "faces", 3), {"out": tmp_path / "run"}
+    recipe, places["space"] = tmp_path / "recipe.yaml", tmp_path / "space.yaml"
+    recipe.write_text(TrainConfig.make(_values(data)).to_yaml())
+    places["space"].write_text("lr: [0.1, 0.2]\n")
+    said = error_when_full(f"{typed.format(**places)} -c {recipe}", capsys)
+    assert error.format(**places) in said
+    assert files_of(tmp_path / "run") == {}
 
 
 def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:

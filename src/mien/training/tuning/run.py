@@ -17,7 +17,7 @@ from optuna import TrialPruned
 from optuna.trial import TrialState
 
 from mien.atomic import log_level, write_text
-from mien.errors import ConfigError, DataError
+from mien.errors import ConfigError, DataError, MienError
 from mien.locks import locked
 from mien.metrics import macro_f1
 from mien.reporting.theme import save_figure
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     import lightning
     from optuna import Study, Trial
+    from optuna.storages import RDBStorage
     from torch import Tensor
 
     from mien.training.tuning.result import TrialRow, TuneResult
@@ -62,7 +63,7 @@ def tune(
     studies.prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
     alone = nullcontext() if settings.storage else locked(output, "search")
     with alone, log_level(optuna.logging.ERROR, "optuna"), studies.naming_storage(url):
-        storage = studies.open_storage(url, heartbeat=settings.heartbeat)
+        storage = _open(url, output, settings)
         try:
             study = optuna.create_study(
                 storage=storage,
@@ -80,6 +81,19 @@ def tune(
             return _report(study, recipe, metric=settings.metric, output=output)
         finally:
             storage.engine.dispose()
+
+
+def _open(url: str, output: Path, settings: TuneConfig) -> RDBStorage:
+    """Opens the database; one of the folder's own that could not be made leaves no file."""
+    database = output / studies.DATABASE
+    known = database.exists()
+    try:
+        return studies.open_storage(url, heartbeat=settings.heartbeat)
+    except MienError:
+        if not known and not settings.storage:
+            for left in output.glob(f"{studies.DATABASE}*"):
+                left.unlink()
+        raise
 
 
 def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:

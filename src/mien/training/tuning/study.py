@@ -109,10 +109,12 @@ def _unreachable(error: Any, url: str) -> ModelError:
     said = " ".join(str(getattr(error, "orig", error)).split())
     for secret in filter(None, [make_url(url).password, *make_url(url).query.values()]):
         said = said.replace(str(secret), "***")
+    local = make_url(url).get_backend_name() == "sqlite"
+    check = "the folder and the room on its disk" if local else "host, name, user and password"
     return ModelError(
         f"the study's database {hide_password(url)} cannot be used: {said[:300]}",
-        hint="Check host, name, user and password; finished trials are kept, and the same command "
-        "goes on with --resume.",
+        hint=f"Check {check}; finished trials are kept, and the same command goes on with "
+        "--resume.",
     )
 
 
