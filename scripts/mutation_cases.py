@@ -43,7 +43,10 @@ AREAS = (
     Area(
         "manifest",
         ("data/manifest.py",),
-        ("data/test_manifest.py", "data/test_manifest_exact.py"),
+        (
+            *("data/test_manifest.py", "data/test_manifest_exact.py"),
+            "../integration/data/test_manifest_exact.py",
+        ),
     ),
     Area(
         "recipe",

@@ -71,8 +71,8 @@ def _rows(manifest: Manifest) -> list[tuple[bytes, str, str, list[float]]]:
     )
 
 
-@_FEW
-@given(st.lists(_FACE, min_size=2, max_size=8), st.booleans())
+@settings(max_examples=6)
+@given(st.lists(_FACE, min_size=2, max_size=6), st.booleans())
 def test_what_is_written_is_read(faces: list[tuple[str, str]], voted: bool) -> None:
     from mien.data.writers.parquet import write_parquet
 

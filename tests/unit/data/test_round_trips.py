@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mien.data import FileImages, Manifest, read_manifest
@@ -30,7 +30,7 @@ from support.round_trips import (
     write_repository,
 )
 
-_FEW = settings(max_examples=6)
+_FEW = settings(max_examples=5)
 
 
 # FER2013 and FER+
@@ -87,6 +87,7 @@ _VOTES = st.lists(
 
 @settings(max_examples=12)
 @given(_VOTES, st.sampled_from(["train", "valid"]))
+@example([[3, 3, 2, 0, 0, 0, 0, 0, 0, 0]], "train")  # 6 of 8 are 75 %, which is enough
 def test_ferplus_keeps_and_shares_by_the_rules(votes: list[list[int]], split: str) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     agreed, taken = list(map(_majority, votes)), list(map(_soft, votes))
