@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +32,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 @contextlib.contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Lets the operating system refuse to write beyond a size, as a full disk does."""
+    resource = pytest.importorskip("resource")  # Windows has no such limit
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
