@@ -40,7 +40,7 @@ def command(
         settings = _prompted(file, settings)
     adoption = adopt(
         file, output, settings, name=name, license=license,
-        check=read_manifest(data) if data else None, split=split, overwrite=overwrite,
+        check=read_manifest(data[0]) if data else None, split=split, overwrite=overwrite,
     )  # fmt: skip
     _print(adoption)
 

@@ -24,7 +24,7 @@ Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
 def command(
     model: Annotated[str, flag("Model folder; it is changed.", "-m", "--model")],
-    data: flags.OptionalData = None,
+    data: flags.OptionalDatasets = None,
     source: flags.SourceFlag = None,
     split: flags.Split = "valid",
     coverage: Annotated[float, flag("Share of faces whose set holds the true label.")] = 0.9,
@@ -70,13 +70,16 @@ def command(
 
 
 def _manifest(
-    recognizer: EmotionRecognizer, data: str | None, source: list[str] | None, prior: Prior | None
+    recognizer: EmotionRecognizer,
+    data: list[str] | None,
+    source: list[str] | None,
+    prior: Prior | None,
 ) -> Manifest | None:
     from mien.data import read_manifest
 
     if source and (data or prior is not Prior.own):
         raise ConfigError("is for --prior own, without -d", subject="--source")
-    if data is None:
+    if not data:
         if source or prior is Prior.shipped:
             return None
         raise ConfigError("labelled faces are needed", hint="Give -d KIND:PATH.")

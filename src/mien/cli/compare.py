@@ -11,7 +11,7 @@ from mien.cli.printing import check_reports, print_report, progress_bar
 
 def command(
     runs: flags.Runs,
-    data: flags.Data,
+    data: flags.Datasets,
     split: flags.Split = "valid",
     output: flags.ReportFile = None,
     picture: flags.Picture = None,

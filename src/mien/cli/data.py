@@ -30,7 +30,7 @@ Near = Annotated[float, flag("Smallest correlation of near copies.", min=0.5, ma
 
 @app.command()
 def inspect(
-    data: flags.Data,
+    data: flags.Datasets,
     output: Annotated[
         Path | None, output_flag("Report (.html); the JSON is written next to it.")
     ] = None,
@@ -104,7 +104,7 @@ def card(
         )
     check_free(output, overwrite=overwrite)
     config, bars = InspectConfig(near=near, workers=workers), partial(progress_bar, quiet=quiet)
-    inspection = inspect_data(data, config, labels=labels, bars=bars)
+    inspection = inspect_data(data[0], config, labels=labels, bars=bars)
     write_text(output, dataset_card(inspection, name=name, license=license))
     remark(f"card: {output}")
     if inspection.leaks:
@@ -135,7 +135,7 @@ def split(
     wanted, bars = parse_shares(shares), partial(progress_bar, quiet=quiet)
     check_manifest_name(output)
     check_free(output, overwrite=overwrite)
-    done = resplit(data, wanted, seed=seed, near=near, workers=workers, labels=labels, bars=bars)
+    done = resplit(data[0], wanted, seed=seed, near=near, workers=workers, labels=labels, bars=bars)
     write_manifest(done.manifest, output, copy=copy, overwrite=overwrite)
     _told(done.manifest, f"{len(done.manifest)} pictures in {done.groups} groups: {output}")
     if done.unreadable:
@@ -160,7 +160,7 @@ def convert(
 
     bars = partial(progress_bar, quiet=quiet)
     manifest, left_out = convert_data(
-        data, output, to.value, copy=copy, labels=labels, overwrite=overwrite, bars=bars
+        data[0], output, to.value, copy=copy, labels=labels, overwrite=overwrite, bars=bars
     )
     _told(manifest, f"{len(manifest) - left_out} pictures: {output}")
     if left_out:
@@ -192,8 +192,8 @@ def shard(
 
     pixels = Preprocessing(size=size, color=color) if size else None
     check_free(output, overwrite=overwrite)
-    manifest = read_manifest(data, labels=labels, seed=seed)
-    check_apart(output, [parse_spec(data)[1], *source_folders(manifest.images)])
+    manifest = read_manifest(data[0], labels=labels, seed=seed)
+    check_apart(output, [parse_spec(data[0])[1], *source_folders(manifest.images)])
     with progress_bar("write shards", len(manifest), quiet=quiet) as advance:
         count = write_shards(
             manifest, output, faces_per_shard=faces_per_shard, seed=seed, pixels=pixels,
@@ -221,7 +221,7 @@ def augment(
     if output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise ConfigError("must end in .png, .jpg or .jpeg", subject=f"-o {output}")
     check_free(output, overwrite=overwrite)
-    recipe = TrainConfig.load(config, data=data, seed=seed)
+    recipe = TrainConfig.load(config, data=data[0], seed=seed)
     with needs_extra("mien data augment", "train"):
         from mien.training.data.augment_sheet import draw_augmentation
     picture = Image.fromarray(draw_augmentation(recipe, faces=faces, copies=copies))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def command(
     runs: flags.Runs,
     output: Annotated[Path, output_flag("Model folder to write.")],
-    data: flags.Data,
+    data: flags.Datasets,
     method: Annotated[str, flag("equal, weighted, greedy or stacking.")] = "equal",
     split: flags.Split = "valid",
     folds: Annotated[int, flag("Folds of the cross-fitting.")] = 5,

@@ -21,7 +21,7 @@ _FILES = ("evaluation.json", "predictions.csv")
 
 
 def command(
-    data: flags.Data,
+    data: flags.Datasets,
     model: flags.Model = None,
     split: flags.Split = "valid",
     labels: flags.Labels = None,
@@ -128,12 +128,15 @@ def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) 
 
 
 def _record(
-    recognizer: EmotionRecognizer, evaluation: Evaluation, rows: list[RobustnessRow], data: str
+    recognizer: EmotionRecognizer,
+    evaluation: Evaluation,
+    rows: list[RobustnessRow],
+    data: list[str],
 ) -> None:
     from functools import partial
 
     from mien.atomic import naming_unwritable
-    from mien.data.registry import parse_spec
+    from mien.data.sources import data_name
     from mien.evaluation import record_evaluation
     from mien.evaluation.plots import plot_reliability
     from mien.reporting.theme import LIGHT
@@ -141,9 +144,9 @@ def _record(
     picture = None
     if evaluation.labels == recognizer.config.schema.labels:
         picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
-    kind, folder = parse_spec(data)[0], recognizer.folder
+    name, folder = data_name(data), recognizer.folder
     with naming_unwritable(folder.path):
-        record_evaluation(folder, evaluation, kind, robustness=rows, picture=picture)
+        record_evaluation(folder, evaluation, name, robustness=rows, picture=picture)
     remark(f"recorded in {folder.path}")
 
 

@@ -26,9 +26,9 @@ def command(
         Path | None,
         output_flag("Folder to write; without it, next to the weights."),
     ] = None,
-    data: flags.OptionalData = None,
+    data: flags.OptionalDatasets = None,
     calibrate: Annotated[
-        str | None,
+        list[str] | None,
         flag("Dataset whose train split int8-static is calibrated on; without it, that of -d."),
     ] = None,
     imports: flags.Imports = None,  # noqa: ARG001 - imported when it is read
@@ -100,7 +100,12 @@ def _print_files(folder: ModelFolder) -> None:
 
 
 def _export_onnx(
-    model: str, output: Path | None, settings: ExportConfig, *, data: str | None, overwrite: bool
+    model: str,
+    output: Path | None,
+    settings: ExportConfig,
+    *,
+    data: list[str] | None,
+    overwrite: bool,
 ) -> None:
     with needs_extra("mien export", "train"):
         from mien.exporting import export_run
@@ -113,9 +118,9 @@ def _export_onnx(
     print(f"parity: largest difference of a logit between torch and ONNX Runtime {difference:.1e}")
 
 
-def _score(folder: ModelFolder, data: str) -> None:
+def _score(folder: ModelFolder, data: list[str]) -> None:
     from mien.data import read_manifest
-    from mien.data.registry import parse_spec
+    from mien.data.sources import data_name
     from mien.evaluation import evaluate, record_evaluation
     from mien.recognizer import EmotionRecognizer
 
@@ -129,4 +134,4 @@ def _score(folder: ModelFolder, data: str) -> None:
                 f"{name:<9} accuracy {scores['accuracy']:.2%} ({interval(scores['accuracy_ci'])}), "
                 f"ECE {scores['ece']:.4f}, n = {scores['n']}"
             )
-    record_evaluation(folder, evaluation, parse_spec(data)[0])
+    record_evaluation(folder, evaluation, data_name(data))

@@ -47,8 +47,26 @@ Models = Annotated[list[str] | None, flag(f"{_MODEL}; may be repeated.", "-m", "
 Runs = Annotated[
     list[str], typer.Argument(metavar="RUN RUN ...", help="Model folders or bundled names.")
 ]
-Data = Annotated[str, flag("Dataset, KIND:PATH, for example folder:faces.", "-d", "--data")]
-OptionalData = Annotated[str | None, flag("Dataset of labelled faces, KIND:PATH.", "-d", "--data")]
+
+
+def _one_dataset(specs: list[str] | None) -> list[str] | None:
+    if specs and len(specs) > 1:
+        raise ConfigError("is for one dataset here; give it once", subject="--data")
+    return specs
+
+
+_DATA = "Dataset, KIND:PATH, for example folder:faces"
+#: One dataset, a list of one spec, so that a second is refused and not passed over.
+Data = Annotated[list[str], flag(f"{_DATA}.", "-d", "--data", callback=_one_dataset)]
+OptionalData = Annotated[
+    list[str] | None,
+    flag("Dataset of labelled faces, KIND:PATH.", "-d", "--data", callback=_one_dataset),
+]
+Datasets = Annotated[list[str], flag(f"{_DATA}; repeat it for several.", "-d", "--data")]
+OptionalDatasets = Annotated[
+    list[str] | None,
+    flag("Dataset of labelled faces, KIND:PATH; repeat it for several.", "-d", "--data"),
+]
 Split = Annotated[str, flag("train, valid or test.")]
 Sources = Annotated[
     list[str] | None,

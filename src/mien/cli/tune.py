@@ -25,7 +25,7 @@ def command(
     config: Annotated[
         Path | None, flag("Recipe (YAML) that trials share.", "-c", "--config")
     ] = None,
-    data: flags.OptionalData = None,
+    data: flags.OptionalDatasets = None,
     output: Annotated[Path, output_flag("Folder of the study and its trials.")] = Path("runs/tune"),
     resume: Annotated[bool, flag("Go on with the study in the folder.", "--resume")] = False,
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
@@ -35,7 +35,7 @@ def command(
 
     Start it again with the same --storage on any machine for one more worker.
     """
-    recipe = TrainConfig.load(config, data=data)
+    recipe = TrainConfig.load(config, data=data or None)
     searched = read_space(space)
     with stoppable("tune", output, "lightning", "optuna"):
         from mien.training.tuning.run import tune

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien import evaluation
 from mien.comparison.costs import RunCosts, measure_latency, read_costs
-from mien.data import read_manifest
+from mien.data import as_manifest
 from mien.errors import ConfigError
 from mien.recognizer import EmotionRecognizer
 from mien.reporting.pages import draw, render
@@ -148,7 +148,7 @@ class RunComparison:
 
 def compare(
     models: Sequence[str | Path],
-    data: str | Manifest,
+    data: str | Sequence[str] | Manifest,
     *,
     split: str = "valid",
     timing: bool = True,
@@ -176,7 +176,7 @@ def compare(
     """
     if len(models) < 2:
         raise ConfigError(f"a comparison needs two runs or more; got {len(models)}.")
-    manifest = read_manifest(data, runs=models) if isinstance(data, str) else data
+    manifest = as_manifest(data, runs=models)
     opened = [EmotionRecognizer(m, detector="none", threads=threads) for m in models]
     found = [evaluation.evaluate(each, manifest, split=split, progress=progress) for each in opened]
     latency = measure_latency(opened) if timing else [None] * len(opened)

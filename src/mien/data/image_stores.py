@@ -198,6 +198,49 @@ class SelectedImages(ImageStore):
         return self.base.path(int(self.indices[index]))
 
 
+class JoinedImages(ImageStore):
+    """The pictures of several stores one after another, with the name of each before its keys."""
+
+    def __init__(self, parts: Mapping[str, ImageStore]) -> None:
+        self.names, self.parts = list(parts), list(parts.values())
+        self.starts: I64 = np.cumsum([0, *map(len, self.parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        part = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return part, int(index - self.starts[part])
+
+    def key(self, index: int) -> str:
+        """Returns the name of the store, a slash, and the key that the picture has in there."""
+        part, row = self._locate(index)
+        return f"{self.names[part]}/{self.parts[part].key(row)}"
+
+    def read(self, index: int) -> bytes:
+        """Returns the bytes of one picture, as its store reads it."""
+        part, row = self._locate(index)
+        return self.parts[part].read(row)
+
+    def size(self, index: int) -> int:
+        """Returns the number of encoded bytes, which can be compared between stores."""
+        part, row = self._locate(index)
+        store = self.parts[part]
+        # Of pixels a store gives their number.
+        return len(store.read(row)) if isinstance(_base(store), PixelImages) else store.size(row)
+
+    def path(self, index: int) -> Path | None:
+        """Returns the path that the store gives."""
+        part, row = self._locate(index)
+        return self.parts[part].path(row)
+
+
+def _base(images: ImageStore) -> ImageStore:
+    while isinstance(images, SelectedImages):
+        images = images.base
+    return images
+
+
 class ShardedImages(ImageStore):
     """N pictures one after another in shards: large files that are read from start to end.
 
@@ -244,6 +287,14 @@ def find_shards(images: ImageStore) -> tuple[ShardedImages, I64] | None:
     while isinstance(images, SelectedImages):
         rows, images = images.indices[rows], images.base
     return (images, rows) if isinstance(images, ShardedImages) else None
+
+
+def holds_shards(images: ImageStore) -> bool:
+    """Tells whether some of the pictures lie in shards, alone or among other datasets."""
+    base = _base(images)
+    if isinstance(base, JoinedImages):
+        return any(holds_shards(part) for part in base.parts)
+    return isinstance(base, ShardedImages)
 
 
 def are_files(images: ImageStore) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The arrays of a manifest.
 _TYPES: dict[str, type[np.generic]] = {
     "targets": np.float32, "class_ids": np.int64, "splits": np.str_, "leaked": np.bool_,
-    "groups": np.str_,
+    "groups": np.str_, "sources": np.str_,
 }  # fmt: skip
 
 
@@ -45,6 +45,7 @@ class Manifest:
         leaked: (N,) bool, True for a valid or test picture of which a byte-identical copy stands
             in train, or stood there before it was removed.
         warnings: What a person should know about the data, a sentence each.
+        sources: (N,) name of the dataset that each picture is of, or None where there is one.
 
     Raises:
         DataError: If the fields do not fit each other.
@@ -70,13 +71,14 @@ class Manifest:
     groups: Texts | None
     leaked: Bools
     warnings: tuple[str, ...] = ()
+    sources: Texts | None = None
 
     def __post_init__(self) -> None:
         N, K = len(self.images), len(self.schema)
         if N == 0:
             raise self._error("holds no pictures")
         for name, dtype in _TYPES.items():
-            if getattr(self, name) is None and name == "groups":
+            if getattr(self, name) is None and name in ("groups", "sources"):
                 continue
             array = np.asarray(getattr(self, name), dtype=dtype)
             shape = (N, K) if name == "targets" else (N,)
@@ -182,8 +184,8 @@ class Manifest:
     def to_pandas(self) -> pd.DataFrame:
         """Returns a pandas table with a row per picture.
 
-        Columns: ``key``, ``label`` (None without a majority), ``split``, ``group``, ``leaked``, and
-        ``p_LABEL``, the shares of votes.
+        Columns: ``key``, ``label`` (None without a majority), ``split``, ``group``, ``leaked``,
+        ``source`` where there are several datasets, and ``p_LABEL``, the shares of votes.
 
         Raises:
             MissingExtraError: If pandas is not installed.
@@ -198,6 +200,7 @@ class Manifest:
             "group": self.groups,
             "leaked": self.leaked,
         }
+        columns |= {} if self.sources is None else {"source": self.sources}
         columns |= {f"p_{name}": self.targets[:, k] for k, name in enumerate(self.schema.labels)}
         return pandas.DataFrame(columns)
 
@@ -220,13 +223,14 @@ class Manifest:
         return TorchFaces(self, transform, votes)
 
     def fingerprint(self) -> str:
-        """Returns a sha256 (hex) over labels, keys, targets and splits; pixels are not read.
+        """Returns a sha256 (hex) of labels, keys, targets, splits and sources; no pixels are read.
 
         Two manifests with the same fingerprint list the same pictures with the same targets in
         the same order, wherever they lie.
         """
         digest = hashlib.sha256()
-        for names in (self.schema.labels, map(self.images.key, range(len(self))), self.splits):
+        listed = (self.schema.labels, map(self.images.key, range(len(self))), self.splits)
+        for names in (*listed, *([] if self.sources is None else [self.sources])):
             digest.update("\0".join(names).encode("utf-8", "surrogateescape") + b"\0\0")
         digest.update(np.ascontiguousarray(self.targets, dtype="<f4").tobytes())
         return digest.hexdigest()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from mien.data.manifest import Manifest
 
+#: Options that every dataset may have: what it is called among several, and its terms.
+SOURCE_OPTIONS = ("name", "weight", "license")
 # Two characters or more, so that the C of C:\faces is no kind.
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.+)", re.DOTALL)
 # A value holds no separator of paths or options, so that /a,b=c/d stays one path.
@@ -177,14 +179,21 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
         raise DataError(f"there is no {path}", hint=f"Check the spelling of {spec!r}.{shape}")
     kind = kind or _kind_of(path, spec)
     for key in options:
-        if key not in READERS[kind].options:
+        if key not in (known := (*READERS[kind].options, *SOURCE_OPTIONS)):
             reason = f"has the option {key!r}, which {kind} datasets do not have"
-            raise ConfigError(reason, subject=spec, hint=suggest(key, READERS[kind].options))
+            raise ConfigError(reason, subject=spec, hint=suggest(key, known))
     return kind, path, options
 
 
 def _exists(text: str) -> bool:
     return os.path.exists(os.path.expanduser(text))  # noqa: PTH110, PTH111 (never raises)
+
+
+def place_of(spec: str) -> str:
+    """Returns the absolute path in a spec, which need not exist."""
+    named = _KIND.fullmatch(spec)
+    text = _cut_options(named[2] if named else spec)[0]
+    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 (keeps ~user)
 
 
 def _cut_options(text: str) -> tuple[str, dict[str, str]]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.atomic import write_text
+from mien.data.registry import place_of
+from mien.data.sources import parse_sources, specs_of
 from mien.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
@@ -190,12 +192,20 @@ def write_split(folder: Path, valid: Manifest, *, seed: int, **more: Any) -> Non
     ``seed`` dealt them, where the data had no split of its own.
     """
     keys = [valid.images.key(index) for index in range(len(valid))]
-    record = {"data": valid.source, "seed": seed, **more, "valid": keys}
+    data = specs_of(valid)
+    if valid.sources is not None:
+        more["sources"] = [source.name for source in parse_sources(data)]
+    record = {"data": data, "seed": seed, **more, "valid": keys}
     write_text(folder / SPLIT, json.dumps(record, indent=1) + "\n")
 
 
-def read_held_out(runs: Iterable[str | Path]) -> dict[str, frozenset[str]]:
+def read_held_out(
+    runs: Iterable[str | Path], name: str = "", spec: str = ""
+) -> dict[str, frozenset[str]]:
     """Reads which pictures runs held out: keys by name of the run, of those that recorded it.
+
+    Of a run of several datasets those of one are meant: in the place of ``spec``, or of that
+    ``name``; where there is no such, of all of them, since the data may have moved.
 
     A run is a directory, or a network in one; other names, such as that of a bundled model, have no
     record. A damaged one is a ``DataError``.
@@ -207,11 +217,23 @@ def read_held_out(runs: Iterable[str | Path]) -> dict[str, frozenset[str]]:
         if not path.is_file():
             continue
         try:
-            found[folder.name] = frozenset(map(str, json.loads(path.read_bytes())["valid"]))
+            found[folder.name] = _held_keys(json.loads(path.read_bytes()), name, spec)
         except (OSError, ValueError, KeyError, TypeError) as error:
             hint = "Restore it, or delete it and score the run on data with its own splits."
             raise DataError(f"cannot be read: {error}", subject=path, hint=hint) from error
     return found
+
+
+def _held_keys(record: dict[str, Any], name: str, spec: str) -> frozenset[str]:
+    """Returns the keys that a record holds out, as a dataset by itself has them."""
+    keys = map(str, record["valid"])
+    if isinstance(record.get("data"), str) or "sources" not in record:
+        return frozenset(keys)
+    known = dict(zip(record["sources"], record["data"], strict=True))
+    here = {one for one, its in known.items() if spec and place_of(its) == place_of(spec)}
+    meant = here or {name} & set(known) or set(known)
+    pairs = (key.split("/", 1) for key in keys)
+    return frozenset(key for one, key in pairs if one in meant)
 
 
 def recorded_split(

@@ -12,7 +12,7 @@ import numpy as np
 
 from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
-from mien.data import Manifest, read_manifest
+from mien.data import Manifest, as_manifest
 from mien.data.faces import chunks, load_faces
 from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
@@ -83,7 +83,7 @@ class EnsembleResult:
 
 def ensemble(
     models: Sequence[str | Path],
-    data: str | Manifest,
+    data: str | Sequence[str] | Manifest,
     output: str | Path,
     *,
     method: str = "equal",
@@ -128,7 +128,7 @@ def ensemble(
     _check_output(output, models, overwrite=overwrite)
     members = open_members(models)
     schema = members[0].config.schema
-    manifest = read_manifest(data, labels=schema, runs=models) if isinstance(data, str) else data
+    manifest = as_manifest(data, labels=schema, runs=models)
     part, labels = manifest.split(split).with_labels(), schema.labels
     if part.schema.labels != labels:
         raise ConfigError(

@@ -210,7 +210,7 @@ def evaluate_logits(
 
 def evaluate(
     model: EmotionRecognizer | str | Path | None,
-    data: Manifest | str,
+    data: Manifest | str | Sequence[str],
     *,
     split: str = "valid",
     labels: str | LabelSchema | None = None,
@@ -223,7 +223,7 @@ def evaluate(
     Args:
         model: A recognizer, of which the temperature is used; a model folder, a name, or None, the
             bundled model.
-        data: A dataset, or its spec ``KIND:PATH[,key=value...]``.
+        data: A dataset, or its spec ``KIND:PATH[,key=value...]``, or a list of these.
         split: The split to score.
         labels: Labels to read a spec with: a schema or its name; None: the data's own.
         progress: Called with the number of faces just finished.
@@ -237,15 +237,13 @@ def evaluate(
     >>> evaluation.split, evaluation.scores()["n"]
     ('valid', 72)
     """
-    from mien.data import read_manifest
+    from mien.data import as_manifest
     from mien.recognizer import EmotionRecognizer
 
     recognizer = (
         model if isinstance(model, EmotionRecognizer) else EmotionRecognizer(model, detector="none")
     )
-    manifest = data
-    if isinstance(manifest, str):
-        manifest = read_manifest(manifest, labels=labels, runs=[recognizer.folder.path])
+    manifest = as_manifest(data, labels=labels, runs=[recognizer.folder.path])
     part = manifest.split(split).with_labels()
     logits = run_over(recognizer, part, progress=progress)
     return evaluate_logits(logits, recognizer.config, part, split=split)

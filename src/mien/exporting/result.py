@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.data import Manifest, read_manifest
+from mien.data import Manifest, as_manifest
 from mien.errors import ConfigError
 from mien.exporting.config import ExportConfig
 from mien.exporting.formats import export_formats
@@ -53,8 +53,8 @@ def export(
     formats: str | Sequence[str] = "onnx",
     *,
     output: str | Path | None = None,
-    data: str | Manifest | None = None,
-    calibrate: str | Manifest | None = None,
+    data: str | Sequence[str] | Manifest | None = None,
+    calibrate: str | Sequence[str] | Manifest | None = None,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
     **options: Any,
@@ -90,10 +90,7 @@ def export(
     1
     """
     names = (formats,) if isinstance(formats, str) else tuple(formats)
-    read = [
-        read_manifest(item, runs=[model]) if isinstance(item, str) else item
-        for item in (data, calibrate)
-    ]
+    read = [None if item is None else as_manifest(item, runs=[model]) for item in (data, calibrate)]
     folder, results = export_formats(
         model,
         None if output is None else Path(output),

@@ -40,9 +40,10 @@ def name_groups(manifest: Manifest) -> tuple[list[tuple[int, ...]], bool]:
     alone tell nothing (every folder may have its ``1.jpg``), so a group has one made copy at least.
     """
     sources = [source_stem(manifest.images.key(index)) for index in range(len(manifest))]
-    by_stem: dict[tuple[int, str], list[int]] = defaultdict(list)
+    by_stem: dict[tuple[int, str, str], list[int]] = defaultdict(list)
     for index, (stem, _) in enumerate(sources):
-        by_stem[int(manifest.class_ids[index]), stem].append(index)
+        dataset = "" if manifest.sources is None else str(manifest.sources[index])
+        by_stem[int(manifest.class_ids[index]), stem, dataset].append(index)
     stems = [tuple(at) for at in by_stem.values() if len(at) > 1 and any(sources[i][1] for i in at)]
     if manifest.groups is None:
         return stems, False

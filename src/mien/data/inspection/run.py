@@ -14,9 +14,12 @@ from mien.data.inspection import checks
 from mien.data.inspection.duplicates import connected_groups, duplicate_findings, find_duplicates
 from mien.data.inspection.finding import Finding, Inspection, found
 from mien.data.inspection.scan import Scan, scan_pictures
-from mien.data.registry import open_for_inspection, parse_spec
+from mien.data.joined import read_sources
+from mien.data.registry import parse_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mien.data.inspection.duplicates import Duplicates
     from mien.data.manifest import Manifest
     from mien.labels import LabelSchema
@@ -49,7 +52,7 @@ class InspectConfig:
 
 
 def inspect_data(
-    spec: str,
+    spec: str | Sequence[str],
     config: InspectConfig | None = None,
     *,
     labels: str | LabelSchema | None = None,
@@ -58,7 +61,7 @@ def inspect_data(
     """Inspects a dataset; a file that cannot be read is a finding, not an end.
 
     Args:
-        spec: The dataset, ``KIND:PATH[,key=value...]``.
+        spec: The dataset, ``KIND:PATH[,key=value...]``, or several, which are compared too.
         config: What to look for.
         labels: Name of a label schema, or a schema, to read it with; None: the data's own.
         bars: Makes a progress bar of a title and a number of steps.
@@ -71,11 +74,11 @@ def inspect_data(
     config = config or InspectConfig()
     started = time.perf_counter()
     bars = bars or silent
-    manifest, request = open_for_inspection(spec, labels=labels)
+    manifest, requests = read_sources(spec, labels, valid_share=0.0, as_is=True)
     scan, duplicates = compare_pictures(
         manifest, near=config.near, max_bits=config.max_bits, workers=config.workers, bars=bars
     )
-    spellings = checks.count_spellings(manifest, request)
+    spellings = checks.count_spellings(manifest, requests[0]) if len(requests) == 1 else {}
     findings = [
         *duplicate_findings(manifest, duplicates),
         *checks.group_findings(manifest),
@@ -85,8 +88,9 @@ def inspect_data(
         *checks.spelling_findings(spellings),
         *checks.outliers(scan),
     ]
-    if parse_spec(spec)[0] in {"folder", "hes"}:
-        findings += checks.other_files(request.path)
+    for request in requests:
+        if parse_spec(request.spec)[0] in {"folder", "hes"}:
+            findings += checks.other_files(request.path)
     findings += _slow(manifest, scan, duplicates, config, bars)
     findings += found("reader", ("remark", "remarks"), "of the reader", lines=manifest.warnings)
     settings = {k: v for k, v in asdict(config).items() if k not in {"workers", "seed"}}

@@ -148,7 +148,7 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
         shown = np.flatnonzero(np.broadcast_to(told, len(class_ids)))
         found.append(_shared_groups(np.asarray(groups)[shown], dealt[shown]))
     found.append(remark)
-    copies, leaked = _find_leaks(images, dealt)
+    copies, leaked = find_leaks(images, dealt)
     keep = np.ones(len(class_ids), bool) if keep is None else keep
     remove = request.flag("dedupe", default=not request.as_is)
     if (copies & keep).any() and not request.as_is:
@@ -208,7 +208,7 @@ def _splits(
     )
 
 
-def _find_leaks(images: ImageStore, splits: Texts) -> tuple[Bools, Bools]:
+def find_leaks(images: ImageStore, splits: Texts) -> tuple[Bools, Bools]:
     """Returns (N,) masks of train pictures with a copy in valid or test, and of those copies.
 
     Only pictures whose size occurs in both are read, so that a large folder stays cheap.
