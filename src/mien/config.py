@@ -202,12 +202,16 @@ class Saved:
 
 
 class Kind(NamedTuple):
-    """The type of a setting: ``str``, ``int``, ``float`` or ``bool``, many of them, or None."""
+    """The type of a setting: ``str``, ``int``, ``float`` or ``bool``, many of them, or None.
+
+    With ``or_one`` one value stands for itself and is not read as a list with commas.
+    """
 
     base: type
     several: bool = False
     optional: bool = False
     choices: tuple[str, ...] = ()
+    or_one: bool = False
 
 
 def kinds_of(cls: type[Config]) -> dict[str, Kind]:
@@ -219,11 +223,11 @@ def kinds_of(cls: type[Config]) -> dict[str, Kind]:
 
 
 def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
-    optional = origin_of(hint) is types.UnionType
-    if optional:
-        hint = next(part for part in get_args(hint) if part is not types.NoneType)
-    several = origin_of(hint) is tuple
-    return Kind(get_args(hint)[0] if several else hint, several, optional, choices)
+    union = get_args(hint) if origin_of(hint) is types.UnionType else (hint,)
+    parts = [part for part in union if part is not types.NoneType]
+    several, optional = origin_of(parts[-1]) is tuple, len(parts) < len(union)
+    base = get_args(parts[-1])[0] if several else parts[-1]
+    return Kind(base, several, optional, choices, or_one=len(parts) > 1)
 
 
 def coerce(name: str, value: Any, kind: Kind) -> Any:
@@ -236,7 +240,9 @@ def coerce(name: str, value: Any, kind: Kind) -> Any:
     """
     if value is None and kind.optional:
         return None
-    if not kind.several:
+    if kind.or_one and isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if not kind.several or (kind.or_one and not isinstance(value, (list, tuple))):
         return _single(name, value, kind)
     if isinstance(value, dict):  # model: {fast: runs/fast}
         value = [f"{key}={entry}" for key, entry in value.items()]

@@ -223,7 +223,11 @@ def macro_f1(class_ids: I64, predicted: I64, num_classes: int) -> float:
     >>> round(macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), 5), 4)
     0.6667
     """
-    confusion = confusion_matrix(class_ids, predicted, num_classes)
+    return confusion_f1(confusion_matrix(class_ids, predicted, num_classes))
+
+
+def confusion_f1(confusion: I64) -> float:
+    """Returns the macro-F1 of a confusion matrix (K, K), see :func:`macro_f1`."""
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     return float(per_class(confusion).f1[occurs].mean())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from mien.arrays import Texts
     from mien.labels import LabelSchema
+
+_LOG = logging.getLogger(__name__)
 
 
 def read_sources(
@@ -50,7 +53,15 @@ def read_sources(
         source.name: to_schema(manifest, schema)
         for source, (manifest, _) in zip(sources, read, strict=True)
     }
-    return _join(parts, schema, [request for _, request in read]), tuple(r for _, r in read)
+    joined = _join(parts, schema, [request for _, request in read])
+    if not how.get("as_is"):
+        known = {
+            f"{s.name}: {t}" for s, (m, _) in zip(sources, read, strict=True) for t in m.warnings
+        }
+        for text in joined.warnings:
+            if text not in known:
+                _LOG.warning("note: %s", text)
+    return joined, tuple(request for _, request in read)
 
 
 def _read(source: Source, wanted: LabelSchema | None, **how: Any) -> tuple[Manifest, ReadRequest]:

@@ -75,6 +75,8 @@ class ModelConfig:
         prior: Shares of the labels inside its probabilities; None: not recorded.
         license: Licence of the weights.
         data: What the weights were trained on, in a sentence.
+        sources: Of several datasets, by name: ``kind``, ``license``, ``train`` faces, and the
+            ``share`` of the faces drawn.
         metrics: Numbers with intervals, by dataset and split.
         files: By file name: ``{"sha256": ..., "bytes": ...}``; for other forms of the network
             also its ``"format"``, and ``"with"``, names of files that belong to it.
@@ -99,6 +101,7 @@ class ModelConfig:
     data: str = "unknown"
     metrics: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("temperature", "crop_margin"):
@@ -156,6 +159,7 @@ class ModelConfig:
                 **{name: value.to_dict() for name, value in fitted.items() if value is not None},
                 "license": self.license,
                 "data": self.data,
+                **({"sources": dict(self.sources)} if self.sources else {}),
                 "metrics": dict(self.metrics),
                 "files": {name: dict(entry) for name, entry in self.files.items()},
             },
@@ -197,6 +201,7 @@ class ModelConfig:
                 data=str(block.get("data", "unknown")),
                 metrics=dict(block.get("metrics") or {}),
                 files={str(k): dict(v) for k, v in dict(block.get("files") or {}).items()},
+                sources={str(k): dict(v) for k, v in dict(block.get("sources") or {}).items()},
                 **fitted,
             )
         except ConfigError:

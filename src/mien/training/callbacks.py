@@ -63,6 +63,8 @@ def naming_full_disk(output: Path) -> Iterator[None]:
 class MetricsFile(Callback):
     """Writes one row an epoch to ``metrics.csv``; the rows travel in the checkpoint.
 
+    After the usual columns come those that the module names as ``more_columns``.
+
     ``echo`` prints a line an epoch to stderr too, for logs without a progress bar.
     """
 
@@ -96,6 +98,7 @@ class MetricsFile(Callback):
     ) -> None:
         """Adds the row of the epoch and writes the file."""
         known = trainer.callback_metrics
+        more = getattr(pl_module, "more_columns", ())
         faces = pl_module.steps_per_epoch * pl_module.config.batch_size  # type: ignore[union-attr,operator]
         row = {
             "epoch": trainer.current_epoch + 1,
@@ -103,10 +106,12 @@ class MetricsFile(Callback):
             "lr": max(float(g["lr"]) for g in trainer.optimizers[0].param_groups),
             "seconds": round(self._seconds, 2),
             "faces_per_s": round(float(faces) / max(self._seconds, 1e-9), 1),
+            **{name: float(known[name]) for name in more if name in known},
         }
         self.rows.append(row)
-        rows = [[row.get(name, "") for name in self.COLUMNS] for row in self.rows]
-        write_text(self.path, csv_text(self.COLUMNS, rows))
+        columns = (*self.COLUMNS, *more)
+        rows = [[row.get(name, "") for name in columns] for row in self.rows]
+        write_text(self.path, csv_text(columns, rows))
         if self.echo:
             shown = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
             print(f"{shown}  of {trainer.max_epochs} epochs", file=sys.stderr, flush=True)  # noqa: T201

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mien.config import (
     Config,
@@ -19,9 +20,15 @@ from mien.config import (
     share,
     switch,
 )
-from mien.errors import ConfigError
+from mien.errors import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["TrainConfig"]
+
+#: What can choose the epoch; those with a mean, or with the name of a dataset, need several.
+MONITORS = ("accuracy", "macro_f1", "loss", "mean_accuracy", "mean_macro_f1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +39,10 @@ class TrainConfig(Config):
         ConfigError: If a value is out of range or of the wrong type, or two do not go together.
     """
 
-    data: str = option(
+    data: str | tuple[str, ...] = option(
         "",
-        "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH, shards:DIR).",
+        "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH, shards:DIR); "
+        "repeat it for several: KIND:PATH,name=NAME,weight=SHARE, the share of the faces drawn.",
         short="-d",
     )
     labels: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
@@ -107,6 +115,9 @@ class TrainConfig(Config):
     class_weight_beta: float = below_one(0.999, "Beta of effective: 0 weighs all alike.")
     sampler: str = one_of("Order; weighted draws each class equally often", "shuffle", "weighted")
     logit_adjustment: float = from_zero(0.0, "Tau: adds tau times the log of the class shares.")
+    logit_adjustment_by: str = one_of(
+        "Whose class shares; source: those of each face's own dataset", "all", "source"
+    )
     dropout: float = below_one(0.0, "Share of pooled features dropped before the last layer.")
     flip: float = share(0.5, "Chance of a left-right flip.")
     rotate: float = from_zero(15.0, "Largest rotation to either side, degrees.")
@@ -129,6 +140,11 @@ class TrainConfig(Config):
     cutmix: float = share(0.0, "Chance that a batch swaps rectangles with itself (CutMix).")
     cutmix_alpha: float = above_zero(1.0, "Shape of the Beta distribution that CutMix draws from.")
     mixup_off: float = share(0.15, "Share of epochs at the end without MixUp and CutMix.")
+    monitor: str = option(
+        MONITORS[0],
+        "Score of the validation that chooses the epoch: accuracy, macro_f1, loss; of several "
+        "datasets also accuracy/NAME, macro_f1/NAME, mean_accuracy, mean_macro_f1.",
+    )
     patience: int = from_zero(
         0, "Stop after this many epochs without a better validation; 0: never."
     )
@@ -165,6 +181,8 @@ class TrainConfig(Config):
         _check_numbers(self)
         _check_transfer(self)
         _check_balance(self)
+        if "/" not in self.monitor or self.monitor.partition("/")[0] not in MONITORS[:2]:
+            check_monitor(self.monitor, MONITORS)
 
 
 def _refuse(is_wrong: object, reason: str) -> None:
@@ -247,6 +265,19 @@ def check_data(config: TrainConfig) -> None:
     """Refuses a recipe without a dataset."""
     if not config.data:
         raise ConfigError("no dataset: give --data KIND:PATH, for example --data folder:faces.")
+
+
+def check_monitor(monitor: str, known: Iterable[str]) -> None:
+    """Refuses a monitor that is none of those known."""
+    if monitor not in known:
+        raise ConfigError(f"{monitor!r} is unknown.{suggest(monitor, known)}", subject="monitor")
+
+
+def list_monitors(names: Sequence[str]) -> list[str]:
+    """Returns what can choose the epoch of a training on datasets of these names."""
+    if len(names) < 2:
+        return list(MONITORS[:3])
+    return [*MONITORS, *(f"{score}/{name}" for name in names for score in MONITORS[:2])]
 
 
 def split_names(text: str) -> list[str]:

@@ -183,6 +183,7 @@ def _write_plan(plan: FoldPlan, config: TrainConfig, output: Path, *, near: floa
     faces, path = plan.manifest, output / PLAN
     recipe = fixed_values(config)
     now = {"folds": plan.folds, "near": near, "faces": faces.fingerprint(), "recipe": recipe}
+    now = json.loads(json.dumps(now))  # as it will be read: a list of datasets is a list there
     if path.is_file():
         then = json.loads(path.read_text(encoding="utf-8"))
         if then != now:

@@ -93,13 +93,21 @@ def read_history(metrics: Path) -> list[dict[str, float]]:
     return [{name: float(row[name] or "nan") for name in row} for row in rows]
 
 
-def draw_curves(metrics: Path, output: Path) -> None:
+def draw_curves(metrics: Path, output: Path, monitor: str = "accuracy") -> None:
     """Draws the curves of a ``metrics.csv`` into a PNG, see :func:`plot_curves`."""
-    save_figure(plot_curves(read_history(metrics)), output)
+    save_figure(plot_curves(read_history(metrics), monitor=monitor), output)
 
 
-def plot_curves(history: Sequence[Mapping[str, float]], theme: Theme = LIGHT) -> Figure:
-    """Plots loss and accuracy by epoch side by side; the best epoch is marked."""
+def best_epoch(history: Sequence[Mapping[str, float]], monitor: str) -> int:
+    """Returns the position of the first epoch that is the best by a monitor."""
+    sign = -1 if monitor == "loss" else 1
+    return max(range(len(history)), key=lambda at: sign * history[at][f"valid_{monitor}"])
+
+
+def plot_curves(
+    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT, *, monitor: str = "accuracy"
+) -> Figure:
+    """Plots loss and accuracy by epoch side by side; the best epoch by the monitor is marked."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     epochs, train_loss, valid_loss, accuracy = (
@@ -114,7 +122,7 @@ def plot_curves(history: Sequence[Mapping[str, float]], theme: Theme = LIGHT) ->
         left.plot(epochs, values, color=color, label=name, linewidth=1.8, marker=dots)
     add_legend(left, theme)
     right.plot(epochs, accuracy, color=theme.accent, linewidth=1.8, marker=dots)
-    best = max(range(len(accuracy)), key=accuracy.__getitem__)
+    best = best_epoch(history, monitor)
     right.plot(
         epochs[best], accuracy[best], "o",
         markerfacecolor="none", markeredgecolor=theme.second, markersize=9,

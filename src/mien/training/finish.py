@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from mien.data.registry import parse_spec
+from mien.data.sources import data_name, parse_sources
 from mien.data.split import write_split
 from mien.evaluation import evaluate_logits, record_evaluation
 from mien.evaluation.calibration import cross_fit
@@ -33,7 +33,23 @@ def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
     """The shares that the network's answers hold: none where the training weighed classes alike."""
     alike = config.sampler == "weighted" or config.class_weight != "none"
     strength = 0.0 if alike or config.loss == "class_balanced" else 1 - config.logit_adjustment
-    return ClassPrior(label_shares(data.train.targets), min(max(strength, 0.0), 1.0))
+    return ClassPrior(label_shares(data.drawn_targets().numpy()), min(max(strength, 0.0), 1.0))
+
+
+def _sources(config: TrainConfig, data: TrainingData) -> dict[str, dict[str, Any]]:
+    """What the card tells of each of several datasets, and of one whose terms are given."""
+    listed = {}
+    for source in parse_sources(config.data):
+        inside = np.ones(len(data.train), np.bool_)
+        if data.train.sources is not None:
+            inside = data.train.sources == source.name
+        share = inside.mean() if data.drawn is None else data.drawn.numpy()[inside].sum()
+        listed[source.name] = {
+            "kind": source.kind, "license": source.license, "train": int(inside.sum()),
+            "share": round(float(share), 4),
+        }  # fmt: skip
+    is_told = data.names or any(each["license"] != "unknown" for each in listed.values())
+    return listed if is_told else {}
 
 
 def finish_run(
@@ -45,7 +61,7 @@ def finish_run(
     epoch, see :func:`mien.training.data.faces.deal_valid`; all validation faces are scored.
     """
     network = network.cpu().float().eval()
-    kind = parse_spec(config.data)[0]
+    name = data_name(config.data)
     with torch.inference_mode():
         parts = [
             network(normalize_tensor(batch.float(), spec.preprocessing)).numpy()
@@ -65,10 +81,11 @@ def finish_run(
         num_features=int(network.num_features),  # type: ignore[arg-type]
         model_args=model_options(config),
         license=config.license,
-        data=kind,
+        data=name,
         prior=_learned_prior(config, data),
         temperature=temperature,
         conformal=conformal,
+        sources=_sources(config, data),
         quality=fit_quality(data.valid_faces.faces.permute(0, 2, 3, 1).numpy()),
     )
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
@@ -78,4 +95,4 @@ def finish_run(
     write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)
-    return record_evaluation(write_config(output, model), evaluation, kind)
+    return record_evaluation(write_config(output, model), evaluation, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import lightning
@@ -10,6 +11,7 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from mien.metrics import confusion_f1
 from mien.models.layers import normalize_tensor
 from mien.training.data.augment import augment, mix_batch
 from mien.training.distributed.processes import add_up, average_statistics, count_processes
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from mien.training.config import TrainConfig
     from mien.training.distillation import Teachers
 
-Batch = tuple["Tensor", "Tensor", "Tensor"]
+#: Faces, targets, class ids and, where there are several, numbers of datasets.
+Batch = tuple["Tensor", ...]
 
 
 def _ema_update(
@@ -50,8 +53,9 @@ class ExpressionModule(lightning.LightningModule):
     """Trains a network on target distributions and keeps a moving average of its weights.
 
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
-    ``faces_per_epoch`` is given where several processes share them. Teachers, to learn from besides
-    the targets, stay out of checkpoints.
+    or (S, K) where logits are adjusted by dataset; ``faces_per_epoch`` is given where several
+    processes share them. Of datasets with ``names`` each is validated by itself. Teachers, to learn
+    from besides the targets, stay out of checkpoints.
     """
 
     def __init__(
@@ -63,12 +67,14 @@ class ExpressionModule(lightning.LightningModule):
         steps_per_epoch: int,
         counts: Tensor | None = None,
         faces_per_epoch: int = 0,
+        names: Sequence[str] = (),
         teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config, self.preprocessing = network, config, preprocessing
         self.steps_per_epoch, self.faces_per_epoch = steps_per_epoch, faces_per_epoch
         self.loss = ExpressionLoss(config, counts)
+        self.names, self.num_classes = names, 0 if counts is None else counts.shape[-1]
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
         self.unfreezing = UnfreezeSchedule(network, config)
@@ -104,19 +110,25 @@ class ExpressionModule(lightning.LightningModule):
 
         Where processes share a batch, the mean of their losses is that over its faces.
         """
-        faces, targets, _ = batch
+        faces, targets, _, *numbers = batch
+        count, sources = targets.shape[1], None
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             x = augment(faces.float(), self.config, self._random)
             x = normalize_tensor(x, self.preprocessing)
+            if self.loss.by_source:
+                shares = functional.one_hot(numbers[0], len(self.names)).to(targets)
+                targets = torch.cat([targets, shares], dim=1)
             if self.current_epoch < self.config.epochs * (1 - self.config.mixup_off):
                 x, targets = mix_batch(x, targets, self.config, self._random)
+            if self.loss.by_source:
+                targets, sources = targets[:, :count], targets[:, count:]
             if self.config.label_smoothing:
                 targets = targets.lerp(
                     torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
                 )
             x = x.contiguous(memory_format=torch.channels_last)
         logits = self.network(self._smaller(x)).float()
-        loss: Tensor = self.loss(logits, targets)
+        loss: Tensor = self.loss(logits, targets, sources)
         for teachers in self._teachers:
             loss = loss.lerp(teachers.loss(logits, teachers(x)), self.config.distill_weight)
         loss = loss * self._share(len(faces), batch_index)
@@ -148,7 +160,7 @@ class ExpressionModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _batch_index: int) -> Tensor | None:
         """Scores one batch with the weights that will be kept, in full precision: logits (N, K)."""
-        faces, targets, class_ids = batch
+        faces, targets, class_ids, *numbers = batch
         if not len(faces):
             return None  # the last batch had none left for this process
         with torch.autocast(self.device.type, enabled=False):
@@ -159,7 +171,44 @@ class ExpressionModule(lightning.LightningModule):
         hits = (logits.argmax(1)[known] == class_ids[known]).float()
         if len(hits):
             self._add("valid_accuracy", hits.mean(), len(hits))
+        if self.more_columns:
+            sources = numbers[0][known] if numbers else torch.zeros_like(class_ids[known])
+            cells = (sources * self.num_classes + class_ids[known]) * self.num_classes
+            found = torch.bincount(
+                cells + logits.argmax(1)[known], minlength=self._confusions().numel()
+            )
+            self._totals["confusion"] = self._totals.get("confusion", 0) + found
         return logits
+
+    @property
+    def more_columns(self) -> tuple[str, ...]:
+        """What the validation measures besides loss and accuracy."""
+        if not self.names:
+            return ("valid_macro_f1",) if self.config.monitor == "macro_f1" else ()
+        scores = ("accuracy", "macro_f1")
+        each = [f"valid_{score}/{name}" for name in self.names for score in scores]
+        return ("valid_macro_f1", *each, *(f"valid_mean_{score}" for score in scores))
+
+    def _confusions(self) -> Tensor:
+        """Returns an empty confusion matrix for each dataset."""
+        shape = max(len(self.names), 1), self.num_classes, self.num_classes
+        return torch.zeros(shape, dtype=torch.int64, device=self.device)
+
+    def _log_by_source(self) -> None:
+        """Logs the macro-F1 of all faces, the scores of each dataset, and their means."""
+        empty = self._confusions()
+        total = add_up(self._totals.pop("confusion", empty.flatten()))
+        tables = total.view(empty.shape).cpu().numpy()
+        self.log("valid_macro_f1", confusion_f1(tables.sum(axis=0)))
+        found: dict[str, list[float]] = {}
+        for name, table in zip(self.names, tables, strict=False):
+            if table.sum():
+                scores = float(table.trace() / table.sum()), confusion_f1(table)
+                for score, value in zip(("accuracy", "macro_f1"), scores, strict=True):
+                    self.log(f"valid_{score}/{name}", value)
+                    found.setdefault(score, []).append(value)
+        for score, values in found.items():
+            self.log(f"valid_mean_{score}", fmean(values))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the means over all processes of the epoch's training steps and validation faces."""
@@ -168,6 +217,8 @@ class ExpressionModule(lightning.LightningModule):
             value, weight = add_up(total).tolist()
             if weight:
                 self.log(name, value / weight, prog_bar=True)
+        if self.more_columns:
+            self._log_by_source()
 
     def _add(self, name: str, value: Tensor, weight: int = 1) -> None:
         pair = torch.stack([value, torch.ones_like(value)]) * weight

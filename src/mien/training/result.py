@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError, import_extra, needs_extra
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
-from mien.training.directory import METRICS, plot_curves, read_history
+from mien.training.directory import ARGS, METRICS, plot_curves, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,9 @@ class TrainResult:
 
     def plot(self) -> Figure:
         """Returns a matplotlib figure of loss and accuracy by epoch."""
-        return plot_curves(self.history)
+        args = self.folder / ARGS
+        monitor = TrainConfig.load(args, {}).monitor if args.is_file() else "accuracy"
+        return plot_curves(self.history, monitor=monitor)
 
     def recognizer(self, **options: Any) -> EmotionRecognizer:
         """Opens the trained model; ``options`` are those of :class:`mien.EmotionRecognizer`."""
@@ -78,7 +80,7 @@ class TrainResult:
 
 
 def train(
-    data: str | Manifest,
+    data: str | Sequence[str] | Manifest,
     *,
     output: str | Path = "runs/train",
     recipe: str | Path | TrainConfig | None = None,
@@ -91,7 +93,7 @@ def train(
     """Trains a model on labelled faces (extra ``train``).
 
     Args:
-        data: A dataset's spec, ``KIND:PATH[,key=value...]``, or a manifest.
+        data: A dataset's spec, ``KIND:PATH[,key=value...]``, a list of these, or a manifest.
         output: The run directory; it becomes a model folder.
         recipe: A YAML file, or a config, that ``values`` are laid over; None: the defaults.
         resume: Go on from the last finished epoch of a run that was stopped.
@@ -129,11 +131,16 @@ def train(
 
 
 def make_recipe(
-    data: str | Manifest, recipe: str | Path | TrainConfig | None, values: dict[str, Any]
+    data: str | Sequence[str] | Manifest,
+    recipe: str | Path | TrainConfig | None,
+    values: dict[str, Any],
 ) -> tuple[TrainConfig, Manifest | None]:
     """Returns the recipe that Python's arguments say, and the manifest where one was given."""
-    manifest = None if isinstance(data, str) else data
-    named = {"data": data if manifest is None else manifest.source}
+    from mien.data import Manifest
+    from mien.data.sources import specs_of
+
+    manifest = data if isinstance(data, Manifest) else None
+    named = {"data": data if manifest is None else specs_of(manifest)}
     if isinstance(recipe, TrainConfig):
         values, recipe = {**recipe.to_dict(), **values}, None
     for key, value in values.items():

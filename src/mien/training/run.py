@@ -7,19 +7,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from mien.backends.torch import read_tensors
 from mien.config import import_plugins, load_object
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
-from mien.data.image_stores import find_shards
+from mien.data.image_stores import find_shards, holds_shards
 from mien.data.inspection.run import Bars, silent
+from mien.data.sources import draw_shares, parse_sources, show_specs
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
 from mien.locks import locked
 from mien.training.callbacks import load_callbacks, naming_full_disk
-from mien.training.config import TrainConfig, check_data
+from mien.training.config import (
+    MONITORS,
+    TrainConfig,
+    check_data,
+    check_monitor,
+    list_monitors,
+)
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.directory import CHECKPOINTS, METRICS, draw_curves, prepare_directory
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
 
     from lightning import Trainer
     from lightning.pytorch.callbacks import Callback
+    from torch import Tensor
 
     from mien.arrays import Bools
     from mien.hub import ModelFolder
@@ -68,6 +77,9 @@ class TrainingData:
         valid_faces: The pictures of the validation faces.
         selects: bool (N,), the validation faces that choose the epoch; see
             :func:`mien.training.data.faces.deal_valid`.
+        drawn: float64, how often each training face is drawn by the weights of the datasets,
+            summing to 1; None: each once per epoch.
+        names: The names of the datasets, where there are several.
     """
 
     train: Manifest
@@ -75,6 +87,13 @@ class TrainingData:
     train_faces: FaceTensors | StreamedFaces
     valid_faces: FaceTensors
     selects: Bools
+    drawn: Tensor | None = None
+    names: tuple[str, ...] = ()
+
+    def drawn_targets(self) -> Tensor:
+        """Returns the training targets (N, K), each times how often its face is drawn."""
+        targets = torch.from_numpy(self.train.targets)
+        return targets if self.drawn is None else targets * (self.drawn * len(targets))[:, None]
 
 
 def check_parts(config: TrainConfig) -> None:
@@ -86,6 +105,9 @@ def check_parts(config: TrainConfig) -> None:
         MissingExtraError: If the logger is not installed.
     """
     as_schema(config.labels or None)
+    if not isinstance(config.data, str) or config.monitor not in MONITORS[:3]:
+        sources = parse_sources(config.data)
+        check_monitor(config.monitor, list_monitors([source.name for source in sources]))
     ExpressionLoss(config)
     make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2, 2))]}], config)
     load_callbacks(config.callbacks)
@@ -118,17 +140,33 @@ def load_data(
         manifest = read_manifest(config.data, seed=config.seed, labels=config.labels or None)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
-        train = train.select(list(range(min(config.limit, len(train)))))
+        kept = min(config.limit, len(train))
+        # Of several datasets each gives its share of the faces.
+        step = 1 if manifest.sources is None else len(train) / kept
+        train = train.select((np.arange(kept) * step).astype(np.int64))
     if (train.targets.sum(axis=0) > 0).sum() < 2:
-        raise DataError("the training faces show fewer than two classes", subject=f"{config.data}:")
+        raise DataError(
+            "the training faces show fewer than two classes", subject=f"{show_specs(config.data)}:"
+        )
+
+    if manifest.sources is not None and holds_shards(train.images):
+        raise ConfigError(
+            "shards are read one after another, and several datasets are drawn from memory: train "
+            "on the shards alone, or name the data that they were written from."
+        )
+    names = () if manifest.sources is None else tuple(dict.fromkeys(manifest.sources.tolist()))
+    selects, drawn = deal_valid(valid, config.seed), _drawn(config, train)
+    _check_monitored(config, valid.select(selects))
 
     def tensors(part: Manifest) -> FaceTensors:
         faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
-        return FaceTensors(faces, part.targets, part.class_ids)
+        numbers = None
+        if part.sources is not None:
+            numbers = np.array([names.index(name) for name in part.sources.tolist()], np.int64)
+        return FaceTensors(faces, part.targets, part.class_ids, numbers)
 
-    selects = deal_valid(valid, config.seed)
     if find_shards(train.images) is None:
-        return TrainingData(train, valid, tensors(train), tensors(valid), selects)
+        return TrainingData(train, valid, tensors(train), tensors(valid), selects, drawn, names)
     if config.sampler == "weighted":
         raise ConfigError(
             "sampler: weighted draws from all faces at once, and shards are read one after "
@@ -141,6 +179,25 @@ def load_data(
         )
     streamed = StreamedFaces(train, preprocessing)
     return TrainingData(train, valid, streamed, tensors(valid), selects)
+
+
+def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:
+    """Returns how often each training face is drawn by the weights of the datasets."""
+    if train.sources is None:
+        return None
+    names, numbers, counts = np.unique(train.sources, return_inverse=True, return_counts=True)
+    faces = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    shares = draw_shares(parse_sources(config.data), faces)
+    if shares is None:
+        return None
+    return torch.tensor([shares[name] / faces[name] for name in names.tolist()]).double()[numbers]
+
+
+def _check_monitored(config: TrainConfig, valid: Manifest) -> None:
+    name = config.monitor.partition("/")[2]
+    if name and (valid.sources is None or name not in valid.sources):
+        reason = f"has no labelled valid face that chooses the epoch: monitor={config.monitor}"
+        raise DataError(reason, subject=name)
 
 
 def train(
@@ -214,7 +271,7 @@ def train(
                 raise DataError(
                     f"{len(data.train_faces)} training faces cannot be shared by "
                     f"{dist.world_size} processes: give fewer devices",
-                    subject=f"{config.data}:",
+                    subject=f"{show_specs(config.data)}:",
                 )
         module = _make_module(config, spec, data, bar)
         with naming_full_disk(output):
@@ -231,7 +288,7 @@ def _make_module(
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
     faces = data.train_faces
-    counts = class_counts(faces.targets)
+    counts = _counts(config, data)
     teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
         teachers.to(training_device(config))
@@ -245,8 +302,36 @@ def _make_module(
         steps_per_epoch=count_steps(len(faces), config.batch_size),
         counts=counts,
         faces_per_epoch=len(faces),
+        names=data.names,
         teachers=teachers,
     )
+
+
+def _counts(config: TrainConfig, data: TrainingData) -> Tensor:
+    """Returns the faces of each class as they are drawn, (K,), or (S, K) of each dataset."""
+    faces = data.train_faces
+    if data.names and config.logit_adjustment and config.logit_adjustment_by == "source":
+        assert isinstance(faces, FaceTensors)  # noqa: S101 - several are never streamed
+        assert faces.sources is not None  # noqa: S101
+        of = range(len(data.names))
+        return torch.stack([class_counts(faces.targets[faces.sources == at]) for at in of])
+    return class_counts(data.drawn_targets())
+
+
+def _weights(config: TrainConfig, data: TrainingData) -> Tensor | None:
+    """Returns how often each face is drawn, (N,); None: each once per epoch."""
+    faces, drawn = data.train_faces, data.drawn
+    if config.sampler != "weighted":
+        return drawn
+    if drawn is None:
+        return face_weights(faces.targets)
+    assert isinstance(faces, FaceTensors)  # noqa: S101 - shards have no weights
+    weights, numbers = drawn.clone(), faces.sources
+    for at in range(len(data.names)):
+        inside = numbers == at
+        if drawn[inside].numel():
+            weights[inside] = drawn[inside].sum() * face_weights(faces.targets[inside])
+    return weights
 
 
 def _fit(
@@ -261,8 +346,8 @@ def _fit(
     if isinstance(faces, StreamedFaces):
         loader = StreamLoader(faces, config, dist)
     else:
-        weights = face_weights(faces.targets) if config.sampler == "weighted" else None
-        loader = make_loader(faces, config.batch_size, seed=config.seed, weights=weights, dist=dist)
+        order: Any = {"seed": config.seed, "weights": _weights(config, data), "dist": dist}
+        loader = make_loader(faces, config.batch_size, **order)
     valid_loader = make_loader(data.valid_faces.select(data.selects), 256, shuffle=False, dist=dist)
     try:
         trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
@@ -278,5 +363,5 @@ def _finish(
 ) -> ModelFolder:
     best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
-    draw_curves(output / METRICS, output / "curves.png")
+    draw_curves(output / METRICS, output / "curves.png", module.config.monitor)
     return finish_run(module.deployed, module.config, spec, data, output)

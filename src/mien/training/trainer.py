@@ -72,20 +72,21 @@ def make_trainer(
     chosen: list[Callback] = [StopOnNaN()]
     if dist.is_rank_zero:
         chosen.append(MetricsFile(output / METRICS, echo=progress and not bar))
+    monitor, mode = f"valid_{config.monitor}", "min" if config.monitor == "loss" else "max"
     if config.patience:
         when: dict[str, Any] = {"patience": config.patience, "check_on_train_epoch_end": True}
-        chosen.append(lightning_callbacks.EarlyStopping("valid_accuracy", mode="max", **when))
+        chosen.append(lightning_callbacks.EarlyStopping(monitor, mode=mode, **when))
     # Two keepers: Lightning's own save_last renews last.ckpt only when the best one is renewed.
     chosen += [
         lightning_callbacks.ModelCheckpoint(
             output / CHECKPOINTS,
             filename=name,
-            monitor=monitor,
-            mode="max",
+            monitor=watched,
+            mode=mode,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-        for name, monitor in (("best", "valid_accuracy"), ("last", None))
+        for name, watched in (("best", monitor), ("last", None))
     ]
     if bar:
         chosen.append(lightning_callbacks.RichProgressBar(console_kwargs={"stderr": True}))

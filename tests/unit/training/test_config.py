@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ConfigError
-from mien.training.config import TrainConfig
+from mien.training.config import TrainConfig, list_monitors
 from support import ROOT
 
 FOLDER = ROOT / "recipes"
@@ -92,3 +92,36 @@ def test_missing_recipe_is_refused(tmp_path: Path) -> None:
 def test_every_field_has_help() -> None:
     for item in dataclasses.fields(TrainConfig):
         assert item.metadata["help"].endswith("."), item.name
+
+
+@pytest.mark.parametrize("given", ["ferplus:a,mode=majority", ["ferplus:a,mode=majority"]])
+def test_one_dataset_is_a_text(given: object) -> None:
+    config = TrainConfig.make({"data": given})
+    assert config.data == "ferplus:a,mode=majority"
+    assert "data: ferplus:a,mode=majority\n" in config.to_yaml()
+
+
+def test_several_datasets_are_a_list_everywhere(tmp_path: Path) -> None:
+    specs = ("ferplus:a,mode=majority", "parquet:b,weight=0.5")
+    config = TrainConfig.make({"data": list(specs), "monitor": "accuracy/parquet"})
+    (tmp_path / "args.yaml").write_text(config.to_yaml())
+    assert TrainConfig.load(tmp_path / "args.yaml") == config
+    assert config.data == specs
+    with pytest.raises(ConfigError, match="must be a text"):
+        TrainConfig.make({"data": {"a": "ferplus:a"}})
+
+
+@pytest.mark.parametrize(
+    ("monitor", "words"),
+    [("acuracy", "Did you mean 'accuracy'"), ("loss/a", "Did you mean 'loss'"), ("f1", "macro_f1")],
+)
+def test_unknown_monitors_are_refused(monitor: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig(monitor=monitor)
+
+
+def test_monitors_of_several_need_several() -> None:
+    assert list_monitors(["a"]) == ["accuracy", "macro_f1", "loss"]
+    assert list_monitors(["a", "b"])[3:] == [
+        "mean_accuracy", "mean_macro_f1", "accuracy/a", "macro_f1/a", "accuracy/b", "macro_f1/b",
+    ]  # fmt: skip

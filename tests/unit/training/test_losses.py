@@ -131,3 +131,24 @@ def test_a_loss_of_ones_own_is_found_in_the_current_folder(
         _loss(loss="my_losses_here:sqares")
     with pytest.raises(ConfigError, match="cannot be imported"):
         _loss(loss="no_such_module:squares")
+
+
+def test_by_source_adjusts_each_face_by_the_shares_of_its_dataset() -> None:
+    counts = torch.tensor([[6.0, 3.0, 1.0], [1.0, 1.0, 8.0]])
+    loss = _loss(counts, logit_adjustment=1.0, logit_adjustment_by="source")
+    assert loss.by_source
+    sources = torch.eye(2)
+    shifted = LOGITS + (counts / 10).log()
+    expected = functional.cross_entropy(shifted, SOFT)
+    assert torch.allclose(loss(LOGITS, SOFT, sources), expected, atol=1e-6)
+    # A face that is mixed of two datasets is adjusted by the mix of theirs.
+    mixed = loss(LOGITS[:1], SOFT[:1], torch.tensor([[0.25, 0.75]]))
+    shift = 0.25 * (counts[0] / 10).log() + 0.75 * (counts[1] / 10).log()
+    assert torch.allclose(mixed, functional.cross_entropy(LOGITS[:1] + shift, SOFT[:1]), atol=1e-6)
+
+
+def test_by_source_of_one_dataset_is_by_all() -> None:
+    counts = torch.tensor([6.0, 3.0, 1.0])
+    both = [_loss(counts, logit_adjustment=1.0, logit_adjustment_by=by) for by in ("all", "source")]
+    assert torch.equal(both[0](LOGITS, SOFT), both[1](LOGITS, SOFT))
+    assert not both[1].by_source

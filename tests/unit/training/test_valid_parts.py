@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ def test_halves_have_all_classes_and_whole_groups() -> None:
         assert 12 <= part.sum() <= 18
         assert set(class_ids[part]) == {0, 1, 2}
     assert (selects == ~calibration_part(selects)).all()
+
+
+def test_each_of_several_datasets_is_dealt_by_itself() -> None:
+    class_ids = np.arange(36) % 3
+    sources = np.array(["large"] * 30 + ["small"] * 6)
+    selects = deal_valid(replace(_manifest(class_ids, None), sources=sources), 0)
+    for name in ("large", "small"):
+        inside = sources == name
+        assert selects[inside].sum() == inside.sum() / 2
+        assert set(class_ids[inside & selects]) == {0, 1, 2}
 
 
 def test_one_group_does_both() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     from mien.data import Manifest
 
 
-class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
-    """All faces of a split (N, S, S, C), indexed a batch at a time; class -1: no majority label."""
+class FaceTensors(Dataset[tuple["Tensor", ...]]):
+    """All faces of a split (N, S, S, C), indexed a batch at a time; class -1: no majority label.
 
-    def __init__(self, faces: U8, targets: F32, class_ids: I64) -> None:
+    ``sources`` (N,) are numbers of datasets, which a batch ends with where there are several.
+    """
+
+    def __init__(self, faces: U8, targets: F32, class_ids: I64, sources: I64 | None = None) -> None:
         self.faces = torch.from_numpy(faces).permute(0, 3, 1, 2).contiguous()
         self.targets = torch.from_numpy(targets)
         self.class_ids = torch.from_numpy(class_ids)
+        self.sources = None if sources is None else torch.from_numpy(sources)
 
     def select(self, which: Bools) -> FaceTensors:
         """Returns the faces where bool (N,) is true; all of them are not copied."""
@@ -37,14 +42,16 @@ class FaceTensors(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
         mask, chosen = torch.from_numpy(which), copy(self)
         chosen.faces, chosen.targets = self.faces[mask], self.targets[mask]
         chosen.class_ids = self.class_ids[mask]
+        chosen.sources = None if self.sources is None else self.sources[mask]
         return chosen
 
     def __len__(self) -> int:
         return len(self.faces)
 
-    def __getitem__(self, index: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: list[int]) -> tuple[Tensor, ...]:
         chosen = torch.as_tensor(index, dtype=torch.int64)
-        return self.faces[chosen], self.targets[chosen], self.class_ids[chosen]
+        batch = self.faces[chosen], self.targets[chosen], self.class_ids[chosen]
+        return batch if self.sources is None else (*batch, self.sources[chosen])
 
 
 def count_steps(size: int, batch_size: int) -> int:
@@ -103,9 +110,7 @@ class EpochOrder(Sampler[list[int]]):
             yield batch[self.dist.rank :: self.dist.world_size].tolist()
 
 
-def make_loader(
-    data: FaceTensors, batch_size: int, **order: Any
-) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+def make_loader(data: FaceTensors, batch_size: int, **order: Any) -> DataLoader[tuple[Tensor, ...]]:
     """Returns a loader of whole batches in the :class:`EpochOrder`, sliced in this process."""
     return DataLoader(data, sampler=EpochOrder(len(data), batch_size, **order), batch_size=None)
 
@@ -117,8 +122,15 @@ def deal_valid(valid: Manifest, seed: int) -> Bools:
     of itself, since these are right a little more often than new ones. So one half takes part in
     the training's choices (best epoch, early stopping, a plateau's rate, the trials of a study),
     and the other calibrates, seen only when all is chosen. Both together are scored. True (N,) are
-    those that choose: all, where they are of one group; then they calibrate as well.
+    those that choose: all, where they are of one group; then they calibrate as well. Of several
+    datasets each is dealt by itself.
     """
+    if valid.sources is not None:
+        chosen = np.ones(len(valid), np.bool_)
+        for name in np.unique(valid.sources):
+            inside = valid.sources == name
+            chosen[inside] = deal_valid(replace(valid.select(inside), sources=None), seed)
+        return chosen
     shares = {"select": 0.5, "calibrate": 0.5}
     selects = stratified_group_split(valid.class_ids, valid.groups, shares, seed) == "select"
     return selects if selects.any() and not selects.all() else np.ones(len(valid), np.bool_)

@@ -87,7 +87,8 @@ class ExpressionLoss(nn.Module):
 
     Args:
         config: The recipe.
-        counts: float (K,), faces of each class in training; None where nothing asks for it.
+        counts: float (K,), faces of each class in training, or (S, K) of each of S datasets, whose
+            logits are adjusted by their own shares; None where nothing asks for it.
 
     Raises:
         ConfigError: If a loss of the user's own cannot be had.
@@ -110,15 +111,24 @@ class ExpressionLoss(nn.Module):
             weight = class_weights(counts, kind, beta=config.class_weight_beta)
         if counts is not None and config.logit_adjustment:
             # A class without faces counts as if it had one: the logarithm stays finite.
-            share = counts.double().clamp(min=1.0) / counts.double().sum()
+            counts = counts.double()
+            share = counts.clamp(min=1.0) / counts.sum(dim=-1, keepdim=True).clamp(min=1.0)
             shift = (config.logit_adjustment * share.log()).float()
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Maps logits and targets (N, K) to the mean loss, a number."""
+    @property
+    def by_source(self) -> bool:
+        """Whether each dataset's logits are adjusted by its own shares."""
+        return self.shift is not None and self.shift.ndim == 2
+
+    def forward(self, logits: Tensor, targets: Tensor, sources: Tensor | None = None) -> Tensor:
+        """Maps logits and targets (N, K) to the mean loss, a number.
+
+        ``sources`` (N, S) are shares of the datasets in each face, which are mixed as targets are.
+        """
         if self.shift is not None:
-            logits = logits + self.shift
+            logits = logits + (self.shift if sources is None else sources @ self.shift)
         if self._own is not None:
             loss = self._own(logits, targets)
             if not isinstance(loss, torch.Tensor) or loss.ndim > 1:

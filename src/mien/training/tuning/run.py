@@ -22,6 +22,7 @@ from mien.locks import locked
 from mien.metrics import macro_f1
 from mien.reporting.theme import save_figure
 from mien.training.config import TrainConfig, check_data
+from mien.training.directory import best_epoch
 from mien.training.distributed.launch import must_launch
 from mien.training.run import check_parts, train
 from mien.training.tuning import result as results
@@ -122,17 +123,17 @@ def _check(recipe: TrainConfig, space: Space, settings: TuneConfig) -> int:
 class TrialReporter(Callback):
     """Reports a metric of the validation faces after each epoch; a hopeless trial ends."""
 
-    def __init__(self, trial: Trial, metric: str) -> None:
-        self.trial, self.metric = trial, metric
+    def __init__(self, trial: Trial, metric: str, monitor: str = "accuracy") -> None:
+        self.trial, self.metric, self.monitor = trial, metric, monitor
         self.values: list[float] = []
-        self.accuracies: list[float] = []
+        self.monitored: list[dict[str, float]] = []
         self._logits: list[Tensor] = []
         self._class_ids: list[Tensor] = []
 
     @property
     def value(self) -> float:
-        """The metric in the epoch whose weights the run keeps: the most accurate one."""
-        value = self.values[self.accuracies.index(max(self.accuracies))]
+        """The metric in the epoch whose weights the run keeps: the best one by the monitor."""
+        value = self.values[best_epoch(self.monitored, self.monitor)]
         if math.isnan(value):
             raise DataError("is no number in the end: narrow the space", subject=self.metric)
         return value
@@ -151,7 +152,7 @@ class TrialReporter(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
         """Reports the epoch."""
         known = trainer.callback_metrics
-        self.accuracies.append(float(known["valid_accuracy"]))
+        self.monitored.append({name: float(known[name]) for name in [f"valid_{self.monitor}"]})
         if self.metric == "macro_f1":
             logits, true = torch.cat(self._logits), torch.cat(self._class_ids)
             predicted = logits.argmax(1).cpu().numpy()
@@ -182,7 +183,7 @@ class _Objective:
         try:
             drawn = {key: dimension.draw(key, trial) for key, dimension in self.space.items()}
             config = TrainConfig.make({**self.recipe.to_dict(), **drawn}, source=folder.name)
-            reporter = TrialReporter(trial, self.metric)
+            reporter = TrialReporter(trial, self.metric, config.monitor)
             run = train(config, folder, progress=False, callbacks=[reporter])
             # What the run records of all valid faces; only a half of them chose its epoch.
             value = float(run.config.metrics["valid"].get(self.metric, reporter.value))
