@@ -153,6 +153,8 @@ def _record(
 def _print(evaluation: Evaluation, report: dict[str, Any], groups: GroupReport | None) -> None:
     from rich.text import Text
 
+    from mien.reporting.text import SOURCE_COLUMNS, source_rows
+
     parts = [("all", report), ("no copies", report["deduplicated"])]
     names = ("macro_f1", "balanced_accuracy", "ece", "nll")
     print_table(
@@ -160,6 +162,8 @@ def _print(evaluation: Evaluation, report: dict[str, Any], groups: GroupReport |
         ([name, m["n"], *score_cells(m, *names)] for name, m in parts if m),
         title=f"{evaluation.model} on {evaluation.data}, {evaluation.split}",
     )
+    if "sources" in report:
+        print_table(SOURCE_COLUMNS, source_rows(report), title="datasets")
     shares = ("recall", "precision")
     print_table(
         ("class", "faces", *shares, "F1"),

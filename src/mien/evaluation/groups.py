@@ -273,7 +273,7 @@ def read_groups(manifest: Manifest, column: str, *, table: Path | None = None) -
     if column == "subject_id" and table is None and manifest.groups is not None:
         return manifest.groups
     path = table
-    if path is None:
+    if path is None and manifest.sources is None:
         kind, source, _ = parse_spec(manifest.source)
         path = {"csv": source, "folder": source / METADATA}.get(kind)
     if path is None or not path.is_file():

@@ -16,7 +16,7 @@ from mien.errors import ConfigError, MissingExtraError, ModelError
 from mien.evaluation import plots
 from mien.evaluation.findings import biggest_confusions, compare, pick_faces, rater_agreement
 from mien.reporting.pages import check_output, draw, render
-from mien.reporting.text import percent
+from mien.reporting.text import SOURCE_COLUMNS, percent, source_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,6 +137,8 @@ def write_report(
         f1_ci=evaluation.interval(metrics.macro_f1),
         balanced_ci=evaluation.interval(metrics.balanced_accuracy),
         leak_rows=leak_rows,
+        source_columns=SOURCE_COLUMNS,
+        source_rows=source_rows(evaluation.by_source()),
         diagrams=diagrams,
         raters=rater_agreement(evaluation),
         confusions=biggest_confusions(evaluation.confusion, evaluation.labels),

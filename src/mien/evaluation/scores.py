@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mien.arrays import F32, F64, I64, Bools
+    from mien.arrays import F32, F64, I64, Bools, Texts
     from mien.data import Manifest
     from mien.evaluation.robustness import RobustnessRow
     from mien.hub import ModelConfig, ModelFolder
@@ -49,6 +50,7 @@ class Evaluation:
         targets: float32 (N, K), the true distributions.
         probs: float64 (N, K), the predicted ones.
         leaked: bool (N,), True where a byte-identical copy of the picture stands in train.
+        sources: (N,) name of each face's dataset, or None where there is one.
     """
 
     model: str
@@ -60,6 +62,7 @@ class Evaluation:
     targets: F32
     probs: F64
     leaked: Bools
+    sources: Texts | None = None
 
     @classmethod
     def of(cls, part: Manifest, probs: F64, *, model: str, split: str) -> Evaluation:
@@ -67,7 +70,7 @@ class Evaluation:
         keys = tuple(part.images.key(index) for index in range(len(part)))
         return cls(
             model, part.source, split, part.schema.labels, keys, part.class_ids, part.targets,
-            probs, part.leaked,
+            probs, part.leaked, part.sources,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -109,6 +112,16 @@ class Evaluation:
             "nll_labels": metrics.negative_log_likelihood(probs, true),
         }
 
+    def by_source(self) -> dict[str, Any]:
+        """Returns ``sources``, the scores of each of several datasets, and their ``mean``."""
+        if self.sources is None:
+            return {}
+        names = dict.fromkeys(self.sources.tolist())
+        each = {name: self.scores(self.sources == name) for name in names}
+        shown = [key for key in self.scores() if key not in ("n", "accuracy_ci")]
+        means = {key: fmean(scores[key] for scores in each.values()) for key in shown}
+        return {"sources": each, "mean": means}
+
     def interval(
         self, score: Callable[..., float], mask: Bools | None = None, *, resamples: int = 1000
     ) -> tuple[float, float]:
@@ -138,6 +151,7 @@ class Evaluation:
             "model": self.model,
             "data": self.data,
             "split": self.split,
+            **self.by_source(),
         }
 
     def table(self) -> tuple[list[str], list[list[str]]]:

@@ -12,7 +12,7 @@ from mien.conformal import MIN_FACES
 from mien.errors import ConfigError, ModelError
 from mien.hub.folder import CARD, ModelConfig, ModelFolder, write_config
 from mien.labels import SCHEMAS, LabelSchema, mapping_matrix
-from mien.reporting.text import card_metadata, markdown_table
+from mien.reporting.text import SOURCE_COLUMNS, card_metadata, markdown_table, source_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,7 +145,7 @@ are divided by the temperature {config.temperature:.4f} before the softmax.
 
 ## Training data
 
-{DATA_TERMS.get(config.data, f"Read as `{config.data}`; its terms are those of its publisher.")}
+{_training_data(config)}
 
 ## Intended use and limits
 
@@ -157,6 +157,21 @@ culture was not measured, since the labels of the training data do not tell them
 to assess people, at work, at school, at borders or in court; in the European Union reading
 emotions at work and in education is forbidden (Regulation (EU) 2024/1689, article 5).
 """
+
+
+def _training_data(config: ModelConfig) -> str:
+    """Returns what the weights learned from, and its terms."""
+    unknown = f"Read as `{config.data}`; its terms are those of its publisher."
+    if not config.sources:
+        return DATA_TERMS.get(config.data, unknown)
+    rows = [
+        [name, each["kind"], each["license"], each["train"], f"{each['share']:.1%}"]
+        for name, each in config.sources.items()
+    ]
+    header = ("dataset", "kind", "licence", "training faces", "share of the faces drawn")
+    kinds = dict.fromkeys(each["kind"] for each in config.sources.values())
+    known = [f"`{kind}`: {DATA_TERMS[kind]}" for kind in kinds if kind in DATA_TERMS]
+    return "\n\n".join([markdown_table(header, rows, left=3), *known])
 
 
 def _by_label(config: ModelConfig, values: Iterable[float], form: str) -> str:
@@ -260,6 +275,8 @@ def _per_class(report: Mapping[str, Any]) -> str:
         for label, m in report["per_class"].items()
     ]
     table = markdown_table(("class", "recall (95 % interval)", "precision", "F1", "faces"), rows)
+    if rows_by_source := source_rows(report):
+        table = f"{markdown_table(SOURCE_COLUMNS, rows_by_source)}\n\n{table}"
     clean = report.get("deduplicated")
     if not clean:
         return table

@@ -38,6 +38,20 @@ def counted(count: int, one: str, more: str) -> str:
     return f"{count:,} {one if count == 1 else more}"
 
 
+#: Header of :func:`source_rows`.
+SOURCE_COLUMNS = ("dataset", "n", "accuracy (95 %)", "balanced", "macro-F1", "ECE")
+
+
+def source_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the scores of each dataset of an evaluation, and their mean; none where it is one."""
+    scores = {**report.get("sources", {}), **({"mean": report["mean"]} if "mean" in report else {})}
+    return [
+        [name, str(m.get("n", "")), percent(m["accuracy"], m.get("accuracy_ci"))]
+        + [f"{m[key]:.3f}" for key in ("balanced_accuracy", "macro_f1", "ece")]
+        for name, m in scores.items()
+    ]
+
+
 def markdown_table(
     header: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
 ) -> str:

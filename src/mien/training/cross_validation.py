@@ -79,6 +79,7 @@ class CrossValidation:
             "standard_deviation": {name: deviation for name, (_, deviation) in spread},
             "folds": [evaluation.scores() for evaluation in self.folds],
             "per_class": self.pooled.to_dict()["per_class"],
+            **({"sources": found} if (found := self.pooled.by_source().get("sources")) else {}),
         }
 
 

@@ -10,7 +10,11 @@ import pytest
 pytest.importorskip("lightning")
 
 import mien
+from mien import EmotionRecognizer
+from mien.data import read_manifest
 from mien.errors import ConfigError
+from mien.evaluation import evaluate
+from mien.evaluation.page import write_report
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.cross_validation import cross_validate
@@ -85,6 +89,12 @@ def test_the_run_says_what_it_was_trained_on(run: Path, specs: list[str]) -> Non
         "folder": {"kind": "folder", "license": "unknown", "train": 72, "share": 0.5},
         "other": {"kind": "csv", "license": "MIT", "train": 32, "share": 0.5},
     }
+    card = (run / "README.md").read_text()
+    assert "| other | csv | MIT | 32 | 50.0% |" in card
+    assert "| folder | folder | unknown | 72 | 50.0% |" in card
+    report = json.loads((run / "eval" / "valid.json").read_text())
+    assert list(report["sources"]) == ["folder", "other"]
+    assert f"| mean |  | {100 * report['mean']['accuracy']:.1f} % |" in card
     assert TrainConfig.load(run / "args.yaml").data == tuple(specs)
     record = json.loads((run / "split.json").read_text())
     assert record["data"] == specs
@@ -115,6 +125,14 @@ def test_weights_draw_faces_by_dataset(specs: list[str]) -> None:
     assert set(limited.train.sources.tolist()) == {"folder", "other"}  # type: ignore[union-attr]
 
 
+def test_the_report_page_has_the_table(run: Path, specs: list[str], tmp_path: Path) -> None:
+    recognizer, manifest = EmotionRecognizer(run, detector="none"), read_manifest(specs)
+    evaluation = evaluate(recognizer, manifest)
+    page = write_report(tmp_path / "page.html", evaluation, recognizer, manifest).read_text()
+    assert "<td>other</td>" in page
+    assert "<td>mean</td>" in page
+
+
 @pytest.mark.parametrize(
     ("monitor", "message"),
     [("accuracy/othr", "Did you mean 'accuracy/other'"), ("acuracy", "Did you mean 'accuracy'")],
@@ -128,7 +146,6 @@ def test_an_unknown_monitor_is_refused(
 
 
 def test_shards_among_several_are_refused(specs: list[str], tmp_path: Path) -> None:
-    from mien.data import read_manifest
     from mien.data.writers.parquet import write_shards
 
     write_shards(read_manifest(specs[0]), tmp_path / "shards", faces_per_shard=50)
