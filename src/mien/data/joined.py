@@ -44,24 +44,14 @@ def read_sources(
         manifest, request = read_spec(listed[0], labels, held_out=held, **how)
         return manifest, (request,)
     wanted = as_schema(labels)
-    read = [
-        _read(source, wanted, held_out=read_held_out(runs, source.name, source.spec), **how)
-        for source in sources
-    ]
-    schema = wanted or _common_schema({s.name: m for s, (m, _) in zip(sources, read, strict=True)})
-    parts = {
-        source.name: to_schema(manifest, schema)
-        for source, (manifest, _) in zip(sources, read, strict=True)
-    }
-    joined = _join(parts, schema, [request for _, request in read])
-    if not how.get("as_is"):
-        known = {
-            f"{s.name}: {t}" for s, (m, _) in zip(sources, read, strict=True) for t in m.warnings
-        }
-        for text in joined.warnings:
-            if text not in known:
-                _LOG.warning("note: %s", text)
-    return joined, tuple(request for _, request in read)
+    parts, requests = {}, []
+    for source in sources:
+        held = read_held_out(runs, source.name, source.spec)
+        parts[source.name], request = _read(source, wanted, held_out=held, **how)
+        requests.append(request)
+    schema = wanted or _common_schema(parts)
+    parts = {name: to_schema(part, schema) for name, part in parts.items()}
+    return _join(parts, schema, requests), tuple(requests)
 
 
 def _read(source: Source, wanted: LabelSchema | None, **how: Any) -> tuple[Manifest, ReadRequest]:
@@ -123,6 +113,7 @@ def to_schema(part: Manifest, schema: LabelSchema) -> Manifest:
             f"{int(lost.sum())} pictures, such as {part.images.key(first)} ({label}), are left "
             f"out: the schema {schema.name!r} has no {missing}."
         )
+        _LOG.warning("note: %s: %s", part.source, warnings[-1])
     whole = replace(
         part, schema=schema, targets=(targets / sums).astype(np.float32),
         class_ids=np.where((part.class_ids >= 0) & ~lost, goes[part.class_ids], -1),
@@ -137,28 +128,27 @@ def _join(
     """Puts datasets one after another and takes out of train what others hold out."""
     manifests = list(parts.values())
     images = JoinedImages({name: part.images for name, part in parts.items()})
-    sources = np.repeat(list(parts), [len(part) for part in manifests])
+    sources = np.repeat(list(parts), [*map(len, manifests)])
     splits = np.concatenate([part.splits for part in manifests])
     warnings = [f"{name}: {text}" for name, part in parts.items() for text in part.warnings]
-    keep, leaked = ~np.zeros(len(images), np.bool_), np.concatenate([p.leaked for p in manifests])
+    keep, leaked = np.ones(len(images), np.bool_), np.concatenate([p.leaked for p in manifests])
     if not all(request.as_is for request in requests):
         # Copies inside one dataset are gone already, unless its spec keeps them.
         copies, held = find_leaks(images, splits)
         leaked = leaked | held
-        stays = np.repeat([not r.flag("dedupe", default=True) for r in requests],
-                          [len(part) for part in manifests])  # fmt: skip
-        keep = ~(copies & ~stays)
-        if not keep.all():
-            first = images.key(int(np.argmin(keep)))
-            warnings.append(
-                f"{int((~keep).sum())} train pictures, such as {first}, are byte-identical to "
-                "valid or test pictures of another dataset and were removed from train."
-            )
-        if (copies & stays).any():
-            warnings.append(
-                f"{int((copies & stays).sum())} train pictures are byte-identical to valid or test "
-                "pictures and stay in train (dedupe=false): scores on these are too good."
-            )
+        stay = {r.spec for r in requests if not r.flag("dedupe", default=True)}
+        stays = np.repeat([part.source in stay for part in manifests], [*map(len, manifests)])
+        keep = ~copies | stays
+        for gone, end in (
+            (~keep, "of another dataset and were removed from train."),
+            (copies & stays, "and stay in train (dedupe=false): scores on these are too good."),
+        ):
+            if gone.any():
+                warnings.append(
+                    f"{int(gone.sum())} train pictures, such as {images.key(int(gone.argmax()))}, "
+                    f"are byte-identical to valid or test pictures {end}"
+                )
+                _LOG.warning("note: %s", warnings[-1])
     whole = Manifest(
         show_specs([request.spec for request in requests]), schema, images,
         np.concatenate([part.targets for part in manifests]),

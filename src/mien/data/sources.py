@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,19 +72,18 @@ def parse_sources(specs: str | Sequence[str]) -> tuple[Source, ...]:
     """
     parsed = [(spec, *parse_spec(spec)) for spec in list_specs(specs)]
     given = [options["name"] for *_, options in parsed if "name" in options]
-    made, taken = [], set(given)
+    made: list[Source] = []
     for spec, kind, _, options in parsed:
-        name = options.get("name", "")
-        if "name" in options and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name):
+        name = options.get("name", kind)
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*", name):
             reason = f"has the name {name!r}; it must be of letters, digits, dots, - and _"
             raise ConfigError(reason, subject=spec)
         if given.count(name) > 1:
             raise ConfigError(f"has the name {name!r}, as another dataset has", subject=spec)
-        if not name:
-            name = next(
-                n for at in range(1, 10**6) if (n := f"{kind}{at if at > 1 else ''}") not in taken
-            )
-            taken.add(name)
+        if "name" not in options:
+            taken = {*given, *(source.name for source in made)}
+            numbered = (f"{kind}{number}" for number in itertools.count(2))
+            name = next(n for n in itertools.chain([kind], numbered) if n not in taken)
         terms = options.get("license") or "unknown"
         made.append(Source(name, spec, kind, _weight(spec, options), terms))
     return tuple(made)
@@ -103,16 +103,10 @@ def _weight(spec: str, options: Mapping[str, str]) -> float | None:
 
 
 def draw_shares(sources: Sequence[Source], counts: Mapping[str, int]) -> dict[str, float] | None:
-    """Returns the share of the faces drawn in training that is of each source.
+    """Returns the share of the faces drawn in training that is of each source, in all 1.
 
-    A weight is that share. Sources without one share the rest by their training faces.
-
-    Args:
-        sources: What the specs say.
-        counts: Training faces by source; a source that is not in it has none.
-
-    Returns:
-        Shares that sum to 1; None where no weight is given: each face is drawn once per epoch.
+    A weight is that share; sources without one share the rest by their training faces, of which
+    ``counts`` are the numbers. None: no weight is given, each face is drawn once per epoch.
 
     Raises:
         ConfigError: If the weights leave nothing for the others, or do not sum to 1 without them.
@@ -124,21 +118,14 @@ def draw_shares(sources: Sequence[Source], counts: Mapping[str, int]) -> dict[st
     given = {source.name: source.weight for source in sources if source.weight is not None}
     if not given:
         return None
-    empty = [name for name in given if not counts.get(name)]
-    if empty:
+    if empty := [name for name in given if not counts.get(name)]:
         raise ConfigError(f"has a weight, but no training faces: {', '.join(empty)}")
-    others = sum(counts.get(source.name, 0) for source in sources if source.name not in given)
+    others = sum(count for name, count in counts.items() if name not in given)
     total = sum(given.values())
-    if total > 1 + 1e-6 or (not others and total < 1 - 1e-6) or (others and total > 1 - 1e-6):
+    if total > 1 - 1e-6 if others else abs(total - 1) > 1e-6:
         rule = "stay below 1, since other datasets share the rest" if others else "sum to 1"
         told = ", ".join(f"{name} {weight:g}" for name, weight in given.items())
-        raise ConfigError(
-            f"weights of datasets are shares of the faces drawn and must {rule}: {told}"
-        )
-    rest = max(1 - total, 0.0)
-    return {
-        source.name: given[source.name]
-        if source.name in given
-        else rest * counts.get(source.name, 0) / max(others, 1)
-        for source in sources
-    }
+        reason = f"weights of datasets are shares of the faces drawn and must {rule}: {told}"
+        raise ConfigError(reason)
+    rest = {name: (1 - total) * count / max(others, 1) for name, count in counts.items()}
+    return {source.name: given.get(source.name, rest.get(source.name, 0.0)) for source in sources}

@@ -227,13 +227,12 @@ def read_held_out(
 def _held_keys(record: dict[str, Any], name: str, spec: str) -> frozenset[str]:
     """Returns the keys that a record holds out, as a dataset by itself has them."""
     keys = map(str, record["valid"])
-    if isinstance(record.get("data"), str) or "sources" not in record:
+    if "sources" not in record:
         return frozenset(keys)
     known = dict(zip(record["sources"], record["data"], strict=True))
     here = {one for one, its in known.items() if spec and place_of(its) == place_of(spec)}
     meant = here or {name} & set(known) or set(known)
-    pairs = (key.split("/", 1) for key in keys)
-    return frozenset(key for one, key in pairs if one in meant)
+    return frozenset(rest for one, _, rest in (key.partition("/") for key in keys) if one in meant)
 
 
 def recorded_split(

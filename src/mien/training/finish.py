@@ -38,11 +38,9 @@ def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
 
 def _sources(config: TrainConfig, data: TrainingData) -> dict[str, dict[str, Any]]:
     """What the card tells of each of several datasets, and of one whose terms are given."""
-    listed = {}
+    listed, of = {}, data.train.sources
     for source in parse_sources(config.data):
-        inside = np.ones(len(data.train), np.bool_)
-        if data.train.sources is not None:
-            inside = data.train.sources == source.name
+        inside = np.ones(len(data.train), np.bool_) if of is None else of == source.name
         share = inside.mean() if data.drawn is None else data.drawn.numpy()[inside].sum()
         listed[source.name] = {
             "kind": source.kind, "license": source.license, "train": int(inside.sum()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -174,9 +175,8 @@ class ExpressionModule(lightning.LightningModule):
         if self.more_columns:
             sources = numbers[0][known] if numbers else torch.zeros_like(class_ids[known])
             cells = (sources * self.num_classes + class_ids[known]) * self.num_classes
-            found = torch.bincount(
-                cells + logits.argmax(1)[known], minlength=self._confusions().numel()
-            )
+            size = max(len(self.names), 1) * self.num_classes**2
+            found = torch.bincount(cells + logits.argmax(1)[known], minlength=size)
             self._totals["confusion"] = self._totals.get("confusion", 0) + found
         return logits
 
@@ -189,26 +189,20 @@ class ExpressionModule(lightning.LightningModule):
         each = [f"valid_{score}/{name}" for name in self.names for score in scores]
         return ("valid_macro_f1", *each, *(f"valid_mean_{score}" for score in scores))
 
-    def _confusions(self) -> Tensor:
-        """Returns an empty confusion matrix for each dataset."""
-        shape = max(len(self.names), 1), self.num_classes, self.num_classes
-        return torch.zeros(shape, dtype=torch.int64, device=self.device)
-
     def _log_by_source(self) -> None:
         """Logs the macro-F1 of all faces, the scores of each dataset, and their means."""
-        empty = self._confusions()
-        total = add_up(self._totals.pop("confusion", empty.flatten()))
-        tables = total.view(empty.shape).cpu().numpy()
+        shape = max(len(self.names), 1), self.num_classes, self.num_classes
+        empty = torch.zeros(math.prod(shape), dtype=torch.int64, device=self.device)
+        tables = add_up(self._totals.pop("confusion", empty)).view(shape).cpu().numpy()
         self.log("valid_macro_f1", confusion_f1(tables.sum(axis=0)))
-        found: dict[str, list[float]] = {}
-        for name, table in zip(self.names, tables, strict=False):
-            if table.sum():
-                scores = float(table.trace() / table.sum()), confusion_f1(table)
-                for score, value in zip(("accuracy", "macro_f1"), scores, strict=True):
-                    self.log(f"valid_{score}/{name}", value)
-                    found.setdefault(score, []).append(value)
-        for score, values in found.items():
-            self.log(f"valid_mean_{score}", fmean(values))
+        scored = [(n, t) for n, t in zip(self.names, tables, strict=False) if t.sum()]
+        found = {
+            "accuracy": {name: float(table.trace() / table.sum()) for name, table in scored},
+            "macro_f1": {name: confusion_f1(table) for name, table in scored},
+        }
+        for score, values in found.items() if scored else ():
+            self.log(f"valid_mean_{score}", fmean(values.values()))
+            self.log_dict({f"valid_{score}/{name}": value for name, value in values.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Logs the means over all processes of the epoch's training steps and validation faces."""

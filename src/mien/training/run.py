@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -185,12 +186,12 @@ def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:
     """Returns how often each training face is drawn by the weights of the datasets."""
     if train.sources is None:
         return None
-    names, numbers, counts = np.unique(train.sources, return_inverse=True, return_counts=True)
-    faces = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    shares = draw_shares(parse_sources(config.data), faces)
+    named = train.sources.tolist()
+    counts = Counter(named)
+    shares = draw_shares(parse_sources(config.data), counts)
     if shares is None:
         return None
-    return torch.tensor([shares[name] / faces[name] for name in names.tolist()]).double()[numbers]
+    return torch.tensor([shares[name] / counts[name] for name in named], dtype=torch.float64)
 
 
 def _check_monitored(config: TrainConfig, valid: Manifest) -> None:
@@ -309,13 +310,11 @@ def _make_module(
 
 def _counts(config: TrainConfig, data: TrainingData) -> Tensor:
     """Returns the faces of each class as they are drawn, (K,), or (S, K) of each dataset."""
-    faces = data.train_faces
-    if data.names and config.logit_adjustment and config.logit_adjustment_by == "source":
-        assert isinstance(faces, FaceTensors)  # noqa: S101 - several are never streamed
-        assert faces.sources is not None  # noqa: S101
-        of = range(len(data.names))
-        return torch.stack([class_counts(faces.targets[faces.sources == at]) for at in of])
-    return class_counts(data.drawn_targets())
+    targets, numbers = data.train_faces.targets, data.train_faces.sources
+    by_source = config.logit_adjustment and config.logit_adjustment_by == "source"
+    if numbers is None or not by_source:
+        return class_counts(data.drawn_targets())
+    return torch.stack([class_counts(targets[numbers == at]) for at in range(len(data.names))])
 
 
 def _weights(config: TrainConfig, data: TrainingData) -> Tensor | None:
@@ -325,12 +324,10 @@ def _weights(config: TrainConfig, data: TrainingData) -> Tensor | None:
         return drawn
     if drawn is None:
         return face_weights(faces.targets)
-    assert isinstance(faces, FaceTensors)  # noqa: S101 - shards have no weights
-    weights, numbers = drawn.clone(), faces.sources
+    weights = drawn.clone()
     for at in range(len(data.names)):
-        inside = numbers == at
-        if drawn[inside].numel():
-            weights[inside] = drawn[inside].sum() * face_weights(faces.targets[inside])
+        inside = faces.sources == at
+        weights[inside] = drawn[inside].sum() * face_weights(faces.targets[inside])
     return weights
 
 

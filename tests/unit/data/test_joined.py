@@ -68,7 +68,7 @@ def test_weight_is_the_share_of_the_faces_drawn() -> None:
     counts = {"a": 300, "b": 20, "c": 100}
     assert draw_shares(plain, counts) is None
     halves = [Source("a", "", "csv", 0.5), Source("b", "", "csv", 0.5)]
-    assert draw_shares(halves, counts) == {"a": 0.5, "b": 0.5}
+    assert draw_shares(halves, {"a": 300, "b": 20}) == {"a": 0.5, "b": 0.5}
 
 
 @pytest.mark.parametrize(

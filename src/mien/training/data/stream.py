@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class StreamedFaces:
     """The training faces of a manifest in shards: labels in memory, pictures where they are."""
 
+    sources: Tensor | None = None  # several datasets are never streamed
+
     def __init__(self, manifest: Manifest, preprocessing: Preprocessing) -> None:
         found = find_shards(manifest.images)
         assert found is not None  # noqa: S101 - the caller looked
