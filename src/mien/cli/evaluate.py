@@ -60,6 +60,7 @@ def command(
     """
     from mien.atomic import write_text
     from mien.data import read_manifest
+    from mien.data.sources import data_name
     from mien.evaluation import compare, evaluate
     from mien.evaluation.groups import by_group, read_groups
     from mien.evaluation.robustness import CONDITIONS, robustness
@@ -108,7 +109,7 @@ def command(
         write_text(output / _FILES[0], json.dumps(numbers, indent=2) + "\n")
         write_text(output / _FILES[1], evaluation.predictions_csv())
     if record:
-        _record(recognizer, evaluation, rows, data)
+        _record(recognizer, evaluation, rows, data_name(data))
     if format is flags.RowsFormat.csv:
         print(evaluation.predictions_csv(), end="")
     else:
@@ -128,15 +129,11 @@ def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) 
 
 
 def _record(
-    recognizer: EmotionRecognizer,
-    evaluation: Evaluation,
-    rows: list[RobustnessRow],
-    data: list[str],
+    recognizer: EmotionRecognizer, evaluation: Evaluation, rows: list[RobustnessRow], name: str
 ) -> None:
     from functools import partial
 
     from mien.atomic import naming_unwritable
-    from mien.data.sources import data_name
     from mien.evaluation import record_evaluation
     from mien.evaluation.plots import plot_reliability
     from mien.reporting.theme import LIGHT
@@ -144,7 +141,7 @@ def _record(
     picture = None
     if evaluation.labels == recognizer.config.schema.labels:
         picture = partial(plot_reliability(evaluation, LIGHT).savefig, format="png", dpi=100)
-    name, folder = data_name(data), recognizer.folder
+    folder = recognizer.folder
     with naming_unwritable(folder.path):
         record_evaluation(folder, evaluation, name, robustness=rows, picture=picture)
     remark(f"recorded in {folder.path}")

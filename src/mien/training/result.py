@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.config import read_values
 from mien.errors import ModelError, import_extra, needs_extra
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
@@ -69,8 +70,8 @@ class TrainResult:
     def plot(self) -> Figure:
         """Returns a matplotlib figure of loss and accuracy by epoch."""
         args = self.folder / ARGS
-        monitor = TrainConfig.load(args, {}).monitor if args.is_file() else "accuracy"
-        return plot_curves(self.history, monitor=monitor)
+        recipe = read_values(args) if args.is_file() else {}
+        return plot_curves(self.history, monitor=recipe.get("monitor", "accuracy"))
 
     def recognizer(self, **options: Any) -> EmotionRecognizer:
         """Opens the trained model; ``options`` are those of :class:`mien.EmotionRecognizer`."""

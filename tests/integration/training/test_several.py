@@ -18,6 +18,7 @@ from mien.evaluation.page import write_report
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.cross_validation import cross_validate
+from mien.training.data.faces import EpochOrder
 from mien.training.network import trained_spec
 from mien.training.run import load_data, train
 from support.faces import draw_face, write_folder
@@ -118,9 +119,15 @@ def test_weights_draw_faces_by_dataset(specs: list[str]) -> None:
     data = load_data(config, trained_spec(config).preprocessing)
     assert data.drawn is not None
     assert data.names == ("folder", "other")
-    inside = data.train.sources == "other"
+    inside = np.array(data.train.sources) == "other"
     assert float(data.drawn[inside].sum()) == pytest.approx(0.5)
     assert len(set(data.drawn[inside].tolist())) == 1
+    order = EpochOrder(len(data.train), 16, weights=data.drawn)
+    found = []
+    for epoch in range(20):
+        order.set_epoch(epoch)
+        found += [inside[batch].mean() for batch in order]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.03)
     limited = load_data(_config(specs, limit=20), trained_spec(config).preprocessing)
     assert set(limited.train.sources.tolist()) == {"folder", "other"}  # type: ignore[union-attr]
 
@@ -152,6 +159,29 @@ def test_shards_among_several_are_refused(specs: list[str], tmp_path: Path) -> N
     config = _config([f"shards:{tmp_path / 'shards'}", specs[1]], monitor="loss")
     with pytest.raises(ConfigError, match="train on the shards alone"):
         load_data(config, trained_spec(config).preprocessing)
+
+
+def test_macro_f1_of_one_dataset_chooses_too(specs: list[str], tmp_path: Path) -> None:
+    train(
+        _config(specs[:1], monitor="macro_f1", epochs=1, warmup_epochs=0),
+        tmp_path / "run",
+        progress=False,
+    )
+    (row,) = csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
+    assert list(row)[7:] == ["valid_macro_f1"]
+    config = read_model_folder(tmp_path / "run").config
+    assert (config.data, dict(config.sources)) == ("folder", {})
+    assert TrainConfig.load(tmp_path / "run" / "args.yaml").data == specs[0]
+    assert json.loads((tmp_path / "run" / "split.json").read_text())["data"] == specs[0]
+
+
+@pytest.mark.slow
+def test_classes_are_drawn_alike_inside_each_dataset(specs: list[str], tmp_path: Path) -> None:
+    more = {"sampler": "weighted", "logit_adjustment": 0.0, "monitor": "mean_accuracy"}
+    train(_config(specs, patience=1, **more), tmp_path / "run", progress=False)
+    prior = read_model_folder(tmp_path / "run").config.prior
+    assert prior is not None
+    assert prior.strength == 0
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from mien.training.result import make_recipe
 from mien.training.tuning.config import TuneConfig, make_space, read_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mien.training.config import TrainConfig
     from mien.training.tuning.result import TrialRow, TuneResult
@@ -20,7 +20,7 @@ __all__ = ["TuneConfig", "tune"]
 
 
 def tune(
-    data: str,
+    data: str | Sequence[str],
     space: str | Path | Mapping[str, Any],
     *,
     trials: int | None = None,
@@ -34,7 +34,7 @@ def tune(
     """Searches for the best recipe; every trial is a run directory of its own.
 
     Args:
-        data: A dataset's spec, ``KIND:PATH[,key=value...]``.
+        data: A dataset's spec, ``KIND:PATH[,key=value...]``, or a list of these.
         space: The keys of the recipe to search and their values, or a YAML file of them: a list of
             choices, or ``{"low": 0.01, "high": 0.3, "log": True}``.
         trials: Finished trials in all; None: as the settings say.
