@@ -22,6 +22,8 @@ def test_pandas_gets_every_column() -> None:
         "p_sad": [0, 0.5, 1],
     }  # fmt: skip
     assert build_manifest(groups=None).to_pandas()["group"].isna().all()
+    names = ["one", "one", "two"]
+    assert build_manifest(sources=names).to_pandas()["source"].tolist() == names
 
 
 def test_torch_gets_pictures_and_classes_or_votes(tmp_path: Path) -> None:
