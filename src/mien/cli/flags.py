@@ -83,6 +83,10 @@ Imports = Annotated[
         is_eager=True,
     ),
 ]
+OnError = StrEnum("OnError", {"proceed": "continue", "stop": "stop"})
+OnErrorFlag = Annotated[
+    OnError, flag("After a picture that cannot be read: continue with the rest, or stop.")
+]
 Overwrite = Annotated[bool, flag("Replace what exists.", "--overwrite")]
 Quiet = Annotated[bool, flag("No progress bar.", "-q", "--quiet")]
 _METAVARS = {str: "<text>", int: "<int>", float: "<number>"}

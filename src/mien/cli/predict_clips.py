@@ -46,7 +46,7 @@ def predict_clips(
         try:
             _predict_clip(path, recognizer, config, folder, how)
         except (InputError, DetectorError) as error:
-            if len(paths) == 1:
+            if len(paths) == 1 or how.on_error == "stop":
                 raise
             unread.append(str(error))
     if unread:

@@ -24,6 +24,7 @@ class Manner(NamedTuple):
     form: str
     overwrite: bool
     quiet: bool
+    on_error: str = "continue"
 
 
 def print_result(value: Any, form: str, table: Callable[[], None]) -> None:

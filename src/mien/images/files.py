@@ -13,6 +13,7 @@ from PIL import Image
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, InputError, suggest
+from mien.images.guard import kind_of
 from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 #: Suffixes of the files that mien reads as pictures, in lower case.
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
+     ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)  # fmt: skip
 
 #: Formats that mien writes, by suffix.
 _WRITERS = {
@@ -122,7 +124,8 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
         source: A folder, one picture, or a pattern such as ``photos/*.jpg`` or ``photos/**/*``.
 
     Returns:
-        Paths of existing files with a suffix in ``IMAGE_SUFFIXES``; empty where there is none.
+        Paths of existing files with a suffix in ``IMAGE_SUFFIXES``, and of photos that another name
+        hides; empty where there is none.
 
     Raises:
         InputError: If there is no such file or folder, or it may not be read.
@@ -130,6 +133,18 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
     >>> list_images("no/such/folder/*.png")
     []
     """
+    return [file for file in list_files(source) if is_image_file(file)]
+
+
+def is_image_file(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is there and is named like a picture, or begins like one."""
+    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - of millions
+        return os.path.isfile(path)  # noqa: PTH113
+    return kind_of(path) == "photo"
+
+
+def list_files(source: str | os.PathLike[str]) -> list[Path]:
+    """Lists what :func:`list_images` chooses from: every file, and links that lead nowhere."""
     text = os.fspath(source)
     root = Path(text)
     try:
@@ -141,8 +156,8 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
             files = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
         else:
             raise InputError(f"there is no file or folder {text!r}: check the path.")
-        pictures = {file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-        return sorted(filter(Path.is_file, pictures), key=lambda file: natural_key(file.as_posix()))
+        files = [file for file in set(files) if not file.is_dir()]
+        return sorted(files, key=lambda file: natural_key(file.as_posix()))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be listed ({error})", subject=f"{text!r}") from error
 

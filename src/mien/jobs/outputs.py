@@ -12,6 +12,7 @@ from mien.atomic import is_full, replacing
 from mien.errors import ConfigError, MienError
 from mien.jobs.stores import is_address, open_store, readable, store_answers
 from mien.locks import locked
+from mien.paths import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +151,7 @@ def open_output_store(output: str) -> OutputStore:
     """Returns the store that a path or an address names."""
     if is_address(output):
         return _ObjectStore(output)
-    path = Path(output).expanduser()
+    path = expand(output)
     if path.exists() and not path.is_dir():
         reason = "is a file; a job writes a folder of Parquet files: give another --output"
         raise ConfigError(reason, subject=output)

@@ -16,7 +16,7 @@ from mien.errors import MienError
 from mien.hub import sha256
 from mien.jobs.config import JobConfig
 from mien.jobs.engines import run_local, run_ray
-from mien.jobs.inputs import check_sources, list_sources
+from mien.jobs.inputs import LeftOut, check_sources, list_sources
 from mien.jobs.job import SUMMARY, Job
 from mien.jobs.outputs import open_output_store
 
@@ -71,8 +71,11 @@ class JobSummary:
 class OpenJob:
     """A job that is begun or resumed, ready to run; made by :func:`open_job`."""
 
-    def __init__(self, job: Job, config: JobConfig, recognizer: EmotionRecognizer) -> None:
+    def __init__(
+        self, job: Job, config: JobConfig, recognizer: EmotionRecognizer, left_out: LeftOut
+    ) -> None:
         self._job, self._config, self._recognizer = job, config, recognizer
+        self.left_out = left_out
         self.pictures: int = job.pictures
         self.done: int = job.counts()["pictures"]
 
@@ -121,14 +124,14 @@ def open_job(
     words = [os.fspath(word) for word in sources]
     store = open_output_store(os.fspath(output))
     named = check_sources(words)
-    recognizer = config.open_recognizer()
+    recognizer, left_out = config.open_recognizer(), LeftOut()
     with ExitStack() as stack:
         job = Job(store, os.fspath(output), stack)
         job.begin(
-            identity_of(named, recognizer, config), list_sources(words),
+            identity_of(named, recognizer, config), list_sources(words, left_out),
             part_size=config.part_size, resume=resume, overwrite=overwrite,
         )  # fmt: skip
-        yield OpenJob(job, config, recognizer)
+        yield OpenJob(job, config, recognizer, left_out)
 
 
 def predict_files(
