@@ -117,8 +117,10 @@ def _predict_clip(
         if how.form == "csv":
             with result.files["timeline.csv"].open(encoding="utf-8") as stream:
                 sys.stdout.writelines(stream)
+    for warning in result.warnings:
+        remark(f"{path}: {warning}")
     if not result.summary.complete:
-        remark(f"{path} breaks off: it was read as far as it goes")
+        remark(f"{path} is not whole: it breaks off or is damaged; the rest of it was read")
     if how.form == "json":
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif how.form == "table":
