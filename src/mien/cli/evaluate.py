@@ -26,7 +26,9 @@ def command(
     split: flags.Split = "valid",
     labels: flags.Labels = None,
     format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
-    output: Annotated[Path | None, output_flag(f"Folder for {' and '.join(_FILES)}.")] = None,
+    output: Annotated[
+        Path | None, output_flag(f"Folder for {' and '.join(_FILES)}.", folder=True)
+    ] = None,
     report: Annotated[
         Path | None,
         flag("NAME.html for one self-contained page, or a folder for PNGs too."),
@@ -66,8 +68,8 @@ def command(
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
-    if record and not model:
-        raise ConfigError("--record writes into a model's folder: give it with --model.")
+    if record:
+        _check_record(model)
     if group_table and not group_by:
         raise ConfigError("--group-table says where a column lies: name it with --group-by.")
     options: Any = {
@@ -113,6 +115,14 @@ def command(
         print(evaluation.predictions_csv(), end="")
     else:
         print_result(numbers, format, lambda: _print(evaluation, numbers, groups))
+
+
+def _check_record(model: str | None) -> None:
+    from mien.hub.folder import read_model_folder, refuse_bundled
+
+    if not model:
+        raise ConfigError("--record writes into a model's folder: give it with --model.")
+    refuse_bundled(read_model_folder(model).path)
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:

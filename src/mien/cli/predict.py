@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from mien.atomic import check_free, replacing
 from mien.cli import flags
 from mien.cli.flags import flag
 from mien.cli.printing import Manner, failed, progress_bar, remark
@@ -14,9 +18,13 @@ from mien.jobs.config import JobConfig, is_results_name
 from mien.video.config import VideoConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mien.cli.sources import Item
+
+
+#: Files for what is printed, by ending.
+_TEXTS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
 
 
 @flags.with_flags
@@ -28,8 +36,8 @@ def command(
     output: Annotated[
         str | None,
         flag(
-            "Folder (or one file) for annotated pictures; folder for a clip; results.parquet, a "
-            "folder or address, for a job.",
+            "Folder (or one file) for annotated pictures; folder for a clip; NAME.csv or NAME.json "
+            "for what is printed; results.parquet, a folder or address, for a job.",
             "-o",
             "--output",
         ),
@@ -66,6 +74,44 @@ def command(
 
     items = collect(words, clips=True, partial=on_error is flags.OnError.proceed)
     target = Path(output) if output is not None else None
+    is_text = target is not None and target.suffix.lower() in _TEXTS and not target.is_dir()
+    if target is not None and is_text and webcam is None:
+        with _into_file(target, how) as how:
+            _predict(items, reading, video, webcam, None, how)
+    else:
+        _predict(items, reading, video, webcam, target, how)
+
+
+@contextmanager
+def _into_file(path: Path, how: Manner) -> Iterator[Manner]:
+    """Sends what is printed to a file, in the form of its ending, with exit code 1, too."""
+    form, stopped = _TEXTS[path.suffix.lower()], None
+    if how.form not in {"table", form}:
+        reason = f"is no name for --format {how.form}: leave that out, or name another file"
+        raise ConfigError(reason, subject=f"-o {path}")
+    check_free(path, overwrite=how.overwrite)
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+        redirect_stdout(stream),
+    ):
+        try:
+            yield how._replace(form=form)
+        except typer.Exit as error:
+            stopped = error
+    remark(f"wrote {path}")
+    if stopped is not None:
+        raise stopped
+
+
+def _predict(
+    items: list[Item],
+    reading: JobConfig,
+    video: VideoConfig,
+    webcam: str | None,
+    target: Path | None,
+    how: Manner,
+) -> None:
     if webcam is not None:
         from mien.cli.predict_clips import predict_camera
 
@@ -106,6 +152,8 @@ def predict_job(
 
     if output is None:
         raise ConfigError("a job writes files: add -o results.parquet.")
+    if not is_results_name(output):
+        flags.check_folder_name(Path(output))
     if how.form == "csv":
         raise ConfigError("a job's rows are in its Parquet files: leave --format csv out.")
     with (

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.cli import flags
 from mien.cli.predict_photos import make_writer
 from mien.cli.printing import Manner, failed, progress_display, remark
 from mien.errors import ConfigError, DetectorError, InputError
@@ -36,6 +37,7 @@ def predict_clips(
     """
     if output is not None and is_video_name(output):
         raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
+    flags.check_folder_name(output)
     if how.form == "csv" and len(paths) > 1:
         raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)

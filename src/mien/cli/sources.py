@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.cli.flags import check_folder_name
 from mien.cli.printing import remark
 from mien.errors import ConfigError, InputError
 from mien.hub import ASSETS
 from mien.images import IMAGE_SUFFIXES, save_image
-from mien.images.files import list_files
+from mien.images.files import check_suffix, list_files
 from mien.images.guard import guess_content, kind_of
 from mien.images.lists import LIST_SUFFIXES, read_list
 from mien.paths import expand
@@ -157,6 +158,10 @@ class Outputs:
     def __init__(self, target: Path, items: list[Item], *, overwrite: bool) -> None:
         self._overwrite = overwrite
         single = target.suffix.lower() in IMAGE_SUFFIXES and not target.is_dir()
+        if single:
+            check_suffix(target.suffix)
+        else:
+            check_folder_name(target)
         if single and len(items) > 1:
             raise ConfigError(
                 f"--output {target} is one file for {len(items)} pictures: give a folder."

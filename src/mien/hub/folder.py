@@ -261,6 +261,18 @@ def bundled_models() -> list[str]:
     return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
 
 
+def refuse_bundled(path: Path) -> None:
+    """Refuses to change a model that is installed with the package.
+
+    Raises:
+        ConfigError: If the folder is one of them.
+    """
+    if path.resolve().parent == ASSETS.resolve():
+        reason = "is the installed model, which every project here shares: it is not changed"
+        hint = f"Copy it, and give the copy: cp -r {path} {path.name}"
+        raise ConfigError(reason, subject=path.name, hint=hint)
+
+
 def name_models(entries: Iterable[str]) -> dict[str, str]:
     """Returns name -> folder or bundled name of entries ``FOLDER`` or ``NAME=FOLDER``.
 

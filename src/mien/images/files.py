@@ -32,6 +32,14 @@ _WRITERS = {
 }  # fmt: skip
 
 
+def check_suffix(suffix: str) -> str:
+    """Returns the format that an ending means, or refuses one that is not written."""
+    image_format = _WRITERS.get(suffix.lower())
+    if image_format is None:
+        raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
+    return image_format
+
+
 def encode(image_rgb: U8, *, suffix: str = ".png", quality: int = 92) -> bytes:
     """Returns the bytes of an image file.
 
@@ -50,9 +58,7 @@ def encode(image_rgb: U8, *, suffix: str = ".png", quality: int = 92) -> bytes:
     >>> bool((decode(encode(image_rgb)) == image_rgb).all())
     True
     """
-    image_format = _WRITERS.get(suffix.lower())
-    if image_format is None:
-        raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
+    image_format = check_suffix(suffix)
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must be from 1 to 100; got {quality!r}.")
     check_rgb(image_rgb, "an image file needs")
