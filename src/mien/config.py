@@ -28,7 +28,6 @@ from typing import get_origin as origin_of
 from typing import get_type_hints as hints_of
 
 from mien.errors import ConfigError, MissingExtraError, suggest
-from mien.paths import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -365,7 +364,7 @@ def import_plugins(names: Iterable[str]) -> None:
         if path.suffix != ".py":
             _import(name, "--import")
         elif path.stem not in sys.modules:
-            _import_file(expand(path).resolve())
+            _import_file(Path(os.path.expanduser(path)).resolve())  # noqa: PTH111
 
 
 def load_object(name: str, key: str) -> Any:

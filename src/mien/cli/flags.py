@@ -56,6 +56,9 @@ def check_folder_name(path: Path | None) -> Path | None:
         ending = path.suffix.lower()
         if ending in _FILES or ending in IMAGE_SUFFIXES or is_video_name(path):
             hint = f"Name a folder, for example {path.with_suffix('')}."
+            if ending in {".csv", ".json", ".jsonl"}:
+                form = ending[1:].rstrip("l")
+                hint += f" What is printed goes into a file with --format {form} > {path}"
             raise ConfigError("is no name for a folder", subject=f"-o {path}", hint=hint)
     return path
 

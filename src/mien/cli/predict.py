@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mien.atomic import check_free, replacing
 from mien.cli import flags
 from mien.cli.flags import flag
 from mien.cli.printing import Manner, failed, progress_bar, remark
@@ -18,13 +14,9 @@ from mien.jobs.config import JobConfig, is_results_name
 from mien.video.config import VideoConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from mien.cli.sources import Item
-
-
-#: Files for what is printed, by ending.
-_TEXTS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
 
 
 @flags.with_flags
@@ -36,8 +28,8 @@ def command(
     output: Annotated[
         str | None,
         flag(
-            "Folder (or one file) for annotated pictures; folder for a clip; NAME.csv or NAME.json "
-            "for what is printed; results.parquet, a folder or address, for a job.",
+            "Folder (or one file) for annotated pictures; folder for a clip; results.parquet, a "
+            "folder or address, for a job.",
             "-o",
             "--output",
         ),
@@ -74,44 +66,6 @@ def command(
 
     items = collect(words, clips=True, partial=on_error is flags.OnError.proceed)
     target = Path(output) if output is not None else None
-    is_text = target is not None and target.suffix.lower() in _TEXTS and not target.is_dir()
-    if target is not None and is_text and webcam is None:
-        with _into_file(target, how) as how:
-            _predict(items, reading, video, webcam, None, how)
-    else:
-        _predict(items, reading, video, webcam, target, how)
-
-
-@contextmanager
-def _into_file(path: Path, how: Manner) -> Iterator[Manner]:
-    """Sends what is printed to a file, in the form of its ending, with exit code 1, too."""
-    form, stopped = _TEXTS[path.suffix.lower()], None
-    if how.form not in {"table", form}:
-        reason = f"is no name for --format {how.form}: leave that out, or name another file"
-        raise ConfigError(reason, subject=f"-o {path}")
-    check_free(path, overwrite=how.overwrite)
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-        redirect_stdout(stream),
-    ):
-        try:
-            yield how._replace(form=form)
-        except typer.Exit as error:
-            stopped = error
-    remark(f"wrote {path}")
-    if stopped is not None:
-        raise stopped
-
-
-def _predict(
-    items: list[Item],
-    reading: JobConfig,
-    video: VideoConfig,
-    webcam: str | None,
-    target: Path | None,
-    how: Manner,
-) -> None:
     if webcam is not None:
         from mien.cli.predict_clips import predict_camera
 
@@ -160,8 +114,9 @@ def predict_job(
         open_job(words, output, config=config, resume=resume, overwrite=how.overwrite) as job,
         progress_bar("predict", job.pictures, quiet=how.quiet) as advance,
     ):
-        if job.left_out.count:
-            remark(f"left out: {job.left_out}")
+        if job.left_out:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in job.left_out.most_common(5))
+            remark(f"left out: {job.left_out.total():,} file(s) that are no pictures ({kinds})")
         advance(job.done)
         summary = job.run(advance)
     print(json.dumps(summary.to_dict()) if how.form == "json" else "\n".join(summary.lines()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from mien.images import IMAGE_SUFFIXES, save_image
 from mien.images.files import check_suffix, list_files
 from mien.images.guard import guess_content, kind_of
 from mien.images.lists import LIST_SUFFIXES, read_list
-from mien.paths import expand
 from mien.video.config import is_video_name
 
 if TYPE_CHECKING:
@@ -73,50 +73,47 @@ def _read_source(word: str) -> tuple[list[Item], list[Path]]:
     if word == "-":
         stream = getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
         return [_named(line) for line in read_list(stream)], []
-    path = SAMPLE if word == "sample" and not Path(word).exists() else expand(word)
+    path = Path(os.path.expanduser(word))  # noqa: PTH111 - keeps an unknown ~user
+    path = SAMPLE if word == "sample" and not path.exists() else path
     if path.is_dir() or (any(mark in word for mark in "*?[") and not path.exists()):
         return _found(word, path)
     if path.suffix.lower() in LIST_SUFFIXES and path.is_file() and kind_of(path) == "":
         with path.open("rb") as stream:
             items = [_named(line) for line in read_list(stream, path.parent)]
-        return items or [_fault(path, f"{word}: holds no paths: write one per line.")], []
+        fault = f"{word}: holds no paths: write one per line."
+        return items or [Item(path, Path(path.name), fault=fault)], []
     return [_named(str(path))], []
 
 
 def _found(word: str, path: Path) -> tuple[list[Item], list[Path]]:
-    files = list_files(path)
-    kinds = [_kind(file) for file in files]
+    files = {file: _kind(file) for file in list_files(path)}
+    root = path if path.is_dir() else None
     items = [
-        Item(file, file.relative_to(path) if path.is_dir() else Path(file.name), kind == "clip",
-             found=True)
-        for file, kind in zip(files, kinds, strict=True) if kind
-    ]  # fmt: skip
-    others = [file for file, kind in zip(files, kinds, strict=True) if not kind]
-    if not items:
-        looked = f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
-        there = f", and found {_names(map(_told, others))}" if others else ""
-        return [_fault(path, f"{word}: {looked}{there}.")], []
-    return items, others
+        Item(file, file.relative_to(root) if root else Path(file.name), kind == "clip", found=True)
+        for file, kind in files.items()
+        if kind
+    ]
+    others = [file for file, kind in files.items() if not kind]
+    if items:
+        return items, others
+    looked = f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
+    there = f", and found {_names(map(_told, others))}" if others else ""
+    return [Item(path, Path(path.name), fault=f"{word}: {looked}{there}.")], []
 
 
 def _kind(file: Path) -> str:
     """Returns what a file is: by its content, and where that is damaged or gone, by its name."""
-    name = "photo" if file.suffix.lower() in IMAGE_SUFFIXES else ""
-    return kind_of(file) or name or ("clip" if is_video_name(file) and not _is_text(file) else "")
+    if kind := kind_of(file):
+        return kind
+    if is_video_name(file):  # .ts may be TypeScript
+        return "" if _told(file).endswith("(is text)") else "clip"
+    return "photo" if file.suffix.lower() in IMAGE_SUFFIXES else ""
 
 
 def _named(word: str) -> Item:
     path = Path(word)
     kind = kind_of(path) or ("clip" if is_video_name(path) else "photo")
     return Item(path, Path(path.name or "picture"), kind == "clip")
-
-
-def _fault(path: Path, fault: str) -> Item:
-    return Item(path, Path(path.name), fault=fault)
-
-
-def _is_text(file: Path) -> bool:
-    return _told(file).endswith(" (is text)")
 
 
 def _told(file: Path) -> str:
@@ -142,11 +139,9 @@ def _tell(others: Sequence[Path], clips: Sequence[Path]) -> None:
         remark(f"left out: {count} that mien does not read: {_names(map(_told, others))}")
     if clips:
         count = f"{len(clips):,} clip" + "s" * (len(clips) > 1)
-        names, example = _names(path.name for path in clips), clips[0]
-        remark(
-            f"left out: {count}, which are read apart from photos: {names}. Type for example: "
-            f"mien predict {example}"
-        )
+        names = _names(path.name for path in clips)
+        example = f"Type for example: mien predict {clips[0]}"
+        remark(f"left out: {count}, which are read apart from photos: {names}. {example}")
 
 
 class Outputs:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mien.atomic import replacing
 from mien.errors import ModelError
-from mien.paths import expand
 
 _CHUNK = 1 << 16
 
@@ -21,7 +20,7 @@ _CHUNK = 1 << 16
 def cache_dir() -> Path:
     """Returns mien's cache folder, ``$MIEN_CACHE`` or the platform's place; it may be missing."""
     if chosen := os.environ.get("MIEN_CACHE"):
-        return expand(chosen)
+        return Path(chosen).expanduser()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
         return Path(base) / "mien" / "Cache"

@@ -302,7 +302,10 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
     Raises:
         ModelError: If there is no such folder or name, or its ``config.json`` is unusable.
     """
-    name = DEFAULT_MODEL if model is None else model
+    name: Any = DEFAULT_MODEL if model is None else model
+    if not isinstance(name, (str, Path)):
+        hint = "Several make one network: mien ensemble."
+        raise ConfigError(f"model must be one path or name; got {name!r}", hint=hint)
     path, network = Path(name), ONNX
     if isinstance(name, str) and name in bundled_models():
         path = ASSETS / name

@@ -148,7 +148,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a str may hold any name
             head = file.read(4096)
-            if (name := picture_format(head)) is None:
+            name = picture_format(head)
+            if name is None or (name == "BMP" and head[6:10] != bytes(4)):
                 is_stream = head[:1] == head[188:189] == head[376:377] == b"G"
                 is_stream |= head[4:5] == head[196:197] == head[388:389] == b"G"
                 return "clip" if is_stream or guess_content(head).endswith(_CLIPS) else ""

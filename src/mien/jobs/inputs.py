@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ConfigError, InputError
@@ -13,32 +14,12 @@ from mien.images import IMAGE_SUFFIXES, list_images
 from mien.images.files import is_image_file
 from mien.images.lists import LIST_SUFFIXES, read_list
 from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
-from mien.paths import expand
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 _PICTURES = tuple(sorted(IMAGE_SUFFIXES))
-_SHOWN = 5
-
-
-@dataclass
-class LeftOut:
-    """The files of folders that are no pictures: how many, and the names of the first."""
-
-    count: int = 0
-    names: list[str] = field(default_factory=list)
-
-    def add(self, name: str) -> None:
-        """Counts one."""
-        self.count += 1
-        self.names += [name] if len(self.names) < _SHOWN else []
-
-    def __str__(self) -> str:
-        more = f" and {self.count - _SHOWN:,} more" if self.count > _SHOWN else ""
-        return f"{self.count:,} file(s) that are no pictures: {', '.join(self.names)}{more}"
 
 
 def check_sources(words: Sequence[str]) -> list[str]:
@@ -60,7 +41,7 @@ def check_sources(words: Sequence[str]) -> list[str]:
         if is_video_name(word):
             hint = "Leave --engine out."
             raise ConfigError("is a clip, and a job is for photos", subject=word, hint=hint)
-        path = expand(word).absolute()
+        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
         if _is_list(path):
@@ -71,20 +52,20 @@ def check_sources(words: Sequence[str]) -> list[str]:
     return found
 
 
-def list_sources(words: Sequence[str], left_out: LeftOut | None = None) -> Iterator[str]:
+def list_sources(words: Sequence[str], left_out: Counter[str] | None = None) -> Iterator[str]:
     """Yields the absolute paths and addresses of pictures, in the same order every time.
 
     Folders are walked as by :func:`mien.images.list_images`, without names that start with a dot,
     but one folder at a time: memory does not grow with the number of pictures. Lines of a list
     are taken as they stand; relative ones count from the current folder. What folders hold besides
-    is counted in ``left_out``.
+    is counted in ``left_out``, by ending.
     """
-    left_out = LeftOut() if left_out is None else left_out
+    left_out = Counter() if left_out is None else left_out
     for word in words:
         if is_address(word):
             yield from _address(word, left_out)
             continue
-        path = expand(word).absolute()
+        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
         if _is_list(path):
             yield from _lines(path)
         elif path.is_dir():
@@ -102,7 +83,7 @@ def _is_list(path: Path) -> bool:
 def _walk(
     folders: Iterable[tuple[str, list[str], list[str]]],
     is_picture: Callable[[str], bool],
-    left_out: LeftOut,
+    left_out: Counter[str],
 ) -> Iterator[str]:
     """Yields the pictures of a walk in the same order every time; dotted folders are left out."""
     for folder, below, names in folders:
@@ -114,14 +95,14 @@ def _walk(
             if is_picture(path):
                 yield path
             else:
-                left_out.add(name)
+                left_out[os.path.splitext(name)[1] or name] += 1  # noqa: PTH122
 
 
 def _is_named_picture(path: str) -> bool:
     return path.lower().endswith(_PICTURES)
 
 
-def _folder(folder: str, left_out: LeftOut) -> Iterator[str]:
+def _folder(folder: str, left_out: Counter[str]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         reason = f"cannot be listed: {error.strerror or error}"
         raise InputError(reason, subject=f"{error.filename!r}") from error
@@ -152,7 +133,7 @@ def _check_access(address: str) -> None:
             system.info(path)
 
 
-def _address(address: str, left_out: LeftOut) -> Iterator[str]:
+def _address(address: str, left_out: Counter[str]) -> Iterator[str]:
     system, path = open_store(address)
     scheme = address.partition("://")[0]
     if path.lower().endswith(LIST_SUFFIXES):

@@ -12,7 +12,6 @@ from mien.atomic import is_full, replacing
 from mien.errors import ConfigError, MienError
 from mien.jobs.stores import is_address, open_store, readable, store_answers
 from mien.locks import locked
-from mien.paths import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +150,7 @@ def open_output_store(output: str) -> OutputStore:
     """Returns the store that a path or an address names."""
     if is_address(output):
         return _ObjectStore(output)
-    path = expand(output)
+    path = Path(os.path.expanduser(output))  # noqa: PTH111
     if path.exists() and not path.is_dir():
         reason = "is a file; a job writes a folder of Parquet files: give another --output"
         raise ConfigError(reason, subject=output)

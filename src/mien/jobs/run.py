@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from mien.errors import MienError
 from mien.hub import sha256
 from mien.jobs.config import JobConfig
 from mien.jobs.engines import run_local, run_ray
-from mien.jobs.inputs import LeftOut, check_sources, list_sources
+from mien.jobs.inputs import check_sources, list_sources
 from mien.jobs.job import SUMMARY, Job
 from mien.jobs.outputs import open_output_store
 
@@ -72,7 +73,7 @@ class OpenJob:
     """A job that is begun or resumed, ready to run; made by :func:`open_job`."""
 
     def __init__(
-        self, job: Job, config: JobConfig, recognizer: EmotionRecognizer, left_out: LeftOut
+        self, job: Job, config: JobConfig, recognizer: EmotionRecognizer, left_out: Counter[str]
     ) -> None:
         self._job, self._config, self._recognizer = job, config, recognizer
         self.left_out = left_out
@@ -121,10 +122,11 @@ def open_job(
 ) -> Iterator[OpenJob]:
     """Begins a job or finds out how far it is, and yields it; see :func:`predict_files`."""
     config = config or JobConfig()
-    words = [os.fspath(word) for word in sources]
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    words = [os.fspath(word) for word in given]
     store = open_output_store(os.fspath(output))
     named = check_sources(words)
-    recognizer, left_out = config.open_recognizer(), LeftOut()
+    recognizer, left_out = config.open_recognizer(), Counter[str]()
     with ExitStack() as stack:
         job = Job(store, os.fspath(output), stack)
         job.begin(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 from dataclasses import replace
 from operator import mul
@@ -20,7 +21,6 @@ from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, WEIGHTS, bundled_models
 from mien.models import ModelSpec, create_model, model_spec
 from mien.models.timm_backbones import PREFIX, pretrained_record
-from mien.paths import expand
 from mien.training.config import TrainConfig, split_names
 from mien.training.stages import HEAD
 
@@ -133,7 +133,7 @@ def find_weights(weights: str, model: str) -> Path:
     ``hub`` is what timm names for the network ``model``, fetched once from the Hub.
     """
     if weights != "hub":
-        path = expand(weights)
+        path = Path(os.path.expanduser(weights))  # noqa: PTH111
         if not path.exists() and weights in bundled_models():
             path = ASSETS / weights
         path = path / WEIGHTS if path.is_dir() else path

@@ -5,9 +5,9 @@ FFmpeg reads some of them in part only, and none with transparency laid over gre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from mien.images import ImageLimits
 from mien.images.guard import open_picture, picture_format, refusals, silent_pillow
@@ -17,34 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mien.arrays import U8
-
 #: Seconds per unit of time, and how long browsers show a frame that does not say.
 TICK, _DEFAULT_MS = Fraction(1, 1000), 100
-
-
-@dataclass(frozen=True)
-class Still:
-    """A frame of an animation, with the names that PyAV's frames have."""
-
-    pts: int
-    duration_ms: int
-    image_rgb: U8
-    rotation: int = 0
-
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        return int(self.image_rgb.shape[1])
-
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        return int(self.image_rgb.shape[0])
-
-    def to_ndarray(self, **_options: Any) -> U8:
-        """Returns uint8 (H, W, 3)."""
-        return self.image_rgb
 
 
 def is_animated_picture(path: Path) -> bool:
@@ -53,8 +27,8 @@ def is_animated_picture(path: Path) -> bool:
         return picture_format(file.read(512)) is not None
 
 
-def read_stills(path: Path, max_pixels: int) -> Iterator[Still]:
-    """Yields the frames of an animation with their times in milliseconds.
+def read_stills(path: Path, max_pixels: int) -> Iterator[SimpleNamespace]:
+    """Yields the frames of an animation, times in milliseconds, with the names of PyAV's frames.
 
     Raises:
         InputError: If a frame is damaged or too large.
@@ -66,5 +40,8 @@ def read_stills(path: Path, max_pixels: int) -> Iterator[Still]:
             image_rgb = pil_to_rgb(image, name=repr(str(path)), limits=limits)
             shown_ms = round(image.info.get("duration") or 0)
             shown_ms = shown_ms if shown_ms > 10 else _DEFAULT_MS
-            yield Still(pts, shown_ms, image_rgb)
+            yield SimpleNamespace(
+                pts=pts, duration_ms=shown_ms, image_rgb=image_rgb, rotation=0,
+                width=image_rgb.shape[1], height=image_rgb.shape[0],
+            )  # fmt: skip
             pts += shown_ms

@@ -328,6 +328,8 @@ def _upright_size(picture: Any, ratio: Fraction | None) -> tuple[int, int]:
 
 def _upright(picture: Any, clip: Clip) -> U8:
     """Returns a picture as uint8 (H, W, 3) of the clip's size."""
+    if hasattr(picture, "image_rgb"):
+        return np.asarray(picture.image_rgb)
     turns = round(picture.rotation / 90) % 4
     size = (clip.height, clip.width) if turns % 2 else (clip.width, clip.height)
     options = {} if size == (picture.width, picture.height) else {"interpolation": "AREA"}
