@@ -98,12 +98,11 @@ class EmotionRecognizer:
         limits: ImageLimits | None = None,
         prior: str | Mapping[str, float] | None = None,
     ) -> None:
-        for name, value in (("threads", threads), ("batch_size", batch_size)):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ConfigError(f"must be a whole number; got {value!r}", subject=name)
-        for name, size in (("min_face", min_face), ("max_faces", max_faces)):
-            if size is not None and not isinstance(size, (int, float, np.number)):
-                raise ConfigError(f"must be a number or None; got {size!r}", subject=name)
+        numbers = {"threads": threads, "batch_size": batch_size}
+        numbers |= {"min_face": min_face or 0, "max_faces": max_faces or 0}
+        for name, value in numbers.items():
+            if not isinstance(value, (int, float, np.number)):
+                raise ConfigError(f"must be a number; got {value!r}", subject=name)
         self.folder = read_model_folder(model)
         self.pipeline = Pipeline(
             config=self.folder.config,

@@ -65,17 +65,18 @@ def command(
     from mien.evaluation import compare, evaluate
     from mien.evaluation.groups import by_group, read_groups
     from mien.evaluation.robustness import CONDITIONS, robustness
+    from mien.hub.folder import refuse_bundled
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
-    if record:
-        _check_record(model)
+    if record and not model:
+        raise ConfigError("--record writes into a model's folder: give it with --model.")
     if group_table and not group_by:
         raise ConfigError("--group-table says where a column lies: name it with --group-by.")
     options: Any = {
         "detector": "none", "backend": backend, "batch_size": batch_size, "device": device,
     }  # fmt: skip
-    recognizer = EmotionRecognizer(model, **options)
+    recognizer = EmotionRecognizer(refuse_bundled(model) if record else model, **options)
     second = EmotionRecognizer(against, **options) if against else None
     folders = [each.folder.path for each in (recognizer, second) if each]
     manifest = read_manifest(data, labels=labels, runs=folders)
@@ -115,14 +116,6 @@ def command(
         print(evaluation.predictions_csv(), end="")
     else:
         print_result(numbers, format, lambda: _print(evaluation, numbers, groups))
-
-
-def _check_record(model: str | None) -> None:
-    from mien.hub.folder import read_model_folder, refuse_bundled
-
-    if not model:
-        raise ConfigError("--record writes into a model's folder: give it with --model.")
-    refuse_bundled(read_model_folder(model).path)
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:

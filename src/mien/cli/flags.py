@@ -41,14 +41,7 @@ def output_flag(help_text: str, *, folder: bool = False) -> Any:
 
 
 def check_folder_name(path: Path | None) -> Path | None:
-    """Refuses a folder to be made whose name ends like a file's; returns the path.
-
-    Raises:
-        ConfigError: If it does.
-
-    >>> check_folder_name(Path("runs/v1.2")).name
-    'v1.2'
-    """
+    """Returns the path of a folder; to make one whose name ends like a file's is a ConfigError."""
     if path is not None and path.suffix and not path.is_dir():
         from mien.images import IMAGE_SUFFIXES
         from mien.video.config import is_video_name

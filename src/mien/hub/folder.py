@@ -261,16 +261,14 @@ def bundled_models() -> list[str]:
     return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
 
 
-def refuse_bundled(path: Path) -> None:
-    """Refuses to change a model that is installed with the package.
-
-    Raises:
-        ConfigError: If the folder is one of them.
-    """
+def refuse_bundled(model: str | Path | None) -> str | Path | None:
+    """Returns a model that is to be changed; one that is installed is refused by ConfigError."""
+    path = ASSETS / model if model in bundled_models() else Path(model or "")
     if path.resolve().parent == ASSETS.resolve():
         reason = "is the installed model, which every project here shares: it is not changed"
         hint = f"Copy it, and give the copy: cp -r {path} {path.name}"
         raise ConfigError(reason, subject=path.name, hint=hint)
+    return model
 
 
 def name_models(entries: Iterable[str]) -> dict[str, str]:

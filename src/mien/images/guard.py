@@ -90,11 +90,7 @@ _SIGNS = (
 
 
 def picture_format(data: bytes) -> str | None:
-    """Returns Pillow's name of the format that bytes begin like, None for other bytes.
-
-    >>> picture_format(b"P6 4 4 255"), picture_format(b"%PDF")
-    ('PPM', None)
-    """
+    """Returns the name of the format that bytes begin like, None for other bytes."""
     found = (name for at, sign, name, _ in _PICTURES if data[at : at + len(sign)] == sign)
     return next(found, None)
 
@@ -135,11 +131,6 @@ def is_moving(image: Image.Image) -> bool:
     return False
 
 
-def _may_move(name: str, head: bytes) -> bool:
-    flagged = head[12:16] == b"VP8X" and bool(head[20] & 2)
-    return name == "GIF" or flagged or b"acTL" in head or head[4:12] == b"ftypavis"
-
-
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Tells by its content what a file is: ``photo``, ``clip``, or ``""`` for anything else.
 
@@ -153,7 +144,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
                 is_stream = head[:1] == head[188:189] == head[376:377] == b"G"
                 is_stream |= head[4:5] == head[196:197] == head[388:389] == b"G"
                 return "clip" if is_stream or guess_content(head).endswith(_CLIPS) else ""
-            if not _may_move(name, head):
+            moves = head[12:16] == b"VP8X" and head[20] & 2
+            if not (moves or name == "GIF" or b"acTL" in head or head[4:12] == b"ftypavis"):
                 return "photo"
             with silent_pillow(), open_picture(head + file.read(_MOST)) as image:
                 return "clip" if is_moving(image) else "photo"

@@ -17,11 +17,7 @@ _HEADS = frozenset({"path", "paths", "file", "files", "filename", "image", "pict
 
 
 def encoding_of(head: bytes) -> str:
-    r"""Returns the encoding of a text from its first bytes; UTF-8 where nothing speaks against it.
-
-    >>> encoding_of("é".encode("utf-16")), encoding_of(b"a\0b\0"), encoding_of(b"a")
-    ('utf-16', 'utf-16-le', 'utf-8-sig')
-    """
+    """Returns the encoding of a text from its first bytes; UTF-8 unless they say otherwise."""
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return "utf-16"
     if b"\0" in head[:4]:

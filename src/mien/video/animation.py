@@ -28,11 +28,7 @@ def is_animated_picture(path: Path) -> bool:
 
 
 def read_stills(path: Path, max_pixels: int) -> Iterator[SimpleNamespace]:
-    """Yields the frames of an animation, times in milliseconds, with the names of PyAV's frames.
-
-    Raises:
-        InputError: If a frame is damaged or too large.
-    """
+    """Yields the frames of an animation, times in milliseconds, with the names of PyAV's frames."""
     data, limits, pts = path.read_bytes(), ImageLimits(max_pixels=max_pixels), 0
     with silent_pillow(), refusals(repr(str(path)), data), open_picture(data) as image:
         for number in range(getattr(image, "n_frames", 1)):
