@@ -370,7 +370,7 @@ def import_plugins(names: Iterable[str]) -> None:
         if path.suffix != ".py":
             _import(name, "--import")
         elif path.stem not in sys.modules:
-            _import_file(path.expanduser().resolve())
+            _import_file(Path(os.path.expanduser(path)).resolve())  # noqa: PTH111
 
 
 def load_object(name: str, key: str) -> Any:

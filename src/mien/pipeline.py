@@ -117,6 +117,9 @@ class Pipeline:
         prepared.size = (picture.width, picture.height)
         prepared.detections, prepared.squares_xyxy = detections, squares
         prepared.warnings = detections.warnings
+        if picture.moves:
+            reason = "it is an animation, of which only the first frame was read"
+            prepared.warnings += (f"{reason}: mien.predict_video reads them all.",)
         return prepared
 
     def squares(self, boxes_xyxy: Floats) -> F64:

@@ -98,6 +98,11 @@ class EmotionRecognizer:
         limits: ImageLimits | None = None,
         prior: str | Mapping[str, float] | None = None,
     ) -> None:
+        numbers = {"threads": threads, "batch_size": batch_size}
+        numbers |= {"min_face": min_face or 0, "max_faces": max_faces or 0}
+        for name, value in numbers.items():
+            if not isinstance(value, (int, float, np.number)):
+                raise ConfigError(f"must be a number; got {value!r}", subject=name)
         self.folder = read_model_folder(model)
         self.pipeline = Pipeline(
             config=self.folder.config,
@@ -213,7 +218,7 @@ class EmotionRecognizer:
         picture that cannot be read gives an :class:`ErrorResult` in its place.
 
         Args:
-            sources: Pictures as for :meth:`predict`.
+            sources: Pictures as for :meth:`predict`; one alone gives one result.
             bgr: Arrays' channels are in OpenCV's order.
             workers: Threads, each for one picture at a time; None: as many as there are cores.
 
@@ -236,7 +241,7 @@ class EmotionRecognizer:
         Yields:
             ``(result, image_rgb)``; the picture, uint8 (H, W, 3), is None unless ``keep_images``.
         """
-        iterator = iter(sources)
+        iterator = iter(as_many(sources))
         first = list(itertools.islice(iterator, 2))
         # A single picture gets all cores; of several, each gets one, and nobody waits for another.
         threads = (workers or os.cpu_count() or 1) if len(first) > 1 else 1
@@ -264,7 +269,7 @@ class EmotionRecognizer:
         Raises:
             InputError: If a picture cannot be read.
         """
-        p = self.config.preprocessing
+        p, faces = self.config.preprocessing, list(as_many(faces))
         crops = np.empty((len(faces), p.size, p.size, p.channels), np.uint8)
         ready: list[tuple[int, U8]] = []
         for index, face in enumerate(faces):
@@ -394,7 +399,8 @@ def as_recognizer(
     """
     if isinstance(model, EmotionRecognizer):
         return model.variant(**options) if options else model
-    configs = [] if model is None else [Path(model) / CONFIG, Path(model).parent / CONFIG]
+    path = Path(model) if isinstance(model, (str, Path)) else None
+    configs = [] if path is None else [path / CONFIG, path.parent / CONFIG]
     # A run that was trained anew is another model under the old name; so is one after a fork.
     stamp = os.getpid(), *(path.stat().st_mtime_ns for path in configs if path.is_file())
     with _SHARED_LOCK:
@@ -425,6 +431,18 @@ def is_many(source: object) -> bool:
         and not hasattr(source, "read")
         and hasattr(source, "__iter__")
     )
+
+
+def as_many(sources: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
+    """Returns pictures to iterate over; one picture alone is one of many, not letters or rows.
+
+    >>> as_many("a.jpg"), len(as_many(np.zeros((5, 48, 48, 3))))
+    (['a.jpg'], 5)
+    """
+    if isinstance(sources, np.ndarray):
+        is_batch = sources.ndim == 4 or (sources.ndim == 3 and sources.shape[2] not in {1, 3, 4})
+        return sources if is_batch else [sources]
+    return sources if is_many(sources) else [sources]  # type: ignore[return-value, list-item]
 
 
 def _in_order(

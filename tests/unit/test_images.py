@@ -327,7 +327,7 @@ def test_decode_refuses_a_pil_image_whose_file_is_closed(tmp_path: Path) -> None
         (PNG[:40], "cut short"),
         (file_of(Image.fromarray(SCENE), "JPEG")[:-100], "cut short"),
         (file_of(Image.fromarray(SCENE), "ICO"), "Give a JPEG, PNG"),
-        (file_of(Image.fromarray(SCENE), "PPM"), "Give a JPEG, PNG"),
+        (file_of(Image.fromarray(SCENE), "PCX"), "Give a JPEG, PNG"),
         (memoryview(b""), "is empty"),
         (io.BytesIO(b""), "is empty"),
         (io.StringIO("text"), "open it with 'rb'"),

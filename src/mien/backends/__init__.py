@@ -42,4 +42,4 @@ def open_backend(
         from mien.backends.torch import TorchBackend
 
         return TorchBackend(folder, device=device)
-    raise ConfigError(f"no backend named {name!r}." + suggest(name, BACKENDS))
+    raise ConfigError(f"no backend named {name!r}." + suggest(str(name), BACKENDS))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(
     settings: AdoptConfig,
     file: Annotated[Path, typer.Argument(help="ONNX file of a classifier trained elsewhere.")],
-    output: Annotated[Path, output_flag("Model folder to write.")],
+    output: Annotated[Path, output_flag("Model folder to write.", folder=True)],
     name: Annotated[str | None, flag("Name of the model; else the file's.")] = None,
     license: flags.License = "unknown",  # noqa: A002 - the flag is --license
     data: flags.OptionalData = None,

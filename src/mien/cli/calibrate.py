@@ -45,11 +45,13 @@ def command(
     probabilities are given for these shares. Everything goes into the folder's config.json.
     """
     from mien.evaluation.calibration import calibrate, write_prior
+    from mien.hub.folder import refuse_bundled
     from mien.recognizer import EmotionRecognizer
 
     if not 0 < coverage < 1:
         raise ConfigError(f"must lie between 0 and 1; got {coverage:g}", subject="--coverage")
     recognizer = EmotionRecognizer(model, detector="none", device=device)
+    refuse_bundled(recognizer.folder.path)
     manifest = _manifest(recognizer, data, source, prior)
     if prior is not None:
         part = None if manifest is None else manifest.split(split)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli import flags, new_app
-from mien.cli.flags import flag, output_flag
+from mien.cli.flags import check_folder_name, flag, output_flag
 from mien.cli.printing import failed, print_result, print_table, progress_bar, remark
 from mien.errors import ConfigError, needs_extra
 
@@ -158,6 +158,8 @@ def convert(
     """Write a dataset as a folder by class, a CSV table or Parquet; pixels stay as they are."""
     from mien.data.writers.convert import convert_data
 
+    if to is To.folder:
+        check_folder_name(output)
     bars = partial(progress_bar, quiet=quiet)
     manifest, left_out = convert_data(
         data[0], output, to.value, copy=copy, labels=labels, overwrite=overwrite, bars=bars
@@ -172,7 +174,7 @@ def convert(
 @app.command()
 def shard(
     data: flags.Data,
-    output: Annotated[Path, output_flag("Folder to write.")],
+    output: Annotated[Path, output_flag("Folder to write.", folder=True)],
     faces_per_shard: Annotated[int, flag("The most faces in a file.", min=1)] = 8192,
     size: Annotated[int, flag("Store faces ready at this side; 0: pictures as they are.")] = 0,
     color: Annotated[str, flag("With --size: gray or rgb.")] = "gray",

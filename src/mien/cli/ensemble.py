@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def command(
     runs: flags.Runs,
-    output: Annotated[Path, output_flag("Model folder to write.")],
+    output: Annotated[Path, output_flag("Model folder to write.", folder=True)],
     data: flags.Datasets,
     method: Annotated[str, flag("equal, weighted, greedy or stacking.")] = "equal",
     split: flags.Split = "valid",

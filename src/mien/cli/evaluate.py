@@ -26,7 +26,9 @@ def command(
     split: flags.Split = "valid",
     labels: flags.Labels = None,
     format: flags.PrintRows = flags.RowsFormat.table,  # noqa: A002 - the flag is --format
-    output: Annotated[Path | None, output_flag(f"Folder for {' and '.join(_FILES)}.")] = None,
+    output: Annotated[
+        Path | None, output_flag(f"Folder for {' and '.join(_FILES)}.", folder=True)
+    ] = None,
     report: Annotated[
         Path | None,
         flag("NAME.html for one self-contained page, or a folder for PNGs too."),
@@ -64,6 +66,7 @@ def command(
     from mien.evaluation import compare, evaluate
     from mien.evaluation.groups import by_group, read_groups
     from mien.evaluation.robustness import CONDITIONS, robustness
+    from mien.hub.folder import refuse_bundled
     from mien.recognizer import EmotionRecognizer
 
     _check_places(output, report, overwrite=overwrite)
@@ -74,7 +77,7 @@ def command(
     options: Any = {
         "detector": "none", "backend": backend, "batch_size": batch_size, "device": device,
     }  # fmt: skip
-    recognizer = EmotionRecognizer(model, **options)
+    recognizer = EmotionRecognizer(refuse_bundled(model) if record else model, **options)
     second = EmotionRecognizer(against, **options) if against else None
     folders = [each.folder.path for each in (recognizer, second) if each]
     manifest = read_manifest(data, labels=labels, runs=folders)

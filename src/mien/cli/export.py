@@ -24,7 +24,7 @@ def command(
     model: Annotated[str, typer.Argument(help="Run directory or model folder.")],
     output: Annotated[
         Path | None,
-        output_flag("Folder to write; without it, next to the weights."),
+        output_flag("Folder to write; without it, next to the weights.", folder=True),
     ] = None,
     data: flags.OptionalDatasets = None,
     calibrate: Annotated[

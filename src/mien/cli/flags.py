@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from mien.config import Kind, Limits
 
-
+#: Endings of files that people mean where they type one, besides pictures and clips.
+_FILES = frozenset(
+    {".csv", ".tsv", ".xlsx", ".json", ".jsonl", ".parquet", ".pdf", ".html", ".md", ".txt",
+     ".yaml", ".zip", ".tar", ".onnx", ".pt", ".pth", ".safetensors", ".srt"}
+)  # fmt: skip
 #: How a result is printed, and one with rows.
 Format = StrEnum("Format", ["table", "json"])
 RowsFormat = StrEnum("RowsFormat", ["table", "json", "csv"])
@@ -31,9 +35,25 @@ def flag(help_text: str, *names: str, **options: Any) -> Any:
     return typer.Option(*names, help=help_text, **options)
 
 
-def output_flag(help_text: str) -> Any:
-    """Describes ``-o``: what is written."""
-    return flag(help_text, "-o", "--output")
+def output_flag(help_text: str, *, folder: bool = False) -> Any:
+    """Describes ``-o``: what is written; a ``folder`` may not be called like a file."""
+    return flag(help_text, "-o", "--output", callback=check_folder_name if folder else None)
+
+
+def check_folder_name(path: Path | None) -> Path | None:
+    """Returns the path of a folder; to make one whose name ends like a file's is a ConfigError."""
+    if path is not None and path.suffix and not path.is_dir():
+        from mien.images import IMAGE_SUFFIXES
+        from mien.video.config import is_video_name
+
+        ending = path.suffix.lower()
+        if ending in _FILES or ending in IMAGE_SUFFIXES or is_video_name(path):
+            hint = f"Name a folder, for example {path.with_suffix('')}."
+            if ending in {".csv", ".json", ".jsonl"}:
+                form = ending[1:].rstrip("l")
+                hint += f" What is printed goes into a file with --format {form} > {path}"
+            raise ConfigError("is no name for a folder", subject=f"-o {path}", hint=hint)
+    return path
 
 
 def _import(names: list[str] | None) -> list[str] | None:
@@ -100,6 +120,10 @@ Imports = Annotated[
         callback=_import,
         is_eager=True,
     ),
+]
+OnError = StrEnum("OnError", {"proceed": "continue", "stop": "stop"})
+OnErrorFlag = Annotated[
+    OnError, flag("After a picture that cannot be read: continue with the rest, or stop.")
 ]
 Overwrite = Annotated[bool, flag("Replace what exists.", "--overwrite")]
 Quiet = Annotated[bool, flag("No progress bar.", "-q", "--quiet")]

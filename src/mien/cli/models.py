@@ -34,14 +34,33 @@ def command(
 
 
 def _print(listing: Listing) -> None:
+    """Prints the rows for people: the default is marked, numbers have units and intervals."""
     for title, rows in listing.items():
-        print_table(rows[0], (row.values() for row in rows), title=title, left=len(rows[0]))
+        shown = [_cells(row) for row in rows]
+        columns = shown[0] if shown else ()
+        print_table(columns, (row.values() for row in shown), title=title, left=len(columns))
 
 
-def _percent(scores: dict[str, Any]) -> str:
-    if not scores:
-        return "not measured"
-    return f"{scores['accuracy']:.1%} ({interval(scores['accuracy_ci'], 1)})"
+def _cells(row: dict[str, Any]) -> dict[str, Any]:
+    (kind, name), *values = row.items()
+    cells = {kind: name + (" (default)" if row.get("default") else "")}
+    for key, value in values:
+        if key == "valid":
+            shown = "not measured"
+            if value is not None:
+                shown = f"{value['accuracy']:.1%} ({interval(value['accuracy_ci'], 1)})"
+            cells["valid accuracy"] = shown
+        elif key == "input":
+            cells[key] = f"{value['size']} px {value['color']}"
+        elif key == "bytes":
+            cells["MB"] = f"{value / 1e6:.1f}"
+        elif key in {"parameters", "MACs"}:
+            cells[key] = f"{value / 1e6:.{2 if key == 'parameters' else 0}f}M"
+        elif key == "labels":
+            cells[key] = " ".join(value) if kind == "schema" else str(len(value))
+        elif key != "default":
+            cells[key.replace("_", " ")] = value
+    return cells
 
 
 def _models() -> Listing:
@@ -53,22 +72,27 @@ def _models() -> Listing:
     models = []
     for name in bundled_models():
         config = read_model_folder(name).config
+        scores = config.metrics.get("valid")
         row = {
-            "model": name + (" (default)" if name == DEFAULT_MODEL else ""),
-            "labels": len(config.schema),
-            "input": f"{config.preprocessing.size} px {config.preprocessing.color}",
-            "MB": round(config.files[ONNX]["bytes"] / 1e6, 1),
-            "valid accuracy": _percent(config.metrics.get("valid", {})),
+            "model": name,
+            "default": name == DEFAULT_MODEL,
+            "labels": list(config.schema.labels),
+            "input": {"size": config.preprocessing.size, "color": config.preprocessing.color},
+            "bytes": config.files[ONNX]["bytes"],
+            "valid": scores and {key: scores[key] for key in ("accuracy", "accuracy_ci", "n")},
             "data": config.data,
-            "terms of the data": DATA_BRIEF.get(config.data, "those of its publisher"),
+            "terms_of_the_data": DATA_BRIEF.get(config.data, "those of its publisher"),
         }
         models.append(row)
-    detectors = []
-    for name in detector_names():
-        shown = name + (" (default)" if name == DEFAULT_DETECTOR else "")
-        what = _DETECTORS.get(name, "registered by another package")
-        detectors.append({"detector": shown, "what": what})
-    schemas = [{"schema": s.name, "labels": " ".join(s.labels)} for s in SCHEMAS.values()]
+    detectors = [
+        {
+            "detector": name,
+            "default": name == DEFAULT_DETECTOR,
+            "what": _DETECTORS.get(name, "registered by another package"),
+        }
+        for name in detector_names()
+    ]
+    schemas = [{"schema": s.name, "labels": list(s.labels)} for s in SCHEMAS.values()]
     return {"bundled models": models, "detectors": detectors, "label schemas": schemas}
 
 
@@ -81,9 +105,9 @@ def _architectures() -> Listing:
         p, network = model_spec(name).preprocessing, create_model(name, num_classes=8)
         row = {
             "architecture": name,
-            "input": f"{p.size} px {p.color}",
-            "parameters": f"{count_parameters(network) / 1e6:.2f}M",
-            "MACs": f"{count_macs(network, (p.channels, p.size, p.size)) / 1e6:.0f}M",
+            "input": {"size": p.size, "color": p.color},
+            "parameters": count_parameters(network),
+            "MACs": count_macs(network, (p.channels, p.size, p.size)),
             "what": model_spec(name).summary,
         }
         rows.append(row)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.cli import flags
 from mien.cli.predict_photos import make_writer
 from mien.cli.printing import Manner, failed, progress_display, remark
 from mien.errors import ConfigError, DetectorError, InputError
@@ -36,6 +37,7 @@ def predict_clips(
     """
     if output is not None and is_video_name(output):
         raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
+    flags.check_folder_name(output)
     if how.form == "csv" and len(paths) > 1:
         raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)
@@ -46,7 +48,7 @@ def predict_clips(
         try:
             _predict_clip(path, recognizer, config, folder, how)
         except (InputError, DetectorError) as error:
-            if len(paths) == 1:
+            if len(paths) == 1 or how.on_error == "stop":
                 raise
             unread.append(str(error))
     if unread:
@@ -117,8 +119,10 @@ def _predict_clip(
         if how.form == "csv":
             with result.files["timeline.csv"].open(encoding="utf-8") as stream:
                 sys.stdout.writelines(stream)
+    for warning in result.warnings:
+        remark(f"{path}: {warning}")
     if not result.summary.complete:
-        remark(f"{path} breaks off: it was read as far as it goes")
+        remark(f"{path} is not whole: it breaks off or is damaged; the rest of it was read")
     if how.form == "json":
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif how.form == "table":

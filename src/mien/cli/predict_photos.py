@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mien.cli.printing import Manner, failed, progress_bar
 from mien.cli.sources import Outputs
+from mien.errors import InputError
 from mien.results import ErrorResult, ImageResult, csv_header
 
 if TYPE_CHECKING:
@@ -27,16 +28,23 @@ def predict_photos(items: list[Item], config: JobConfig, output: Path | None, ho
     """Answers photos in order and prints a row each; with ``output``, draws them too."""
     outputs = Outputs(output, items, overwrite=how.overwrite) if output else None
     recognizer = config.open_recognizer(threads=0)
-    paths, bad = [item.path for item in items], 0
-    write = make_writer(how.form, list(map(str, paths)), recognizer.labels)
+    good, bad = [index for index, item in enumerate(items) if not item.fault], 0
+    paths = [items[index].path for index in good]
+    write = make_writer(how.form, [str(item.path) for item in items], recognizer.labels)
+    for item in items:
+        if item.fault:
+            bad += 1
+            write(ErrorResult(str(item.path), item.fault, InputError.__name__))
     with progress_bar("predict", len(items), quiet=how.quiet) as advance:
         stream = recognizer.stream(
             paths, workers=config.workers or None, keep_images=outputs is not None
         )
-        for index, (result, image_rgb) in enumerate(stream):
+        for index, (result, image_rgb) in zip(good, stream, strict=True):
             write(result)
             if isinstance(result, ErrorResult):
                 bad += 1
+                if how.on_error == "stop":
+                    raise failed(f"stopped at {items[index].path}, which could not be read")
             elif outputs is not None and image_rgb is not None:
                 outputs.save(index, result.draw(image_rgb))
             advance(1)

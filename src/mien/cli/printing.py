@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from mien.cli.flags import Format
 
 
+#: Characters of a name that stand in a line of a table.
+_MIN_NAME = 18
+
+
 class Manner(NamedTuple):
     """How a verb answers: the form of what is printed, and its flags of the same names."""
 
     form: str
     overwrite: bool
     quiet: bool
+    on_error: str = "continue"
 
 
 def print_result(value: Any, form: str, table: Callable[[], None]) -> None:
@@ -45,6 +50,8 @@ def print_table(
 ) -> None:
     """Prints a table; a row of None is a line between sections, ``left`` columns are aligned left.
 
+    Of those, long texts are broken into lines; the others are figures, which are never cut: the
+    table grows beyond the width of the terminal, or of a pipe, where they need it.
     ``width`` is the number of characters per line where stdout is no terminal.
     """
     from rich.console import Console
@@ -55,16 +62,22 @@ def print_table(
     table = Table(title=title and escape(title), caption=caption and escape(caption))
     for index, column in enumerate(columns):
         side: Any = "left" if index < left else "right"
-        table.add_column(Text(column), justify=side, overflow="fold")
+        table.add_column(Text(column), justify=side, overflow="fold", no_wrap=index >= left)
     for row in rows:
         if row is None:
             table.add_section()
-        else:
-            # As text: a label in square brackets is no markup.
-            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+            continue
+        # As text: a label in square brackets is no markup.
+        cells = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in row]
+        table.add_row(*cells)
+        for index, (shown, cell) in enumerate(zip(table.columns, cells, strict=True)):
+            least = cell.cell_len if index >= left else min(cell.cell_len, _MIN_NAME)
+            shown.min_width = max(shown.min_width or 0, least)
     console = Console()
     if width and not console.is_terminal:
         console.width = width
+    whole = console.options.update(max_width=10_000)
+    console.width = max(console.width, console.measure(table, options=whole).minimum)
     console.print(table)
 
 

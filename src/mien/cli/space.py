@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.flags import Models, Overwrite, flag
+from mien.cli.flags import Models, Overwrite, check_folder_name, flag
 from mien.demo.config import DemoConfig
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder to write.", show_default=False, callback=check_folder_name),
+    ],
     model: Models = None,
     title: Annotated[str, flag("Title on the Hub.")] = "What does a face look like?",
     max_mb: Annotated[float, flag("Largest photo or clip, megabytes (10^6).")] = DemoConfig.max_mb,

@@ -29,9 +29,9 @@ _SHOWN = ("macro_f1", "ece", "nll")
 @flags.with_flags
 def command(
     recipe: TrainConfig,
-    output: Annotated[Path, output_flag("Run directory; becomes a model folder.")] = Path(
-        "runs/train"
-    ),
+    output: Annotated[
+        Path, output_flag("Run directory; becomes a model folder.", folder=True)
+    ] = Path("runs/train"),
     resume: Annotated[bool, flag("Go on from the last finished epoch.", "--resume")] = False,
     overwrite: flags.Overwrite = False,
     folds: Annotated[int, flag("Cross-validate with so many folds; 0: one run.", min=0)] = 0,

@@ -26,7 +26,9 @@ def command(
         Path | None, flag("Recipe (YAML) that trials share.", "-c", "--config")
     ] = None,
     data: flags.OptionalDatasets = None,
-    output: Annotated[Path, output_flag("Folder of the study and its trials.")] = Path("runs/tune"),
+    output: Annotated[Path, output_flag("Folder of the study and its trials.", folder=True)] = Path(
+        "runs/tune"
+    ),
     resume: Annotated[bool, flag("Go on with the study in the folder.", "--resume")] = False,
     format: flags.Print = flags.Format.table,  # noqa: A002 - the flag is --format
     quiet: flags.Quiet = False,

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.flags import Model, flag
+from mien.cli.flags import Model, check_folder_name, flag
 from mien.cli.printing import remark
 
 
 def command(
-    output: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write.", callback=check_folder_name)
+    ],
     model: Model = None,
     runtime: Annotated[
         Path | None, flag("A copy of onnxruntime-web; without it, npm fetches it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import evaluation
@@ -17,7 +18,6 @@ from mien.reporting.theme import CLASS_COLORS, LIGHT, add_legend, label_axes, ne
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -174,6 +174,7 @@ def compare(
     >>> found.rows[0].run
     'train'
     """
+    models = [models] if isinstance(models, (str, Path)) else models
     if len(models) < 2:
         raise ConfigError(f"a comparison needs two runs or more; got {len(models)}.")
     manifest = as_manifest(data, runs=models)

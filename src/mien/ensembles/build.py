@@ -124,7 +124,7 @@ def ensemble(
     if method not in METHODS:
         raise ConfigError(f"no ensemble method {method!r}." + suggest(method, METHODS))
     import_onnx()
-    output = Path(output)
+    output, models = Path(output), [models] if isinstance(models, (str, Path)) else models
     _check_output(output, models, overwrite=overwrite)
     members = open_members(models)
     schema = members[0].config.schema

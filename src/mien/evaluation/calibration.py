@@ -12,6 +12,7 @@ from mien.conformal import COVERAGE, ConformalThresholds, fit_conformal
 from mien.data.split import grouped_folds
 from mien.errors import DataError
 from mien.hub.card import write_config_and_card
+from mien.hub.folder import refuse_bundled
 from mien.metrics import fit_temperature, softmax
 from mien.priors import estimate_shares
 from mien.quality import QualityBounds, face_quality, fit_quality
@@ -212,6 +213,7 @@ def calibrate(
 
 
 def _write(folder: ModelFolder, **changes: Any) -> ModelFolder:
+    refuse_bundled(folder.path)
     with naming_unwritable(folder.path):
         return write_config_and_card(folder.path, replace(folder.config, **changes))
 

@@ -17,6 +17,7 @@ from mien.atomic import replacing, write_text
 from mien.data.faces import chunks, load_faces
 from mien.errors import ConfigError, DataError, suggest
 from mien.hub.card import write_config_and_card
+from mien.hub.folder import refuse_bundled
 from mien.labels import SCHEMAS, map_probs
 from mien.reporting.text import percent
 
@@ -299,6 +300,7 @@ def record_evaluation(
     if evaluation.labels != own:
         known = (s.name for s in SCHEMAS.values() if s.labels == evaluation.labels)
         name += f"-{next(known, 'other')}"
+    refuse_bundled(folder.path)
     (folder.path / "eval").mkdir(exist_ok=True)
     report = {**evaluation.to_dict(), "data": data}
     if robustness:

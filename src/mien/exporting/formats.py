@@ -30,6 +30,7 @@ from mien.exporting.graph import float_graph, import_onnx, read_graph
 from mien.exporting.measure import FormatResult, ParityCheck
 from mien.hub import ONNX, WEIGHTS, ModelFolder, read_model_folder, write_config
 from mien.hub.card import write_config_and_card
+from mien.hub.folder import refuse_bundled
 from mien.preprocess import normalize
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def export_formats(
     if "all" in options.formats:
         options = replace(options, formats=available_formats(source)[0])
     target = source.path if output is None else output
+    refuse_bundled(target)
     wanted = [name for name in options.formats if name != "onnx"]
     for name in files_of(options):
         check_new(target / name, overwrite=overwrite)

@@ -22,6 +22,7 @@ from mien.exporting.config import RECORDS, copy_files
 from mien.exporting.graph import strip_traces
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, read_model_folder
 from mien.hub.card import write_config_and_card
+from mien.hub.folder import refuse_bundled
 from mien.models.layers import logits_and_features
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def export_run(
     """
     source = read_model_folder(model)
     target = source.path if output is None else output
+    refuse_bundled(target)
     if half_weights and target.resolve() == source.path.resolve():
         raise ConfigError("half-precision weights need a folder of their own: give --output.")
     check_new(target / ONNX, overwrite=overwrite, option="--output")

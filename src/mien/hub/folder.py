@@ -266,6 +266,16 @@ def bundled_models() -> list[str]:
     return sorted(entry.parent.name for entry in ASSETS.glob(f"*/{CONFIG}"))
 
 
+def refuse_bundled(model: str | Path | None) -> str | Path | None:
+    """Returns a model that is to be changed; one that is installed is refused by ConfigError."""
+    path = ASSETS / model if model in bundled_models() else Path(model or "")
+    if path.resolve().parent == ASSETS.resolve():
+        reason = "is the installed model, which every project here shares: it is not changed"
+        hint = f"Copy it, and give the copy: cp -r {path} {path.name}"
+        raise ConfigError(reason, subject=path.name, hint=hint)
+    return model
+
+
 def name_models(entries: Iterable[str]) -> dict[str, str]:
     """Returns name -> folder or bundled name of entries ``FOLDER`` or ``NAME=FOLDER``.
 
@@ -295,7 +305,10 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
     Raises:
         ModelError: If there is no such folder or name, or its ``config.json`` is unusable.
     """
-    name = DEFAULT_MODEL if model is None else model
+    name: Any = DEFAULT_MODEL if model is None else model
+    if not isinstance(name, (str, Path)):
+        hint = "Several make one network: mien ensemble."
+        raise ConfigError(f"model must be one path or name; got {name!r}", hint=hint)
     path, network = Path(name), ONNX
     if isinstance(name, str) and name in bundled_models():
         path = ASSETS / name

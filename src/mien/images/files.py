@@ -13,6 +13,7 @@ from PIL import Image
 
 from mien.atomic import replacing
 from mien.errors import ConfigError, InputError, suggest
+from mien.images.guard import kind_of
 from mien.images.pixels import check_rgb
 
 if TYPE_CHECKING:
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
 
 #: Suffixes of the files that mien reads as pictures, in lower case.
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-)
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
+     ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)  # fmt: skip
 
 #: Formats that mien writes, by suffix.
 _WRITERS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP",
     ".tif": "TIFF", ".tiff": "TIFF",
 }  # fmt: skip
+
+
+def check_suffix(suffix: str) -> str:
+    """Returns the format that an ending means, or refuses one that is not written."""
+    image_format = _WRITERS.get(suffix.lower())
+    if image_format is None:
+        raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
+    return image_format
 
 
 def encode(image_rgb: U8, *, suffix: str = ".png", quality: int = 92) -> bytes:
@@ -48,9 +58,7 @@ def encode(image_rgb: U8, *, suffix: str = ".png", quality: int = 92) -> bytes:
     >>> bool((decode(encode(image_rgb)) == image_rgb).all())
     True
     """
-    image_format = _WRITERS.get(suffix.lower())
-    if image_format is None:
-        raise ConfigError(f"cannot write a picture as {suffix!r}." + suggest(suffix, _WRITERS))
+    image_format = check_suffix(suffix)
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality must be from 1 to 100; got {quality!r}.")
     check_rgb(image_rgb, "an image file needs")
@@ -122,7 +130,8 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
         source: A folder, one picture, or a pattern such as ``photos/*.jpg`` or ``photos/**/*``.
 
     Returns:
-        Paths of existing files with a suffix in ``IMAGE_SUFFIXES``; empty where there is none.
+        Paths of existing files with a suffix in ``IMAGE_SUFFIXES``, and of photos that another name
+        hides; empty where there is none.
 
     Raises:
         InputError: If there is no such file or folder, or it may not be read.
@@ -130,6 +139,18 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
     >>> list_images("no/such/folder/*.png")
     []
     """
+    return [file for file in list_files(source) if is_image_file(file)]
+
+
+def is_image_file(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is there and is named like a picture, or begins like one."""
+    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - of millions
+        return os.path.isfile(path)  # noqa: PTH113
+    return kind_of(path) == "photo"
+
+
+def list_files(source: str | os.PathLike[str]) -> list[Path]:
+    """Lists what :func:`list_images` chooses from: every file, and links that lead nowhere."""
     text = os.fspath(source)
     root = Path(text)
     try:
@@ -141,8 +162,8 @@ def list_images(source: str | os.PathLike[str]) -> list[Path]:
             files = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
         else:
             raise InputError(f"there is no file or folder {text!r}: check the path.")
-        pictures = {file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-        return sorted(filter(Path.is_file, pictures), key=lambda file: natural_key(file.as_posix()))
+        files = [file for file in set(files) if not file.is_dir()]
+        return sorted(files, key=lambda file: natural_key(file.as_posix()))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be listed ({error})", subject=f"{text!r}") from error
 

@@ -1,15 +1,14 @@
 """Pictures in: any source becomes one array, uint8 RGB (H, W, 3), or an ``InputError``.
 
 ``decode`` trusts nothing: not the suffix, not the header, not the size on disk. It reads JPEG,
-PNG, WebP, BMP, GIF and TIFF; it refuses what is too big from the size on disk and from the
-header, before a pixel is decoded; whatever goes wrong inside a decoder comes out as an
-``InputError``, and no Python warning is shown. (libtiff, inside Pillow, may still print a line
-to stderr about a damaged TIFF.) Any number of threads may call it.
+PNG, WebP, BMP, GIF, TIFF, PPM, AVIF and, with the extra ``heif``, HEIC; it refuses what is too
+big from the size on disk and from the header, before a pixel is decoded; whatever goes wrong inside
+a decoder comes out as an ``InputError``, and no Python warning is shown. (libtiff, inside Pillow,
+may still print a line to stderr about a damaged TIFF.) Any number of threads may call it.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import weakref
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from mien.errors import ConfigError, InputError
-from mien.images.guard import refusals, silent_pillow
+from mien.images.guard import is_moving, open_picture, refusals, silent_pillow
 from mien.images.pixels import array_to_rgb, is_on_its_side, pil_to_rgb
 from mien.images.source import ImageLimits, describe, read_bytes
 
@@ -36,9 +35,6 @@ ImageSource: TypeAlias = (
     " | Image.Image | NDArray[np.generic]"
 )
 
-#: Pillow's decoders that a stranger's file may reach. MPO is what phones call their JPEG files.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-
 _DEFAULT_LIMITS = ImageLimits()
 
 
@@ -51,12 +47,14 @@ class OpenedImage:
         width: Of the whole picture, upright, in pixels.
         height: Of the whole picture.
         again: Decodes it whole; None where ``image_rgb`` is the whole already.
+        moves: It is the first frame of an animation, which ``mien.predict_video`` reads whole.
     """
 
     image_rgb: U8
     width: int
     height: int
     again: Callable[[], U8] | None = None
+    moves: bool = False
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -148,7 +146,7 @@ def open_image(
         with refusals(name), silent_pillow():
             return _whole(pil_to_rgb(source, name=name, limits=limits))
     data, name = read_bytes(source, limits=limits)
-    with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
+    with refusals(name, data), silent_pillow(), open_picture(data) as im:
         limits.check_size(im.width, im.height, name)
         size = im.size
         if min_side is not None and isinstance(im, JpegImagePlugin.JpegImageFile):
@@ -156,8 +154,9 @@ def open_image(
         reduced = im.size != size
         image_rgb = pil_to_rgb(im, name=name, limits=limits)
         width, height = size[::-1] if is_on_its_side(im) else size
+        moves = is_moving(im)
     if not reduced:
-        return _whole(image_rgb)
+        return OpenedImage(image_rgb, width, height, moves=moves)
     return OpenedImage(image_rgb, width, height, partial(_decode_file, data, name, limits))
 
 
@@ -166,7 +165,7 @@ def _whole(image_rgb: U8) -> OpenedImage:
 
 
 def _decode_file(data: bytes, name: str, limits: ImageLimits) -> U8:
-    with refusals(name, data), silent_pillow(), Image.open(io.BytesIO(data), "r", _FORMATS) as im:
+    with refusals(name, data), silent_pillow(), open_picture(data) as im:
         return pil_to_rgb(im, name=name, limits=limits)
 
 

@@ -113,9 +113,10 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
     elif callable(read := getattr(source, "read", None)):
         data = _read_stream(read, name, limits)
     else:
+        several = " For several pictures call predict_many." if isinstance(source, list) else ""
         raise InputError(
             f"cannot read a picture from {name}: give a path, the bytes of an image file, a file "
-            "opened with 'rb', a PIL image or a numpy array."
+            f"opened with 'rb', a PIL image or a numpy array.{several}"
         )
     limits.check_bytes(len(data), name)
     return data, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING
 from mien.errors import ConfigError, InputError
 from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
+from mien.images.files import is_image_file
+from mien.images.lists import LIST_SUFFIXES, read_list
 from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_LIST_SUFFIXES = (".txt", ".lst")
 _PICTURES = tuple(sorted(IMAGE_SUFFIXES))
 
 
@@ -39,7 +41,7 @@ def check_sources(words: Sequence[str]) -> list[str]:
         if is_video_name(word):
             hint = "Leave --engine out."
             raise ConfigError("is a clip, and a job is for photos", subject=word, hint=hint)
-        path = Path(word).expanduser().absolute()
+        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
         if _is_list(path):
@@ -50,22 +52,24 @@ def check_sources(words: Sequence[str]) -> list[str]:
     return found
 
 
-def list_sources(words: Sequence[str]) -> Iterator[str]:
+def list_sources(words: Sequence[str], left_out: Counter[str] | None = None) -> Iterator[str]:
     """Yields the absolute paths and addresses of pictures, in the same order every time.
 
     Folders are walked as by :func:`mien.images.list_images`, without names that start with a dot,
     but one folder at a time: memory does not grow with the number of pictures. Lines of a list
-    are taken as they stand; relative ones count from the current folder.
+    are taken as they stand; relative ones count from the current folder. What folders hold besides
+    is counted in ``left_out``, by ending.
     """
+    left_out = Counter() if left_out is None else left_out
     for word in words:
         if is_address(word):
-            yield from _address(word)
+            yield from _address(word, left_out)
             continue
-        path = Path(word).expanduser().absolute()
+        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
         if _is_list(path):
             yield from _lines(path)
         elif path.is_dir():
-            yield from _folder(str(path))
+            yield from _folder(str(path), left_out)
         elif path.exists():
             yield str(path)
         else:
@@ -73,32 +77,45 @@ def list_sources(words: Sequence[str]) -> Iterator[str]:
 
 
 def _is_list(path: Path) -> bool:
-    return path.suffix.lower() in _LIST_SUFFIXES and path.is_file()
+    return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
 
 
-def _walk(folders: Iterable[tuple[str, list[str], list[str]]]) -> Iterator[str]:
+def _walk(
+    folders: Iterable[tuple[str, list[str], list[str]]],
+    is_picture: Callable[[str], bool],
+    left_out: Counter[str],
+) -> Iterator[str]:
     """Yields the pictures of a walk in the same order every time; dotted folders are left out."""
     for folder, below, names in folders:
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(_PICTURES):
-                yield f"{folder.rstrip('/')}/{name}"
+            if name.startswith("."):
+                continue
+            path = f"{folder.rstrip('/')}/{name}"
+            if is_picture(path):
+                yield path
+            else:
+                left_out[os.path.splitext(name)[1] or name] += 1  # noqa: PTH122
 
 
-def _folder(folder: str) -> Iterator[str]:
+def _is_named_picture(path: str) -> bool:
+    return path.lower().endswith(_PICTURES)
+
+
+def _folder(folder: str, left_out: Counter[str]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         reason = f"cannot be listed: {error.strerror or error}"
         raise InputError(reason, subject=f"{error.filename!r}") from error
 
-    return filter(os.path.isfile, _walk(os.walk(folder, onerror=refuse)))
+    return _walk(os.walk(folder, onerror=refuse), is_image_file, left_out)
 
 
 def _lines(path: Path) -> Iterator[str]:
     checked: set[str] = set()
-    with readable(path), path.open(encoding="utf-8", errors="surrogateescape") as lines:
-        for word in filter(str.strip, (line.rstrip("\r\n") for line in lines)):
+    with readable(path), path.open("rb") as lines:
+        for word in read_list(lines, path.parent):
             if not is_address(word):
-                yield os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111
+                yield os.path.abspath(word)  # noqa: PTH100
                 continue
             bucket = "/".join(word.split("/")[:3])
             if bucket not in checked:
@@ -116,18 +133,18 @@ def _check_access(address: str) -> None:
             system.info(path)
 
 
-def _address(address: str) -> Iterator[str]:
+def _address(address: str, left_out: Counter[str]) -> Iterator[str]:
     system, path = open_store(address)
     scheme = address.partition("://")[0]
-    if path.lower().endswith(_LIST_SUFFIXES):
+    if path.lower().endswith(LIST_SUFFIXES):
         hint = "Fetch it, and name the copy."
         raise ConfigError("a list must be a file here", subject=f"{address}:", hint=hint)
     seen = False
     with store_answers(address, "be listed"):
-        if path.lower().endswith(_PICTURES) and system.isfile(path):
+        if _is_named_picture(path) and system.isfile(path):
             yield f"{scheme}://{path}"
             return
-        for found in _walk(system.walk(path, on_error="raise")):
+        for found in _walk(system.walk(path, on_error="raise"), _is_named_picture, left_out):
             seen = True
             yield f"{scheme}://{found}"
     if not seen:

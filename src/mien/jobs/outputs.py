@@ -150,7 +150,7 @@ def open_output_store(output: str) -> OutputStore:
     """Returns the store that a path or an address names."""
     if is_address(output):
         return _ObjectStore(output)
-    path = Path(output).expanduser()
+    path = Path(os.path.expanduser(output))  # noqa: PTH111
     if path.exists() and not path.is_dir():
         reason = "is a file; a job writes a folder of Parquet files: give another --output"
         raise ConfigError(reason, subject=output)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,11 @@ class JobSummary:
 class OpenJob:
     """A job that is begun or resumed, ready to run; made by :func:`open_job`."""
 
-    def __init__(self, job: Job, config: JobConfig, recognizer: EmotionRecognizer) -> None:
+    def __init__(
+        self, job: Job, config: JobConfig, recognizer: EmotionRecognizer, left_out: Counter[str]
+    ) -> None:
         self._job, self._config, self._recognizer = job, config, recognizer
+        self.left_out = left_out
         self.pictures: int = job.pictures
         self.done: int = job.counts()["pictures"]
 
@@ -118,17 +122,18 @@ def open_job(
 ) -> Iterator[OpenJob]:
     """Begins a job or finds out how far it is, and yields it; see :func:`predict_files`."""
     config = config or JobConfig()
-    words = [os.fspath(word) for word in sources]
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    words = [os.fspath(word) for word in given]
     store = open_output_store(os.fspath(output))
     named = check_sources(words)
-    recognizer = config.open_recognizer()
+    recognizer, left_out = config.open_recognizer(), Counter[str]()
     with ExitStack() as stack:
         job = Job(store, os.fspath(output), stack)
         job.begin(
-            identity_of(named, recognizer, config), list_sources(words),
+            identity_of(named, recognizer, config), list_sources(words, left_out),
             part_size=config.part_size, resume=resume, overwrite=overwrite,
         )  # fmt: skip
-        yield OpenJob(job, config, recognizer)
+        yield OpenJob(job, config, recognizer, left_out)
 
 
 def predict_files(

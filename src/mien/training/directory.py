@@ -46,8 +46,10 @@ def tell_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def is_used(output: Path) -> bool:
-    """Says whether a path is anything but an empty folder."""
-    return output.exists() and (not output.is_dir() or any(output.iterdir()))
+    """Says whether a path is anything but an empty folder, or one of a run that never began."""
+    if not output.is_dir():
+        return output.exists()
+    return any(path.name != ARGS for path in output.iterdir())
 
 
 def prepare_directory(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 from dataclasses import replace
 from operator import mul
@@ -132,7 +133,7 @@ def find_weights(weights: str, model: str) -> Path:
     ``hub`` is what timm names for the network ``model``, fetched once from the Hub.
     """
     if weights != "hub":
-        path = Path(weights).expanduser()
+        path = Path(os.path.expanduser(weights))  # noqa: PTH111
         if not path.exists() and weights in bundled_models():
             path = ASSETS / weights
         path = path / WEIGHTS if path.is_dir() else path

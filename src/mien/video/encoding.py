@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.atomic import replacing
+from mien.atomic import is_full, replacing
 from mien.errors import MienError
 from mien.video.reading import Clip, import_av
 
@@ -75,8 +75,23 @@ class PieceWriter:
             raise error
 
 
-def join_pieces(path: Path, pieces: list[tuple[Path, int]], clip: Clip) -> None:
-    """Joins pieces into one MP4 file and adds the clip's own sound.
+def join_pieces(path: Path, pieces: list[tuple[Path, int]], clip: Clip) -> bool:
+    """Joins pieces into one MP4 file and adds the clip's own sound; False: that is left out.
+
+    Sound that is damaged is a fault of the clip, and no reason to lose its pictures.
+    """
+    try:
+        _join(path, pieces, clip, sound=clip.has_audio)
+    except (import_av().error.FFmpegError, ValueError, AttributeError) as error:
+        if not clip.has_audio or is_full(error):
+            raise
+        _join(path, pieces, clip, sound=False)
+        return False
+    return True
+
+
+def _join(path: Path, pieces: list[tuple[Path, int]], clip: Clip, *, sound: bool) -> None:
+    """Joins pieces into one MP4 file.
 
     Nothing is encoded again (but sound that MP4 cannot hold), and memory does not grow with the
     length. Pieces are files and the time of their first frame in the clip's units, in order.
@@ -87,11 +102,11 @@ def join_pieces(path: Path, pieces: list[tuple[Path, int]], clip: Clip) -> None:
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options=options) as output,
         av.open(str(pieces[0][0])) as first,
-        av.open(str(clip.path)) as source,
+        av.open(str(clip.path)) if sound else nullcontext() as source,
     ):
         video = output.add_stream_from_template(first.streams.video[0])
         streams: list[Iterator[Any]] = [_video_packets(pieces, clip, video)]
-        if source.streams.audio:
+        if source is not None:
             streams.append(_sound_packets(source, output, clip))
         for packet in heapq.merge(*streams, key=lambda item: float(item.dts * item.time_base)):
             output.mux(packet)
@@ -140,7 +155,7 @@ def _sound_packets(source: Any, output: Any, clip: Clip) -> Iterator[Any]:
 
 def _copied_sound(source: Any, track: Any, stream: Any, clip: Clip) -> Iterator[Any]:
     with suppress(import_av().error.FFmpegError):  # the sound ends where the file breaks off
-        for packet in _timed(source.demux(track)):
+        for packet in _rising(_timed(source.demux(track))):
             yield _moved(packet, -round(clip.start_s / packet.time_base), stream)
 
 
@@ -151,6 +166,15 @@ def _encoded_sound(source: Any, track: Any, stream: Any, clip: Clip) -> Iterator
                 sound.pts -= round(clip.start_s / sound.time_base)
             yield from _timed(stream.encode(sound))
     yield from _timed(stream.encode(None))
+
+
+def _rising(packets: Iterable[Any]) -> Iterator[Any]:
+    """Leaves out packets whose clock jumps back, which MP4 cannot hold."""
+    last = None
+    for packet in packets:
+        if last is None or packet.dts > last:
+            last = packet.dts
+            yield packet
 
 
 def _timed(packets: Iterable[Any]) -> Iterator[Any]:

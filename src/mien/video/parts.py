@@ -46,6 +46,8 @@ class Progress:
     #: Frames that are done, and those of them that were read for faces.
     frames: int = 0
     frames_read: int = 0
+    #: Packets of the clip that could not be read.
+    damaged: int = 0
     #: State of the :class:`mien.video.VideoRecognizer`.
     faces: Mapping[str, Any] | None = None
     #: How good the portrait of each face is.

@@ -20,7 +20,7 @@ from mien.video.config import VideoConfig
 from mien.video.encoding import PieceWriter, join_pieces
 from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import draw_picture
-from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
+from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_frames, reason_of
 from mien.video.recognizer import TrackedFace, VideoRecognizer
 from mien.video.summary import Summarizer, VideoResult, VideoSummary
 from mien.video.timeline import (
@@ -46,8 +46,6 @@ FILES = (
     "annotated.mp4", "timeline.csv", "timeline.parquet", "timeline.png", "subtitles.srt",
     "summary.json",
 )  # fmt: skip
-#: Seconds that may be missing at the end before a clip counts as broken off.
-_SLACK_S = 1.0
 #: Seconds between two rows of a face (or three frames) from which it was out of sight.
 _UNSEEN_S = 0.25
 #: Frames that wait to be written, at most.
@@ -147,6 +145,7 @@ class _Run:
 
     def __init__(self, clip: Clip, video: VideoRecognizer, parts: Parts, state: Progress) -> None:
         self._clip, self._video, self._parts, self._state = clip, video, parts, state
+        self._tally, self._damaged = Tally(), state.damaged
         self._rows: list[list[Any]] = []
         self._faces: dict[int, U8] = {}
         #: Time of the first frame of the piece under way, and its last frame.
@@ -158,7 +157,9 @@ class _Run:
         """Reads all that is not done yet."""
         clip, config = self._clip, self._video.config
         state = self._state
-        frames = read_frames(clip, fps=config.fps, shown=config.annotate, after=state.mark)
+        frames = read_frames(
+            clip, fps=config.fps, shown=config.annotate, after=state.mark, tally=self._tally
+        )
         total = clip.frames
         if total is None and clip.duration_s is not None:
             total = max(round(clip.duration_s * clip.fps), 1)
@@ -230,6 +231,7 @@ class _Run:
         state, (first_pts, last), self._piece = self._state, self._piece, None
         state.pieces.append(first_pts)
         state.mark, state.end_s = last.mark(), last.time_s
+        state.damaged = self._damaged + self._tally.damaged
         state.faces = self._video.to_state()
         self._parts.save(state, self._rows, self._faces, self._video.recognizer.labels)
         self._rows, self._faces = [], {}
@@ -239,9 +241,12 @@ class _Run:
         clip, parts, state, config = self._clip, self._parts, self._state, self._video.config
         recognizer, numbers = self._video.recognizer, range(len(state.pieces))
         labels, frame_s = recognizer.labels, 1.0 / clip.rate(config.fps)
+        warnings: tuple[str, ...] = ()
         if config.annotate:
             pieces = [(parts.piece(number), state.pieces[number]) for number in numbers]
-            join_pieces(folder / "annotated.mp4", pieces, clip)
+            if not join_pieces(folder / "annotated.mp4", pieces, clip):
+                reason = "annotated.mp4 has no sound: that of the clip is damaged, or of a kind"
+                warnings = (f"{reason} that MP4 cannot hold",)
         timeline = folder / "timeline.csv"
         rows = (parts.piece(number, ".csv") for number in numbers)
         join_timelines(timeline, rows, timeline_header(labels))
@@ -249,7 +254,8 @@ class _Run:
         summarizer = Summarizer(labels, gap_s=max(_UNSEEN_S, 3 * frame_s), frame_s=frame_s)
         for row in read_timeline(timeline):
             summarizer.add(row)
-        duration_s = state.end_s + 1.0 / clip.fps
+        tally = replace(self._tally, damaged=self._damaged + self._tally.damaged)
+        duration_s = max(state.end_s, tally.time_s) + 1.0 / clip.fps
         tracks = (  # the steps of uneven frames may add up to a little more than there is
             replace(track, seen_s=min(track.seen_s, round(duration_s, 3)))
             for track in summarizer.tracks()
@@ -257,7 +263,7 @@ class _Run:
         summary = VideoSummary(
             source=clip.path.name, width=clip.width, height=clip.height, fps=round(clip.fps, 4),
             duration_s=round(duration_s, 3),
-            complete=clip.duration_s is None or duration_s >= clip.duration_s - _SLACK_S,
+            complete=tally.is_whole(clip),
             frames=state.frames, frames_read=state.frames_read, model=recognizer.config.name,
             detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
             config=config.to_dict(),
@@ -274,4 +280,6 @@ class _Run:
                 stream.writelines(subtitles(read_timeline(timeline), frame_s=frame_s))
         write_text(folder / "summary.json", json.dumps(summary.to_dict(), indent=1) + "\n")
         parts.clear()
-        return VideoResult(summary, {n: folder / n for n in FILES if (folder / n).exists()})
+        return VideoResult(
+            summary, {n: folder / n for n in FILES if (folder / n).exists()}, warnings
+        )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError
+from mien.images.guard import kind_of
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig, is_video_name
 from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
@@ -162,7 +163,7 @@ def camera_frames(device: str) -> Iterator[U8]:
         InputError: If there is no such camera, it cannot be opened, or it goes away.
         MissingExtraError: If PyAV is not installed.
     """
-    if is_video_name(device) and Path(device).is_file():
+    if _is_clip(device) and Path(device).is_file():
         start = time.monotonic()
         for frame in read_frames(open_clip(device)):
             time.sleep(max(start + frame.time_s - time.monotonic(), 0.0))
@@ -179,6 +180,10 @@ def camera_frames(device: str) -> Iterator[U8]:
         hint = "See that it is plugged in and that no other program uses it."
         raise InputError(reason, hint=hint) from error
     raise InputError(f"camera {device} gives no more pictures: see that it is plugged in.")
+
+
+def _is_clip(name: str) -> bool:
+    return is_video_name(name) or kind_of(name) == "clip"
 
 
 def _camera_name(device: str) -> tuple[str, str | None]:
@@ -224,7 +229,7 @@ def predict_video(
     """
     name, config = str(source), config or VideoConfig()
     recognizer = recognizer or EmotionRecognizer()
-    if not is_video_name(name) or "://" in name:
+    if not _is_clip(name) or "://" in name:
         yield from track_live(
             camera_frames(name), recognizer=recognizer, config=config, source=f"camera {name}",
             tracker=tracker,

@@ -72,7 +72,8 @@ class VideoSummary:
         height: Pixels, upright.
         fps: Average frames per second.
         duration_s: Length of what could be read.
-        complete: The clip did not break off before the length that it states.
+        complete: The clip did not break off before the length that it states, and no part of it
+            was damaged.
         frames: Frames, where an annotated copy was written; else those that were read.
         frames_read: Frames that were searched or read for faces.
         model: Name of the model.
@@ -109,10 +110,12 @@ class VideoResult:
     Args:
         summary: What was found.
         files: Path by name, of those that were written.
+        warnings: What they leave out, in sentences.
     """
 
     summary: VideoSummary
     files: dict[str, Path]
+    warnings: tuple[str, ...] = ()
 
 
 def valences(labels: Sequence[str]) -> F64 | None:

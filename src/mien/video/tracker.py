@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mien.detectors.boxes import iou
+from mien.errors import import_extra
 from mien.video.smoothing import BoxMotion
 
 if TYPE_CHECKING:
@@ -233,8 +234,9 @@ def assign(cost: Floats, *, limit: float = np.inf) -> list[tuple[int, int]]:
     >>> assign(np.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]))
     [(0, 1), (1, 0)]
     """
-    from scipy.optimize import linear_sum_assignment
-
+    linear_sum_assignment = import_extra(
+        "scipy.optimize", "tracking faces", "video"
+    ).linear_sum_assignment
     costs = np.asarray(cost, dtype=np.float64)
     cap = min(limit, float(np.abs(costs[np.isfinite(costs)]).max(initial=0.0)) + 1.0)
     pairs = zip(*linear_sum_assignment(np.minimum(costs, cap)), strict=True)

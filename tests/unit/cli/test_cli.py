@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien import EmotionRecognizer
 from mien.cli import VERBS
 from mien.cli.printing import print_table
 from mien.cli.sources import SAMPLE
@@ -134,12 +135,47 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_models_and_doctor_print_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "--format", "json") == 0
     listing = json.loads(capsys.readouterr().out)
-    assert any("default" in row["model"] for row in listing["bundled models"])
+    default, *others = sorted(listing["bundled models"], key=lambda row: not row["default"])
+    assert EmotionRecognizer(default["model"]).config.name == default["model"]
+    assert [row["default"] for row in others] == [False] * len(others)
+    assert default["labels"] == list(EmotionRecognizer().labels)
+    assert default["input"] == {"size": 48, "color": "gray"}
+    assert 0 < default["valid"]["accuracy_ci"][0] < default["valid"]["accuracy"] < 1
+    assert isinstance(default["bytes"], int)
+    assert [row["detector"] for row in listing["detectors"] if row["default"]] == ["mien"]
+    assert listing["label schemas"][0]["labels"][0] == "neutral"
     assert run("doctor", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["self_test"]["ok"] is True
     assert report["packages"]["numpy"] == np.__version__
     assert {"eval", "train", "serve", "client", "video"} <= set(report["extras"])
     assert run("models") == 0
+    shown = capsys.readouterr().out
+    assert "(default)" in shown
+    assert "48 px gray" in shown
     assert run("doctor") == 0
     assert "self-test" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [1, 5, 12])
+@pytest.mark.parametrize("width", ["40", "80"])
+def test_figures_are_never_cut(
+    columns: int, width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    figures = [f"{31_415_926 + index:,} to {271.8281:.2f}%" for index in range(columns)]
+    names = ["a name of some words that is far too long for a table of figures", "[square]"]
+    print_table(("name", *map(str, range(columns))), [[name, *figures] for name in names])
+    out = capsys.readouterr().out
+    for figure in figures:
+        assert out.count(figure) == 2
+    assert "…" not in out
+    assert "[square]" in out
+
+
+def test_exit_codes_mean_the_same_for_photos_and_jobs(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    for name, code in (("a.jpg", 0), ("c.jpg", 1), ("", 1), ("below", 0)):
+        words = ("predict", str(photos / name), "--detector", "none")
+        out = str(tmp_path / f"{name or 'all'}.parquet")
+        assert run(*words) == run(*words, "-o", out, "-j", "1") == code

@@ -94,7 +94,7 @@ def test_finished_job_is_refused_and_resuming_it_changes_nothing(
     assert _run(faces, *flags) == 2
     assert "--resume" in capsys.readouterr().err
     before = {name: (done / name).stat().st_mtime_ns for name in parts(done)}
-    assert _run(faces, *flags, "--resume", "--format", "json") == 0
+    assert _run(faces, *flags, "--resume", "--format", "json") == 1, "two pictures failed"
     summary = json.loads(capsys.readouterr().out)
     assert summary == json.loads((done / "_mien" / "summary.json").read_text())
     assert {key: summary[key] for key in ("pictures", "faces", "failed", "parts", "resumed")} == {

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.cli import main
 from mien.cli.sources import SAMPLE
@@ -79,3 +82,69 @@ def test_flags_are_those_of_the_library_and_give_its_defaults(
     )
     assert _run("--webcam", "0") == 0
     assert given == [VideoConfig()]
+
+
+def _moving(path: Path) -> Path:
+    frames = [Image.new("RGB", (64, 48), (40 * index, 90, 60)) for index in range(4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    return path
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "*.gif", "clip without ending"])
+def test_folders_globs_and_any_name_of_clips_are_read(
+    tmp_path: Path, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _moving(tmp_path / "a.gif")
+    _moving(tmp_path / "b.webp")
+    (tmp_path / "notes.txt").write_text("two clips")
+    _moving(tmp_path / "c.png").rename(tmp_path / "clip without ending")
+    expected = {"": 3, "*": 3, "*.gif": 1, "clip without ending": 1}[pattern]
+    assert _run(str(tmp_path / pattern), "--detector", "none", "--format", "json") == 0
+    out, err = capsys.readouterr()
+    clips = [json.loads(line) for line in out.splitlines()]
+    assert len(clips) == expected
+    assert all((clip["frames"], clip["complete"]) == (4, True) for clip in clips)
+    assert ("notes.txt (is text)" in err) == (expected == 3)
+
+
+def test_an_empty_folder_beside_clips_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    _moving(tmp_path / "a.gif")
+    words = (str(tmp_path / "a.gif"), str(tmp_path / "empty"), "--detector", "none")
+    assert _run(*words) == 1
+    out, err = capsys.readouterr()
+    assert "a.gif" in out
+    assert "empty: no pictures there" in err
+
+
+def test_sound_that_cannot_be_joined_is_no_fault_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mien.video import encoding
+
+    def damaged(*_: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    path = write_clip(tmp_path / "a.mp4", [np.zeros((64, 64, 3), np.uint8)] * 6, sound="aac")
+    monkeypatch.setattr(encoding, "_sound_packets", damaged)
+    assert _run(str(path), "-o", str(tmp_path / "out"), "--detector", "none") == 0
+    assert "annotated.mp4 has no sound" in capsys.readouterr().err
+    with av.open(str(tmp_path / "out" / "annotated.mp4")) as container:
+        assert not container.streams.audio
+        assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+def test_a_broken_clip_says_that_it_is_not_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(12)]
+    path = write_clip(tmp_path / "a.ts", noise)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + data[len(data) * 6 // 10 :])
+    assert _run(str(path), "--detector", "none", "--format", "json") == 0
+    out, err = capsys.readouterr()
+    assert "is not whole: it breaks off or is damaged" in err
+    assert json.loads(out)["complete"] is False

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.errors import InputError, MissingExtraError
-from mien.video.reading import Mark, open_clip, read_frames
+from mien.video import reading
+from mien.video.reading import Mark, Tally, open_clip, read_frames
 from support.clips import turn_sideways, write_clip
 
 
@@ -153,3 +157,123 @@ def test_missing_extra_is_named(clip_file: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r'pip install "mien\[video\]"'):
         open_clip(clip_file)
+
+
+def _noise(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(count)]
+
+
+def _read(path: Path) -> tuple[int, bool]:
+    """Returns the frames of a clip, and whether it says that these are all."""
+    clip, tally = open_clip(path), Tally()
+    return len(list(read_frames(clip, tally=tally))), tally.is_whole(clip)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts", "flv"])
+@pytest.mark.parametrize("sound", [None, "aac"])
+def test_whole_clips_are_whole(ending: str, sound: str | None, tmp_path: Path) -> None:
+    assert _read(write_clip(tmp_path / f"a.{ending}", _numbered(12), sound=sound)) == (12, True)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_a_clock_that_starts_late_is_no_fault(ending: str, tmp_path: Path) -> None:
+    times = [5000 + index / 25 for index in range(12)]
+    path = write_clip(tmp_path / f"a.{ending}", _numbered(12), times_s=times)
+    assert _read(path) == (12, True)
+    clip = open_clip(path)
+    assert clip.duration_s == pytest.approx(12 / 25, abs=0.05)
+    assert next(iter(read_frames(clip))).time_s == pytest.approx(0)
+
+
+@pytest.mark.parametrize("ending", ["ts", "mkv", "mp4"])
+def test_a_clip_damaged_in_the_middle_is_not_whole(ending: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"a.{ending}", _noise(24))
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half : half + len(data) // 10] = bytes(len(data) // 10)
+    path.write_bytes(data)
+    frames, whole = _read(path)
+    assert 8 < frames < 24
+    assert not whole
+
+
+def test_a_transport_stream_with_a_hole_is_read_on_both_sides(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.ts", _noise(24), sound="aac")
+    data = path.read_bytes()
+    half = len(data) // 2 // 188 * 188
+    path.write_bytes(data[:half] + data[half + 188 * 40 :])
+    clip, tally = open_clip(path), Tally()
+    times = [frame.time_s for frame in read_frames(clip, tally=tally)]
+    assert times[-1] - times[0] == pytest.approx(23 / 25, abs=0.01)
+    assert tally.damaged
+    assert not tally.is_whole(clip)
+
+
+def test_a_clock_that_begins_anew_loses_no_frame(tmp_path: Path) -> None:
+    once = write_clip(tmp_path / "a.ts", _numbered(40)).read_bytes()
+    (tmp_path / "b.ts").write_bytes(once + once)
+    times = [frame.time_s for frame in read_frames(open_clip(tmp_path / "b.ts"))]
+    assert len(times) == 80
+    assert np.diff(times) == pytest.approx(1 / 25, abs=0.002)
+
+
+def test_a_stream_that_begins_midway_is_no_traceback(
+    clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = reading.import_av().open
+    failed: list[int] = []
+
+    class Midway:
+        """A container in which PyAV meets a packet of a stream that was not there before."""
+
+        def __init__(self, container: Any) -> None:
+            self._container = container
+
+        def __enter__(self) -> Midway:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._container.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._container, name)
+
+        def demux(self) -> Iterator[Any]:
+            for number, packet in enumerate(self._container.demux()):
+                yield packet
+                if number == 9 and not failed:
+                    failed.append(number)
+                    raise IndexError("list index out of range")
+
+    clip, tally = open_clip(clip_file), Tally()
+    monkeypatch.setattr(av, "open", lambda *a, **k: Midway(real(*a, **k)))
+    assert len(list(read_frames(clip, tally=tally))) == 40
+    assert tally.damaged == 1
+    assert not tally.is_whole(clip)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.avif"])
+def test_animations_are_read_frame_by_frame(name: str, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (64, 48), (40 * index, 90, 60)) for index in range(5)]
+    frames[0].save(
+        tmp_path / name, save_all=True, append_images=frames[1:], duration=[80, 80, 80, 80, 180]
+    )
+    clip = open_clip(tmp_path / name)
+    assert (clip.width, clip.height, clip.frames, clip.fps) == (64, 48, 5, 10)
+    read = list(read_frames(clip))
+    assert [frame.time_s for frame in read] == pytest.approx([0, 0.08, 0.16, 0.24, 0.32])
+    reds = [float(frame.image_rgb[..., 0].mean()) for frame in read]
+    assert reds == pytest.approx([0, 40, 80, 120, 160], abs=12)
+    rest = list(read_frames(clip, after=read[2].mark()))
+    assert [frame.index for frame in rest] == [3, 4]
+    assert _read(tmp_path / name) == (5, True)
+
+
+def test_a_damaged_animation_is_an_error_of_its_own(tmp_path: Path) -> None:
+    frames = [Image.fromarray(frame) for frame in _noise(3)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    data = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "a.webp").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        open_clip(tmp_path / "a.webp")
