@@ -16,7 +16,7 @@ from mien.errors import ConfigError
 from mien.jobs.outputs import FolderStore
 from mien.locks import locked
 from mien.training.config import TrainConfig
-from mien.training.directory import ARGS, prepare_directory
+from mien.training.directory import ARGS, METRICS, prepare_directory
 
 
 def test_a_training_into_a_used_folder_is_refused(tmp_path: Path) -> None:
@@ -25,6 +25,7 @@ def test_a_training_into_a_used_folder_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "run"
     assert prepare_directory(output, first, resume=False, overwrite=False) is None
     before = (output / ARGS).read_text()
+    (output / METRICS).write_text("epoch,train_loss\n")
     with pytest.raises(ConfigError, match="exists already"):
         prepare_directory(output, second, resume=False, overwrite=False)
     with pytest.raises(ConfigError, match=r"was started with other values: data .* lr"):

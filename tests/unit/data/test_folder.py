@@ -259,14 +259,14 @@ def test_only_files_of_shared_sizes_are_read(
 
 
 def test_pictures_of_every_ending_are_read_and_other_files_are_said(tmp_path: Path) -> None:
-    make(tmp_path, "happy/1.jfif", "happy/2.JPE", "sad/3.heic", "sad/4.tif", "sad/.hidden")
+    make(tmp_path, "happy/1.jfif", "happy/2.JPE", "sad/3.psd", "sad/4.tif", "sad/.hidden")
     manifest = read_manifest(str(tmp_path), valid_share=0.0)
     assert sorted(map(manifest.images.key, range(3))) == [
         "happy/1.jfif",
         "happy/2.JPE",
         "sad/4.tif",
     ]
-    said = "1 files are not named like pictures and not read, such as sad/3.heic."
+    said = "1 files are not named like pictures and not read, such as sad/3.psd."
     assert said in manifest.warnings
 
 
