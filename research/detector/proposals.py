@@ -1,8 +1,9 @@
 """What the detector proposes in training photographs, as small crops with labels: for the refiner.
 
 ``python -m research.detector.proposals --pack PACK --network detector.onnx -o FOLDER``
-searches every training photograph at its own size and once more mirrored at a smaller one; typed
-again, it goes on where it was stopped.
+searches every training photograph at its own size, once more mirrored at a smaller one, and that
+once more with squares pasted into it: gray faces of FER+, and pieces without a face. Typed again,
+it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 from research.detector.boxes import iou_matrix
-from research.detector.pack import IGNORE, Pack, load_pack
+from research.detector.pack import CROP, IGNORE, Pack, load_pack
 from research.detector.teachers import MIRRORED
 
 from mien.backends.session import Session
@@ -34,11 +35,15 @@ if TYPE_CHECKING:
 SIDE, CONTEXT = 56, 2.0
 #: Lowest logit of a proposal, and most proposals of one photograph that are kept of each kind.
 MIN_LOGIT, MOST = -2.2, 40
+#: Squares that are pasted into a photograph at most.
+PASTED = 6
 #: Photographs whose proposals are stored together.
 PART = 120
 #: Overlap with a face from which a proposal is to be moved onto it, and up to which it is none.
 FACE_IOU, OTHER_IOU = 0.4, 0.2
 _CROP = Preprocessing(size=SIDE, color="rgb")
+#: Boxes (G, 4), targets (G,) and points (G, 5, 2) of the labelled regions of a photograph.
+Labels = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.float32]"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Proposals:
 def collect(
     search: PyramidSearch,
     image_rgb: NDArray[np.uint8],
-    labels: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    labels: Labels,
     source: int,
     rng: np.random.Generator,
 ) -> Proposals:
@@ -151,6 +156,46 @@ def mirror(
     return np.ascontiguousarray(image_rgb[:, ::-1]), turned, marks
 
 
+def with_pasted(
+    image_rgb: NDArray[np.uint8], labels: Labels, pack: Pack, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], Labels]:
+    """Pastes gray squares: some of the pack's ready crops, and pieces of the image without a face.
+
+    A square of a face is cut from brow to chin and has neither head nor neck; a piece teaches that
+    an edge around a square says nothing. Regions that are mostly covered are ignored from then on.
+    """
+    boxes, target, points = labels
+    height, width = image_rgb.shape[:2]
+    image = image_rgb.copy()
+    for _ in range(PASTED):
+        side = int(np.exp(rng.uniform(np.log(24), np.log(200))))
+        if side >= min(height, width) / 2:
+            continue
+        x, y = int(rng.integers(width - side)), int(rng.integers(height - side))
+        square = np.float32([[x, y, x + side, y + side]])
+        if _inside(square, boxes)[0] > 0.3:
+            continue
+        index = int(rng.integers(len(pack.faces)))
+        is_face = rng.random() < 0.6
+        piece = pack.faces[index]
+        if not is_face:
+            left, top = int(rng.integers(width - side)), int(rng.integers(height - side))
+            if _inside(np.float32([[left, top, left + side, top + side]]), boxes)[0] > 0:
+                continue
+            cut = image_rgb[top : top + side, left : left + side]
+            piece = np.asarray(Image.fromarray(cut).convert("L"))
+        pasted = Image.fromarray(piece).resize((side, side), Image.Resampling.BICUBIC)
+        image[y : y + side, x : x + side] = np.asarray(pasted)[..., None]
+        target = np.where(_inside(boxes, square) > 0.3, np.float32(IGNORE), target)
+        if is_face:
+            place, scale = np.float32([x, y]), np.float32(side / CROP)
+            box = pack.face_boxes[index] * scale + np.tile(place, 2)
+            boxes = np.concatenate([boxes, box[None]])
+            target = np.concatenate([target, np.ones(1, np.float32)])
+            points = np.concatenate([points, (pack.face_points[index] * scale + place)[None]])
+    return image, (boxes, target, points)
+
+
 @cache
 def _opened(pack: Path, network: Path) -> tuple[Pack, PyramidSearch]:
     return load_pack(pack), PyramidSearch(FaceProposer(Session(network, threads=1)), ScaleRules())
@@ -171,6 +216,7 @@ def _task(task: tuple[Path, Path, int]) -> Proposals:
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
     labels = boxes * np.tile(scale, 2), target, points * scale
     parts.append(collect(search, small, labels, source, rng))
+    parts.append(collect(search, *with_pasted(small, labels, pack, rng), source, rng))
     return Proposals.join(parts)
 
 

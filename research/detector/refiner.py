@@ -23,6 +23,7 @@ from research.detector.pack import SOURCES
 from research.detector.proposals import CONTEXT as STORED_CONTEXT
 from research.detector.proposals import Proposals, read_proposals
 from research.detector.train import parameter_groups
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -240,12 +241,17 @@ class RefinerTraining:
         found: What it learns from.
         config: The run's.
         output: Folder for the checkpoint.
+        start: Weights to begin with; None: of chance.
     """
 
-    def __init__(self, found: Proposals, config: RefinerConfig, output: Path) -> None:
+    def __init__(
+        self, found: Proposals, config: RefinerConfig, output: Path, start: Path | None = None
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.path = config, output / "checkpoint.pt"
         self.network, self.average = RefinerNetwork(config), RefinerNetwork(config).eval()
+        if start is not None:
+            self.network.load_state_dict(load_file(start))
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(requires_grad=False)
         self.optimizer = torch.optim.AdamW(
@@ -341,20 +347,28 @@ def export_refiner(network: RefinerNetwork, path: Path) -> float:
 
 def main() -> None:
     """Trains and exports from the command line."""
-    from safetensors.torch import save_file
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proposals", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after that; 0: never")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--mix", type=float, default=1.0, help="share of the new weights in them")
+    parser.add_argument("--epochs", type=float, default=RefinerConfig.epochs)
+    parser.add_argument("--lr", type=float, default=RefinerConfig.lr)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    training = RefinerTraining(read_proposals(args.proposals), RefinerConfig(), args.output)
+    config = RefinerConfig(epochs=args.epochs, lr=args.lr)
+    training = RefinerTraining(read_proposals(args.proposals), config, args.output, args.start)
     if not training.run(args.seconds):
         print("stopped; type the command again to go on")
         return
     network = training.average
+    if args.start is not None and args.mix < 1:
+        old, new = load_file(args.start), network.state_dict()
+        network.load_state_dict(
+            {k: v.lerp(new[k], args.mix) if v.is_floating_point() else v for k, v in old.items()}
+        )
     args.output.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), args.output / "refiner.safetensors")
     path = args.output / "refiner.onnx"
