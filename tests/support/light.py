@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import io
 import json
 import pkgutil
@@ -33,7 +34,7 @@ LIBRARIES = {
     "scipy": "eval video demo train", "sklearn": "eval", "supervision": "supervision",
     "tensorboard": "track", "timm": "train", "torch": "train", "torchmetrics": "train",
     "torchvision": "train", "uvicorn": "serve", "wandb": "track", "websockets": "serve",
-    "yaml": "train serve",
+    "yaml": "train serve hub",
 }  # fmt: skip
 
 
@@ -136,10 +137,21 @@ def import_all() -> dict[str, str]:
     return faults
 
 
+def block(names: Sequence[str]) -> None:
+    """Hides libraries, from ``import`` and from those who ask whether they are there."""
+    ask = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
+        return None if name.partition(".")[0] in names else ask(name, package)
+
+    importlib.util.find_spec = find_spec
+    sys.meta_path.insert(0, Blocker(names))
+
+
 def main(extras: Sequence[str]) -> None:
     """Prints the faults of everything, by what was tried."""
     kept = {name for name, of in LIBRARIES.items() if set(of.split()) & set(extras)}
-    sys.meta_path.insert(0, Blocker([name for name in LIBRARIES if name not in kept]))
+    block([name for name in LIBRARIES if name not in kept])
     faults = import_all()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for arguments in calls(Path(folder)):

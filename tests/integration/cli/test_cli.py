@@ -84,4 +84,4 @@ def test_evaluate_writes_predictions(
     assert run(*arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert run(*arguments[:-1], str(tmp_path / "e" / "predictions.csv")) == 2
-    assert "is a file" in capsys.readouterr().err
+    assert "is no name for a folder" in capsys.readouterr().err

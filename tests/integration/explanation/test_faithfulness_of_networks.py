@@ -83,7 +83,7 @@ def _methods(recognizer: EmotionRecognizer) -> list[str]:
 def test_marked_places_matter_more_than_random_ones_and_lie_on_the_evidence(
     recognizer: EmotionRecognizer,
 ) -> None:
-    crops, classes, corners = _faces(120, 2)
+    crops, classes, corners = _faces(90, 2)
     striped = classes < 2
     crops, classes, corners = crops[striped], classes[striped], corners[striped]
     rows = np.arange(len(crops))

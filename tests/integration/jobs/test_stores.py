@@ -13,18 +13,18 @@ def test_job_reads_from_a_store_and_writes_to_one(
 ) -> None:
     output = tmp_path / "out.parquet"
     done = run("s3://photos/one", "-o", output, *FLAGS, env=store.env)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert by_name(read(output), "s3://photos/one") == local
     errors = [row["error"] for row in read(output).to_pylist() if row["error"]]
     assert len(errors) == 2
     assert "s3://photos/one/a/bad.jpg" in errors[0]
     target = "s3://photos/results.parquet"
-    assert run("s3://photos/one", "-o", target, *FLAGS, env=store.env).returncode == 0
+    assert run("s3://photos/one", "-o", target, *FLAGS, env=store.env).returncode == 1
     again = run("s3://photos/one", "-o", target, *FLAGS, env=store.env)
     assert again.returncode == 2
     assert "exists already" in again.stderr
     resumed = run("s3://photos/one", "-o", target, *FLAGS, "--resume", env=store.env)
-    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.returncode == 1, resumed.stderr
     assert "14 were done before" in resumed.stdout
 
 
@@ -32,7 +32,7 @@ def test_lists_may_name_objects_and_a_missing_one_is_a_row(store: Store, tmp_pat
     listed = tmp_path / "list.txt"
     listed.write_text("s3://photos/one/b/02.png\ns3://photos/one/gone.png\n")
     done = run(listed, "-o", tmp_path / "out", "--engine", "local", *FLAGS, env=store.env)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     first, second = read(tmp_path / "out").to_pylist()
     assert (first["width"], first["error"]) == (48, None)
     assert "s3://photos/one/gone.png cannot be read" in second["error"]
