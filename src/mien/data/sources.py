@@ -74,6 +74,9 @@ def parse_sources(specs: str | Sequence[str]) -> tuple[Source, ...]:
     given = [options["name"] for *_, options in parsed if "name" in options]
     made: list[Source] = []
     for spec, kind, _, options in parsed:
+        if len(parsed) > 1 and _JOINT in spec:
+            reason = f"has {_JOINT!r} in it, which stands between the names of several datasets"
+            raise ConfigError(reason, subject=spec, hint="Rename the file or folder.")
         name = options.get("name", kind)
         if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]*", name):
             reason = f"has the name {name!r}; it must be of letters, digits, dots, - and _"

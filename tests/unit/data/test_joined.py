@@ -221,3 +221,11 @@ def test_what_cannot_be_read_is_refused(specs: list[str]) -> None:
     found: Any = specs
     with pytest.raises(MienError):
         read_manifest(found)
+
+
+def test_a_path_that_could_not_be_told_apart_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a + b").mkdir()
+    odd, plain = f"folder:{tmp_path / 'a + b'}", f"folder:{tmp_path}"
+    assert parse_sources(odd)[0].name == "folder"  # one alone is no trouble
+    with pytest.raises(ConfigError, match="stands between"):
+        parse_sources([plain, odd])
