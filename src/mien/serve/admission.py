@@ -1,19 +1,23 @@
-"""Admission: a bounded queue that says no at once."""
+"""Admission: a bounded queue that says no at once, and bounds on bodies that are on their way."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from mien.serve.problems import ProblemError, busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 #: Share of the deadline that the work in front of a new request may fill.
 _FILL = 0.4
 #: Weight of the newest measurement in the running mean of a picture's cost.
 _NEW = 0.2
+#: How long a client's upload waits for its earlier ones: a burst arrives within it.
+_PLACE_S = 1.0
 
 
 class AdmissionQueue:
@@ -49,27 +53,15 @@ class AdmissionQueue:
         return None
 
     @contextmanager
-    def admit(self, kind: str) -> Iterator[Callable[[int], None]]:
-        """Lets a request in with one picture; the function yielded takes room for so many more.
-
-        Both raise ProblemError 503 if there is none.
-        """
-        held = 0
-
-        def grow(pictures: int) -> None:
-            nonlocal held
-            more = pictures - held
-            if more > 0:
-                if refusal := self.refusal(more):
-                    raise refusal
-                held = pictures
-                self._add(kind, more)
-
-        grow(1)
+    def admit(self, kind: str, pictures: int = 1) -> Iterator[None]:
+        """Lets a request in with so many pictures, which are there; ProblemError 503 if full."""
+        if refusal := self.refusal(pictures):
+            raise refusal
+        self._add(kind, pictures)
         try:
-            yield grow
+            yield
         finally:
-            self._add(kind, -held)
+            self._add(kind, -pictures)
 
     def _add(self, kind: str, pictures: int) -> None:
         self.pictures += pictures
@@ -79,3 +71,58 @@ class AdmissionQueue:
         """Notes what one picture took, in seconds of the whole machine."""
         known = self.cost_s.get(kind, cost_s)
         self.cost_s[kind] = known + _NEW * (cost_s - known)
+
+
+class OpenBodies:
+    """Bounds the bodies that are on their way: ``per_client``, and ``max_bytes`` in memory of all.
+
+    A stalled upload takes a place of its own client's and none in the queue, so it keeps nobody
+    else out. Only the event loop calls it.
+    """
+
+    def __init__(self, per_client: int, max_bytes: int) -> None:
+        self.per_client, self.max_bytes = per_client, max_bytes
+        self.bytes = 0
+        self._places: dict[str, asyncio.Semaphore] = {}
+        self._users: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def open(self, client: str) -> AsyncIterator[Callable[[int], None]]:
+        """Waits a second for a place of the client's; the function yielded takes so many bytes.
+
+        Raises ProblemError 429 where all the client's places stay taken; the function raises 503
+        where there is no more memory.
+        """
+        places = self._places.setdefault(client, asyncio.Semaphore(self.per_client))
+        self._users[client] += 1
+        held, taken = 0, False
+
+        def grow(size: int) -> None:
+            nonlocal held
+            if self.bytes + size > self.max_bytes:
+                raise busy("too much is being uploaded: nothing was done, try again later.")
+            held += size
+            self.bytes += size
+
+        try:
+            taken = await _take(places)
+            if not taken:
+                detail = f"more than {self.per_client} uploads at once: finish some first."
+                headers = {"retry-after": "1", "connection": "close"}
+                raise ProblemError(429, detail, headers=headers, unread=True)
+            yield grow
+        finally:
+            self.bytes -= held
+            if taken:
+                places.release()
+            self._users[client] -= 1
+            if not self._users[client]:
+                del self._users[client], self._places[client]
+
+
+async def _take(places: asyncio.Semaphore) -> bool:
+    try:
+        async with asyncio.timeout(_PLACE_S):
+            return await places.acquire()
+    except TimeoutError:
+        return False

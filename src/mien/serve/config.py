@@ -52,6 +52,9 @@ class ServeConfig(Config):
     )
     max_pixels: int = from_one(25_000_000, "Most pixels a picture may have.")
     max_images: int = from_one(32, "Most pictures in one request.", high=10_000)
+    max_uploads: int = from_one(
+        32, "Bodies that one client may be sending at once; beyond it 429.", high=100_000
+    )
     rate: float = from_zero(0.0, "Requests per second and client; 0: no limit.")
     burst: int = from_zero(0, "Requests a client may make at once; 0: twice the rate.")
     api_keys_file: str = option("", "File with one sha256 (or NAME:SHA256) of an API key per line.")
@@ -60,7 +63,11 @@ class ServeConfig(Config):
     )
     cors_origin: tuple[str, ...] = option((), "Web origin that may call; repeat it; none: off.")
     header_timeout_s: float = option(10.0, "Longest time for a request's headers.", low=0.1)
-    body_timeout_s: float = option(20.0, "Longest time for a request's body.", low=0.1)
+    body_timeout_s: float = option(
+        20.0,
+        "Longest silence of a body; in all it may take this and 1 s per 10,000 bytes.",
+        low=0.1,
+    )
     shutdown_s: float = from_one(30.0, "Longest time to finish what was accepted, at the end.")
     max_connections: int = from_one(1000, "Open connections per process; beyond it 503.")
     log_level: str = one_of("What is logged", "info", "debug", "warning", "error")

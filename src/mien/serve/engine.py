@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.results import ErrorResult, ImageResult
-from mien.serve.admission import AdmissionQueue
+from mien.serve.admission import AdmissionQueue, OpenBodies
 from mien.serve.batcher import Batcher
 from mien.serve.models import Models
 from mien.serve.problems import GoneError, ProblemError, busy
@@ -48,6 +48,7 @@ class Engine:
         self.config = config
         self._start = lower_priority if owns_process else lambda: None
         self.queue = AdmissionQueue(config.queue_size, config.deadline_s)
+        self.bodies = OpenBodies(config.max_uploads, config.queue_size * config.max_body)
         self.metrics = Metrics(self.queue)
         self.models: Models | None = None
         self.problem = "the models are being loaded."

@@ -51,10 +51,11 @@ async def read_pictures(
         engine.learn("map", took_s)
         return result, png
 
-    with engine.queue.admit(kind) as grow:
-        uploads, until = await _uploads(request, engine, grow)
-        if most and len(uploads) > most:
-            raise ProblemError(422, f"send {most} picture at a time.")
+    uploads = await _uploads(request, engine)
+    if most and len(uploads) > most:
+        raise ProblemError(422, f"send {most} picture at a time.")
+    with engine.queue.admit(kind, len(uploads)):
+        until = time.monotonic() + engine.config.deadline_s
         gone = request.receive()  # what completes when the client goes away
         if kind == "map":
             drawing = asyncio.gather(*map(draw, uploads))
@@ -69,17 +70,17 @@ async def read_pictures(
     return results, maps
 
 
-async def _uploads(
-    request: Request, engine: Engine, grow: Callable[[int], None]
-) -> tuple[list[Upload], float]:
-    """Reads the body; returns its pictures and when to give up."""
+async def _uploads(request: Request, engine: Engine) -> list[Upload]:
+    """Reads the body; returns its pictures."""
     config = engine.config
-    body = await read_body(request.receive, most=config.max_body, timeout_s=config.body_timeout_s)
-    content_type = request.headers.get("content-type", "")
-    uploads = await parse_uploads(body, content_type, most=config.max_images)
-    grow(len(uploads))
+    async with engine.bodies.open(request.state.client) as grow:
+        body = await read_body(
+            request.receive, most=config.max_body, timeout_s=config.body_timeout_s, grow=grow
+        )
+        content_type = request.headers.get("content-type", "")
+        uploads = await parse_uploads(body, content_type, most=config.max_images)
     request.state.fields = {"pictures": len(uploads), "bytes": len(body)}
-    return uploads, time.monotonic() + config.deadline_s
+    return uploads
 
 
 def _explain(

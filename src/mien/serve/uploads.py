@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mien.serve.problems import GoneError, ProblemError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import Receive
 
 #: Bodies above this many bytes are parsed in a thread.
 _LARGE = 1 << 18
+#: Bytes per second that a body has at least, beyond the time that every one may take.
+_MIN_RATE = 10_000
 _FIELDS = ("images", "image")
 _NAME_CHARACTERS = 100
 
@@ -27,11 +31,18 @@ class Upload(NamedTuple):
     data: bytes
 
 
-async def read_body(receive: Receive, *, most: int, timeout_s: float) -> bytes:
-    """Reads a whole body; ProblemError 413 if over ``most`` bytes, 408 if it takes too long."""
+async def read_body(
+    receive: Receive, *, most: int, timeout_s: float, grow: Callable[[int], None]
+) -> bytes:
+    """Reads a whole body, telling ``grow`` of each piece's size.
+
+    ProblemError 413 if over ``most`` bytes; 408 if it is silent for ``timeout_s``, or if it is
+    slower than ``timeout_s`` and a second for each 10,000 bytes.
+    """
     parts, size = [], 0
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s) as limit:
+            start = asyncio.get_running_loop().time()
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -40,11 +51,14 @@ async def read_body(receive: Receive, *, most: int, timeout_s: float) -> bytes:
                 size += len(part)
                 if size > most:
                     raise too_large(most)
+                grow(len(part))
                 parts.append(part)
                 if not message.get("more_body", False):
                     return b"".join(parts)
+                now = asyncio.get_running_loop().time()
+                limit.reschedule(min(now, start + size / _MIN_RATE) + timeout_s)
     except TimeoutError:
-        detail = f"the body did not arrive within {timeout_s:g} s."
+        detail = f"the body was silent for {timeout_s:g} s, or too slow: send a smaller picture."
         raise ProblemError(408, detail, headers={"connection": "close"}) from None
 
 

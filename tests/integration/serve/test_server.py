@@ -16,6 +16,7 @@ httpx = pytest.importorskip("httpx")
 
 from mien.images import encode
 from support.images import noise
+from support.load_scripts import load_script
 from support.service import Server
 
 CROP = encode(noise(48))
@@ -83,6 +84,29 @@ def test_huge_headers_are_cut_off(server: Server) -> None:
         answer = _raw(server, b"GET /healthz HTTP/1.1\r\n" + b"A: " + b"a" * 10_000_000)
         assert b"200" not in answer[:20]
     assert httpx.get(server.url + "/healthz").status_code == 200
+
+
+def test_slow_clients_keep_no_honest_one_out() -> None:
+    """The load of ``benchmarks/load/stalled.py``, smaller."""
+    stalled = load_script("stalled")
+    server = Server("--detector", "none", "--queue-size", "16")
+    try:
+        crowd = {"users": 8, "headers": 30, "bodies": 40}
+        answers, _ = asyncio.run(stalled.measure(server.port, _post(CROP, "a"), 3, **crowd))
+    finally:
+        assert server.stop() == 0
+    assert len(answers) > 8
+    assert {status for status, _ in answers} == {200}
+
+
+def test_slow_phone_is_answered(server: Server) -> None:
+    data = _post(encode(noise(120)), "slow")
+    step = 1 + len(data) // 10
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
+        for first in range(0, len(data), step):
+            raw.sendall(data[first : first + step])
+            time.sleep(0.15)  # 1.5 s in all; here a body may be silent for 1 s
+        assert raw.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_many_clients_get_their_own_answers(server: Server) -> None:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from support import ROOT
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / "load" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from support.load_scripts import load_script
 
 
 def test_report_draws_the_history(tmp_path: Path) -> None:
-    report = _load("report")
+    report = load_script("report")
     history = tmp_path / "history.csv"
     history.write_text(
         "Timestamp,Name,Requests/s,50%,95%,99%\n"
@@ -49,7 +39,7 @@ def test_report_draws_the_history(tmp_path: Path) -> None:
 
 def test_default_photo_is_there() -> None:
     pytest.importorskip("psutil")
-    assert _load("service").SAMPLE.is_file()
+    assert load_script("service").SAMPLE.is_file()
 
 
 def test_dashboard_asks_for_metrics_that_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -23,12 +24,12 @@ from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError
 from mien.serve import create_app
 from mien.serve.access import RateLimit, find_client, load_keys
-from mien.serve.admission import AdmissionQueue
+from mien.serve.admission import AdmissionQueue, OpenBodies
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.problems import ProblemError
 from mien.serve.routes import _explain
-from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name
+from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name, read_body
 
 _HASH = hashlib.sha256(b"secret").hexdigest()
 
@@ -76,8 +77,7 @@ def test_gate_is_bounded_by_pictures_and_by_time() -> None:
     with pytest.raises(ProblemError, match="starting"), queue.admit("photo"):
         pass
     queue.open = True
-    with queue.admit("photo") as grow:
-        grow(4)
+    with queue.admit("photo", 4):
         with pytest.raises(ProblemError) as full, queue.admit("photo"):
             pass
         assert full.value.status == 503
@@ -88,9 +88,62 @@ def test_gate_is_bounded_by_pictures_and_by_time() -> None:
         assert queue.refusal() is None  # 3 s of work in front, 4 of 10 are allowed
         with queue.admit("photo"):
             assert queue.refusal() is not None
-    with pytest.raises(ProblemError), queue.admit("photo") as grow:
-        grow(5)
+    with pytest.raises(ProblemError), queue.admit("photo", 5):
+        pass
     assert queue.pictures == 0
+
+
+def test_open_bodies_are_bounded_by_client_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.serve.admission._PLACE_S", 0.05)
+    bodies = OpenBodies(2, max_bytes=100)
+
+    async def run() -> None:
+        async with bodies.open("slow"), bodies.open("slow") as grow, bodies.open("other") as more:
+            with pytest.raises(ProblemError) as refused:
+                await bodies.open("slow").__aenter__()
+            assert (refused.value.status, refused.value.headers["retry-after"]) == (429, "1")
+            grow(60)
+            more(40)
+            with pytest.raises(ProblemError) as full:
+                more(1)
+            assert full.value.status == 503
+        assert bodies.bytes == 0
+        assert not bodies._places  # nothing is kept of clients that are gone
+
+    asyncio.run(run())
+
+
+def test_upload_waits_for_a_place_that_gets_free() -> None:
+    bodies = OpenBodies(1, max_bytes=100)
+
+    async def send(seconds: float) -> None:
+        async with bodies.open("ann"):
+            await asyncio.sleep(seconds)
+
+    async def run() -> None:
+        await asyncio.gather(*(send(0.01) for _ in range(5)))
+
+    asyncio.run(run())
+
+
+async def _read(*pieces: tuple[float, bytes], timeout_s: float) -> bytes:
+    left = iter(pieces)
+
+    async def receive() -> dict[str, Any]:
+        pause_s, data = next(left)
+        await asyncio.sleep(pause_s)
+        return {"type": "http.request", "body": data, "more_body": bool(data)}
+
+    return await read_body(receive, most=10**6, timeout_s=timeout_s, grow=lambda size: None)
+
+
+def test_slow_body_goes_on_while_it_comes_and_a_trickle_does_not() -> None:
+    slow = [(0.03, bytes(2000))] * 6 + [(0.0, b"")]
+    assert len(asyncio.run(_read(*slow, timeout_s=0.1))) == 12_000
+    for stalled in ([(0.03, b"x")] * 9, [(0.0, bytes(50_000)), (0.3, b"x")]):
+        with pytest.raises(ProblemError) as error:
+            asyncio.run(_read(*stalled, timeout_s=0.1))
+        assert error.value.status == 408
 
 
 class _Network:

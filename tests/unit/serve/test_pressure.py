@@ -122,11 +122,29 @@ def test_client_that_leaves_frees_its_work() -> None:
     asyncio.run(run())
 
 
-class _Vanishing:
-    """An ASGI client that sends a whole request and then goes away."""
+def test_stalled_uploads_keep_nobody_else_out() -> None:
+    async def run() -> None:
+        async with _service(queue_size=2, max_uploads=3) as (client, engine, slow):
+            slow.go.set()
+            calls = [_Vanishing(whole=False, address="10.0.0.9") for _ in range(6)]
+            tasks = [asyncio.create_task(call.run(client._transport.app)) for call in calls]
+            await _until(lambda: engine.bodies.bytes > 0)
+            assert engine.queue.pictures == 0  # a picture counts once it is there
+            assert (await _send(client)).status_code == 200
+            for call in calls:
+                call.leave.set()
+            await asyncio.gather(*tasks)
+            assert engine.bodies.bytes == 0
 
-    def __init__(self) -> None:
+    asyncio.run(run())
+
+
+class _Vanishing:
+    """An ASGI client that sends a request, or half of it, and then goes away."""
+
+    def __init__(self, *, whole: bool = True, address: str = "127.0.0.1") -> None:
         self.leave = asyncio.Event()
+        self._whole, self._address = whole, address
         request = httpx.Request("POST", "http://mien/v1/predict", files={"images": PICTURE})
         self._body = request.read()
         self._sent = False
@@ -136,7 +154,7 @@ class _Vanishing:
         scope = {
             "type": "http", "method": "POST", "path": "/v1/predict", "raw_path": b"/v1/predict",
             "query_string": b"", "headers": self._headers, "scheme": "http", "root_path": "",
-            "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("mien", 80),
+            "http_version": "1.1", "client": (self._address, 1), "server": ("mien", 80),
             "asgi": {"version": "3.0"}, "state": {},
         }  # fmt: skip
         await app(scope, self._receive, self._send)
@@ -144,7 +162,8 @@ class _Vanishing:
     async def _receive(self) -> dict[str, Any]:
         if not self._sent:
             self._sent = True
-            return {"type": "http.request", "body": self._body, "more_body": False}
+            body = self._body if self._whole else self._body[:100]
+            return {"type": "http.request", "body": body, "more_body": not self._whole}
         await self.leave.wait()
         return {"type": "http.disconnect"}
 
