@@ -51,6 +51,7 @@ async def examples() -> dict[str, Any]:
             answers = {
                 "predict": await client.post("/v1/predict", files=files, headers=headers),
                 "faces": await client.post("/v1/predict/faces", files=files, headers=headers),
+                "explain": await client.post("/v1/explain", files=files, headers=headers),
                 "models": await client.get("/v1/models"),
                 "health": await client.get("/healthz"),
                 "ready": await client.get("/readyz"),
@@ -60,6 +61,7 @@ async def examples() -> dict[str, Any]:
             }
     found = {name: _rounded(answer.json()) for name, answer in answers.items()}
     del found["problem"]["results"]
+    found["explain"]["maps"] = ["iVBORw0KGgo="]  # the beginning of a PNG, in base64
     pixel = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
     return {**found, "body": {"images": [{"name": "pixel.gif", "data": pixel}]}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 import time
@@ -143,9 +144,10 @@ def read_results(response: Any) -> list[Result]:
 
 def read_map(response: Any) -> tuple[ImageResult, bytes]:
     """Returns a picture's result and its map as PNG."""
-    if response.status_code != 200:
+    result = read_results(response)[0]
+    if not isinstance(result, ImageResult):
         raise _refusal(response)
-    return ImageResult.from_json(response.headers["x-mien-result"]), response.content
+    return result, base64.b64decode(_body(response)["maps"][0])
 
 
 class Client(BaseClient):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mien import __version__
 from mien.errors import needs_extra
@@ -15,7 +16,7 @@ with needs_extra("the service", "serve"):
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
-    from mien.serve import schemas
+    from mien.serve.documents import document, document_routes
     from mien.serve.engine import Engine
     from mien.serve.guard import Guard
     from mien.serve.problems import ProblemError
@@ -57,10 +58,12 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
             log("stopped")
 
     app = FastAPI(
-        title="mien", version=__version__, description=_ABOUT, lifespan=lifespan, redoc_url=None
-    )
+        title="mien", version=__version__, description=_ABOUT, lifespan=lifespan,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
     app.state.engine = engine
-    for router in (picture_routes(engine), plain_routes(engine), stream_routes(engine)):
+    routes = picture_routes(engine), plain_routes(engine), stream_routes(engine), document_routes()
+    for router in routes:
         app.include_router(router)
     _make_problems(app)
     app.add_middleware(Guard, engine=engine)
@@ -70,20 +73,9 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origin), allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id", "x-mien-result"],
+            expose_headers=["retry-after", "x-request-id"],
         )  # fmt: skip
-    make_openapi = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = make_openapi()
-        parts = document.setdefault("components", {}).setdefault("schemas", {})
-        parts["Problem"] = schemas.Problem.model_json_schema()
-        # FastAPI's own 422 is never sent: ours is a Problem, and says so.
-        for name in ("HTTPValidationError", "ValidationError"):
-            parts.pop(name, None)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = partial(document, app, config)  # type: ignore[method-assign]
     return app
 
 

@@ -30,6 +30,7 @@ class ServeConfig(Config):
 
     host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0: all, then set API keys.")
     port: int = from_zero(8000, "Port; 0: any free one, printed at the start.", high=65535)
+    root_path: str = option("", "Path that a proxy puts in front, as in /mien; stripped or not.")
     workers: int = from_one(1, "Processes.", high=256, short="-j")
     model: tuple[str, ...] = option(
         (),
@@ -76,6 +77,8 @@ class ServeConfig(Config):
         """Refuses no detector, and an address that is none."""
         if not self.host:
             raise ConfigError(f"host must be an address, as in 127.0.0.1; got {self.host!r}.")
+        if self.root_path and (self.root_path[0] != "/" or self.root_path[-1] == "/"):
+            raise ConfigError(f"root_path must be as in /mien; got {self.root_path!r}.")
         if not self.detector:
             raise ConfigError("detector: name at least one, for example none.")
 

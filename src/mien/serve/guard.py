@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from mien.serve.access import RateLimit, find_client, load_keys
+from mien.serve.documents import is_document
 from mien.serve.problems import GoneError, ProblemError
 from mien.serve.telemetry import LOGGER, log
 from mien.serve.uploads import too_large
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 #: Answered without a key: a prober has none, and they say nothing.
-_OPEN = ("/healthz", "/readyz")
+_HEALTH = ("/healthz", "/readyz")
 _PICTURE_ROUTES = ("/v1/predict", "/v1/predict/faces", "/v1/explain")
-_ROUTES = {*_PICTURE_ROUTES, "/v1/models", "/metrics", *_OPEN}
+_ROUTES = {*_PICTURE_ROUTES, "/v1/models", "/metrics", *_HEALTH}
 #: How long a refused body is read away.
 _DRAIN_S = 2.0
 
@@ -56,6 +57,7 @@ class Guard:
         given = _header(scope, b"x-request-id")
         request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {}).update(request_id=request_id, start=time.monotonic())
+        scope["root_path"] = self._engine.config.root_path
         answer = self._websocket if scope["type"] == "websocket" else self._http
         await answer(scope, receive, send)
 
@@ -72,14 +74,14 @@ class Guard:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id, status = scope["state"]["request_id"], 0
         extra = [(b"x-request-id", request_id.encode()), *_HEADERS]
-        if not scope["path"].startswith(("/docs", "/redoc")):
-            extra.append(_POLICY)
 
         async def send_more(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *extra]
+                own = {name for name, _ in message["headers"]}
+                policy = [] if _POLICY[0] in own else [_POLICY]
+                message["headers"] = [*message["headers"], *extra, *policy]
             await send(message)
 
         try:
@@ -117,6 +119,11 @@ class Guard:
                     if not message.get("more_body", False):
                         return
 
+    def _path(self, scope: Scope) -> str:
+        """Returns the path without what a proxy puts in front of it."""
+        path, root = str(scope["path"]), self._engine.config.root_path
+        return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
     def _check_origin(self, scope: Scope) -> None:
         """Refuses a web page of another site: browsers let any page open a WebSocket."""
         origin = _header(scope, b"origin").decode("latin-1")
@@ -129,7 +136,7 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         """Checks key and rate; notes the client in the scope's state."""
         who = str((scope.get("client") or ["unknown"])[0])
-        if self._keys:
+        if self._keys and not is_document(self._path(scope)):
             found = find_client(self._keys, dict(scope["headers"]))
             if found is None:
                 raise ProblemError(
@@ -144,8 +151,8 @@ class Guard:
 
     def _refuse_early(self, scope: Scope) -> None:
         """Says no from the headers alone, where that is possible: 401, 429, 413 or 503."""
-        path, most = scope["path"], self._engine.config.max_body
-        if path in _OPEN:
+        path, most = self._path(scope), self._engine.config.max_body
+        if path in _HEALTH:
             return
         self._check(scope)
         if scope["method"] == "POST" and path in _PICTURE_ROUTES:
@@ -157,7 +164,7 @@ class Guard:
 
     def _finish(self, scope: Scope, status: int) -> None:
         """Counts and logs an answer."""
-        state, path = scope["state"], scope["path"]
+        state, path = scope["state"], self._path(scope)
         route = path if path in _ROUTES else "other"
         took_s = time.monotonic() - state["start"]
         metrics = self._engine.metrics

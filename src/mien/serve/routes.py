@@ -117,24 +117,25 @@ def answer_json(
     return JSONResponse({"request_id": request.state.request_id, "results": plain, **more})
 
 
+def _base64(maps: list[bytes | None]) -> list[str | None]:
+    return [None if png is None else base64.b64encode(png).decode() for png in maps]
+
+
 def picture_routes(engine: Engine) -> APIRouter:
     """Returns the routes that read pictures."""
     router = APIRouter(prefix="/v1", tags=["pictures"])
     body = schemas.pictures_body()
 
-    def post(path: str, name: str, answer: type[Response] = JSONResponse) -> Callable[[_F], _F]:
+    def post(path: str, name: str) -> Callable[[_F], _F]:
         known = schemas.responses(name)
-        return router.post(
-            path, responses=known, openapi_extra=body, operation_id=name, response_class=answer
-        )
+        return router.post(path, responses=known, openapi_extra=body, operation_id=name)
 
     @post("/predict", "predict")
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """Finds the faces in each picture and reads their expressions."""
         kind = "map" if options.include_map else "photo"
         results, maps = await read_pictures(engine, request, options, kind)
-        pngs = [None if png is None else base64.b64encode(png).decode() for png in maps]
-        more = {"maps": pngs} if options.include_map else {}
+        more = {"maps": _base64(maps)} if options.include_map else {}
         return answer_json(request, results, top_k=options.top_k, **more)
 
     @post("/predict/faces", "faces")
@@ -146,16 +147,15 @@ def picture_routes(engine: Engine) -> APIRouter:
         results, _ = await read_pictures(engine, request, chosen, "face")
         return answer_json(request, results, top_k=options.top_k)
 
-    @post("/explain", "explain", Response)
+    @post("/explain", "explain")
     async def explain(request: Request, options: Annotated[ExplainOptions, Query()]) -> Response:
-        """Draws what the model looked at, over one picture; the result is in a header."""
+        """Draws what the model looked at in one picture; on `Accept: image/png` the PNG alone."""
         results, maps = await read_pictures(
             engine, request, options, "map", label=options.label, most=1
         )
-        if maps[0] is None:
-            raise ProblemError(422, getattr(results[0], "error", "the picture is unreadable."))
-        headers = {"x-mien-result": results[0].to_json()}
-        return Response(maps[0], media_type="image/png", headers=headers)
+        if maps[0] is not None and request.headers.get("accept") == "image/png":
+            return Response(maps[0], media_type="image/png")
+        return answer_json(request, results, maps=_base64(maps))
 
     return router
 

@@ -148,21 +148,17 @@ _MEANING = {
     "wait `Retry-After` seconds. Nothing was done.",
     504: "Accepted, but not answered before the deadline.",
 }
-_PNG = {
-    "description": "The picture with the map over each face; `X-Mien-Result` has the result.",
-    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {"X-Mien-Result": {"schema": {"type": "string"}}},
-}
 
 
 def responses(
     name: str, model: type[BaseModel] = Answer, problems: Iterable[int] = _MEANING
 ) -> dict[int | str, dict[str, Any]]:
     """Returns FastAPI's ``responses`` of a route: the good one, and the problems."""
-    found: dict[int | str, dict[str, Any]] = {200: _PNG}
-    if name != "explain":
-        content = {"application/json": {"example": _EXAMPLES[name]}}
-        found[200] = {"description": "Done.", "content": content, "model": model}
+    content: dict[str, Any] = {"application/json": {"example": _EXAMPLES[name]}}
+    if name == "explain":
+        content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
+    good = {"description": "Done.", "content": content, "model": model}
+    found: dict[int | str, dict[str, Any]] = {200: good}
     for status in problems:
         about = _MEANING[status]
         shown = {
@@ -184,7 +180,9 @@ def _list(entry: dict[str, Any]) -> dict[str, Any]:
 
 def pictures_body() -> dict[str, Any]:
     """Returns the OpenAPI description of a body with pictures."""
-    upload = {"type": "string", "contentMediaType": "application/octet-stream"}
+    upload = {
+        "type": "string", "format": "binary", "contentMediaType": "application/octet-stream"
+    }  # fmt: skip
     entry = _object(
         "data",
         data={"type": "string", "contentEncoding": "base64", "description": "The file."},

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,13 +186,45 @@ def test_keys_lock_everything_but_health(photo: bytes) -> None:
     key = hashlib.sha256(b"secret").hexdigest()
     with _client(api_keys=(f"ann:{key}",)) as locked:
         assert locked.get("/healthz").status_code == 200
-        for path in ("/v1/models", "/metrics", "/openapi.json", "/docs"):
+        for path in ("/v1/models", "/metrics", "/docsx"):
             assert locked.get(path).status_code == 401
             assert locked.get(path, headers={"x-api-key": "wrong"}).status_code == 401
+        # What the documents say is no secret, and a browser could not send the key.
+        assert locked.get("/docs").status_code == 200
+        document = locked.get("/openapi.json").json()
+        assert document["components"]["securitySchemes"]["header"]["name"] == "X-API-Key"
+        predict = document["paths"]["/v1/predict"]["post"]
+        assert predict["security"] == [{"bearer": []}, {"header": []}]
+        assert "security" not in document["paths"]["/healthz"]["get"]
         wait(locked)
         assert locked.get("/v1/models", headers={"x-api-key": "secret"}).status_code == 200
         bearer = {"authorization": "Bearer secret"}
         assert locked.get("/v1/models", headers=bearer).status_code == 200
+
+
+@pytest.mark.parametrize("stripped", [True, False])
+def test_proxy_may_put_a_path_in_front(stripped: bool) -> None:
+    key = hashlib.sha256(b"secret").hexdigest()
+    with _client(root_path="/mien", api_keys=(key,)) as behind:
+        front = "" if stripped else "/mien"
+        assert behind.get(f"{front}/healthz").status_code == 200
+        assert behind.get(f"{front}/v1/models").status_code == 401
+        assert 'src="/mien/docs/swagger-ui-bundle.js"' in behind.get(f"{front}/docs").text
+        document = behind.get(f"{front}/openapi.json").json()
+        assert document["servers"] == [{"url": "/mien"}]
+        text = behind.get("/metrics", headers={"x-api-key": "secret"}).text
+        assert 'mien_requests_total{route="/v1/models",status="401"} 1.0' in text
+
+
+def test_documents_come_from_here(client: TestClient) -> None:
+    pytest.importorskip("fastapi_offline")
+    page = client.get("/docs")
+    for source in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert source.startswith("/docs/")
+        assert client.get(source).status_code == 200
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
+    assert client.get("/docs/../app.py").status_code == 404
+    assert client.get("/docs/core.py").status_code == 404
 
 
 def test_rate_is_limited_by_client() -> None:
