@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const { scripts, calls } = JSON.parse(readFileSync(0, "utf8"));
 const load = (name) => import(pathToFileURL(`${scripts}/${name}.js`));
-const names = ["boxes", "cells", "crops", "detector", "quality", "resample", "results", "scales"];
-const [boxes, cells, crops, detector, quality, resample, results, scales] = await Promise.all(
+const names = ["boxes", "cells", "crops", "detector", "drawing", "quality", "resample", "results", "scales"];
+const [boxes, cells, crops, detector, drawing, quality, resample, results, scales] = await Promise.all(
   names.map(load),
 );
 
@@ -23,6 +23,7 @@ const known = {
   tiles: scales.tiles,
   find,
   cropBox: boxes.cropBox,
+  percent: drawing.percent,
   softmax: results.softmax,
   toFace: results.toFace,
   assess: (...given) => quality.assess(...given.slice(0, -1), raster(given.at(-1))),

@@ -37,6 +37,7 @@ def _self_test() -> dict[str, Any]:
     from mien.cli.sources import SAMPLE
     from mien.hub import bundled_models, read_model_folder
     from mien.recognizer import EmotionRecognizer
+    from mien.results.wording import percent
 
     try:
         for name in bundled_models():
@@ -48,7 +49,7 @@ def _self_test() -> dict[str, Any]:
         seconds = time.perf_counter() - start
     except MienError as error:
         return {"ok": False, "error": str(error)}
-    faces = [f"{face.emotion} {face.confidence:.0%}" for face in result.faces]
+    faces = [f"{face.emotion} {percent(face.confidence)}" for face in result.faces]
     return {"ok": len(faces) == 1, "faces": faces, "seconds": round(seconds, 3),
             "detector": result.detector, "model": result.model}  # fmt: skip
 

@@ -15,6 +15,7 @@ from mien.cli import flags
 from mien.cli.predict_photos import make_writer
 from mien.cli.printing import Manner, failed, progress_display, remark
 from mien.errors import ConfigError, DetectorError, InputError
+from mien.results.wording import percent
 from mien.video import is_video_name
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _print_tracks(summary: VideoSummary) -> None:
         print(f"{name:<24}  no face found in {summary.duration_s:.1f} s", flush=True)
     for index, track in enumerate(summary.tracks):
         ranked = sorted(track.shares.items(), key=lambda pair: -pair[1])[:3]
-        shown = ", ".join(f"{label} {share:.0%}" for label, share in ranked if share >= 0.005)
+        shown = ", ".join(f"{label} {percent(share)}" for label, share in ranked if share >= 0.005)
         print(
             f"{'' if index else name:<24}  {track.track_id:>4}  {track.first_s:>6.1f}s  "
             f"{track.last_s:>6.1f}s  {track.seen_s:>6.1f}s  {shown}",
@@ -145,7 +146,7 @@ def _print_tracks(summary: VideoSummary) -> None:
 
 def _live_line(frame: VideoFrame) -> str:
     faces = "  ".join(
-        f"#{face.track_id} {face.emotion} {face.confidence:.0%}" for face in frame.result.faces
+        f"#{face.track_id} {face.emotion} {percent(face.confidence)}" for face in frame.result.faces
     )
     rate = f"{frame.fps:4.1f} fps, {frame.latency_ms:3.0f} ms, {frame.dropped} dropped"
     return f"{rate}: {faces or 'no face'}"

@@ -11,6 +11,7 @@ from mien.cli.printing import Manner, failed, progress_bar
 from mien.cli.sources import Outputs
 from mien.errors import InputError
 from mien.results import ErrorResult, ImageResult, csv_header
+from mien.results.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,7 +86,7 @@ def _table(names: Sequence[str], labels: Sequence[str]) -> Write:
     is_utf = (sys.stdout.encoding or "").lower().startswith("utf")
     blocks = is_utf and not os.environ.get("MIEN_ASCII")
     print(
-        f"{'picture':<{name_width}}  face  {'emotion':<{label_width}}  {'prob.':>6}  "
+        f"{'picture':<{name_width}}  face  {'emotion':<{label_width}}  {'prob.':>8}  "
         f"{'':12}  next best           box (x1 y1 x2 y2)"
     )
 
@@ -104,8 +105,8 @@ def _table(names: Sequence[str], labels: Sequence[str]) -> Write:
             print(
                 f"{name if number == 1 else '':<{name_width}}  {number:>4}  "
                 f"{face.emotion + '?' * face.uncertain:<{label_width + 1}} "
-                f"{face.confidence:>6.1%}  {drawn}  "
-                f"{f'{label} {probability:.0%}':<18}  {box}",
+                f"{percent(face.confidence, 1):>8}  {drawn}  "
+                f"{f'{label} {percent(probability)}':<18}  {box}",
                 flush=True,
             )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.demo.uploads import LONGEST_S, READ_S
 from mien.reporting.pages import templates
 from mien.results.drawing import css_color, label_colors
+from mien.results.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,17 +28,6 @@ def render(name: str, **values: Any) -> str:
     """Fills a template of ``mien/demo/templates``; every value is escaped."""
     pages = templates(Path(__file__).with_name("templates"), color=_color, percent=percent)
     return pages.get_template(name).render(**values)
-
-
-def percent(share: float) -> str:
-    """Returns a probability as people read it.
-
-    >>> percent(0.934), percent(0.004), percent(0.9995)
-    ('93%', 'under 1%', 'over 99%')
-    """
-    if 0 < share < 0.01:
-        return "under 1%"
-    return "over 99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def _color(labels: Sequence[str], label: str) -> str:

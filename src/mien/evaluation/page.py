@@ -17,6 +17,7 @@ from mien.evaluation import plots
 from mien.evaluation.findings import biggest_confusions, compare, pick_faces, rater_agreement
 from mien.reporting.pages import check_output, draw, render
 from mien.reporting.text import SOURCE_COLUMNS, percent, source_rows
+from mien.results.wording import percent as words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,8 +208,8 @@ def _tiles(
 def _caption(evaluation: Evaluation, face: int) -> list[_Line]:
     labels, probs = evaluation.labels, evaluation.probs[face]
     true, predicted = int(evaluation.class_ids[face]), int(evaluation.predicted[face])
-    lines = [("", labels[predicted], f" {probs[predicted]:.0%}")]
-    return lines + [("raters: ", labels[true], f" ({probs[true]:.0%})")] * (true != predicted)
+    lines = [("", labels[predicted], f" {words(probs[predicted])}")]
+    return lines + [("raters: ", labels[true], f" ({words(probs[true])})")] * (true != predicted)
 
 
 def _comparison(
@@ -225,7 +226,7 @@ def _comparison(
     both, labels = (first, second), first.labels
     captions: list[list[_Line]] = []
     for face in faces.tolist():
-        said = [(labels[one.predicted[face]], f" {one.probs[face].max():.0%}") for one in both]
+        said = [(labels[one.predicted[face]], f" {words(one.probs[face].max())}") for one in both]
         rated = ("raters: ", labels[first.class_ids[face]], "")
         captions.append([("A: ", *said[0]), ("B: ", *said[1]), rated])
     named = zip(names, both, strict=True)

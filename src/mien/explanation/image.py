@@ -56,7 +56,7 @@ class ReadImage:
             label: The label explained; None: each face's top one.
             boxes: Draw boxes and labels too.
         """
-        from mien.results.drawing import draw_faces
+        from mien.results.annotation import draw_faces
 
         painted = paint_maps(self.image_rgb, self.squares_xyxy, maps)
         if not boxes or not self.result.faces:

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mien.errors import InputError
 from mien.explanation.layers import feature_maps, first_filters
 from mien.preprocess import Preprocessing, crop_faces
+from mien.results.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,7 +194,7 @@ def label_panels(
         captions.append(f"face {index + 1}")
         for label, heat in zip(recognizer.labels, maps, strict=True):
             tiles.append(paint_maps(crops[index], whole, heat[index : index + 1]))
-            captions.append(f"{label} {face.probs[label]:.0%}")
+            captions.append(f"{label} {percent(face.probs[label])}")
     return sheet(tiles, captions, columns=1 + len(recognizer.labels), side=side)
 
 

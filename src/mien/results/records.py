@@ -31,6 +31,7 @@ from mien.errors import ConfigError, suggest
 from mien.results import checks
 from mien.results.checks import finite_floats, items, mapping, share, store, text, texts, whole
 from mien.results.frames import csv_header, to_frame, to_supervision
+from mien.results.wording import percent
 
 if TYPE_CHECKING:
     import os
@@ -50,7 +51,7 @@ _TOLERANCE = 1e-6
 
 def _brief(face: FaceEmotion) -> str:
     number = "" if face.track_id is None else f"#{face.track_id} "
-    return f"{number}{face.emotion} {face.confidence:.0%}{' (uncertain)' * face.uncertain}"
+    return f"{number}{face.emotion} {percent(face.confidence)}{' (uncertain)' * face.uncertain}"
 
 
 class _Record:
@@ -351,7 +352,7 @@ class ImageResult(_Record):
             for number, face in enumerate(self.faces, 1)
         ] or [base]  # fmt: skip
 
-    def draw(self, image_rgb: U8 | None = None) -> U8:
+    def draw(self, image_rgb: U8 | None = None, *, seen_side: int = 1280) -> U8:
         """Returns the picture with boxes and labels.
 
         The result remembers where the picture came from, and reads it again: from its path or
@@ -359,6 +360,8 @@ class ImageResult(_Record):
 
         Args:
             image_rgb: uint8 (H, W, 3), to draw on a copy of; None: the picture that was read.
+            seen_side: Longest side at which a larger picture will be seen, in pixels of the
+                screen: there the letters have 11 pixels at least.
 
         Returns:
             A new uint8 (H, W, 3).
@@ -367,11 +370,11 @@ class ImageResult(_Record):
             InputError: If the picture is gone, or is not uint8 (H, W, 3) of this result's size.
         """
         from mien.images.reading import Origin
-        from mien.results.drawing import draw_faces
+        from mien.results.annotation import draw_faces
 
         if image_rgb is None:
             image_rgb = (self._origin or Origin(self.source))()
-        return draw_faces(image_rgb, self)
+        return draw_faces(image_rgb, self, seen_side=seen_side)
 
     def show(self, image_rgb: U8 | None = None) -> None:
         """Shows the annotated picture: in a notebook, else in the system's viewer.
@@ -403,9 +406,9 @@ class ImageResult(_Record):
             InputError: See :meth:`draw`.
             MissingExtraError: If matplotlib is not installed.
         """
-        from mien.results.drawing import plot_result
+        from mien.results.drawing import PLOT_SIDE, plot_result
 
-        return plot_result(self, self.draw(image_rgb))
+        return plot_result(self, self.draw(image_rgb, seen_side=PLOT_SIDE))
 
     def to_pandas(self) -> pd.DataFrame:
         """Returns a pandas table with a row per face; see :func:`mien.results.to_frame`.

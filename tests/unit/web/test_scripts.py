@@ -22,6 +22,7 @@ from mien.hub import read_model_folder
 from mien.images import decode
 from mien.metrics import softmax
 from mien.preprocess import INTERPOLATIONS, Preprocessing, crop_faces, normalize
+from mien.results.wording import percent
 from mien.web.build import SOURCES
 from mien.web.settings import page_settings
 from support.web_scripts import _raster
@@ -226,3 +227,8 @@ def test_photo_is_scaled_as_the_detector_scales_it(call: Any) -> None:
         (128, 128), Image.Resampling.BILINEAR, reducing_gap=2.0
     )
     np.testing.assert_array_equal(_pixels(answer), np.asarray(expected))
+
+
+def test_probabilities_are_written_alike(call: Any) -> None:
+    shares = [0.0, 0.004, 0.0099, 0.01, 0.5, 0.934, 0.9949, 0.995, 0.9999, 1.0]
+    assert call(*(["percent", share] for share in shares)) == [percent(share) for share in shares]

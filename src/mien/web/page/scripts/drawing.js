@@ -98,11 +98,10 @@ function findRoom(box, [width, height], others, size) {
 
 const meet = (a, b) => a[0] < b[2] && a[2] > b[0] && a[1] < b[3] && a[3] > b[1];
 
-/** Returns "98%"; never 0% or 100% for what is neither. */
+/** Returns a probability as people read it; wording.py does the same. */
 export function percent(share) {
-  const rounded = Math.round(share * 100);
-  if (rounded === 0 && share > 0) return "<1%";
-  return rounded === 100 && share < 0.9995 ? ">99%" : `${rounded}%`;
+  if (share >= 0.995) return "over 99%";
+  return share > 0 && share < 0.01 ? "under 1%" : `${Math.round(share * 100)}%`;
 }
 
 /** Draws a raster onto a canvas of its size: what the model saw of a face. */
