@@ -120,6 +120,8 @@ class Pipeline:
         if picture.moves:
             reason = "it is an animation, of which only the first frame was read"
             prepared.warnings += (f"{reason}: mien.predict_video reads them all.",)
+        if picture.damage:
+            prepared.warnings += (f"{picture.damage}.",)
         return prepared
 
     def squares(self, boxes_xyxy: Floats) -> F64:

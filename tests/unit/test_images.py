@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 import warnings
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import mien.images.files
 import mien.images.guard
@@ -334,7 +336,10 @@ def test_decode_refuses_a_pil_image_whose_file_is_closed(tmp_path: Path) -> None
         (None, "cannot read a picture from NoneType"),
         (7, "cannot read a picture from int"),
         ([[1, 2], [3, 4]], "cannot read a picture from list"),
-        ("https://example.org/a.jpg", "download the picture"),
+        ("https://example.org/a.jpg", "Download the picture"),
+        (Path("https://example.org/a.jpg"), "^'https://example.org/a.jpg' is an address"),
+        ("s3://bucket/a.jpg", "A job reads stores: .* -o results.parquet"),
+        ("file:///home/ann/a.jpg", "Give the path without it: /home/ann/a.jpg"),
         ("no/such/file.jpg", "there is no folder .*no/such"),
         ("a\0b.jpg", "cannot be read"),
         ("x" * 5000, "too long for a path"),
@@ -732,7 +737,8 @@ def test_open_image_leaves_other_formats_whole(suffix: str) -> None:
 
 def test_open_image_refuses_what_decode_refuses(tmp_path: Path) -> None:
     path = tmp_path / "cut.jpg"
-    path.write_bytes(encode(_checks(1200, 800), suffix=".jpg")[:-4000])
+    data = encode(_checks(1200, 800), suffix=".jpg")
+    path.write_bytes(data[: len(data) // 2])
     small = ImageLimits(max_pixels=1200 * 800 - 1)
     for source, limits in ((path, ImageLimits()), (encode(_checks(1200, 800)), small)):
         with pytest.raises(InputError) as expected:
@@ -750,3 +756,71 @@ def test_open_image_reads_a_stream_once() -> None:
     opened = open_image(io.BytesIO(data), min_side=100)
     assert opened.image_rgb.shape == (100, 150, 3)
     assert (opened.whole() == decode(data)).all()
+
+
+# Files that lack a little
+
+
+def _noted(pixels: int) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 256, (pixels, pixels, 3), np.uint8))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}])
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_jpeg_without_its_last_bytes_is_read_and_flagged(
+    cut: int, options: dict[str, Any]
+) -> None:
+    data = file_of(_noted(64), "JPEG", **options)
+    opened = open_image(data[:-cut])
+    assert (opened.image_rgb == decode(data)).all()
+    assert opened.damage == "the file ends too early; its pixels are all there"
+    assert open_image(data).damage == ""
+
+
+@pytest.mark.parametrize("form", ["JPEG", "BMP", "PPM", "TIFF"])
+def test_a_file_without_its_last_rows_is_read_and_flagged(form: str) -> None:
+    data = file_of(_noted(320), form)
+    opened = open_image(data[: round(len(data) * 0.96)])
+    assert 0.85 < (opened.image_rgb == decode(data)).all(axis=(1, 2)).mean() < 1
+    assert re.fullmatch(r"the file ends too early; [4-9]% of its rows are missing", opened.damage)
+    with pytest.raises(InputError, match="damaged or cut short"):
+        open_image(data[: round(len(data) * 0.8)])
+
+
+def test_a_reduced_picture_without_its_last_bytes_is_flagged_too() -> None:
+    data = encode(_checks(1200, 800), suffix=".jpg")
+    opened = open_image(data[:-2], min_side=100)
+    assert opened.image_rgb.shape == (100, 150, 3)
+    assert opened.damage
+    assert (opened.whole() == decode(data)).all()
+
+
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt", "profile", "many"])
+def test_a_png_with_much_text_is_read(kind: str) -> None:
+    picture, text = _noted(16), "x" * 2_000_000
+    info, options = PngImagePlugin.PngInfo(), dict[str, Any]()
+    if kind == "profile":
+        options["icc_profile"] = bytes(3_000_000)
+    elif kind == "many":
+        packed = zlib.compress(b"x" * 1_000_000)
+        for _ in range(70):
+            info.add(b"zTXt", b"key\0\0" + packed)
+    elif kind == "iTXt":
+        info.add_itxt("prompt", text, zip=True)
+    else:
+        info.add_text("workflow", text, zip=kind == "zTXt")
+    opened = open_image(file_of(picture, pnginfo=info, **options))
+    assert (opened.image_rgb == np.asarray(picture)).all()
+    assert opened.damage == ""
+
+
+@pytest.mark.parametrize("make", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
+def test_a_stream_that_stands_at_its_end_says_so(make: Callable[[bytes], BinaryIO]) -> None:
+    stream = make(PNG)
+    stream.read()
+    with pytest.raises(
+        InputError, match=rf"stands at its end, after {len(PNG):,} bytes.*seek\(0\)"
+    ):
+        decode(stream)
+    stream.seek(0)
+    assert (decode(stream) == SCENE).all()

@@ -31,11 +31,11 @@ def predict_photos(items: list[Item], config: JobConfig, output: Path | None, ho
     recognizer = config.open_recognizer(threads=0)
     good, bad = [index for index, item in enumerate(items) if not item.fault], 0
     paths = [items[index].path for index in good]
-    write = make_writer(how.form, [str(item.path) for item in items], recognizer.labels)
+    write = make_writer(how.form, [item.name for item in items], recognizer.labels)
     for item in items:
         if item.fault:
             bad += 1
-            write(ErrorResult(str(item.path), item.fault, InputError.__name__))
+            write(ErrorResult(item.name, item.fault, InputError.__name__))
     with progress_bar("predict", len(items), quiet=how.quiet) as advance:
         stream = recognizer.stream(
             paths, workers=config.workers or None, keep_images=outputs is not None

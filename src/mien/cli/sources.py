@@ -15,8 +15,9 @@ from mien.errors import ConfigError, InputError
 from mien.hub import ASSETS
 from mien.images import IMAGE_SUFFIXES, save_image
 from mien.images.files import check_suffix, list_files
-from mien.images.guard import guess_content, kind_of
+from mien.images.guard import guess_file, kind_of
 from mien.images.lists import LIST_SUFFIXES, read_list
+from mien.images.source import address_error, address_of
 from mien.video.config import is_video_name
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Item:
     is_clip: bool = False
     found: bool = False
     fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """The path as it was given; a ``Path`` keeps one slash of an address's two."""
+        return address_of(str(self.path)) or str(self.path)
 
 
 def collect(words: Iterable[str], *, clips: bool = False, partial: bool = False) -> list[Item]:
@@ -74,6 +80,8 @@ def _read_source(word: str) -> tuple[list[Item], list[Path]]:
         stream = getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
         return [_named(line) for line in read_list(stream)], []
     path = Path(os.path.expanduser(word))  # noqa: PTH111 - keeps an unknown ~user
+    if address_of(word):
+        return [_named(word)], []
     path = SAMPLE if word == "sample" and not path.exists() else path
     if path.is_dir() or (any(mark in word for mark in "*?[") and not path.exists()):
         return _found(word, path)
@@ -112,18 +120,15 @@ def _kind(file: Path) -> str:
 
 def _named(word: str) -> Item:
     path = Path(word)
+    if address := address_of(word):
+        return Item(path, Path(path.name), fault=str(address_error(address)))
     kind = kind_of(path) or ("clip" if is_video_name(path) else "photo")
     return Item(path, Path(path.name or "picture"), kind == "clip")
 
 
 def _told(file: Path) -> str:
     """Names a file that is no picture, with what it is."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(512)
-    except OSError as error:
-        return f"{file.name} ({(error.strerror or str(error)).lower()})"
-    return f"{file.name} ({guess_content(head) if head else 'is empty'})"
+    return f"{file.name} ({guess_file(file)})"
 
 
 def _names(names: Iterable[str], most: int = 5) -> str:

@@ -175,6 +175,10 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     reader = READERS.get(kind)
     elsewhere = reader is not None and (reader.remote or (reader.patterns and "{" in text))
     if not elsewhere and not _exists(text):
+        from mien.images.source import address_of
+
+        if address := address_of(text):
+            raise DataError("is an address, not a file", subject=address, hint="Fetch it first.")
         shape = "" if kind else " A dataset is KIND:PATH or a path that exists." + _kinds("")
         raise DataError(f"there is no {path}", hint=f"Check the spelling of {spec!r}.{shape}")
     kind = kind or _kind_of(path, spec)
@@ -214,6 +218,8 @@ def _kind_of(path: Path, spec: str) -> str:
     kind = "folder" if path.is_dir() else path.suffix.lower().lstrip(".")
     if kind in READERS:
         return kind
-    reason = "must be a folder, a .csv or a .parquet file"
+    from mien.images.guard import guess_file
+
+    reason = f"must be a folder, a .csv or a .parquet file; this one {guess_file(path)}"
     hint = "Name the kind before it, as in csv:faces.txt." + _kinds("")
     raise ConfigError(reason, subject=f"a path without a kind ({spec})", hint=hint)

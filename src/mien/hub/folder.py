@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ import numpy as np
 from mien.atomic import write_text
 from mien.conformal import ConformalThresholds
 from mien.errors import ConfigError, MienError, ModelError, suggest
+from mien.images.source import address_of
 from mien.labels import LabelSchema
 from mien.metrics import softmax
 from mien.preprocess import Preprocessing
@@ -320,7 +322,11 @@ def read_model_folder(model: str | Path | None = None) -> ModelFolder:
             if path.exists()
             else "neither a folder nor a bundled model"
         )
-        raise ModelError(f"model {str(name)!r} is {there}." + suggest(str(name), bundled_models()))
+        said = f"model {address_of(str(name)) or str(name)!r} is {there}."
+        if match := re.search(r"huggingface\.co/+([\w.-]+/[\w.-]+)", str(name)):
+            fetch = f"EmotionRecognizer.from_pretrained({match[1]!r})"
+            raise ModelError(said, hint=f"A model of the Hub is fetched by {fetch}.")
+        raise ModelError(said + suggest(str(name), bundled_models()))
     config = path / CONFIG
     try:
         value = json.loads(config.read_text(encoding="utf-8"))

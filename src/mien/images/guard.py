@@ -85,6 +85,17 @@ _SIGNS = (
     (0, b"\x1aE\xdf\xa3", "is a Matroska or WebM video"),
     (0, b"PK\x03\x04", "is a ZIP archive: unpack it"),
     (0, b"\x1f\x8b", "is a gzip archive: unpack it"),
+    (257, b"ustar", "is a tar archive: unpack it"),
+    (0, b"BZh", "is a bzip2 archive: unpack it"),
+    (0, b"\xfd7zXZ", "is an xz archive: unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "is a Zstandard archive: unpack it"),
+    (0, b"7z\xbc\xaf", "is a 7-Zip archive: unpack it"),
+    (0, b"Rar!", "is a RAR archive: unpack it"),
+    (0, b"PAR1", "is a Parquet table"),
+    (0, b"\xd0\xcf\x11\xe0", "is a file of an older Office: save it as CSV"),
+    (0, b"SQLite format 3", "is an SQLite database"),
+    (0, b"\x89HDF", "is an HDF5 file"),
+    (0, b"\x93NUMPY", "is a NumPy array: pass numpy.load(file)"),
     (0, b"version https://git-lfs", "is a Git LFS pointer: fetch the file with 'git lfs pull'"),
 )
 
@@ -153,6 +164,16 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         return "photo" if os.path.isfile(path) and os.access(path, os.R_OK) else ""  # noqa: PTH113
 
 
+def guess_file(path: str | os.PathLike[str]) -> str:
+    """Says what a file seems to be, as :func:`guess_content` does."""
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - a str may hold any name
+            head = stream.read(512)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return guess_content(head) if head else "is empty"
+
+
 def guess_content(data: bytes) -> str:
     """Says what a file that is no picture seems to be, as the end of a sentence: ``is text``."""
     for offset, sign, meaning in _SIGNS:
@@ -164,7 +185,7 @@ def guess_content(data: bytes) -> str:
     head = data[:512]
     if b"<svg" in head:
         return "is an SVG drawing: export it as PNG"
-    if head.lstrip()[:1] == b"<":
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
         return "is HTML or XML text"
     if head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return "is text"

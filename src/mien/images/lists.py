@@ -7,6 +7,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from mien.images.guard import guess_content
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,6 +25,24 @@ def encoding_of(head: bytes) -> str:
     if b"\0" in head[:4]:
         return "utf-16-be" if head[:1] == b"\0" else "utf-16-le"
     return "utf-8-sig"
+
+
+def is_text(head: bytes) -> bool:
+    """Tells whether what begins like this can be a table or list, in any encoding."""
+    if head.startswith((b"%PDF", b"version https://git-lfs")) or "XML" in guess_content(head):
+        return False
+    if "16" not in encoding_of(head):
+        return b"\0" not in head
+    text = head[: len(head) // 2 * 2].decode(encoding_of(head), "replace")[:-1]
+    return all(letter.isprintable() or letter.isspace() for letter in text)
+
+
+def decode_text(data: bytes) -> str:
+    """Returns the text of a table or list: UTF-8, UTF-16, or else as Windows writes it."""
+    try:
+        return data.decode(encoding_of(data))
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 def read_list(stream: BinaryIO, folder: Path | None = None) -> Iterator[str]:

@@ -20,6 +20,7 @@ from PIL import Image, JpegImagePlugin
 
 from mien.errors import ConfigError, InputError
 from mien.images.guard import is_moving, open_picture, refusals, silent_pillow
+from mien.images.mending import mend
 from mien.images.pixels import array_to_rgb, is_on_its_side, pil_to_rgb
 from mien.images.source import ImageLimits, describe, read_bytes
 
@@ -48,6 +49,7 @@ class OpenedImage:
         height: Of the whole picture.
         again: Decodes it whole; None where ``image_rgb`` is the whole already.
         moves: It is the first frame of an animation, which ``mien.predict_video`` reads whole.
+        damage: What the file lacks, in a sentence; empty where it is whole.
     """
 
     image_rgb: U8
@@ -55,6 +57,7 @@ class OpenedImage:
     height: int
     again: Callable[[], U8] | None = None
     moves: bool = False
+    damage: str = ""
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -80,7 +83,8 @@ def decode(source: ImageSource, *, limits: ImageLimits = _DEFAULT_LIMITS, bgr: b
     grey (128, 128, 128): white or black would draw a hard edge around light or dark hair, and
     grey is close to nothing after a model's input is normalised. The first frame of an animation is
     taken. 16-bit grey is scaled (65535 becomes 255), never clipped. Colour profiles are not
-    applied: CMYK is converted by the plain formula.
+    applied: CMYK is converted by the plain formula. A file that ends too early is read where at
+    most a tenth of its rows are missing; these are of one colour.
 
     Args:
         source: A path; the bytes of an image file; a file opened in binary mode (read from where
@@ -146,6 +150,18 @@ def open_image(
         with refusals(name), silent_pillow():
             return _whole(pil_to_rgb(source, name=name, limits=limits))
     data, name = read_bytes(source, limits=limits)
+    try:
+        return _open_file(data, name, limits, min_side)
+    except InputError:
+        mended = mend(data, lambda other: _decode_file(other, name, limits))
+        if mended is None:
+            raise
+    opened = _open_file(mended[0], name, limits, min_side)
+    opened.damage = mended[1]
+    return opened
+
+
+def _open_file(data: bytes, name: str, limits: ImageLimits, min_side: int | None) -> OpenedImage:
     with refusals(name, data), silent_pillow(), open_picture(data) as im:
         limits.check_size(im.width, im.height, name)
         size = im.size

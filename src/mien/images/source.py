@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -83,10 +84,35 @@ class ImageLimits:
             raise InputError(reason, subject=name, hint=hint)
 
 
+def address_of(path: str) -> str:
+    """Returns the address that a path was meant as, empty where it is a path of this machine.
+
+    A ``Path`` keeps one slash of two.
+
+    >>> address_of("https:/example.org/a.jpg"), address_of("C:/photos/a.jpg")
+    ('https://example.org/a.jpg', '')
+    """
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])", path)
+    return f"{match[1]}://{path[match.end() :]}" if match and not os.path.exists(path) else ""  # noqa: PTH110
+
+
+def address_error(address: str) -> InputError:
+    """Returns why an address is not read as a file, and what to do."""
+    scheme, _, path = address.partition("://")
+    hints = {
+        "file": f"Give the path without it: /{path}.",
+        "http": "Download the picture, and give its path or bytes.",
+        "https": "Download the picture, and give its path or bytes.",
+    }
+    hint = hints.get(scheme, "A job reads stores: mien predict ... -o results.parquet.")
+    return InputError("is an address, not a file", subject=repr(address), hint=hint)
+
+
 def describe(source: object) -> str:
     """Names a source in an error message."""
     if isinstance(source, str | os.PathLike):
-        return repr(os.fspath(source))
+        path = os.fspath(source)
+        return repr((isinstance(path, str) and address_of(path)) or path)
     if isinstance(source, bytes | bytearray):
         return f"{type(source).__name__} ({len(source)})"
     if isinstance(source, np.ndarray):
@@ -112,6 +138,9 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
             raise InputError(f"cannot be read ({error}): pass bytes", subject=name) from error
     elif callable(read := getattr(source, "read", None)):
         data = _read_stream(read, name, limits)
+        if not data and (at := _position(source)):
+            reason = f"stands at its end, after {at:,} bytes, so that there is nothing to read"
+            raise InputError(reason, subject=name, hint="Call seek(0) on it first.")
     else:
         several = " For several pictures call predict_many." if isinstance(source, list) else ""
         raise InputError(
@@ -120,6 +149,14 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
         )
     limits.check_bytes(len(data), name)
     return data, name
+
+
+def _position(stream: Any) -> int:
+    """Returns where a stream stands, 0 where it does not say."""
+    try:
+        return int(stream.tell())
+    except Exception:  # noqa: BLE001 - a stream of anybody's
+        return 0
 
 
 def _read_stream(read: Callable[[int], Any], name: str, limits: ImageLimits) -> bytes:
@@ -143,9 +180,8 @@ def _read_stream(read: Callable[[int], Any], name: str, limits: ImageLimits) -> 
 def _read_path(path: str | bytes, name: str, limits: ImageLimits) -> bytes:
     if isinstance(path, bytes):
         raise InputError(f"cannot read a picture from {name}: give the path as str or Path.")
-    if path.startswith(("http://", "https://")):
-        reason = "is an address: download the picture and pass its path or bytes"
-        raise InputError(reason, subject=name)
+    if address := address_of(path):
+        raise address_error(address)
     try:
         _check_regular(os.stat(path).st_mode, name)  # noqa: PTH116 - a str may hold any name
         # Between the two checks a name may come to mean a pipe: never wait for its other end.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mien.errors import InputError, import_extra
+from mien.images.source import address_error, address_of
 from mien.video.animation import TICK, is_animated_picture, read_stills
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
     """Reads what a file says of its video; the first frame is decoded to be sure of the rest."""
     av = import_av()
     file = Path(path)
+    if address := address_of(str(path)):
+        raise address_error(address)
     if not file.is_file():
         raise InputError("no such file", subject=f"{file}:")
     if not file.stat().st_size:

@@ -240,3 +240,14 @@ def test_a_line_that_names_nothing_stays_an_error(
     assert run("predict", *args) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert "there is no file 'gone.png'" in rows[1]["error"]
+
+
+def test_addresses_are_named_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("https://example.org/a.jpg", "https://example.org/a.mp4"):
+        with pytest.raises(InputError, match=f"'{word}' is an address, not a file"):
+            collect([word])
+    first, second = collect(["http://example.org/b.jpg", "sample"], partial=True)
+    assert first.name == "http://example.org/b.jpg"
+    assert "is an address" in first.fault
+    assert not second.fault
+    assert capsys.readouterr().err == ""

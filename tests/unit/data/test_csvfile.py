@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from mien.data import read_manifest
 from mien.data.manifest import Manifest
-from mien.errors import DataError
+from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
 
 Table = Callable[..., Manifest]
@@ -45,10 +46,16 @@ ROWS = "a.png,happy,train,s1\nb.png,sad,train,s2\nc.png,sad,Validation,s3\nd.png
         "Filename\tEmotion\tUsage\tSubject\n" + ROWS.replace(",", "\t"),
         "\n\nfile_name, label , split,subject_id\n\n" + ROWS.replace("\n", "\n,,,\n\n"),
         '"file_name","label","split","subject_id"\n' + ROWS.replace("a.png", '"a.png"'),
+        ("file_name,label,split,subject_id\r\n" + ROWS).encode("utf-16"),
+        ("file_name\tlabel\tsplit\tsubject_id\n" + ROWS.replace(",", "\t")).encode("utf-16-le"),
+        "sep=|\nfile_name|label|split|subject_id\n" + ROWS.replace(",", "|"),
+        b"file_name,label,split,subject_id,note\n" + ROWS.replace("\n", ",fröhlich\n")
+        .encode("latin-1"),
     ],
-    ids=["plain", "bom-crlf", "semicolon", "tab-aliases", "empty-lines", "quoted"],
+    ids=["plain", "bom-crlf", "semicolon", "tab-aliases", "empty-lines", "quoted", "utf-16",
+         "utf-16-without-bom", "excel", "latin-1"],
 )  # fmt: skip
-def test_one_table_in_many_spellings(table: Table, text: str) -> None:
+def test_one_table_in_many_spellings(table: Table, text: str | bytes) -> None:
     manifest = table(text, labels=FER7)
     assert keys(manifest) == ["a.png", "b.png", "c.png", "d.png"]
     assert [FER7.labels[k] for k in manifest.class_ids] == [
@@ -144,8 +151,8 @@ def test_a_label_column_goes_before_vote_columns(table: Table) -> None:
         ("file_name,happiness,sad\na.png,many,1\n", r"column happiness holds 'many'"),
         ("file_name,happiness,sad\na.png,,1\n", r"column happiness holds ''"),
         ("file_name,happiness,sad\na.png,0,0\n", r"has no row with a vote"),
-        (b"file_name,label\na.png,fr\xf6hlich\n", r"not UTF-8"),
-        ('file_name,label\na.png,"' + "x" * 200_000 + '"\n', r"row \d+ is no CSV"),
+        ("emotion,pixels,Usage\n0,1 2 3 4,Training\n", r"as in FER2013: type fer2013:.*faces\.csv"),
+        ("file_name,label\nA.PNG,sad\n", r"There is '.*a\.png': write names as the files have"),
         ("file_name,label\nx.png,sad\n../y.png,sad\na.png,sad\nz.png,sad\n/w.png,happy\n",
          r"5 pictures, of which 4 are missing, such as 'x\.png', '\.\./y\.png', 'z\.png'\."),
         ("file_name,label\n.,happy\n", r"1 pictures, of which 1 are missing"),
@@ -187,3 +194,55 @@ def test_a_table_that_is_gone_or_a_folder(tmp_path: Path) -> None:
         read_manifest(f"csv:{tmp_path / 'gone.csv'}")
     with pytest.raises(DataError, match="cannot be read"):
         read_manifest(f"csv:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes(257) + b"ustar" + bytes(250), r"it is a tar archive: unpack it. Type tar -xf "),
+        (b"\x1f\x8b\x08\0\0\0", "it is a gzip archive: unpack it"),
+        (b"PK\x03\x04\x14\0\0\0", "it is a ZIP archive: unpack it"),
+        (b"PAR1\x15\x04\0\0", r"it is a Parquet table. Type parquet:.*faces\.csv"),
+        (b"<!DOCTYPE html><html>log in\n", "it is HTML or XML text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "like a PNG"),
+        (b"\0\x01\x02\x03" * 99, "it starts with"),
+    ],
+    ids=["tar", "gzip", "zip", "parquet", "login page", "lfs", "picture", "other"],
+)
+def test_what_is_no_table_is_named(table: Table, content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=f"is no CSV, whatever its name says: .*{message}"):
+        table(content)
+
+
+def test_a_cell_may_hold_a_whole_picture(table: Table) -> None:
+    limit = csv.field_size_limit()
+    manifest = table('file_name,label,note\na.png,happy,"' + "9 " * 150_000 + '"\nb.png,sad,\n')
+    assert keys(manifest) == ["a.png", "b.png"]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("parquet", b"file_name,label\n", r"it is text .*read as csv:"),
+        ("parquet", b"PK\x03\x04\x14\0\0\0", "it is a ZIP archive"),
+        ("folder", b"PK\x03\x04\x14\0\0\0", "is no folder: it is a ZIP archive: unpack it"),
+        ("wds", b"\x1f\x8b\x08\0\0\0", "is no tar: it is a gzip archive: unpack it"),
+    ],
+)
+def test_other_readers_say_what_a_file_is(
+    tmp_path: Path, kind: str, content: bytes, message: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "faces").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_manifest(f"{kind}:{tmp_path / 'faces'}")
+
+
+def test_an_archive_without_a_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "faces.zip").write_bytes(b"PK\x03\x04\x14\0\0\0")
+    with pytest.raises(ConfigError, match="this one is a ZIP archive: unpack it"):
+        read_manifest(str(tmp_path / "faces.zip"))
+    with pytest.raises(DataError, match=r"https://example\.org/a\.csv is an address"):
+        read_manifest("csv:https://example.org/a.csv")

@@ -78,6 +78,26 @@ def test_fer2013_in_the_other_order_of_columns(tmp_path: Path) -> None:
     assert labels(manifest) == ["anger", "disgust", "fear"]
 
 
+def test_ck_in_the_form_of_fer2013(fer2013: Path) -> None:
+    fer2013.write_text(fer2013.read_text().replace("\n3,", "\n7,"))
+    manifest = read_manifest(f"fer2013:{fer2013}")
+    assert manifest.schema == FERPLUS8
+    assert labels(manifest)[:3] == ["anger", "contempt", "neutral"]
+    assert "emotion 7 is read as contempt, which CK+ has in this form." in manifest.warnings
+    with pytest.raises(ConfigError, match="CK\\+'s emotion 7 give 'ferplus8'"):
+        read_manifest(f"fer2013:{fer2013}", labels="fer7")
+
+
+def test_fer2013_of_large_pictures(tmp_path: Path) -> None:
+    pixels = " ".join(["200"] * 224 * 224)
+    path = tmp_path / "large.csv"
+    path.write_text(
+        "emotion;pixels;Usage\r\n" + f"3;{pixels};Training\r\n4;{pixels};PublicTest\r\n"
+    )
+    manifest = read_manifest(f"fer2013:{path},dedupe=false")
+    assert decode(manifest.images.read(0)).shape == (224, 224, 3)
+
+
 def test_fer2013_with_votes(fer2013: Path) -> None:
     manifest = read_manifest(f"fer2013:{fer2013},votes=fer2013new.csv")
     assert manifest.schema == FERPLUS8
@@ -96,7 +116,7 @@ def test_fer2013_with_votes(fer2013: Path) -> None:
     ("change", "options", "message"),
     [
         (lambda t: t.replace("emotion,", "mood,"), "", "lacks the column"),
-        (lambda t: t.replace("\n3,", "\n7,"), "", r"row 3 has the emotion 7; it must be 0\.\.6"),
+        (lambda t: t.replace("\n3,", "\n8,"), "", r"row 3 has the emotion 8; it must be 0\.\.6"),
         (lambda t: t.replace("Public", "Pubic"), "", "row 5 has the split 'PubicTest'"),
         (lambda t: t[:-40], "", r"row 7 (has [12] cells|needs 2304)"),
         (lambda t: t.replace("\n3,", "\n3,999 "), "", "row 3 needs 2304 pixels"),

@@ -195,14 +195,27 @@ def test_a_label_that_windows_keeps_for_itself_names_no_folder(tmp_path: Path) -
 
 
 @pytest.mark.skipif(Path("a\\b").name == "b", reason="on Windows, it is a path")
-def test_a_path_of_windows_in_a_table_says_what_to_write(tmp_path: Path) -> None:
+def test_paths_of_windows_in_a_table_are_read(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.png").write_bytes(_PICTURES[0])
+    for name, data in zip(("sub/a.png", "sub/b.png", "c\\d.png"), _PICTURES, strict=False):
+        (tmp_path / name).write_bytes(data)
     table = tmp_path / "t.csv"
-    table.write_text("file_name,label,split\nsub\\a.png,happy,train\n")
-    with pytest.raises(DataError, match=r"missing, such as 'sub.+a\.png'.*Write / in place of"):
-        read_manifest(f"csv:{table}")
-    table.write_text("file_name,label,split\nsub/a.png,happy,train\nsub/b.png,happy,train\n")
-    with pytest.raises(DataError) as caught:
-        read_manifest(f"csv:{table}")
-    assert "in place of" not in str(caught.value)
+    table.write_text(
+        "file_name,label,split\nsub\\a.png,happy,train\n.\\sub\\b.png,sad,train\nc\\d.png,sad,valid\n"
+    )
+    manifest = read_manifest(f"csv:{table}")
+    names = [manifest.images.key(index) for index in range(3)]
+    assert names == ["sub/a.png", "./sub/b.png", "c\\d.png"]
+    assert "2 names are written with \\ and read with /." in manifest.warnings
+
+
+@pytest.mark.skipif(Path("a\\b").name == "b", reason="on Windows, it is a path")
+def test_paths_of_windows_tell_who_is_on_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    for at, name in enumerate(("happy", "sad")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(_PICTURES[at])
+    rows = "file_name,subject_id\nhappy\\a.png,ann\nsad\\a.png,ann\n"
+    (tmp_path / "metadata.csv").write_text(rows)
+    manifest = read_manifest(f"folder:{tmp_path}", valid_share=0)
+    assert manifest.groups is not None
+    assert set(manifest.groups) == {"ann"}

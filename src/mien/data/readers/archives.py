@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from mien.data.filenames import by_name
 from mien.data.image_stores import FileImages
-from mien.data.readers.assemble import assemble, check_files
+from mien.data.readers.assemble import assemble, check_files, with_slashes
+from mien.data.readers.csvfile import read_rows, read_text
 from mien.data.registry import ReadRequest, register_reader
 from mien.errors import ConfigError, DataError
 from mien.labels import FER7, FERPLUS8
@@ -104,17 +104,17 @@ def _read_list(root: Path, listed: Path) -> Iterator[tuple[str, str]]:
     if not (root / images).is_dir() and (root / "Manually_Annotated_Images").is_dir():
         images = "Manually_Annotated_Images"
     columns: tuple[str, ...] = _COLUMNS
-    with listed.open(encoding="utf-8-sig", newline="") as file:
-        for number, cells in enumerate(csv.reader(file), 1):
-            if number == 1 and _PATH in cells:
-                columns = tuple(cells)
-            elif cells:
-                where = f"{listed}, row {number}"
-                if len(cells) != len(columns) or _EXPRESSION not in columns:
-                    reason = f"does not have the columns {', '.join(_COLUMNS)}"
-                    raise DataError(reason, subject=where)
-                row = dict(zip(columns, map(str.strip, cells), strict=True))
-                yield f"{images}/{row[_PATH]}", _expression(row[_EXPRESSION], where)
+    for line, cells in read_rows(listed):
+        if line == 1 and _PATH in cells:
+            columns = cells
+            continue
+        where = f"{listed}, row {line}"
+        if len(cells) != len(columns) or _EXPRESSION not in columns:
+            reason = f"does not have the columns {', '.join(_COLUMNS)}"
+            raise DataError(reason, subject=where)
+        row = dict(zip(columns, map(str.strip, cells), strict=True))
+        name = with_slashes(root, f"{images}/{row[_PATH]}")
+        yield name, _expression(row[_EXPRESSION], where)
 
 
 def _expression(number: str, where: str) -> str:
@@ -141,7 +141,7 @@ def read_rafdb(request: ReadRequest) -> Manifest:
     kind = request.choice("images", "aligned", "original")
     base, listed = _find_list(request.path)
     rows = []
-    for number, line in enumerate(listed.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(listed).splitlines(), 1):
         match = _RAF_LINE.fullmatch(line)
         if match:
             stem, split, ending, label = match.groups()

@@ -29,7 +29,13 @@ def read_schema(path: Path) -> Any:
     try:
         return parquet.read_schema(path)
     except (ArrowException, OSError) as error:
-        raise DataError(f"is no Parquet file that can be read: {error}", subject=path) from error
+        from mien.images.guard import guess_file
+
+        kind = guess_file(path)
+        hint = f"A table of text is read as csv:{path}." if kind == "is text" else ""
+        why = error if "Parquet" in kind else f"it {kind} ({error})"
+        reason = f"is no Parquet file that can be read: {why}"
+        raise DataError(reason, subject=path, hint=hint) from error
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.filenames import is_picture
 from mien.data.manifest import Manifest
 from mien.data.split import recorded_split, split_name, stratified_group_split
 from mien.errors import DataError, suggest
@@ -80,7 +82,22 @@ def check_files(
             f"lists {len(names)} pictures, of which {len(missing)} are missing, such as "
             f"{', '.join(map(repr, missing[:3]))}"
         )
-        raise DataError(reason, subject=listed or root, hint=hint)
+        raise DataError(reason, subject=listed or root, hint=_near(root / missing[0]) or hint)
+
+
+def _near(path: Path) -> str:
+    """Says which file has the name of a missing one but for its case or ending."""
+    with contextlib.suppress(OSError):
+        for found in sorted(path.parent.iterdir()):
+            if found.stem.casefold() == path.stem.casefold() and is_picture(found.name):
+                return f"There is {str(found)!r}: write names as the files have them."
+    return ""
+
+
+def with_slashes(root: Path, name: str) -> str:
+    r"""Returns a file's name as this system reads it: ``train\x.jpg`` of Windows with slashes."""
+    turned = name.replace("\\", "/")
+    return turned if turned != name and not _is_file(root / name) else name
 
 
 def _is_file(path: Path) -> bool:

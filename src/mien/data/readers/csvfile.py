@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import operator
+import re
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,12 +17,12 @@ import numpy as np
 
 from mien.data.filenames import source_stem
 from mien.data.image_stores import FileImages
-from mien.data.readers.assemble import KNOWN_SCHEMAS, assemble, check_files
+from mien.data.readers.assemble import KNOWN_SCHEMAS, assemble, check_files, with_slashes
 from mien.data.registry import ReadRequest, register_reader
 from mien.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from mien.arrays import F64
@@ -35,6 +39,7 @@ COLUMNS = {
 #: The table next to class folders that tells what folders cannot; Hugging Face's imagefolder
 #: reads the same name.
 METADATA = "metadata.csv"
+_WIDE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -86,21 +91,55 @@ class CsvTable:
         return f"{self.path}, row {self.lines[row]}"
 
 
-def read_table(path: Path) -> CsvTable:
-    """Reads a table of UTF-8 text with commas, semicolons or tabs; empty lines are passed over."""
+def read_text(path: Path) -> str:
+    """Returns the text of a table in any encoding, or says what the file is instead."""
+    from mien.images.guard import guess_content
+    from mien.images.lists import decode_text, is_text
+
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        reason = f"is not UTF-8 ({error})"
-        raise DataError(reason, subject=path, hint="Save it as UTF-8 CSV.") from error
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", subject=path) from error
+    if not is_text(data[:512]):
+        kind = guess_content(data[:512])
+        typed = {"Parquet": f"parquet:{path}", "tar ": f"tar -xf {path}"}
+        hint = next((f"Type {text}." for word, text in typed.items() if word in kind), "")
+        raise DataError(f"is no CSV, whatever its name says: it {kind}", subject=path, hint=hint)
+    return decode_text(data)
+
+
+@contextmanager
+def _wide_cells() -> Iterator[None]:
+    """Lets cells be of any length: a picture of 224x224 pixels as text has 200,000 letters."""
+    with _WIDE:  # the limit is one of the process
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(limit)
+
+
+def read_rows(path: Path) -> list[tuple[int, tuple[str, ...]]]:
+    """Returns the rows of a CSV that are not empty, each with the line that it ends in."""
+    text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    delimiter = max(",;\t", key=first.count)
+    if told := re.match(r"sep=(.)\s", text):  # Excel's own line
+        delimiter, text = told[1], text[5:]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        filled = [(reader.line_num, tuple(row)) for row in reader if any(map(str.strip, row))]
+        with _wide_cells():
+            return [(reader.line_num, tuple(row)) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise DataError(f"is no CSV ({error})", subject=f"{path}, row {reader.line_num}") from error
+
+
+def read_table(path: Path) -> CsvTable:
+    """Reads a table of text in any encoding, with commas, semicolons or tabs.
+
+    Empty lines are passed over.
+    """
+    filled = read_rows(path)
     if len(filled) < 2:
         reason = f"needs a header and at least one row; it has {len(filled)} line(s)"
         raise DataError(reason, subject=path)
@@ -124,7 +163,7 @@ def read_subjects(root: Path) -> dict[str, str]:
         return {}
     table = read_table(root / METADATA)
     pairs = zip(table.cells("file_name") or (), table.cells("subject_id") or (), strict=False)
-    return {file: who for file, who in pairs if who}
+    return {with_slashes(root, file): who for file, who in pairs if who}
 
 
 @register_reader("csv", options=("dedupe",))
@@ -134,8 +173,8 @@ def read_csv(request: ReadRequest) -> Manifest:
     File names are relative to the table's folder. Without a label column, columns that are named
     after labels hold votes (numbers of 0 or more): targets are their shares, and the label is the
     one with more than half of them. With both, and a column for every label of a schema, targets
-    are the shares and an empty label means that there is no majority. UTF-8, with commas,
-    semicolons or tabs.
+    are the shares and an empty label means that there is no majority. In any encoding, with
+    commas, semicolons or tabs.
     """
     table = read_table(request.path)
     schema, targets, warnings = request.labels, None, [""]
@@ -145,7 +184,7 @@ def read_csv(request: ReadRequest) -> Manifest:
     if labels is None:
         assert targets is not None and schema is not None  # noqa: S101, PT018 - _shares gave both
         labels = [schema.labels[row.argmax()] if row.max() > 0.5 else "" for row in targets]
-    names = _file_names(table)
+    names = _file_names(table, warnings)
     groups = subjects = table.cells("subject_id")
     if subjects is None:
         # With the folder: ann/1.jpg and bob/1.jpg are two pictures.
@@ -220,11 +259,15 @@ def _number(cell: str, where: str) -> float:
     return value
 
 
-def _file_names(table: CsvTable) -> list[str]:
+def _file_names(table: CsvTable, warnings: list[str]) -> list[str]:
     names, root = table.cells("file_name"), table.path.parent
     if names is None:
+        is_fer = {"emotion", "pixels"} <= {name.casefold() for name in table.header}
+        hint = f"Its pictures are pixels, as in FER2013: type fer2013:{table.path}"
         reason = f"has no column 'file_name'; it has {', '.join(table.header)}"
-        raise DataError(reason, subject=table.path)
-    slashes = r" Write / in place of \." if any("\\" in name for name in names) else ""
-    check_files(root, names, f"Names are relative to {root}.{slashes}", listed=table.path)
-    return names
+        raise DataError(reason, subject=table.path, hint=hint if is_fer else "")
+    found = [with_slashes(root, name) for name in names]
+    if turned := sum(map(operator.ne, names, found)):
+        warnings.append(f"{turned} names are written with \\ and read with /.")
+    check_files(root, found, f"Names are relative to {root}.", listed=table.path)
+    return found

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: The ten columns of votes: the eight emotions of ``ferplus8``, then two that are none.
 VOTE_COLUMNS = (*FERPLUS8.labels, "unknown", "NF")
 _EMOTIONS = len(FERPLUS8)
+#: The emotions by the numbers of FER2013, and the one that CK+ adds in this form.
+_NUMBERED = (*FER7.labels, "contempt")
+_CONTEMPT = 7
 
 
 def drop_single_votes(votes: Ints) -> I64:
@@ -183,29 +186,33 @@ def vote_targets(votes: I64, class_ids: I64, train: Bools, mode: str) -> tuple[F
 def read_fer2013(request: ReadRequest) -> Manifest:
     """Reads ``fer2013:PATH``, the file with the columns ``emotion``, ``pixels`` and ``Usage``.
 
-    ``icml_face_data.csv``, which has the same columns in another order, is read too. Without a
-    column ``Usage`` all is train.
+    ``icml_face_data.csv``, which has the same columns in another order, is read too, and so is CK+
+    in this form (``ckextended.csv``), where emotion 7 is contempt: labels are then ``ferplus8``.
+    Without a column ``Usage`` all is train.
 
     Options: ``votes=fer2013new.csv`` names the file of FER+ in the same folder, row by row the
     same faces: labels are then ``ferplus8``, and ``mode=soft`` or ``majority`` as with
     ``ferplus:``.
     """
     votes_file = request.options.get("votes")
-    schema = request.expect(
-        FERPLUS8 if votes_file else FER7, "Leave the labels out; votes=FILE gives 'ferplus8'."
-    )
     if "mode" in request.options and not votes_file:
         reason = "has mode=, which chooses by votes"
         raise ConfigError(reason, subject=request.spec, hint="Also add votes=fer2013new.csv.")
     mode = request.choice("mode", "soft", "majority")
     table = read_table(request.path)
     ids, pixels = _faces(table)
+    has_contempt = not votes_file and _CONTEMPT in ids
+    schema = request.expect(
+        FERPLUS8 if votes_file or has_contempt else FER7,
+        "Leave the labels out; votes=FILE and CK+'s emotion 7 give 'ferplus8'.",
+    )
     usage = table.cells("split") or ["train"] * len(ids)
     splits = [split_name(name, table.where(row)) for row, name in enumerate(usage)]
     keys = [f"{request.path.name}#fer{row:07}.png" for row in range(len(ids))]
-    images, labels = PixelImages(keys, pixels), [FER7.labels[k] for k in ids]
+    images, labels = PixelImages(keys, pixels), [_NUMBERED[k] for k in ids]
     if not votes_file:
-        return assemble(request, images, labels, schema=schema, splits=splits)
+        remark = "emotion 7 is read as contempt, which CK+ has in this form." * has_contempt
+        return assemble(request, images, labels, schema=schema, splits=splits, warnings=[remark])
     votes, named = _read_votes(request.path.parent / votes_file, splits)
     whole = "a spec without votes="
     return _from_votes(request, images, votes, splits, mode, whole=whole, named=named)
@@ -229,8 +236,8 @@ def _faces(table: CsvTable) -> tuple[list[int], U8]:
             given = f"it has {values.size} of {low} to {high}"
             reason = f"needs {side * side} pixels of 0 to 255; {given}"
             raise DataError(reason, subject=table.where(at))
-        if not 0 <= ids[at] < len(FER7):
-            reason = f"has the emotion {ids[at]}; it must be 0..{len(FER7) - 1}"
+        if not 0 <= ids[at] <= _CONTEMPT:
+            reason = f"has the emotion {ids[at]}; it must be 0..6, or in CK+ 7"
             raise DataError(reason, subject=table.where(at))
         faces[at] = values.reshape(side, side)
     return ids, faces

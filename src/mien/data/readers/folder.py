@@ -106,8 +106,11 @@ def _is_split(path: Path) -> bool:
 
 def _real_root(path: Path) -> Path:
     if not path.is_dir():
-        reason = "is no folder"
-        raise DataError(reason, subject=path, hint="For a table of files, use csv: or parquet:.")
+        from mien.images.guard import guess_file
+
+        kind = guess_file(path)
+        hint = "" if "unpack" in kind else "For a table of files, use csv: or parquet:."
+        raise DataError(f"is no folder: it {kind}", subject=path, hint=hint)
     inner = _subfolders(path)
     while len(inner) == 1 and not _is_split(inner[0]) and _subfolders(inner[0]):
         path = inner[0]

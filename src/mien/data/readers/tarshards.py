@@ -165,6 +165,11 @@ def _samples(file: Path) -> list[_Sample]:
                     text = content.read().decode("utf-8").strip()
                     sample.fields |= {"label": text} if ending == "cls" else json.loads(text)
     except (tarfile.TarError, OSError, ValueError, TypeError, EOFError) as error:
+        from mien.images.guard import guess_file
+
+        kind = guess_file(file)
+        if "tar" not in kind and found == {}:
+            raise DataError(f"is no tar: it {kind}", subject=file) from error
         raise _damaged(file, error) from error
     size = file.stat().st_size
     if any(sum(sample.span or ()) > size for sample in found.values()):
