@@ -20,12 +20,12 @@ START = "import mien.cli as cli; cli.VERBS.setdefault('serve', 'Answer over HTTP
 class Server:
     """``mien serve`` on a free port of the loopback."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", START, "serve", "--port", "0", *arguments],
             stderr=self.log,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )
         try:
             self.url: str = self._wait_for("listening")["url"]
@@ -53,11 +53,13 @@ class Server:
         return Path(f"/proc/self/fd/{self.log.fileno()}").read_text(encoding="utf-8")
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        """All that the process has said: each line is an object of JSON."""
+        return [json.loads(line) for line in self.text().split("\n")[:-1]]
 
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(20)
+        self.lines()
         self.log.close()
         return code

@@ -44,7 +44,7 @@ class AdmissionQueue:
     def refusal(self, pictures: int = 1) -> ProblemError | None:
         """Returns the 503 for so many pictures more, or None where they may come in."""
         if not self.open:
-            return busy("the service is starting or stopping: try again soon.")
+            return busy("the service is starting or stopping: try again soon.", reason="loading")
         backlog_s = self.backlog_s
         if self.pictures + pictures > self.capacity or (
             self.pictures and backlog_s > _FILL * self.deadline_s
@@ -100,7 +100,8 @@ class OpenBodies:
         def grow(size: int) -> None:
             nonlocal held
             if self.bytes + size > self.max_bytes:
-                raise busy("too much is being uploaded: nothing was done, try again later.")
+                detail = "too much is being uploaded: nothing was done, try again later."
+                raise busy(detail, reason="memory")
             held += size
             self.bytes += size
 
@@ -109,7 +110,7 @@ class OpenBodies:
             if not taken:
                 detail = f"more than {self.per_client} uploads at once: finish some first."
                 headers = {"retry-after": "1", "connection": "close"}
-                raise ProblemError(429, detail, headers=headers, unread=True)
+                raise ProblemError(429, detail, headers=headers, unread=True, reason="uploads")
             yield grow
         finally:
             self.bytes -= held

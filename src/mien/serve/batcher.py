@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 #: Logits float32 (N, K), and the seconds of the run that these N crops account for.
 Answer: TypeAlias = "tuple[F32, float]"
-_Entry: TypeAlias = "tuple[U8, Future[Answer]]"
+_Entry: TypeAlias = "tuple[U8, Future[Answer], float]"
+
+
+class Run(NamedTuple):
+    """A run of the network: its faces, its seconds, and how long each submission had waited."""
+
+    faces: int
+    took_s: float
+    waited_s: list[float]
 
 
 class Batcher:
@@ -25,8 +33,8 @@ class Batcher:
 
     It takes what waits, up to ``batch_size`` faces; one larger submission is still taken whole.
     While ``more_coming`` is true, because other requests are being decoded, it waits for them,
-    ``wait_s`` at most; an idle service answers without waiting. ``observe`` gets the faces of each
-    run; ``start`` is called first in the thread.
+    ``wait_s`` at most; an idle service answers without waiting. ``observe`` gets each run;
+    ``start`` is called first in the thread.
     """
 
     def __init__(
@@ -36,7 +44,7 @@ class Batcher:
         batch_size: int,
         wait_s: float,
         more_coming: Callable[[], bool] = lambda: True,
-        observe: Callable[[int], None] = lambda faces: None,  # noqa: ARG005
+        observe: Callable[[Run], None] = lambda run: None,  # noqa: ARG005
         start: Callable[[], None] = lambda: None,
     ) -> None:
         self._run, self._start, self._observe = run, start, observe
@@ -49,7 +57,7 @@ class Batcher:
     def submit(self, crops: U8) -> Future[Answer]:
         """Queues crops (N, S, S, C) from any thread; one cancelled before its turn costs no run."""
         future: Future[Answer] = Future()
-        self._waiting.put((crops, future))
+        self._waiting.put((crops, future, time.perf_counter()))
         return future
 
     def close(self) -> None:
@@ -87,7 +95,7 @@ class Batcher:
             return
         start = time.perf_counter()
         try:
-            logits = self._run(np.concatenate([crops for crops, _ in entries]))
+            logits = self._run(np.concatenate([crops for crops, *_ in entries]))
         except Exception as error:  # noqa: BLE001 - it reaches whoever waits, as an exception
             if len(entries) > 1:  # one request's crops must not fail another's
                 for entry in entries:
@@ -95,8 +103,9 @@ class Batcher:
             else:
                 entries[0][1].set_exception(error)
             return
-        self._observe(len(logits))
-        per_face_s, first = (time.perf_counter() - start) / len(logits), 0
-        for crops, future in entries:
+        took_s = time.perf_counter() - start
+        self._observe(Run(len(logits), took_s, [start - since for *_, since in entries]))
+        per_face_s, first = took_s / len(logits), 0
+        for crops, future, _ in entries:
             future.set_result((logits[first : first + len(crops)], per_face_s * len(crops)))
             first += len(crops)

@@ -30,6 +30,9 @@ class ServeConfig(Config):
 
     host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0: all, then set API keys.")
     port: int = from_zero(8000, "Port; 0: any free one, printed at the start.", high=65535)
+    metrics_port: int = from_zero(
+        0, "Port of the metrics alone, without a key; 0: only /metrics, with one.", high=65535
+    )
     root_path: str = option("", "Path that a proxy puts in front, as in /mien; stripped or not.")
     workers: int = from_one(1, "Processes.", high=256, short="-j")
     model: tuple[str, ...] = option(

@@ -17,14 +17,15 @@ import numpy as np
 from mien.results import ErrorResult, ImageResult
 from mien.serve.admission import AdmissionQueue, OpenBodies
 from mien.serve.batcher import Batcher
+from mien.serve.metrics import Metrics
 from mien.serve.models import Models
 from mien.serve.problems import GoneError, ProblemError, busy
-from mien.serve.telemetry import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from concurrent.futures import Future
 
+    from mien.arrays import F32, U8
     from mien.errors import MienError
     from mien.pipeline import Prepared
     from mien.recognizer import EmotionRecognizer
@@ -58,21 +59,23 @@ class Engine:
 
     def load(self) -> None:
         """Loads and warms up the models; slow, for a thread. :attr:`problem` says what fails."""
-        batcher = partial(
-            Batcher, batch_size=self.config.batch_size, wait_s=self.config.batch_wait_ms / 1000,
-            more_coming=lambda: self._preparing > 0, observe=self.metrics.batch_faces.observe,
-            start=self._start,
-        )  # fmt: skip
         try:
-            self.models = Models(self.config, batcher)
+            self.models = Models(self.config, self._batcher)
         except Exception as error:
             self.problem = f"the models could not be loaded: {error}"
             raise
 
+    def _batcher(self, model: str, run: Callable[[U8], F32]) -> Batcher:
+        return Batcher(
+            run, batch_size=self.config.batch_size, wait_s=self.config.batch_wait_ms / 1000,
+            more_coming=lambda: self._preparing > 0, start=self._start,
+            observe=partial(self.metrics.observe_run, model),
+        )  # fmt: skip
+
     def loaded(self) -> Models:
         """Returns the models, or refuses with 503 while they are being loaded."""
         if self.models is None:
-            raise busy(self.problem)
+            raise busy(self.problem, reason="loading")
         return self.models
 
     def close(self) -> None:
@@ -158,7 +161,8 @@ class _Work:
 
     async def read(self, uploads: list[Upload]) -> list[Result]:
         """Reads some pictures of the request, in one task of the pool."""
-        items, answer, took_s = await self._engine.submit(self._prepare, uploads)
+        since = time.perf_counter()
+        items, answer, took_s = await self._engine.submit(self._prepare, uploads, since)
         if answer is None:
             logits, run_s = self._pipeline.logits(np.zeros((0, 1, 1, 1), np.uint8)), 0.0
         else:
@@ -167,11 +171,12 @@ class _Work:
         return self._pipeline.join(items, logits, run_s)
 
     def _prepare(
-        self, uploads: list[Upload]
+        self, uploads: list[Upload], since: float
     ) -> tuple[list[Prepared], Future[Answer] | None, float]:
         if self.dropped:
             raise GoneError
-        start = time.perf_counter()
+        start, metrics = time.perf_counter(), self._engine.metrics
+        metrics.waits_s.labels("decode").observe(start - since)
         with self._engine.preparing():
             items = [self._prepare_one(upload) for upload in uploads]
             crops = [item.crops for item in items if len(item)]
@@ -186,6 +191,9 @@ class _Work:
         item.source, item.origin = upload.name, None
         if item.error is not None:
             item.error = about_upload(item.error, upload)
+        elif not self._pipeline.detector.whole_image:
+            took_s = self._engine.metrics.detector_s.labels(self._pipeline.detector.name)
+            took_s.observe(item.timings_ms["detect"] / 1000)
         return item
 
 

@@ -66,6 +66,7 @@ class Guard:
             self._check(scope)
             self._check_origin(scope)
         except ProblemError as problem:
+            self._engine.metrics.rejections.labels(problem.reason).inc()
             log("stream refused", status=problem.status, request_id=scope["state"]["request_id"])
             await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:100]})
             return
@@ -98,12 +99,14 @@ class Guard:
             self._refuse_early(scope)
             await self._app(scope, receive, send)
         except ProblemError as problem:
+            self._engine.metrics.rejections.labels(problem.reason).inc()
             if problem.unread and not _header(scope, b"expect"):
                 await self._drain(receive)
             return problem.response(request_id)
         except GoneError:
             return Response(status_code=499)
         except Exception:  # noqa: BLE001 - the last resort: logged here, hidden from the client
+            self._engine.metrics.rejections.labels("fault").inc()
             LOGGER.exception("failed", extra={"fields": {"request_id": request_id}})
             return ProblemError(500, "a fault in the service; it was logged.").response(request_id)
         return None

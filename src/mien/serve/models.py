@@ -61,7 +61,7 @@ class Models:
                 folder, detector=opened[0], threads=config.threads, device=config.device,
                 batch_size=config.batch_size, limits=limits,
             )  # fmt: skip
-            runner = batcher(recognizer.pipeline.logits)
+            runner = batcher(name, recognizer.pipeline.logits)
             self.models[name] = Model(name, recognizer, runner, light_method(recognizer))
             p = recognizer.config.preprocessing
             recognizer.predict_faces([np.zeros((p.size, p.size, 3), np.uint8)])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from mien.atomic import environment, handled
 from mien.errors import ConfigError, ModelError, needs_extra
 from mien.serve.access import load_keys
-from mien.serve.telemetry import SHARED, log, logs, set_up_logs
+from mien.serve.metrics import SHARED, metrics_port, shared_registry
+from mien.serve.telemetry import log, logs, set_up_logs
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -43,8 +44,10 @@ def _run(config: ServeConfig, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     if host not in ("127.0.0.1", "::1") and not load_keys(config):
         log("open to the network without API keys", 30, host=host)
+    alone = config.workers == 1
+    app = make_app(config) if alone else None
     settings = uvicorn.Config(
-        functools.partial(make_app, config), factory=True, http=LimitedProtocol,
+        app or functools.partial(make_app, config), factory=not alone, http=LimitedProtocol,
         workers=config.workers, lifespan="on", log_config=None, access_log=False,
         server_header=False, ws_max_size=config.max_body, limit_concurrency=config.max_connections,
         timeout_graceful_shutdown=int(config.shutdown_s), timeout_keep_alive=20,
@@ -53,13 +56,18 @@ def _run(config: ServeConfig, listener: socket.socket) -> None:
     # A process that loads models on a full machine is alive, though it answers late.
     settings.timeout_worker_healthcheck = 30
     log("listening", url=f"http://{host}:{port}", workers=config.workers, pid=os.getpid())
-    if config.workers == 1:
+    if app is not None:
         # uvicorn raises the signal again when all is answered; by then there is nothing to kill.
-        with handled(lambda *_: None, signal.SIGTERM):
+        registry = app.state.engine.metrics.registry
+        with metrics_port(config, registry), handled(lambda *_: None, signal.SIGTERM):
             uvicorn.Server(settings).run(sockets=[listener])
         return
     folders = tempfile.TemporaryDirectory(prefix="mien-metrics-", ignore_cleanup_errors=True)
-    with folders as folder, environment({SHARED: folder}):
+    with (
+        folders as folder,
+        environment({SHARED: folder}),
+        metrics_port(config, shared_registry()),
+    ):
         Multiprocess(settings, sockets=[listener]).run()
 
 

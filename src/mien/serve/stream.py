@@ -89,6 +89,7 @@ async def _answer(
             engine.metrics.count(results, choice[0].name)
             answer["result"] = results[0].to_dict()
         except ProblemError as problem:
+            engine.metrics.rejections.labels(problem.reason).inc()
             answer["error"] = {"status": problem.status, "detail": problem.detail}
         try:
             await websocket.send_text(json.dumps(answer))

@@ -1,28 +1,21 @@
-"""Logs as JSON lines, and metrics: what happened, never what was in a picture, a name or a key."""
+"""Logs as JSON lines: what happened, never what was in a picture, a name or a key."""
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import os
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mien.results import ErrorResult, ImageResult
-    from mien.serve.admission import AdmissionQueue
+    from collections.abc import Iterator
+    from types import TracebackType
 
 LOGGER = logging.getLogger("mien.serve")
-#: The variable by which prometheus-client shares numbers between processes.
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-_LOGGERS = ("mien.serve", "uvicorn", "uvicorn.error", "uvicorn.access")
-_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_LOGGERS = ("", "py.warnings", "mien.serve", "uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 class JsonFormatter(logging.Formatter):
@@ -48,19 +41,34 @@ def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def set_up_logs(level: str) -> None:
-    """Sends mien's and uvicorn's logs to stderr as JSON; uvicorn's access log stays off."""
+    """Sends all that is said to stderr as JSON lines; uvicorn's access log stays off.
+
+    Of other libraries, warnings and worse; Python's own warnings, and faults that nobody caught.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    for name in ("mien.serve", "uvicorn", "uvicorn.error"):
+    for name in ("", "mien.serve", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [] if name == "uvicorn.error" else [handler]
         logger.propagate = name == "uvicorn.error"
-        logger.setLevel(level.upper())
+        logger.setLevel(level.upper() if name else "WARNING")
     # What uvicorn says of itself is for debugging: its addresses and counts are logged by us.
     if level != "debug":
         logging.getLogger("uvicorn").setLevel("WARNING")
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_fault
+    threading.excepthook = lambda fault: _log_fault(*fault[:3])
+    sys.unraisablehook = lambda fault: _log_fault(
+        fault.exc_type, fault.exc_value, fault.exc_traceback
+    )
+
+
+def _log_fault(
+    kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None
+) -> None:
+    LOGGER.critical("failed", exc_info=(kind, fault or kind(), trace))
 
 
 @contextmanager
@@ -68,68 +76,13 @@ def logs(level: str) -> Iterator[None]:
     """As :func:`set_up_logs`, until the context ends."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     set_up_logs(level)
     try:
         yield
     finally:
+        logging.captureWarnings(capture=False)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
         for logger, (handlers, propagate, old) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
             logger.setLevel(old)
-
-
-class Metrics:
-    """The service's counters; each application has its own."""
-
-    def __init__(self, queue: AdmissionQueue) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-        self._registry = registry = CollectorRegistry()
-        counter = functools.partial(Counter, registry=registry)
-        histogram = functools.partial(Histogram, registry=registry)
-        self.requests = counter("mien_requests", "Requests answered.", ["route", "status"])
-        self.latency_s = histogram(
-            "mien_request_seconds", "Time to answer.", ["route"], buckets=_LATENCY_S
-        )
-        self.pictures = counter("mien_pictures", "Pictures answered.", ["outcome"])
-        self.faces = counter("mien_faces", "Faces read.", ["model"])
-        self.batch_faces = histogram(
-            "mien_batch_faces", "Faces in one network run.", buckets=_FACES
-        )
-        self.dropped_frames = counter(
-            "mien_dropped_frames", "Frames of streams that a newer one replaced."
-        )
-        self._waiting = Gauge(
-            "mien_queue_pictures", "Pictures accepted and not answered yet.",
-            multiprocess_mode="livesum", registry=registry,
-        )  # fmt: skip
-        self._queue, self._shared = queue, SHARED in os.environ
-        if not self._shared:
-            self._waiting.set_function(lambda: queue.pictures)
-
-    def count(self, results: Iterable[ImageResult | ErrorResult], model: str) -> None:
-        """Counts pictures and faces."""
-        for result in results:
-            faces = getattr(result, "faces", None)
-            outcome = "unreadable" if faces is None else "faces" if faces else "no_face"
-            self.pictures.labels(outcome).inc()
-            if faces:
-                self.faces.labels(model).inc(len(faces))
-
-    def track_queue(self) -> None:
-        """Writes the queue's length where other processes read it."""
-        if self._shared:
-            self._waiting.set(self._queue.pictures)
-
-    def text(self) -> tuple[bytes, str]:
-        """Returns the exposition and its content type; over all processes where there are more."""
-        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-
-        registry = self._registry
-        if self._shared:
-            from prometheus_client.multiprocess import MultiProcessCollector
-
-            self.track_queue()
-            registry = CollectorRegistry()
-            collect: Any = MultiProcessCollector
-            collect(registry)
-        return generate_latest(registry), CONTENT_TYPE_LATEST

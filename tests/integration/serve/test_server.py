@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -203,15 +207,39 @@ def test_sigterm_under_load_loses_nothing_accepted(workers: str) -> None:
     assert sum(line["event"] == "stopped" for line in lines) == int(workers)
 
 
-def test_metrics_are_shared_between_processes() -> None:
-    server = Server("--detector", "none", "--workers", "2")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_metrics_are_of_all_processes_and_have_a_port_without_a_key(workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    key = hashlib.sha256(b"secret").hexdigest()
+    server = Server(
+        "--detector", "none", "--workers", workers, "--metrics-port", str(port), "--api-keys", key
+    )
     for _ in range(20):  # a connection each: both processes answer some
-        httpx.get(server.url + "/v1/models")
-    text = httpx.get(server.url + "/metrics").text
+        httpx.get(server.url + "/v1/models", headers={"x-api-key": "secret"})
+    assert httpx.get(server.url + "/metrics").status_code == 401
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     counted = [
         line
         for line in text.splitlines()
         if line.startswith("mien_requests_total{") and 'route="/v1/models"' in line
     ]
     assert sum(float(line.split()[-1]) for line in counted) == 20
+    assert 'mien_rejections_total{reason="key"}' in text
     assert server.stop() == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_health_check_follows_the_port(server: Server) -> None:
+    """The command of deploy/Dockerfile."""
+
+    def check(port: int) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "MIEN_PORT": str(port), "MIEN_HOST": "0.0.0.0"}
+        command = [sys.executable, "-m", "mien.serve.health"]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+    assert check(server.port).returncode == 0
+    wrong = check(9)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("not ready: ")

@@ -102,7 +102,11 @@ def test_runs_are_counted_and_the_thread_is_set_up_first() -> None:
     ) as submit:
         submit(1, 2)
         submit(3)
-    assert seen == ["mien-batcher", 1, 3]
+    assert seen[0] == "mien-batcher"
+    assert [run.faces for run in seen[1:]] == [1, 3]
+    # The two that came while the first run was held waited for it;
+    assert [len(run.waited_s) for run in seen[1:]] == [1, 2]
+    assert all(0 <= waited_s < 5 for run in seen[1:] for waited_s in run.waited_s)
 
 
 def test_it_waits_while_more_is_coming_and_only_then() -> None:
@@ -145,14 +149,14 @@ def test_closing_answers_what_waits_and_ends_a_wait() -> None:
 
 
 def test_a_face_that_fails_fails_alone_and_with_its_own_words() -> None:
-    network, seen = _Network(), list[int]()
+    network, seen = _Network(), list[Any]()
     with _held(network, batch_size=8, wait_s=0, observe=seen.append) as submit:
         futures = [submit(7), submit(255), submit(8, 9)]
     assert futures[0].result(5)[0].tolist() == [[14]]
     assert str(futures[1].exception(5)) == "1 faces"
     assert futures[2].result(5)[0].tolist() == [[16], [18]]
     assert network.sizes == [1, 4, 1, 1, 2]
-    assert seen == [1, 1, 2], "runs that failed are not counted"
+    assert [run.faces for run in seen] == [1, 1, 2], "runs that failed are not counted"
 
 
 def test_what_is_cancelled_costs_no_run() -> None:

@@ -47,7 +47,8 @@ def test_dashboard_asks_for_metrics_that_exist() -> None:
     import re
 
     from mien.serve.admission import AdmissionQueue
-    from mien.serve.telemetry import Metrics
+    from mien.serve.batcher import Run
+    from mien.serve.metrics import Metrics
 
     dashboard = json.loads((ROOT / "deploy/grafana/dashboards/mien.json").read_text())
     asked = {
@@ -61,6 +62,9 @@ def test_dashboard_asks_for_metrics_that_exist() -> None:
     metrics.latency_s.labels("a").observe(1)
     metrics.pictures.labels("faces").inc()
     metrics.faces.labels("a").inc()
+    metrics.rejections.labels("rate").inc()
+    metrics.detector_s.labels("a").observe(1)
+    metrics.observe_run("a", Run(1, 0.1, [0.0]))
     told = set(re.findall(r"^(mien_[a-z_]+)", metrics.text()[0].decode(), re.MULTILINE))
     assert asked <= told
 
@@ -69,7 +73,7 @@ def test_deployment_is_not_root_and_not_open() -> None:
     yaml = pytest.importorskip("yaml")
     dockerfile = (ROOT / "deploy/Dockerfile").read_text()
     assert "USER 10001" in dockerfile
-    assert "HEALTHCHECK" in dockerfile
+    assert 'CMD ["python", "-m", "mien.serve.health"]' in dockerfile  # which follows MIEN_PORT
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     for service in compose["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])

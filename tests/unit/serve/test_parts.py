@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.problems import ProblemError
 from mien.serve.routes import _explain
+from mien.serve.telemetry import logs
 from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name, read_body
 
 _HASH = hashlib.sha256(b"secret").hexdigest()
@@ -283,6 +285,24 @@ def test_application_alone_changes_nothing_of_the_process() -> None:
         nice = {os.getpriority(os.PRIO_PROCESS, t.native_id or 0) for t in threads}
     assert nice == {own}
     assert (state(), dict(os.environ)) == (before, environment)
+
+
+def test_everything_that_is_said_is_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    fault = ValueError("nobody caught it")
+    with logs("info"), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("a picture is odd", stacklevel=1)
+        logging.getLogger("asyncio").error("a task\nfailed")
+        sys.excepthook(ValueError, fault, None)
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert ["a picture is odd" in lines[0]["event"], lines[1]["event"]] == [True, "a task\nfailed"]
+    assert "nobody caught it" in lines[2]["trace"]
+    assert "ZeroDivisionError" in lines[3]["trace"]
+    assert (sys.excepthook, threading.excepthook, sys.unraisablehook) == hooks
 
 
 def test_errors_of_maps_name_the_upload_and_their_kind() -> None:

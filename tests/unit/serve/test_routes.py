@@ -162,7 +162,17 @@ def test_models_are_listed_and_metrics_count(client: TestClient, crop: bytes) ->
     assert listed["models"][0]["name"] == "default"
     assert {"ferplus8", "hes3"} <= set(listed["models"][0]["schemas"])
     client.post("/v1/predict/faces", files={"images": ("a.png", crop)})
+    client.post("/v1/predict", files={"images": ("a.png", crop)})
+    client.post("/v1/predict?labels=none", files={"images": ("a.png", crop)})
+    client.post("/v1/predict", content=b"x", headers={"content-type": "text/plain"})
     text = client.get("/metrics").text
+    for reason in ("unusable", "type"):
+        assert f'mien_rejections_total{{reason="{reason}"}}' in text
+    for step in ("decode", "batch"):
+        assert f'mien_wait_seconds_count{{step="{step}"}}' in text
+    assert 'mien_model_seconds_count{model="default"}' in text
+    assert 'mien_detector_seconds_count{detector="haar"}' in text
+    assert 'detector="none"' not in text
     assert 'mien_requests_total{route="/v1/predict/faces",status="200"}' in text
     assert 'mien_faces_total{model="default"}' in text
     assert "mien_queue_pictures 0.0" in text
