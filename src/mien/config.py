@@ -373,6 +373,15 @@ def import_plugins(names: Iterable[str]) -> None:
             _import_file(Path(os.path.expanduser(path)).resolve())  # noqa: PTH111
 
 
+def is_foreign(model: str) -> bool:
+    """Says whether a network's name is a folder or a Hub repository instead of a registry's name.
+
+    >>> is_foreign("google/vit-base-patch16-224-in21k"), is_foreign("timm:resnet18")
+    (True, False)
+    """
+    return "/" in model or os.sep in model
+
+
 def load_object(name: str, key: str) -> Any:
     """Imports what ``module:name`` names; both may hold dots. ``key`` is the setting that does.
 

@@ -24,8 +24,10 @@ __all__ = [
     "ARCHIVES",
     "PICKLES",
     "RECORDS",
+    "call_hub",
     "check_repo_id",
     "fetch_model_folder",
+    "hub_endpoint",
     "push_model_folder",
     "pushed_card",
     "pushed_files",
@@ -85,13 +87,13 @@ def fetch_model_folder(
     _check_name(file, repo_id)
     if not file.endswith((*NETWORKS, WEIGHTS)):
         raise ConfigError(f"is no network that mien opens: take {ONNX} or {WEIGHTS}", subject=file)
-    where: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
+    where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "endpoint": hub_endpoint()}
 
     def fetch(name: str, commit: str | None, *, force: bool = False) -> Path:
         hub = import_extra("huggingface_hub", "from_pretrained", "hub")
-        found = _call_hub(
+        found = call_hub(
             lambda: hub.hf_hub_download(
-                repo_id, name, revision=commit, force_download=force, endpoint=_endpoint(), **where
+                repo_id, name, revision=commit, force_download=force, **where
             ),
             repo_id, revision, f"fetch {name} of",
         )  # fmt: skip
@@ -184,7 +186,7 @@ def push_model_folder(
     hub = import_extra("huggingface_hub", "mien push", "hub")
     with _laid_out(folder, repo_id, layout) as contents:
         files = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
-        api = hub.HfApi(endpoint=_endpoint(), token=token, library_name="mien")
+        api = hub.HfApi(endpoint=hub_endpoint(), token=token, library_name="mien")
 
         def upload() -> str:
             api.whoami()
@@ -196,7 +198,7 @@ def push_model_folder(
             done = api.create_commit(repo_id, files, revision=revision, commit_message=message)
             return str(done.commit_url)
 
-        return _call_hub(upload, repo_id, revision, "push to")
+        return call_hub(upload, repo_id, revision, "push to")
 
 
 @contextmanager
@@ -215,12 +217,12 @@ def _laid_out(folder: ModelFolder, repo_id: str, layout: str) -> Iterator[dict[s
         yield {path.name: str(path) for path in sorted(place.iterdir())}
 
 
-def _endpoint() -> str | None:
+def hub_endpoint() -> str | None:
     """Returns the address of another Hub, read when it is needed and not when it is imported."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
-def _call_hub(call: Callable[[], str], repo_id: str, revision: str | None, what: str) -> str:
+def call_hub(call: Callable[[], str], repo_id: str, revision: str | None, what: str) -> str:
     """Calls the Hub and turns each of its many errors into one sentence."""
     from huggingface_hub import errors
 

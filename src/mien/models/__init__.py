@@ -6,6 +6,7 @@ from mien.models import (  # noqa: F401 - they register their networks
     plain,
     resnet,
     timm_backbones,
+    transformers_backbones,
     vit,
 )
 from mien.models.layers import PooledNetwork

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.config import knows
+from mien.config import is_foreign, knows
 from mien.errors import ConfigError, suggest
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     Build = TypeVar("Build", bound=Callable[..., nn.Module])
 
@@ -33,6 +33,8 @@ class ModelSpec:
         preprocessing: What it is trained with unless a recipe says otherwise.
         summary: One line for listings.
         attends: It offers ``forward_attention``, so that attention rollout explains it.
+        options: Options that its name implies, which a model folder records.
+        read_weights: Returns the weights that come with its name, in the names of its tensors.
     """
 
     name: str
@@ -40,6 +42,8 @@ class ModelSpec:
     preprocessing: Preprocessing
     summary: str
     attends: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    read_weights: Callable[[], dict[str, Tensor]] | None = None
 
 
 _MODELS: dict[str, ModelSpec] = {}
@@ -77,8 +81,9 @@ def register_family(
 ) -> None:
     """Adds the networks of another package, named ``prefix:NAME`` and found when asked for.
 
-    ``find`` takes the whole name, and raises ``ConfigError`` if there is no such network; listings
-    show the whole names in ``shown``.
+    Those with the prefix ``/`` are named by a folder or a Hub repository. ``find`` takes the
+    whole name, and raises ``ConfigError`` if there is no such network; listings show the whole
+    names in ``shown``.
     """
     _FAMILIES[prefix] = find
     _SHOWN.extend(shown)
@@ -97,12 +102,17 @@ def list_backbones() -> list[str]:
 def model_spec(name: str) -> ModelSpec:
     """Returns what is registered under a name, or found by its family (``timm:NAME``).
 
+    A name with a slash is a folder or a Hub repository in the layout of transformers or timm.
+
     Raises:
         ConfigError: If nothing is; the closest names are listed.
+        ModelError: If such a folder is unfit, or cannot be fetched.
     """
     family, colon, _ = name.partition(":")
     if colon and family in _FAMILIES:
         return _FAMILIES[family](name)
+    if not knows(_MODELS, name) and is_foreign(name):
+        return _FAMILIES["/"](name)
     if not knows(_MODELS, name):
         raise ConfigError(f"no model named {name!r}." + suggest(name, _MODELS))
     return _MODELS[name]

@@ -17,6 +17,8 @@ from mien.models.registry import ModelSpec, register_family
 from mien.preprocess import INTERPOLATIONS, Preprocessing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 PREFIX = "timm:"
@@ -120,7 +122,11 @@ def _closest(given: str, known: list[str]) -> str:
 
 @cache
 def _open(name: str) -> ModelSpec:
-    record = pretrained_record(name)
+    return timm_spec(name, pretrained_record(name))
+
+
+def timm_spec(name: str, record: Mapping[str, Any]) -> ModelSpec:
+    """Returns ``timm:NAME`` with the input that a record of its weights names."""
 
     def build(
         *,

@@ -15,6 +15,7 @@ from mien.config import (
     below_one,
     from_one,
     from_zero,
+    is_foreign,
     one_of,
     option,
     share,
@@ -47,7 +48,9 @@ class TrainConfig(Config):
     )
     labels: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
     model: str = option(
-        "mienet_s", "Network, a name from 'mien models --architectures', or timm:NAME."
+        "mienet_s",
+        "Network, a name from 'mien models --architectures', timm:NAME, or with its weights a "
+        "Hub id or folder in transformers' layout.",
     )
     model_args: str = option("", "Options of the network's constructor: key=value,key=value.")
     size: int = option(
@@ -209,6 +212,7 @@ def _check_numbers(config: TrainConfig) -> None:
 
 
 def _check_transfer(config: TrainConfig) -> None:
+    has_weights = config.weights or is_foreign(config.model)
     _refuse(
         config.freeze == "none" and (config.freeze_epochs or config.unfreeze),
         "freeze_epochs and unfreeze say how long features stay frozen: they need freeze: features.",
@@ -223,12 +227,12 @@ def _check_transfer(config: TrainConfig) -> None:
         "unfreeze needs freeze_epochs: how long the head trains alone first.",
     )
     _refuse(
-        config.freeze == "features" and not config.weights,
+        config.freeze == "features" and not has_weights,
         "freeze: features without weights would keep features of chance: give "
         "weights (a file, a model folder, or hub), or freeze: none.",
     )
     _refuse(
-        config.freeze_bn and not config.weights,
+        config.freeze_bn and not has_weights,
         "freeze_bn without weights would keep the statistics of no data at all: give weights.",
     )
     _refuse(

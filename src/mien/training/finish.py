@@ -72,7 +72,7 @@ def finish_run(
         logits[calibrates], held_out.class_ids, held_out.groups, seed=config.seed
     )
     model = ModelConfig(
-        architecture=config.model,
+        architecture=spec.name,
         tag=config.tag or data.train.schema.name,
         schema=data.train.schema,
         preprocessing=spec.preprocessing,

@@ -19,6 +19,7 @@ import torch
 from mien.backends.torch import read_tensors
 from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, WEIGHTS, bundled_models
+from mien.hub.foreign import fetch_weights
 from mien.models import ModelSpec, create_model, model_spec
 from mien.models.timm_backbones import PREFIX, pretrained_record
 from mien.training.config import TrainConfig, split_names
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mien.preprocess import Preprocessing
+
+
+#: Position embeddings (1, T, F) of networks of timm's and transformers'.
+_POSITIONS = ("backbone.pos_embed", "backbone.embeddings.position_embeddings")
 
 
 def parse_args(text: str) -> dict[str, Any]:
@@ -54,13 +59,13 @@ def parse_args(text: str) -> dict[str, Any]:
 
 def model_options(config: TrainConfig) -> dict[str, Any]:
     """Returns the options that build the recipe's network, beyond classes and channels."""
-    options = parse_args(config.model_args)
+    spec = model_spec(config.model)
+    options = {**spec.options, **parse_args(config.model_args)}
     for name in ("num_classes", "in_channels"):
         if name in options:
             raise ConfigError(f"model_args: {name} follows from the data and color: leave it out.")
     if config.dropout:
         options["dropout"] = config.dropout
-    spec = model_spec(config.model)
     takes_size = "size" in inspect.signature(spec.build).parameters
     if takes_size and config.size not in (0, spec.preprocessing.size):
         options["size"] = config.size
@@ -108,6 +113,8 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
         fresh = load_weights(network, path, model=config.model)
         if fresh:
             print(f"note: {', '.join(fresh)} start new, not from {path}", file=sys.stderr)  # noqa: T201
+    elif spec.read_weights is not None:
+        take_weights(network, spec.read_weights(), model=spec.name, source=config.model)
     if config.first_size > p.size:
         raise ConfigError(
             f"first_size ({config.first_size}) must not be above the size of {config.model!r}, "
@@ -152,30 +159,27 @@ def find_weights(weights: str, model: str) -> Path:
     repository = pretrained_record(model).get("hf_hub_id")
     if not repository:
         raise ModelError(f"timm names no weights on the Hub for {model!r}: give a file.")
-    import huggingface_hub
-
-    try:
-        # The safetensors file alone: what else lies there may be a pickle.
-        return Path(huggingface_hub.hf_hub_download(str(repository), "model.safetensors"))
-    except Exception as error:  # the Hub's, the network's or the disk's
-        raise ModelError(
-            f"weights of {model} cannot be fetched from the Hub ({type(error).__name__}; is this "
-            "machine offline?)",
-            hint=f"Where there is internet, type: hf download {repository} model.safetensors "
-            "--local-dir . and then here: --weights model.safetensors",
-        ) from error
+    return fetch_weights(str(repository), f"weights of {model}")
 
 
 def load_weights(network: nn.Module, path: Path, *, model: str) -> list[str]:
-    """Gives a network the weights of a file; returns the names of the tensors that stay new.
+    """Gives a network the weights of a file, see :func:`take_weights`."""
+    return take_weights(network, read_tensors(path), model=model, source=path)
+
+
+def take_weights(
+    network: nn.Module, given: Mapping[str, Tensor], *, model: str, source: str | Path
+) -> list[str]:
+    """Gives a network the weights of a source; returns the names of the tensors that stay new.
 
     All of them must be there but the last layer's, which stays new where the file has another
     number of classes or none. Tensors in timm's names go into the backbone of a network of timm's;
-    its position embeddings are resampled where the input has another size.
+    position embeddings are resampled where the input has another size.
     """
-    given, own = read_tensors(path), network.state_dict()
-    if hasattr(network, "backbone") and not any(name.startswith("backbone.") for name in given):
-        given = _in_backbone(given, own, model)
+    own = network.state_dict()
+    if model.startswith(PREFIX) and not any(name.startswith("backbone.") for name in given):
+        given = _in_backbone(given, model)
+    given = _resampled(given, own)
     fresh = [name for name in own if name.startswith(f"{HEAD}.")]
     if all(name in given and given[name].shape == own[name].shape for name in fresh):
         fresh = []
@@ -187,7 +191,7 @@ def load_weights(network: nn.Module, path: Path, *, model: str) -> list[str]:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ModelError(
             f"does not hold the weights of {model}: {shown}{more}",
-            subject=path,
+            subject=source,
             hint="Give the network that the file was made for as model (with its model_args, and "
             "the color it has seen).",
         )
@@ -195,22 +199,24 @@ def load_weights(network: nn.Module, path: Path, *, model: str) -> list[str]:
     return fresh
 
 
-def _in_backbone(
-    given: Mapping[str, Tensor], own: Mapping[str, Tensor], model: str
-) -> dict[str, Tensor]:
-    layers: Any = importlib.import_module("timm.layers")
+def _in_backbone(given: Mapping[str, Tensor], model: str) -> dict[str, Tensor]:
     classifier = pretrained_record(model).get("classifier") or ()
     last = (classifier,) if isinstance(classifier, str) else classifier
     dropped = tuple(f"{layer}." for layer in last)
-    renamed = {f"backbone.{n}": v for n, v in given.items() if not n.startswith(dropped)}
-    place = "backbone.pos_embed"
-    if place in renamed and place in own and renamed[place].shape[1] != own[place].shape[1]:
-        length = own[place].shape[1]
-        side, side_was = int(length**0.5), int(renamed[place].shape[1] ** 0.5)
-        renamed[place] = layers.resample_abs_pos_embed(
-            renamed[place], [side, side], [side_was] * 2, num_prefix_tokens=length - side**2
-        )
-    return renamed
+    return {f"backbone.{n}": v for n, v in given.items() if not n.startswith(dropped)}
+
+
+def _resampled(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found = dict(given)
+    for place in _POSITIONS:
+        if place in found and place in own and found[place].shape[1] != own[place].shape[1]:
+            layers: Any = importlib.import_module("timm.layers")
+            length = own[place].shape[1]
+            side, side_was = int(length**0.5), int(found[place].shape[1] ** 0.5)
+            found[place] = layers.resample_abs_pos_embed(
+                found[place], [side, side], [side_was] * 2, num_prefix_tokens=length - side**2
+            )
+    return found
 
 
 def _faults(
