@@ -23,14 +23,23 @@ class Server:
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", START, "serve", "--port", "0", *arguments],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                START,
+                "serve",
+                *(["--port", "0"] if "--port" not in arguments else []),
+                *arguments,
+            ],
             stderr=self.log,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )
         try:
             self.url: str = self._wait_for("listening")["url"]
             self.port = int(self.url.rpartition(":")[2])
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while httpx.get(self.url + "/readyz", timeout=20).status_code != 200:
                 assert time.monotonic() < end, self.lines()
                 time.sleep(0.02)
@@ -39,7 +48,7 @@ class Server:
             raise
 
     def _wait_for(self, event: str) -> dict[str, Any]:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             for line in self.lines():
                 if line.get("event") == event:

@@ -9,6 +9,7 @@
 Needs httpx: ``pip install "mien[client]"``.
 """
 
-from mien.client.clients import AsyncClient, Client, ServiceError
+from mien.client.clients import AsyncClient, Client
+from mien.client.patience import ServiceError
 
 __all__ = ["AsyncClient", "Client", "ServiceError"]

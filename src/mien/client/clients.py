@@ -5,43 +5,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import random
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from collections.abc import AsyncIterable
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from mien.errors import ConfigError, InputError, MienError, import_extra
-from mien.results import ErrorResult, ImageResult
+from mien.client.patience import AGAIN, Patience, ServiceError
+from mien.client.pictures import named_files, to_bytes
+from mien.client.streams import Exchange, Result, to_result
+from mien.errors import ConfigError, InputError, import_extra
+from mien.results import ImageResult
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
     from typing import Self
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes"
-Result: TypeAlias = "ImageResult | ErrorResult"
+    from mien.client.pictures import Picture
 
-#: Answers that say "not now": the request was not accepted and may be sent again.
-_AGAIN = (429, 503)
-_FIRST_WAIT_S = 0.2
-_LONGEST_WAIT_S = 10.0
-
-
-class ServiceError(MienError):
-    """The service refused or failed.
-
-    Args:
-        status: HTTP status; 0: it could not be reached.
-        detail: What the service said.
-        request_id: To find the request in the service's log.
-    """
-
-    def __init__(self, status: int, detail: str, request_id: str = "") -> None:
-        self.status, self.detail, self.request_id = status, detail, request_id
-        super().__init__(f"{detail} (HTTP {status})" if status else detail)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.status, self.detail, self.request_id)
+_T = TypeVar("_T")
+#: How long a service is waited for that never answered: nobody may have started it.
+_NEVER_MET_S = 5.0
 
 
 class BaseClient:
@@ -55,59 +38,53 @@ class BaseClient:
         api_key: str | None = None,
         *,
         timeout_s: float = 30.0,
-        retries: int = 4,
+        patience_s: float = 60.0,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"url must start with http:// or https://; got {url!r}.")
-        if retries < 0 or not timeout_s > 0:
-            raise ConfigError("retries must be at least 0 and timeout_s above 0.")
-        self._url, self._retries = url, retries
+        if patience_s < 0 or not timeout_s > 0:
+            raise ConfigError("patience_s must be at least 0 and timeout_s above 0.")
+        self._url, self._patience_s, self._timeout_s = url.rstrip("/"), patience_s, timeout_s
         self._httpx = import_extra("httpx", "mien.client", "client")
-        headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._http = getattr(self._httpx, self._kind)(
-            base_url=url, headers=headers, timeout=timeout_s, trust_env=False
+            base_url=url, headers=self._headers, timeout=timeout_s, trust_env=False
+        )
+        #: Whether the service ever answered: one that was never there is not waited for long.
+        self._met = False
+
+    def _patience(self) -> Patience:
+        return Patience(
+            self._url, self._patience_s if self._met else min(_NEVER_MET_S, self._patience_s)
         )
 
-    def _wait_s(self, attempt: int, answer: Any) -> float | None:
+    def _wait_s(self, patience: Patience, answer: Any) -> float | None:
         """Returns the seconds before the next attempt; None where the answer is final.
 
-        The wait doubles with each attempt, from 1, with jitter, and never undercuts
-        ``retry-after``. ``answer`` is httpx's response, or the error that it raised.
+        ``answer`` is httpx's response, or the error that it raised.
         """
-        last, demanded = attempt > self._retries, ""
         if isinstance(answer, Exception):
-            if not isinstance(answer, self._httpx.ConnectError):
+            if isinstance(answer, self._httpx.TimeoutException) and not isinstance(
+                answer, self._httpx.ConnectTimeout
+            ):
                 raise ServiceError(0, f"the connection failed: {answer!r}.") from answer
-            if last:
-                said = f"no service at {self._url}: start it with mien serve."
-                raise ServiceError(0, said) from answer
-        elif last or answer.status_code not in _AGAIN:
+            return patience.after_failure(answer)
+        self._met = True
+        if answer.status_code not in AGAIN:
             return None
-        else:
-            demanded = answer.headers.get("retry-after", "")
-        backoff: float = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (attempt - 1))
-        least = float(demanded) if demanded.isdigit() else 0.0
-        jitter = 1 + random.random() / 4  # noqa: S311 - no secret
-        return max(min(least, _LONGEST_WAIT_S), backoff) * jitter
+        demanded = answer.headers.get("retry-after", "")
+        return patience.pause_s(float(demanded) if demanded.isdigit() else 0.0)
 
 
-def upload_call(path: str, pictures: Sequence[Picture], **options: Any) -> dict[str, Any]:
+def upload_call(
+    path: str, pictures: Sequence[Picture | Iterable[Picture]], **options: Any
+) -> dict[str, Any]:
     """Returns the request that sends pictures."""
-    if not pictures:
+    files = [("images", file) for file in named_files(pictures)]
+    if not files:
         raise InputError("no pictures: give at least one path or the bytes of one.")
-    files = [("images", _file(picture, index)) for index, picture in enumerate(pictures)]
     params = {name: value for name, value in options.items() if value is not None}
     return {"method": "POST", "url": path, "files": files, "params": params}
-
-
-def _file(picture: Picture, index: int) -> tuple[str, bytes]:
-    if isinstance(picture, bytes):
-        return f"image-{index + 1}", picture
-    path = Path(picture)
-    try:
-        return path.name, path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", subject=path) from error
 
 
 def read_answer(response: Any) -> dict[str, Any]:
@@ -136,10 +113,7 @@ def read_results(response: Any) -> list[Result]:
     entries = _body(response).get("results") if response.status_code in (200, 422) else None
     if not entries:
         raise _refusal(response)
-    return [
-        ErrorResult.from_dict(entry) if "error" in entry else ImageResult.from_dict(entry)
-        for entry in entries
-    ]
+    return [to_result(entry) for entry in entries]
 
 
 def read_map(response: Any) -> tuple[ImageResult, bytes]:
@@ -157,8 +131,9 @@ class Client(BaseClient):
         url: Where it is, for example ``http://127.0.0.1:8000``.
         api_key: The key, where one is needed.
         timeout_s: Longest wait for one answer.
-        retries: How often to try again, with growing pauses, after 429, 503, or a refused
-            connection; such a request was not accepted, so nothing is done twice.
+        patience_s: How long to try again, with growing pauses, while the service says 429 or 503
+            or cannot be reached, for example since it is started anew; 5 s at most where it never
+            answered. To read a picture twice changes nothing.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -179,7 +154,7 @@ class Client(BaseClient):
 
     def predict(
         self,
-        *pictures: Picture,
+        *pictures: Picture | Iterable[Picture],
         model: str | None = None,
         labels: str | None = None,
         detector: str | None = None,
@@ -190,7 +165,8 @@ class Client(BaseClient):
         """Finds the faces in each picture and reads their expressions.
 
         Args:
-            *pictures: Paths, or the bytes of image files.
+            *pictures: Paths, bytes of image files, open files, PIL images, arrays RGB (H, W, 3)
+                uint8, and lists of them.
             model: A name from :meth:`models`.
             labels: Label schema to answer in.
             detector: A face detector from :meth:`models`.
@@ -212,7 +188,10 @@ class Client(BaseClient):
         return read_results(self._call(**call))
 
     def predict_faces(
-        self, *pictures: Picture, model: str | None = None, labels: str | None = None
+        self,
+        *pictures: Picture | Iterable[Picture],
+        model: str | None = None,
+        labels: str | None = None,
     ) -> list[Result]:
         """Reads pictures that show one face each, cropped already; as :meth:`predict`."""
         call = upload_call("/v1/predict/faces", pictures, model=model, labels=labels)
@@ -224,6 +203,46 @@ class Client(BaseClient):
         """Returns a picture's result, and a PNG of what the model looked at."""
         call = upload_call("/v1/explain", [picture], label=label, model=model)
         return read_map(self._call(**call))
+
+    def stream(self, frames: Iterable[Picture], **options: Any) -> Iterator[Result]:
+        """Sends frames over one WebSocket, each when the one before is answered.
+
+        A connection that is lost, or a service that is busy, is waited for as in every call; the
+        frame under way is sent again.
+
+        Args:
+            frames: As pictures of :meth:`predict`; arrays and PIL images are sent as JPEG, what is
+                bytes or a file already stays what it is.
+            **options: Those of :meth:`predict`.
+
+        Yields:
+            One result per frame, in their order.
+
+        Raises:
+            ServiceError: If an option or the key is refused, or the service stays away.
+            MissingExtraError: If websockets is not installed.
+        """
+        connect = import_extra("websockets.sync.client", "Client.stream", "client").connect
+        exchange = Exchange(self._url, self._headers, options, timeout_s=self._timeout_s)
+        with ExitStack() as stack:
+            socket: Any = None
+            for frame in frames:
+                data, patience = to_bytes(frame, suffix=".jpg"), self._patience()
+                while True:
+                    try:
+                        if socket is None:
+                            socket = stack.enter_context(connect(**exchange.connection))
+                            self._met = True
+                        socket.send(data)
+                        result = exchange.result(socket.recv(self._timeout_s))
+                    except Exception as error:  # noqa: BLE001 - the exchange raises what is final
+                        wait_s = exchange.wait_s(error, patience)
+                        stack.close()
+                        socket = None
+                    else:
+                        break
+                    time.sleep(wait_s)
+                yield result
 
     def models(self) -> dict[str, Any]:
         """Returns the service's models and detectors, the defaults first."""
@@ -237,16 +256,17 @@ class Client(BaseClient):
             return False
         return bool(response.status_code == 200)
 
-    def _call(self, attempt: int = 1, **request: Any) -> Any:
-        try:
-            answer = self._http.request(**request)
-        except self._httpx.HTTPError as error:
-            answer = error
-        wait_s = self._wait_s(attempt, answer)
-        if wait_s is None:
-            return answer
-        time.sleep(wait_s)
-        return self._call(attempt + 1, **request)
+    def _call(self, **request: Any) -> Any:
+        patience = self._patience()
+        while True:
+            try:
+                answer = self._http.request(**request)
+            except self._httpx.HTTPError as error:
+                answer = error
+            wait_s = self._wait_s(patience, answer)
+            if wait_s is None:
+                return answer
+            time.sleep(wait_s)
 
 
 class AsyncClient(BaseClient):
@@ -266,7 +286,7 @@ class AsyncClient(BaseClient):
 
     async def predict(
         self,
-        *pictures: Picture,
+        *pictures: Picture | Iterable[Picture],
         model: str | None = None,
         labels: str | None = None,
         detector: str | None = None,
@@ -282,7 +302,10 @@ class AsyncClient(BaseClient):
         return read_results(await self._call(**call))
 
     async def predict_faces(
-        self, *pictures: Picture, model: str | None = None, labels: str | None = None
+        self,
+        *pictures: Picture | Iterable[Picture],
+        model: str | None = None,
+        labels: str | None = None,
     ) -> list[Result]:
         """Reads pictures that show one face each, cropped already; as :meth:`predict`."""
         call = upload_call("/v1/predict/faces", pictures, model=model, labels=labels)
@@ -294,6 +317,33 @@ class AsyncClient(BaseClient):
         """Returns a picture's result, and a PNG of what the model looked at."""
         call = upload_call("/v1/explain", [picture], label=label, model=model)
         return read_map(await self._call(**call))
+
+    async def stream(
+        self, frames: Iterable[Picture] | AsyncIterable[Picture], **options: Any
+    ) -> AsyncIterator[Result]:
+        """Sends frames over one WebSocket; as :meth:`Client.stream`."""
+        connect = import_extra("websockets.asyncio.client", "AsyncClient.stream", "client").connect
+        exchange = Exchange(self._url, self._headers, options, timeout_s=self._timeout_s)
+        async with AsyncExitStack() as stack:
+            socket: Any = None
+            async for frame in _each(frames):
+                data, patience = to_bytes(frame, suffix=".jpg"), self._patience()
+                while True:
+                    try:
+                        if socket is None:
+                            socket = await stack.enter_async_context(connect(**exchange.connection))
+                            self._met = True
+                        await socket.send(data)
+                        answer = await asyncio.wait_for(socket.recv(), self._timeout_s)
+                        result = exchange.result(answer)
+                    except Exception as error:  # noqa: BLE001 - the exchange raises what is final
+                        wait_s = exchange.wait_s(error, patience)
+                        await stack.aclose()
+                        socket = None
+                    else:
+                        break
+                    await asyncio.sleep(wait_s)
+                yield result
 
     async def models(self) -> dict[str, Any]:
         """Returns the service's models and detectors, the defaults first."""
@@ -307,13 +357,23 @@ class AsyncClient(BaseClient):
             return False
         return bool(response.status_code == 200)
 
-    async def _call(self, attempt: int = 1, **request: Any) -> Any:
-        try:
-            answer = await self._http.request(**request)
-        except self._httpx.HTTPError as error:
-            answer = error
-        wait_s = self._wait_s(attempt, answer)
-        if wait_s is None:
-            return answer
-        await asyncio.sleep(wait_s)
-        return await self._call(attempt + 1, **request)
+    async def _call(self, **request: Any) -> Any:
+        patience = self._patience()
+        while True:
+            try:
+                answer = await self._http.request(**request)
+            except self._httpx.HTTPError as error:
+                answer = error
+            wait_s = self._wait_s(patience, answer)
+            if wait_s is None:
+                return answer
+            await asyncio.sleep(wait_s)
+
+
+async def _each(items: Iterable[_T] | AsyncIterable[_T]) -> AsyncIterator[_T]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

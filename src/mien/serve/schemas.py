@@ -70,6 +70,10 @@ class ExplainOptions(Options):
     label: str | None = _name("Label to explain; default: the most probable.")
 
 
+class StreamOptions(PredictOptions, ExplainOptions):
+    """Options of /v1/stream: all there are."""
+
+
 def _schema_of(result: Any, **nested: Any) -> Any:
     """Returns the schema of ``result.to_dict()``; names and types are those of its class."""
     kind = type(result)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
+from mien.serve.answers import Reading, choose, read_uploads, to_base64, to_plain
 from mien.serve.problems import ProblemError
-from mien.serve.schemas import Options
+from mien.serve.schemas import StreamOptions
 from mien.serve.telemetry import log
 from mien.serve.uploads import Upload
 
 if TYPE_CHECKING:
-    from mien.recognizer import EmotionRecognizer
     from mien.serve.engine import Engine
-    from mien.serve.models import Model
 
 
 def stream_routes(engine: Engine) -> APIRouter:
@@ -29,8 +27,9 @@ def stream_routes(engine: Engine) -> APIRouter:
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
         try:
-            options = Options(**dict(websocket.query_params))  # type: ignore[arg-type]
-            choice = engine.loaded().choose(options)
+            options = StreamOptions(**dict(websocket.query_params))  # type: ignore[arg-type]
+            kind = "map" if options.include_map else "photo"
+            how = choose(engine, options, kind, options.label)
         except ValidationError as error:
             names = ", ".join(str(part["loc"][0]) for part in error.errors() if part["loc"])
             await websocket.close(1008, f"unusable option: {names[:80]}")
@@ -41,7 +40,7 @@ def stream_routes(engine: Engine) -> APIRouter:
         # The latest frame, its number from 1, and how many were pushed out: there is room for one.
         latest: asyncio.Queue[tuple[bytes, int, int]] = asyncio.Queue(1)
         received = dropped = 0
-        answering = asyncio.create_task(_answer(engine, websocket, latest, choice))
+        answering = asyncio.create_task(_answer(engine, websocket, latest, how, options.top_k))
         try:
             while True:
                 message = await websocket.receive()
@@ -75,19 +74,17 @@ async def _answer(
     engine: Engine,
     websocket: WebSocket,
     latest: asyncio.Queue[tuple[bytes, int, int]],
-    choice: tuple[Model, EmotionRecognizer],
+    how: Reading,
+    top_k: int | None,
 ) -> None:
     while True:
         frame, number, dropped = await latest.get()
         answer: dict[str, Any] = {"frame": number, "dropped": dropped}
         try:
-            with engine.queue.admit("photo"):
-                results = await engine.answer(
-                    [Upload(f"frame-{number}", frame)], *choice,
-                    faces=False, until=time.monotonic() + engine.config.deadline_s,
-                )  # fmt: skip
-            engine.metrics.count(results, choice[0].name)
-            answer["result"] = results[0].to_dict()
+            results, maps = await read_uploads(engine, [Upload(f"frame-{number}", frame)], how)
+            answer["result"] = to_plain(results[0], top_k)
+            if maps:
+                answer["map"] = to_base64(maps)[0]
         except ProblemError as problem:
             engine.metrics.rejections.labels(problem.reason).inc()
             answer["error"] = {"status": problem.status, "detail": problem.detail}

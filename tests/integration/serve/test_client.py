@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import io
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
 from mien import EmotionRecognizer, ErrorResult, ImageResult
 from mien.cli.sources import SAMPLE
-from mien.client import AsyncClient, Client
-
-if TYPE_CHECKING:
-    from support.service import Server
+from mien.client import AsyncClient, Client, ServiceError
+from mien.client.pictures import Picture
+from mien.images import decode
+from support.service import Server
 
 
 def test_client_answers_as_the_library(server: Server, photo: bytes) -> None:
@@ -49,3 +54,48 @@ def test_explain_returns_result_and_png(server: Server) -> None:
         result, png = client.explain(SAMPLE)
     assert result.faces
     assert png.startswith(b"\x89PNG")
+
+
+def test_stream_answers_each_frame_and_outlives_the_service(photo: bytes) -> None:
+    frames: list[Picture] = [
+        photo,
+        decode(photo),
+        Image.open(io.BytesIO(photo)),
+        b"no picture",
+        photo,
+    ]
+    expected = EmotionRecognizer(detector="none", labels="hes3").predict(photo).faces[0]
+    server = Server("--detector", "none")
+    port, found, servers = str(server.port), list[Any](), list[Server]()
+    starter = threading.Thread(target=lambda: servers.append(_again(port)))
+    with Client(server.url) as client:
+        for result in client.stream(frames, labels="hes3"):
+            found.append(result)
+            if len(found) == 2:  # it is started anew, while the client waits
+                assert server.stop() == 0
+                starter.start()
+        starter.join()
+        with pytest.raises(ServiceError, match="hes4"):
+            next(client.stream([photo], labels="hes4"))
+    assert servers[0].stop() == 0
+    assert [isinstance(result, ErrorResult) for result in found] == [False] * 3 + [True, False]
+    assert found[0].faces[0] == found[4].faces[0] == expected
+    assert found[1].faces[0].emotion == found[2].faces[0].emotion == expected.emotion
+
+
+def _again(port: str) -> Server:
+    time.sleep(1)
+    return Server("--detector", "none", "--port", port)
+
+
+def test_async_stream_takes_frames_as_they_come(server: Server, photo: bytes) -> None:
+    async def frames() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            yield photo
+
+    async def run() -> list[Any]:
+        async with AsyncClient(server.url) as client:
+            return [result async for result in client.stream(frames(), max_faces=1)]
+
+    assert [len(result.faces) for result in asyncio.run(run())] == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
@@ -40,6 +41,16 @@ def test_each_frame_is_answered_when_there_is_time(server: Server) -> None:
             assert list(result.faces[0].probs) == ["angry", "happy", "sad"]
 
 
+def test_stream_takes_every_option_of_a_photo(server: Server, photo: bytes) -> None:
+    query = "?detector=haar&top_k=2&include_map=true&label=fear&prior=fear%3D0.9&max_faces=1"
+    with connect(_url(server, query), proxy=None) as stream:
+        stream.send(photo)
+        answer = json.loads(stream.recv(20))
+    assert len(answer["result"]["faces"][0]["probs"]) == 2
+    assert answer["result"]["prior"]["fear"] == pytest.approx(0.9)
+    assert base64.b64decode(answer["map"]).startswith(b"\x89PNG")
+
+
 def test_latest_frame_wins_under_pressure(server: Server, photo: bytes) -> None:
     with connect(_url(server, "?detector=haar"), proxy=None) as stream:
         for _ in range(30):
@@ -67,7 +78,7 @@ def test_bad_frame_is_an_answer_and_the_stream_goes_on(server: Server) -> None:
         assert json.loads(stream.recv(10))["result"]["faces"]
 
 
-@pytest.mark.parametrize("query", ["?labels=hes4", "?min_face=no", "?unknown=1"])
+@pytest.mark.parametrize("query", ["?labels=hes4", "?min_face=no", "?unknown=1", "?label=joyy"])
 def test_wrong_option_closes_the_stream(server: Server, query: str) -> None:
     with connect(_url(server, query), proxy=None) as stream, pytest.raises(ConnectionClosed) as end:
         stream.recv(10)

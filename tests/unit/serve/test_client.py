@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
 from mien.client import Client, ServiceError
+from mien.client.pictures import named_files, to_bytes
 from mien.errors import ConfigError, InputError
+from mien.images import decode, encode
+from support.images import noise
 
 
-def _made_up(client: Client, *answers: Any) -> list[float]:
-    """Lets the client meet these answers in turn; returns the pauses it makes."""
-    waiting = iter(answers)
-    pauses: list[float] = []
+def _made_up(client: Client, *answers: Any) -> None:
+    """Lets the client meet these answers in turn, the last one again and again."""
+    waiting = itertools.chain(answers, itertools.repeat(answers[-1]))
 
     def answer(request: Any) -> Any:
         value = next(waiting)
@@ -27,13 +33,18 @@ def _made_up(client: Client, *answers: Any) -> list[float]:
         return value
 
     client._http = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://mien")
-    return pauses
 
 
-def test_not_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr("mien.client.clients.time.sleep", pauses.append)
-    with Client(retries=3) as client:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that clients make, in no time."""
+    made: list[float] = []
+    monkeypatch.setattr("mien.client.clients.time.sleep", made.append)
+    return made
+
+
+def test_not_now_is_tried_again(pauses: list[float]) -> None:
+    with Client() as client:
         busy = httpx.Response(503, headers={"retry-after": "2"}, json={})
         refused = httpx.ConnectError("refused")
         _made_up(client, refused, busy, httpx.Response(429, json={}), httpx.Response(200, json={}))
@@ -44,11 +55,45 @@ def test_not_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0.8 <= pauses[2] <= 1.0
 
 
-def test_patience_ends_and_faults_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.client.clients.time.sleep", lambda seconds: None)
+def test_outage_is_waited_for_where_the_service_was_there_before(pauses: list[float]) -> None:
+    good, gone = httpx.Response(200, json={}), httpx.RemoteProtocolError("it was stopped")
+    with Client(patience_s=60) as client:
+        _made_up(client, gone)
+        with pytest.raises(ServiceError, match="mien serve"):
+            client.models()
+        assert 2 < sum(pauses) <= 5  # nobody may have started it
+        _made_up(client, good, *[gone] * 7, good)
+        client.models()
+        pauses.clear()
+        assert client.models() == {}
+        assert 25 < sum(pauses) <= 60
+        _made_up(client, gone)
+        with pytest.raises(ServiceError):
+            client.models()
+
+
+def test_pictures_are_what_people_have(tmp_path: Path) -> None:
+    image_rgb = noise(24)
+    file = tmp_path / "a.png"
+    file.write_bytes(encode(image_rgb))
+    batch = np.stack([image_rgb, image_rgb])
+    given: list[Any] = [
+        file,
+        [Image.fromarray(image_rgb), io.BytesIO(file.read_bytes())],
+        batch,
+        image_rgb,
+    ]
+    sent = named_files(given)
+    assert [name for name, _ in sent] == ["a.png", *(f"image-{n}" for n in range(2, 7))]
+    for _, data in sent:
+        np.testing.assert_array_equal(decode(data), image_rgb)
+    assert to_bytes(image_rgb, suffix=".jpg").startswith(b"\xff\xd8")
+
+
+def test_patience_ends_and_faults_are_not_repeated(pauses: list[float]) -> None:
     problem = {"detail": "the queue is full", "request_id": "abc"}
-    with Client(retries=1) as client:
-        _made_up(client, *[httpx.Response(503, json=problem)] * 2)
+    with Client(patience_s=1) as client:
+        _made_up(client, httpx.Response(503, json=problem))
         with pytest.raises(ServiceError, match="queue is full") as error:
             client.models()
         assert (error.value.status, error.value.request_id) == (503, "abc")
@@ -66,7 +111,7 @@ def test_patience_ends_and_faults_are_not_repeated(monkeypatch: pytest.MonkeyPat
 
 
 def test_unreachable_and_impossible_are_said(tmp_path: Path) -> None:
-    with Client("http://127.0.0.1:9", retries=0) as client:
+    with Client("http://127.0.0.1:9", patience_s=0) as client:
         assert not client.ready()
         with pytest.raises(ServiceError, match="mien serve"):
             client.models()

@@ -14,6 +14,7 @@ import time
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,10 @@ from mien.errors import ConfigError
 from mien.serve import create_app
 from mien.serve.access import RateLimit, find_client, load_keys
 from mien.serve.admission import AdmissionQueue, OpenBodies
+from mien.serve.answers import Reading, explain_upload
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.problems import ProblemError
-from mien.serve.routes import _explain
 from mien.serve.telemetry import logs
 from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name, read_body
 
@@ -313,8 +314,9 @@ def test_errors_of_maps_name_the_upload_and_their_kind() -> None:
             raise RuntimeError("no more memory")
 
     recognizer = EmotionRecognizer(detector=Broken())
+    model: Any = SimpleNamespace(method="cam")
     for data, kind in ((SAMPLE.read_bytes(), "DetectorError"), (b"no picture", "InputError")):
-        result, png, _ = _explain(recognizer, Upload("mine.jpg", data), None, "cam")
+        result, png, _ = explain_upload(Reading(model, recognizer, "map"), Upload("mine.jpg", data))
         assert isinstance(result, ErrorResult)
         assert (result.source, result.kind, png) == ("mine.jpg", kind, None)
         assert result.error.startswith("mine.jpg ")
