@@ -16,6 +16,8 @@ from mien.cli.printing import failed, print_result
 from mien.errors import MienError
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
+#: Extras that are sums of others, or for those who work on mien itself.
+_OF_NO_USE = {"all", "dev", "docs"}
 
 
 def _requirements() -> dict[str, list[str]]:
@@ -61,6 +63,7 @@ def command(
     test = _self_test()
     extras = _requirements()
     base = extras.pop("")
+    extras = {extra: names for extra, names in extras.items() if extra not in _OF_NO_USE}
     report = {
         "mien": __version__,
         "python": platform.python_version(),
