@@ -30,11 +30,12 @@ _MAX_FPS = 60.0
 
 @dataclass(frozen=True, eq=False)
 class ClipAnswer:
-    """What is shown of a clip: its faces, it with boxes, a timeline (PNG) and a table (CSV)."""
+    """What is shown of a clip: its faces, it with boxes, timelines (PNG) and a table (CSV)."""
 
     summary: VideoSummary
     annotated: Path
     timeline: bytes
+    timeline_dark: bytes
     table: bytes
 
 
@@ -72,7 +73,7 @@ def reading_clip(
         try:
             found = read_video(
                 path, folder / "clip", recognizer=model.recognizer, progress=watch,
-                config=VideoConfig(max_pixels=_MAX_PIXELS),
+                config=VideoConfig(max_pixels=_MAX_PIXELS, dark=True),
             )  # fmt: skip
         except (InputError, MissingExtraError):
             raise
@@ -82,7 +83,8 @@ def reading_clip(
             ) from error
         yield ClipAnswer(
             found.summary, found.files["annotated.mp4"],
-            found.files["timeline.png"].read_bytes(), found.files["timeline.csv"].read_bytes(),
+            *(found.files[name].read_bytes()
+              for name in ("timeline.png", "timeline-dark.png", "timeline.csv")),
         )  # fmt: skip
 
 

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
 #: The bundled photo, in the public domain.
 EXAMPLE = ASSETS / "sample" / "astronaut.jpg"
-#: Outputs of the photo tab: status, picture, bars, comparison, JSON.
-PhotoOutputs = tuple[str, str, str, str, str]
+#: Outputs of the photo tab: None, which empties the field; status, picture, bars, models, JSON.
+PhotoOutputs = tuple[None, str, str, str, str, str]
+#: Outputs of the clip tab: status, player, timeline and shares, JSON.
+ClipOutputs = tuple[str, Any, str, str]
 #: What the controls of the photo tab hold, by component.
 Controls = dict[Any, Any]
 WAITING = views.status("Send a photo, or try the example.")
-_NOTHING: PhotoOutputs = (WAITING, "", "", "", "")
+_NOTHING: PhotoOutputs = (None, WAITING, "", "", "", "")
 
 
 def payload_bytes(payload: Any, uploads: UploadStore) -> bytes:
@@ -63,7 +65,7 @@ class Handlers:
         """Reads a photo that was just sent."""
         session, values = self.uploads.sessions.of(request.session_hash), _by_name(controls)
         session.photo, photo = None, values.pop("photo")
-        if photo is None:
+        if photo is None:  # the field was emptied, by this page or by the visitor
             return _NOTHING
         try:
             session.photo = payload_bytes(photo, self.uploads)
@@ -95,7 +97,7 @@ class Handlers:
             return _failed(error)
         result = answer.result
         return (
-            views.status(views.sentence(result)), views.photo_figure(answer),
+            None, views.status(views.sentence(result)), views.photo_figure(answer, known),
             views.face_cards(result, answer.faces), table, result.to_json(indent=1),
         )  # fmt: skip
 
@@ -125,22 +127,21 @@ class Handlers:
         clip: Any,
         model: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio finds it
-    ) -> tuple[str, str | None, str, str]:
+    ) -> ClipOutputs:
         """Reads a clip: status, annotated copy, timeline and shares, JSON."""
         given = clip.get("video") or clip if isinstance(clip, dict) else {}
         if not isinstance(given.get("path"), str):
-            return views.status("Choose a clip first."), None, "", ""
+            return views.status("Choose a clip first."), _shown(None), "", ""
         path: Path | None = None
         try:
             with self.uploads.using(given["path"]) as path:
                 return self._clip(path, choose(self.models, model), progress)
         except MienError as error:
             text = friendly(error, path)
-            return views.problem(text), None, "", _error(error, "clip", path).to_json(indent=1)
+            said = _error(error, "clip", path).to_json(indent=1)
+            return views.problem(text), _shown(None), "", said
 
-    def _clip(
-        self, path: Path, model: Model, progress: gr.Progress
-    ) -> tuple[str, str | None, str, str]:
+    def _clip(self, path: Path, model: Model, progress: gr.Progress) -> ClipOutputs:
         reading = reading_clip(
             model, path, uploads=self.uploads, config=self.config,
             progress=lambda share: progress(share, desc="Reading the clip"),
@@ -151,13 +152,18 @@ class Handlers:
             shutil.move(answer.annotated, shown)
             summary = {**answer.summary.to_dict(), "source": "clip"}
             return (
-                views.status(views.clip_sentence(answer)), str(shown), views.clip_view(answer),
+                views.status(views.clip_sentence(answer)), _shown(shown), views.clip_view(answer),
                 json.dumps(summary, indent=1),
             )  # fmt: skip
 
     def leave(self, request: gr.Request) -> None:
         """Forgets a visitor whose page was closed."""
         self.uploads.sessions.end(request.session_hash)
+
+
+def _shown(clip: Path | None) -> Any:
+    """Returns the player with a clip; without one it is hidden."""
+    return gr.Video(value=None if clip is None else str(clip), visible=clip is not None)
 
 
 def _by_name(controls: Controls) -> dict[str, Any]:
@@ -170,4 +176,5 @@ def _error(error: MienError, source: str, path: Path | None = None) -> ErrorResu
 
 
 def _failed(error: MienError) -> PhotoOutputs:
-    return views.problem(friendly(error)), "", "", "", _error(error, "photo").to_json(indent=1)
+    said = views.problem(friendly(error))
+    return None, said, "", "", "", _error(error, "photo").to_json(indent=1)

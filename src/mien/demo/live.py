@@ -26,7 +26,7 @@ FPS = 8.0
 
 @dataclass(frozen=True, eq=False)
 class LiveAnswer:
-    """An answered frame: its tracked faces, and as JPEG the frame with boxes and labels.
+    """An answered frame: its tracked faces, and the frame as JPEG.
 
     ``fps`` are frames answered per second over the last two; ``read_ms`` is what this one took.
     """
@@ -62,5 +62,5 @@ class LiveReader:
             faces = [tracked_face.face for tracked_face in tracked_faces]
             result = self._video.result(faces, source="camera", size=size)
             now = self._last = time.monotonic()
-            picture = to_jpeg(result.draw(image_rgb), _SHOWN)
+            picture = to_jpeg(image_rgb, _SHOWN)
             return LiveAnswer(result, picture, self._rate.tick(now), (now - start) * 1000)

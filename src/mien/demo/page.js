@@ -13,6 +13,12 @@
     name("mien-photo-view", "Your photo as it was read");
     name("mien-live-view", "Your camera as it is read");
     name("mien-clip-view", "Your clip as it was read");
+    // On a phone its table is scrolled, also by keys.
+    for (const found of document.querySelectorAll(".mien-limits")) {
+      found.tabIndex = 0;
+      found.setAttribute("role", "region");
+      found.setAttribute("aria-label", "Limits");
+    }
   };
   all();
   // Tabs are built when they are first opened.

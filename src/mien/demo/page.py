@@ -36,7 +36,7 @@ def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore
     # The video extra tracks the faces of cameras, too.
     has_video = all(find_spec(name) is not None for name in ("av", "matplotlib", "scipy"))
     with gr.Blocks(title="mien: what a face looks like", analytics_enabled=False) as page:
-        gr.Markdown(views.intro())
+        gr.HTML(views.intro(), elem_id="mien-intro")
         model = gr.Dropdown(
             list(models), value=next(iter(models)), label="Model", visible=len(models) > 1,
             elem_id="mien-model",
@@ -80,14 +80,21 @@ def launch_options(config: DemoConfig) -> dict[str, Any]:
 
 def _photo_tab(handlers: Handlers, model: Any) -> None:
     models = handlers.models
-    with gr.Row():
-        with gr.Column(scale=2, min_width=300):
-            photo = gr.Image(
-                label="Your photo: upload, paste, or take one", height=300,
-                sources=["upload", "webcam", "clipboard"], buttons=[], elem_id="mien-photo",
-                alt_text="The photo that you sent",
-            )  # fmt: skip
-            example = gr.Button("Try the example photo", variant="primary", elem_id="mien-example")
+    with gr.Row(elem_classes="mien-ways"):
+        # The field is emptied once its photo is read: the one below, with the boxes, is enough.
+        photo = gr.Image(
+            label="Your photo: upload, paste, or take one", height=150, min_width=240, scale=3,
+            sources=["upload", "webcam", "clipboard"], buttons=[], elem_id="mien-photo",
+            alt_text="The photo that you sent",
+        )  # fmt: skip
+        example = gr.Button(
+            "Try the example photo", variant="primary", elem_id="mien-example", scale=1,
+            min_width=160,
+        )  # fmt: skip
+    status = gr.HTML(WAITING, elem_id="mien-photo-status")
+    with gr.Row(elem_classes="mien-answer"):
+        with gr.Column(scale=3, min_width=300, elem_classes="mien-pinned"):
+            view = gr.HTML(elem_id="mien-photo-view")
             explain = gr.Checkbox(label="Show what the model looked at", elem_id="mien-explain")
             label = gr.Dropdown(
                 _label_choices(models, None), value="", label="Explain which expression",
@@ -100,12 +107,10 @@ def _photo_tab(handlers: Handlers, model: Any) -> None:
             compare = gr.Checkbox(
                 label="Compare all models", visible=len(models) > 1, elem_id="mien-compare"
             )
-        with gr.Column(scale=3, min_width=300):
-            status = gr.HTML(WAITING, elem_id="mien-photo-status")
-            view = gr.HTML(elem_id="mien-photo-view")
-    cards = gr.HTML(elem_id="mien-photo-cards")
+        with gr.Column(scale=2, min_width=300):
+            cards = gr.HTML(elem_id="mien-photo-cards")
     table = gr.HTML(elem_id="mien-photo-compare")
-    outputs = [status, view, cards, table, _json("The answer as JSON")]
+    outputs = [photo, status, view, cards, table, _json("The answer as JSON")]
     controls = [label, explain, compare, model]
     calls = _calls(handlers, "photo", status)
     photo.input(handlers.new_photo, {photo, *controls}, outputs, **calls)
@@ -160,7 +165,7 @@ def _clip_tab(handlers: Handlers, model: Any) -> None:
             status = gr.HTML(views.status("Choose a clip."), elem_id="mien-clip-status")
             shown = gr.Video(
                 label="The clip with boxes", interactive=False, buttons=["download"],
-                elem_id="mien-clip-shown",
+                elem_id="mien-clip-shown", visible=False,
             )  # fmt: skip
     view = gr.HTML(elem_id="mien-clip-view")
     outputs = [status, shown, view, _json("The summary as JSON")]

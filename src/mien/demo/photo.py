@@ -65,10 +65,11 @@ def choose(models: dict[str, Model], name: str | None) -> Model:
 
 @dataclass(frozen=True, eq=False)
 class PhotoAnswer:
-    """What is shown of a photo, as JPEG: it with boxes, it with maps too, each face alone."""
+    """What is shown of a photo, as JPEG: it alone, with boxes, with maps, and each face alone."""
 
     result: ImageResult
     picture: bytes
+    drawn: bytes
     painted: bytes | None
     faces: tuple[bytes, ...]
 
@@ -85,9 +86,9 @@ def read_photo(
     painted = None
     if explain and result.faces:
         maps = read.maps(model.recognizer, label=label, method=model.method)
-        painted = to_jpeg(read.overlay(maps, label=label))
-    picture = to_jpeg(result.draw(read.image_rgb))
-    return PhotoAnswer(result, picture, painted, _portraits(model, read))
+        painted = to_jpeg(read.overlay(maps, label=label, boxes=False))
+    picture, drawn = to_jpeg(read.image_rgb), to_jpeg(result.draw(read.image_rgb))
+    return PhotoAnswer(result, picture, drawn, painted, _portraits(model, read))
 
 
 def compare_photo(models: Mapping[str, Model], photo: bytes) -> dict[str, ImageResult]:

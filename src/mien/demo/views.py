@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.demo.uploads import LONGEST_S, READ_S
 from mien.reporting.pages import templates
-from mien.results.drawing import css_color, label_colors
+from mien.results.drawing import contrasting, css_color, label_colors
 from mien.results.wording import percent
 
 if TYPE_CHECKING:
@@ -20,23 +20,35 @@ if TYPE_CHECKING:
     from mien.demo.photo import Model, PhotoAnswer
     from mien.results import FaceEmotion, ImageResult
 
-#: Faces with bars of their own, at most.
-_MAX = 12
+#: Faces of a clip with bars of their own, at most: those seen longest.
+_MAX = 24
+#: Probability below which a row is folded away.
+_FOLD_BELOW = 0.05
 
 
 def render(name: str, **values: Any) -> str:
     """Fills a template of ``mien/demo/templates``; every value is escaped."""
-    pages = templates(Path(__file__).with_name("templates"), color=_color, percent=percent)
+    pages = templates(
+        Path(__file__).with_name("templates"), paint=_paint, percent=percent, share=_share
+    )
+    pages.globals["fold_below"] = _FOLD_BELOW
     return pages.get_template(name).render(**values)
 
 
-def _color(labels: Sequence[str], label: str) -> str:
-    return css_color(label_colors(labels)[label])
+def _paint(labels: Sequence[str], label: str) -> dict[str, str]:
+    """Returns the colour of a label, and the one that reads well on it."""
+    color = label_colors(labels)[label]
+    return {"paper": css_color(color), "ink": css_color(contrasting(color))}
+
+
+def _share(pixels: float, side: int) -> str:
+    """Returns a length as CSS writes it, relative to the picture's side."""
+    return f"{100 * pixels / side:.3f}%"
 
 
 def intro() -> str:
-    """Returns what stands above all tabs, in Markdown."""
-    return render("intro.md", read_s=round(READ_S) + 10, longest_min=round(LONGEST_S / 60))
+    """Returns what stands above all tabs."""
+    return render("intro.html", read_s=round(READ_S) + 10, longest_min=round(LONGEST_S / 60))
 
 
 def limits(models: Mapping[str, Model]) -> str:
@@ -78,22 +90,20 @@ def problem(text: str) -> str:
     return render("problem.html", text=text)
 
 
-def photo_figure(answer: PhotoAnswer) -> str:
-    """Returns the photo with boxes, and over it, as strong as the slider says, its maps."""
-    return render("photo.html", answer=answer, sentence=sentence(answer.result))
+def photo_figure(answer: PhotoAnswer, label: str | None = None) -> str:
+    """Returns the photo, as strong as the slider says its maps of ``label``, and its boxes."""
+    return render("photo.html", answer=answer, sentence=sentence(answer.result), label=label)
 
 
 def face_cards(result: ImageResult, faces: Sequence[bytes]) -> str:
     """Returns the probabilities of each face as a table with bars."""
-    shown = list(zip(result.faces, faces, strict=True))[:_MAX]
-    if not shown:
-        return ""
-    return render("faces.html", shown=shown, more=len(result.faces) - len(shown))
+    shown = list(zip(result.faces, faces, strict=True))
+    return render("faces.html", shown=shown) if shown else ""
 
 
 def comparison(results: Mapping[str, ImageResult]) -> str:
     """Returns what each model says of each face as a table."""
-    rows = list(islice(zip_longest(*(result.faces for result in results.values())), _MAX))
+    rows = list(zip_longest(*(result.faces for result in results.values())))
     if not rows:
         return status("No face found, so there is nothing to compare.")
     return render("comparison.html", names=list(results), rows=rows)
@@ -121,6 +131,7 @@ def clip_sentence(answer: ClipAnswer) -> str:
 
 def clip_view(answer: ClipAnswer) -> str:
     """Returns the timeline, each face's shares, and the table to download."""
-    tracks = answer.summary.tracks[:_MAX]
+    longest = sorted(answer.summary.tracks, key=lambda track: -track.seen_s)
+    tracks = sorted(longest[:_MAX], key=lambda track: track.track_id)
     said = "; ".join(f"face {track.track_id} mostly {track.emotion}" for track in tracks)
-    return render("clip.html", answer=answer, tracks=tracks, said=said)
+    return render("clip.html", answer=answer, tracks=tracks, said=said, more=len(longest[_MAX:]))

@@ -128,7 +128,7 @@ def write_report(
     if clean.any() and not clean.all():
         parts = {"all faces": scores, "without copies of train faces": evaluation.scores(clean)}
         leak_rows = [[name, *_cells(m)] for name, m in parts.items()]
-    tiles = partial(_tiles, recognizer, manifest.split(evaluation.split).with_labels())
+    tiles = partial(_tiles, recognizer, manifest.split(evaluation.split).with_labels(), evaluation)
     picked = {which: pick_faces(evaluation, which, limit) for which, limit in _SHEETS.items()}
     text = render(
         "evaluation.html",
@@ -187,7 +187,11 @@ _Line = tuple[str, str, str]  # text, label, text
 
 
 def _tiles(
-    recognizer: EmotionRecognizer, part: Manifest, faces: I64, captions: list[list[_Line]]
+    recognizer: EmotionRecognizer,
+    part: Manifest,
+    evaluation: Evaluation,
+    faces: I64,
+    captions: list[list[_Line]],
 ) -> list[dict[str, Any]]:
     """Returns faces with captions, each with the map of what spoke for the model's answer."""
     from mien.explanation import explain_crops, paint_maps
@@ -200,8 +204,9 @@ def _tiles(
     # A network without pooling and a linear layer has no map that comes free.
     with suppress(ModelError, MissingExtraError):
         maps = explain_crops(recognizer, load_faces(chosen, recognizer.config.preprocessing))
-        for pair, heat in zip(pictures, maps, strict=True):
-            pair.append(paint_maps(pair[0], np.array([[0, 0, 96, 96]]), heat[None]))
+        shares = evaluation.probs[faces].max(axis=1, keepdims=True)
+        for pair, heat, share in zip(pictures, maps, shares, strict=True):
+            pair.append(paint_maps(pair[0], np.array([[0, 0, 96, 96]]), heat[None], share))
     return [{"pictures": p, "lines": lines} for p, lines in zip(pictures, captions, strict=True)]
 
 

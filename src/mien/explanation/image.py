@@ -51,6 +51,8 @@ class ReadImage:
     def overlay(self, maps: F32, *, label: str | None = None, boxes: bool = True) -> U8:
         """Paints maps (N, h, w) into the photo, with a box and the explained label's probability.
 
+        A map fades with that probability.
+
         Args:
             maps: One for each face.
             label: The label explained; None: each face's top one.
@@ -58,7 +60,8 @@ class ReadImage:
         """
         from mien.results.annotation import draw_faces
 
-        painted = paint_maps(self.image_rgb, self.squares_xyxy, maps)
+        shares = np.array([face.probs[label or face.emotion] for face in self.result.faces])
+        painted = paint_maps(self.image_rgb, self.squares_xyxy, maps, shares)
         if not boxes or not self.result.faces:
             return painted
         return draw_faces(painted, self.result, label=label)

@@ -28,6 +28,8 @@ _PAPER, _INK, _GAP = (255, 255, 255), (40, 40, 40), 8
 #: Colours from nothing to the maximum; what is low is also nearly transparent.
 _STOPS = ((64, 16, 110), (150, 30, 110), (221, 75, 64), (250, 150, 30), (253, 231, 90))
 _STRONGEST = 0.72
+#: Strength of the map of a label that is next to impossible: so faint that it is just seen.
+_FAINTEST = 0.1
 #: Side of the coloured map before it is scaled to the face: more shows nothing more.
 _SIDE = 192
 #: Faces of one photo that get a row of panels, the largest first; more would be unreadable.
@@ -46,15 +48,20 @@ def colour_table() -> U8:
     return table.round().astype(np.uint8)
 
 
-def paint_maps(image_rgb: U8, squares_xyxy: Floats, maps: Floats) -> U8:
+def paint_maps(
+    image_rgb: U8, squares_xyxy: Floats, maps: Floats, strengths: Floats | None = None
+) -> U8:
     """Lays each face's map over its square in the picture.
 
-    The heat of a map is relative to its own maximum. What reaches beyond the picture is cut off.
+    The heat of a map is relative to its own maximum, so that a map by itself does not say how much
+    speaks for its label; it is to fade with the label's probability. What reaches beyond the
+    picture is cut off.
 
     Args:
         image_rgb: uint8 (H, W, 3).
         squares_xyxy: (N, 4), the regions that the maps belong to, in pixels.
         maps: (N, h, w), 0 and above, of any scale.
+        strengths: (N,), 0..1: probability of the label of each map; None: all are 1.
 
     Returns:
         A new uint8 (H, W, 3).
@@ -73,12 +80,13 @@ def paint_maps(image_rgb: U8, squares_xyxy: Floats, maps: Floats) -> U8:
     if maps.ndim != 3 or len(maps) != len(squares):
         raise InputError(f"expected a map (h, w) for {len(squares)} faces; got {maps.shape}.")
     picture = Image.fromarray(image_rgb)  # a copy: the array given stays as it is
-    for square, heat in zip(squares, maps, strict=True):
-        _paint(picture, square, heat)
+    shares = np.ones(len(maps)) if strengths is None else np.asarray(strengths, np.float64)
+    for square, heat, share in zip(squares, maps, np.maximum(shares, _FAINTEST), strict=True):
+        _paint(picture, square, heat, share)
     return np.array(picture)
 
 
-def _paint(picture: Image.Image, square: F64, heat: Floats) -> None:
+def _paint(picture: Image.Image, square: F64, heat: Floats, strength: float) -> None:
     x1, y1, x2, y2 = (float(value) for value in square)
     left, top = max(math.floor(x1 + 0.5), 0), max(math.floor(y1 + 0.5), 0)
     right = min(math.floor(x2 + 0.5), picture.width)
@@ -98,7 +106,8 @@ def _paint(picture: Image.Image, square: F64, heat: Floats) -> None:
         min((right - x1) * scale_x, side), min((bottom - y1) * scale_y, side),
     )  # fmt: skip
     layer = coloured.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=region)
-    picture.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))
+    opacity = layer.getchannel("A").point(lambda value: round(value * strength))
+    picture.paste(layer.convert("RGB"), (left, top), opacity)
 
 
 def sheet(tiles: Sequence[U8], captions: Sequence[str], *, columns: int, side: int = 112) -> U8:
@@ -166,8 +175,8 @@ def label_panels(
         side: Side of a panel in pixels.
 
     Returns:
-        uint8 (H, W, 3). The heat of a panel is relative to its own maximum; the caption says how
-        probable the label is.
+        uint8 (H, W, 3). The heat of a panel is relative to its own maximum, and fades with the
+        probability of its label, which the caption says.
 
     Raises:
         InputError: If the photo has no face.
@@ -193,7 +202,8 @@ def label_panels(
         tiles.append(crops[index])
         captions.append(f"face {index + 1}")
         for label, heat in zip(recognizer.labels, maps, strict=True):
-            tiles.append(paint_maps(crops[index], whole, heat[index : index + 1]))
+            share = np.array([face.probs[label]])
+            tiles.append(paint_maps(crops[index], whole, heat[index : index + 1], share))
             captions.append(f"{label} {percent(face.probs[label])}")
     return sheet(tiles, captions, columns=1 + len(recognizer.labels), side=side)
 

@@ -65,4 +65,7 @@ class VideoConfig(Config):
     picture: bool = option(
         default=True, help_text="Draw the timeline (needs matplotlib).", flag=None
     )
+    dark: bool = option(
+        default=False, help_text="Draw the timeline on dark paper as well.", flag=None
+    )
     srt: bool = switch("Clips: write subtitles.")

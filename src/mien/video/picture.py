@@ -1,4 +1,4 @@
-"""The picture of a timeline: a band of stacked areas for each face, with its portrait."""
+"""The picture of a timeline: for each face stacked areas, its main expression, and a portrait."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.atomic import replacing
+from mien.reporting.theme import LIGHT
 from mien.results.drawing import label_colors
 from mien.video.timeline import TimelineRow, read_timeline
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from mien.arrays import F64
+    from mien.reporting.theme import Theme
     from mien.video.summary import TrackSummary, VideoSummary
 
 #: Bands at most: the faces that were seen longest.
 _MAX_BANDS = 8
 _BINS = 600
-_INK, _FAINT, _PAPER = "#1f2328", "#656d76", "#f6f8fa"
+#: Height of the strip of main expressions, as a share of the band above it.
+_STRIP = 0.14
 
 
 def draw_picture(
@@ -32,6 +35,7 @@ def draw_picture(
     *,
     frame_s: float,
     portrait: Callable[[int], Path],
+    theme: Theme = LIGHT,
 ) -> None:
     """Draws the faces of a clip that were seen longest, from its timeline's file."""
     longest = sorted(summary.tracks, key=lambda track: -track.seen_s)[:_MAX_BANDS]
@@ -46,7 +50,7 @@ def draw_picture(
         title += f" (the {_MAX_BANDS} longest seen of {faces} faces)"
     draw_timeline(
         path, shown, edges_s, shares, labels=summary.labels, title=title,
-        portraits={number: portrait(number) for number in numbers},
+        portraits={number: portrait(number) for number in numbers}, theme=theme,
     )  # fmt: skip
 
 
@@ -84,8 +88,9 @@ def draw_timeline(
     labels: Sequence[str],
     portraits: Mapping[int, Path],
     title: str,
+    theme: Theme = LIGHT,
 ) -> None:
-    """Draws a band for each face and writes it as PNG, whole or not at all.
+    """Draws a band for each face, below it a strip of its main expression, and writes it as PNG.
 
     ``edges_s`` and ``shares`` are those of :func:`bin_timeline`, ``portraits`` picture files by
     the number of the face.
@@ -96,31 +101,34 @@ def draw_timeline(
     bands = max(len(tracks), 1)
     head, foot, band = 0.55, 0.95, 1.15
     height = head + foot + band * bands
-    figure = Figure(figsize=(10, height), facecolor="white")
-    figure.text(0.02, 1 - 0.32 / height, title, color=_INK, fontsize=11, weight="bold")
+    figure = Figure(figsize=(10, height), facecolor=theme.paper)
+    figure.text(0.02, 1 - 0.32 / height, title, color=theme.ink, fontsize=11, weight="bold")
     grid = figure.add_gridspec(
-        bands, 2, width_ratios=(1, 9), wspace=0.03, hspace=0.22, left=0.02, right=0.98,
+        bands, 2, width_ratios=(1, 9), wspace=0.09, hspace=0.22, left=0.02, right=0.98,
         top=1 - head / height, bottom=foot / height,
     )  # fmt: skip
     colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in label_colors(labels).values()]
     for index, track in enumerate(tracks):
-        _draw_portrait(figure.add_subplot(grid[index, 0]), track, portraits.get(track.track_id))
+        _draw_portrait(
+            figure.add_subplot(grid[index, 0]), track, portraits.get(track.track_id), theme
+        )
         axes = figure.add_subplot(grid[index, 1])
-        _draw_band(axes, edges_s, shares[index], colors, last=index == bands - 1)
+        _draw_band(axes, edges_s, shares[index], colors, theme, last=index == bands - 1)
     if not tracks:
         axes = figure.add_subplot(grid[0, 1])
-        _draw_band(axes, edges_s, np.full((len(edges_s) - 1, len(labels)), np.nan), colors)
-        axes.text(0.5, 0.5, "no face found", transform=axes.transAxes, ha="center", color=_FAINT)
+        _draw_band(axes, edges_s, np.full((len(edges_s) - 1, len(labels)), np.nan), colors, theme)
+        words, where = "no face found", axes.transAxes
+        axes.text(0.5, 0.5, words, transform=where, ha="center", color=theme.faint)
     patches = [Patch(color=c, label=label) for label, c in zip(labels, colors, strict=True)]
     figure.legend(
         handles=patches, loc="lower center", ncols=min(len(labels), 8), frameon=False,
-        fontsize=8.5, labelcolor=_INK, handlelength=1.0,
+        fontsize=8.5, labelcolor=theme.ink, handlelength=1.0,
     )  # fmt: skip
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
 
 
-def _draw_portrait(axes: Axes, track: TrackSummary, portrait: Path | None) -> None:
+def _draw_portrait(axes: Axes, track: TrackSummary, portrait: Path | None, theme: Theme) -> None:
     from PIL import Image
 
     axes.axis("off")
@@ -128,20 +136,33 @@ def _draw_portrait(axes: Axes, track: TrackSummary, portrait: Path | None) -> No
         with Image.open(portrait) as picture:
             axes.imshow(np.asarray(picture.convert("RGB")))
     words = f"#{track.track_id}  {track.seen_s:.1f} s"
-    axes.set_title(words, fontsize=8.5, color=_INK, pad=2)
+    axes.set_title(words, fontsize=8.5, color=theme.ink, pad=2)
 
 
 def _draw_band(
-    axes: Axes, edges_s: F64, shares: F64, colors: Sequence[str], *, last: bool = True
+    axes: Axes,
+    edges_s: F64,
+    shares: F64,
+    colors: Sequence[str],
+    theme: Theme,
+    *,
+    last: bool = True,
 ) -> None:
-    axes.set_facecolor(_PAPER)
+    axes.set_facecolor(theme.heat[0])
     # A value per edge: the last one holds to the end.
     heights = np.nan_to_num(shares[[*range(len(shares)), -1]]).T
     axes.stackplot(edges_s, heights, step="post", colors=colors, linewidth=0)
     axes.set_xlim(0, edges_s[-1])
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0, 1], ["0", "1"])
-    axes.tick_params(colors=_FAINT, labelsize=8, length=2, labelbottom=last)
+    for label, color in enumerate(colors):
+        seen = ~np.isnan(shares).any(axis=1)
+        main = seen & (np.argmax(np.nan_to_num(shares), axis=1) == label)
+        axes.fill_between(
+            edges_s, -_STRIP, -_STRIP / 4, where=main[[*range(len(main)), -1]], step="post",
+            color=color, linewidth=0,
+        )  # fmt: skip
+    axes.set_ylim(-_STRIP, 1)
+    axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    axes.tick_params(colors=theme.faint, labelsize=8, length=2, labelbottom=last)
     axes.spines[:].set_visible(False)
     if last:
-        axes.set_xlabel("seconds", color=_FAINT, fontsize=8.5)
+        axes.set_xlabel("seconds", color=theme.faint, fontsize=8.5)

@@ -16,6 +16,7 @@ from mien.detectors import crop_box
 from mien.errors import ConfigError, MienError, import_extra
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
+from mien.reporting.theme import DARK, LIGHT
 from mien.video.config import VideoConfig
 from mien.video.encoding import PieceWriter, join_pieces
 from mien.video.parts import PARTS, Parts, Progress, identity_of
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
 #: Files of the results, in the order they appear; the summary ends a run.
 FILES = (
-    "annotated.mp4", "timeline.csv", "timeline.parquet", "timeline.png", "subtitles.srt",
-    "summary.json",
+    "annotated.mp4", "timeline.csv", "timeline.parquet", "timeline.png", "timeline-dark.png",
+    "subtitles.srt", "summary.json",
 )  # fmt: skip
 #: Seconds between two rows of a face (or three frames) from which it was out of sight.
 _UNSEEN_S = 0.25
@@ -268,10 +269,13 @@ class _Run:
             detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
             config=config.to_dict(),
         )  # fmt: skip
-        if config.picture:
-            draw_picture(
-                folder / "timeline.png", timeline, summary, frame_s=frame_s, portrait=parts.portrait
-            )
+        themes = {"timeline.png": LIGHT, "timeline-dark.png": DARK}
+        for name, theme in themes.items():
+            if config.picture and (theme is LIGHT or config.dark):
+                draw_picture(
+                    folder / name, timeline, summary, frame_s=frame_s, portrait=parts.portrait,
+                    theme=theme,
+                )  # fmt: skip
         if config.srt:
             with (
                 replacing(folder / "subtitles.srt") as temporary,

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
+from mien.hub import ASSETS
 from mien.images import decode
+from support.accessibility import check_walk, violations
 
 if TYPE_CHECKING:
     from support.page import Page
 
 pytestmark = pytest.mark.slow
 Launch = Callable[..., Any]
+EXAMPLE = ASSETS / "sample" / "astronaut.jpg"
 #: Milliseconds; a busy machine needs many.
 PATIENCE = 120_000
 CAMERA = (
@@ -76,10 +80,19 @@ def test_photo_of_five_people(browser: Any, page: Page, shared: Path) -> None:
     assert tab.locator("#mien-photo-cards section").count() == 5
     picture = tab.locator("#mien-photo-view img")
     assert picture.count() == 1
+    assert tab.locator("#mien-photo img").count() == 0, "one photo, not two"
+    numbers = [
+        [one.split()[0] for one in tab.locator(place).all_inner_texts()]
+        for place in (".mien-box b", ".mien-number")
+    ]
+    assert numbers[0] == numbers[1] == ["1", "2", "3", "4", "5"]
     assert "5 faces" in picture.get_attribute("alt")
     shares = tab.locator("#mien-photo-cards section").first.locator("tr").all_inner_texts()
-    assert len(shares) == 8
+    assert len([share for share in shares if share]) == 2, "the unlikely ones are folded away"
     assert re.match(r"happiness\s+(9\d|over 99)%", shares[0])
+    tab.locator("#mien-photo-cards summary").first.click()
+    shares = tab.locator("#mien-photo-cards section").first.locator("tr").all_inner_texts()
+    assert len([share for share in shares if share]) == 8
 
     tab.get_by_label("Show what the model looked at").check()
     tab.wait_for_selector("img.mien-map")
@@ -135,14 +148,56 @@ def test_controls_have_names_and_can_be_reached(browser: Any, page: Page) -> Non
         .map(x => x.outerHTML.slice(0, 120))"""
     )
     assert nameless == []
-    reached = set()
-    for _ in range(30):
-        tab.keyboard.press("Tab")
-        reached.add(tab.evaluate("(document.activeElement.innerText || '').trim()"))
-    assert {"Photo", "Try the example photo"} <= reached
+    tab.get_by_role("button", name="Try the example photo").click()
+    visit.status("1 face")
+    reached = check_walk(tab)
+    assert {"Photo", "Try the example photo", "Download with boxes"} <= set(reached)
+    assert any("each under 1%" in name for name in reached), "what is folded can be opened"
     tab.get_by_role("tab", name="Limits").click()
     tab.get_by_text("What it cannot know").wait_for()
     assert tab.evaluate("document.documentElement.lang") == "en"
+    visit.check_manners()
+    visit.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(browser: Any, page: Page, scheme: str, width: int) -> None:
+    visit = Visit(browser, page, scheme=scheme, width=width)
+    tab = visit.tab
+    tab.get_by_role("button", name="Try the example photo").click()
+    visit.status("1 face")
+    tab.locator("#mien-photo-cards section").wait_for()
+    assert violations(tab) == []
+    for name in ("Camera", "Clip", "Limits"):
+        tab.get_by_role("tab", name=name).click()
+        tab.wait_for_timeout(500)
+        assert violations(tab) == []
+    visit.context.close()
+
+
+def test_the_answer_stands_above_the_fold_of_a_phone(browser: Any, page: Page) -> None:
+    visit = Visit(browser, page, width=390)
+    tab = visit.tab
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.get_by_role("button", name="Try the example photo").click()
+    visit.status("1 face")
+    tab.locator("#mien-photo-view img").wait_for()
+    assert tab.evaluate("scrollY") == 0
+    bottom = "document.querySelector('{}').getBoundingClientRect().bottom"
+    assert tab.evaluate(bottom.format("#mien-photo-status p")) < 600
+    assert tab.evaluate(bottom.format(".mien-box")) < 844, "the face is in sight, too"
+    visit.context.close()
+
+
+def test_photo_of_a_phone_in_heic_is_read(browser: Any, page: Page, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the heif extra")
+    heif.register_heif_opener()
+    file = tmp_path / "IMG_0001.HEIC"
+    Image.open(EXAMPLE).save(file, format="HEIF", quality=90)
+    visit = Visit(browser, page, width=390)
+    visit.send("#mien-photo", file)
+    visit.status("1 face: looks like happiness")
     visit.check_manners()
     visit.context.close()
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageCms
 from mien import EmotionRecognizer
 from mien.hub import ASSETS
 from mien.results import ImageResult
+from support.accessibility import check_walk, violations
 
 if TYPE_CHECKING:
     from mien.web import Page
@@ -162,9 +163,12 @@ def test_photo_reads_as_in_the_library(visit: _Visit, recognizer: EmotionRecogni
     assert len(_same(visit, recognizer, SAMPLE).faces) == 1
     assert visit.answer().source == "astronaut.jpg"
     assert visit.page.text_content("#status") == "1 face: happiness 97%."
-    rows = visit.page.locator(".face tr").all_inner_texts()
+    rows = visit.page.locator(".face tr").all_text_contents()
     assert len(rows) == 8
-    assert rows[0].split() == ["happiness", "97%"]
+    assert rows[0] == "happiness97%"
+    assert visit.page.locator(".face tr:visible").count() == 2, "the unlikely ones are folded away"
+    visit.page.click(".face summary")
+    assert visit.page.locator(".face tr:visible").count() == 8
 
 
 def test_photo_of_five_reads_as_in_the_library(
@@ -269,12 +273,40 @@ def test_page_fits_wide_and_narrow_windows(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").count() == 1
     assert "happiness" in page.get_attribute("#picture", "aria-label")
+    assert violations(page) == []
+    check_walk(page)
     file = tmp_path / f"{scheme}-{width}.png"
     page.screenshot(path=str(file), full_page=True)
     brightness = np.asarray(Image.open(file).convert("L"))[-60:].mean()
     assert brightness > 200 if scheme == "light" else brightness < 60
     if place := os.environ.get("MIEN_SHOTS"):
         shutil.copy(file, Path(place) / f"browser-{scheme}-{width}.png")
+
+
+def test_photo_stays_in_view_beside_many_cards_in_columns(visit: _Visit, shared: Path) -> None:
+    group = Image.open(shared / "data" / "media" / "multi_face.jpg").resize((600, 400))
+    crowd = Image.new("RGB", (1200, 800))
+    for place in ((0, 0), (600, 0), (0, 400), (600, 400)):
+        crowd.paste(group, place)
+    page = visit.page
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert len(visit.read(_file("crowd.jpg", crowd, format="JPEG", quality=95)).faces) == 20
+    page.locator(".face").last.scroll_into_view_if_needed()
+    box, last = page.locator("#picture").bounding_box(), page.locator(".face").last.bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 800
+    lefts = page.evaluate(
+        "[...document.querySelectorAll('.face')].map(x => x.getBoundingClientRect().left)"
+    )
+    assert len(set(lefts)) == 2
+    assert box["x"] + box["width"] < min(lefts)
+    assert last["y"] + last["height"] <= 800
+
+
+def test_heic_is_told_apart_from_junk(visit: _Visit) -> None:
+    photo = {"name": "IMG_1.HEIC", "mimeType": "image/heic"}
+    visit.page.set_input_files("#file", {**photo, "buffer": b"\0\0\0\x18ftypheic" + b"\0" * 40})
+    visit.page.wait_for_selector("#error:has-text('is a HEIC photo')")
 
 
 def _clip(path: Path, frames: list[np.ndarray]) -> Path:
@@ -311,7 +343,12 @@ def test_camera_shows_a_live_label(
     page.click("#camera")
     page.wait_for_selector(".face h3")
     seen = [page.text_content(".face h3") for _ in range(3)]
-    assert all(any(f"Face 1: {label} " in text for label in possible) for text in seen), seen
+    assert all(any(f"Face 1 {label}" in text for label in possible) for text in seen), seen
+    both = """() => ["#status", ".face h3"].map((one) => document.querySelector(one).innerText)"""
+    for _ in range(5):
+        status, card = page.evaluate(both)
+        assert status == f"1 face: {' '.join(card.split()[1:]).replace('?', '')}."
+        page.wait_for_timeout(150)
     first = json.loads(page.text_content("#json"))
     page.wait_for_function(
         "before => document.getElementById('json').textContent !== before",

@@ -39,3 +39,10 @@ def test_confusion_shows_counts_and_percent() -> None:
     for normalised, expected in ((True, ["50"] * 4), (False, ["1"] * 4)):
         figure = p.plot_confusion(evaluation, LIGHT, normalised=normalised)
         assert [text.get_text() for text in figure.axes[0].texts] == expected
+
+
+def test_each_figure_of_a_table_carries_its_name_for_narrow_screens() -> None:
+    tables = [("", ["model", "n"], [["a", "1,200"]])]
+    text = render("tables.html", title="x", tables=tables)
+    assert '<td data-name="n">1,200</td>' in text
+    assert "td::before { content: attr(data-name)" in text

@@ -2,6 +2,8 @@
 
 const LETTERS = 15;
 const PAD = 4;
+/** Distance of a label to other boxes, as a share of its height, so that its owner is clear. */
+const OWNER_GAP = 0.4;
 /** Small pictures are enlarged at most this much; large ones leave room for what is below. */
 const MAX_ZOOM = 2;
 const MAX_HEIGHT = 0.75;
@@ -41,6 +43,8 @@ export function draw(canvas, image, result, { colors, mirror = false }) {
   });
 }
 
+const grow = ([x1, y1, x2, y2], by) => [x1 - by, y1 - by, x2 + by, y2 + by];
+
 function drawImage(pen, image, width, height, mirror) {
   pen.save();
   if (mirror) {
@@ -66,15 +70,18 @@ function drawBox(pen, [x1, y1, x2, y2], { paint, ink }) {
   }
 }
 
-/** Draws a label where there is room, shorter if need be; returns the room it took. */
+/** Draws a label where there is room, else the number alone, above the box; returns its room. */
 function drawLabel(pen, face, index, { box, others, size, color }) {
   pen.font = `600 ${LETTERS}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
-  const name = `${index + 1} ${face.emotion}`;
+  const name = `${index + 1} ${face.emotion}${face.uncertain ? "?" : ""}`;
   for (const text of [`${name} ${percent(face.confidence)}`, name, `${index + 1}`]) {
     const extent = [pen.measureText(text).width + 2 * PAD, LETTERS + 2 * PAD];
-    const room = findRoom(box, extent, others, size);
-    if (!room) continue;
+    const free = findRoom(box, extent, others, size);
+    if (!free && text !== `${index + 1}`) continue;
+    // Every box has its number, so that its card can be found.
+    const [x, y] = [Math.max(box[0], 0), Math.max(box[1] - extent[1], 0)];
+    const room = free ?? [x, y, x + extent[0], y + extent[1]];
     pen.fillStyle = color.paint;
     pen.fillRect(room[0], room[1], ...extent);
     pen.fillStyle = color.ink;
@@ -91,7 +98,8 @@ function findRoom(box, [width, height], others, size) {
   for (const y of [box[1] - height, box[3], ...inside]) {
     const room = [x, y, x + width, y + height];
     if (y < 0 || room[2] > size[0] || room[3] > size[1]) continue;
-    if (!others.some((other) => meet(other, room))) return room;
+    const gap = y === inside[0] && room[2] <= box[2] ? 0 : OWNER_GAP * height;
+    if (!others.some((other) => meet(other, grow(room, gap)))) return room;
   }
   return null;
 }

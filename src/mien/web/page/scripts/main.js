@@ -23,9 +23,14 @@ const enter = (state) => {
   document.documentElement.dataset.state = state;
 };
 
-const say = (text) => {
-  if (at("status").textContent !== text) at("status").textContent = text;
-};
+/** Shows what is going on; it is spoken at once, or as seldom as a camera's answers allow. */
+function say(text, { spoken = text } = {}) {
+  at("status").textContent = text;
+  const now = performance.now();
+  if (spoken === said.text || (spoken !== text && now - said.time < SAY_AFTER_MS)) return;
+  said = { text: spoken, time: now };
+  at("spoken").textContent = spoken;
+}
 
 function fail(error) {
   const known = error instanceof PictureError;
@@ -79,11 +84,9 @@ async function readFrame(video) {
   const answer = await read(raster, "camera");
   if (!stopCamera) return;
   show(frame, answer, true);
-  const text = describe(answer.result).replace(/[<>]?\d+%/g, "").replace(/ +([,.])/g, "$1");
-  if (text !== said.text && performance.now() - said.time > SAY_AFTER_MS) {
-    said = { text, time: performance.now() };
-    say(text);
-  }
+  const text = describe(answer.result);
+  // What is seen is what the cards say; what is spoken leaves out the figures that change.
+  say(text, { spoken: text.replace(/ ((over|under) )?\d+%/g, "") });
 }
 
 async function toggleCamera() {

@@ -35,10 +35,22 @@ async function decode(file, name) {
     // Browsers turn it upright unless told otherwise.
     return await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
+    if (await isHeic(file)) {
+      throw new PictureError(
+        `${name} is a HEIC photo, which this browser cannot read; Safari can. Save it as JPEG, or ` +
+          "let the phone take JPEG: Settings, Camera, Formats, Most Compatible.",
+      );
+    }
     throw new PictureError(
       `${name} is no picture that this browser can read. Try a JPEG, PNG or WebP file.`,
     );
   }
+}
+
+/** Tells whether a file begins as the photos of an iPhone do. */
+async function isHeic(file) {
+  const head = new TextDecoder("latin1").decode(await file.slice(4, 12).arrayBuffer());
+  return /^ftyp(hei[cxms]|hev[cx]|mif1|msf1)$/.test(head);
 }
 
 /**
