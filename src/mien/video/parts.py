@@ -52,13 +52,16 @@ class Progress:
     faces: Mapping[str, Any] | None = None
     #: How good the portrait of each face is.
     portraits: dict[int, float] = field(default_factory=dict)
+    #: Where the label of each face stood last; see ``draw_faces``.
+    places: dict[int, list[int]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Progress:
         """Reads the form of ``asdict`` after JSON."""
         progress = cls(**state)
         progress.mark = None if state["mark"] is None else Mark(**state["mark"])
-        progress.portraits = {int(key): value for key, value in state["portraits"].items()}
+        for name in ("portraits", "places"):
+            setattr(progress, name, {int(key): value for key, value in state[name].items()})
         return progress
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mien.arrays import F32, F64, U8, Ints
     from mien.recognizer import EmotionRecognizer
+    from mien.video.lookback import Moment
 
 #: Sides of the small pictures: of a face, for its appearance, and of a frame, to find cuts.
 _SIDE, _FRAME = 6, (16, 9)
@@ -132,6 +133,13 @@ class VideoRecognizer:
             tracker = KalmanTracker(
                 start_score=min_score, gap_s=config.gap_s, confirm=min(config.confirm, enough)
             )
+        self._min_score = min_score
+        #: Frames that are read from a face's first detection to its number.
+        self.delay = (getattr(tracker, "confirm", config.confirm) - 1) * config.detect_every
+        #: Of the last frame: a new scene began with it; boxes float64 (N, 4) and scores of faces
+        #: that have no number yet, None where none were searched for.
+        self.is_new_scene = False
+        self.unnumbered: tuple[F64, F64] | None = None
         self.recognizer = recognizer.variant(
             min_face=config.min_face,
             max_faces=config.max_faces,
@@ -158,7 +166,8 @@ class VideoRecognizer:
             DetectorError: If the detector fails on it.
         """
         check_rgb(image_rgb, "faces are tracked in")
-        if self._cuts.is_cut(image_rgb):
+        self.is_new_scene = self._cuts.is_cut(image_rgb)
+        if self.is_new_scene:
             self._tracker.end_all()
             self._to_detection = 0
             self._known.clear()
@@ -166,9 +175,39 @@ class VideoRecognizer:
         if detected:
             self._to_detection = self.config.detect_every
         self._to_detection -= 1
+        self.unnumbered = None
         seen = (self._detect if detected else self._move)(image_rgb, time_s)
         if not seen.numbers:
             return []
+        tracked = self._answer(seen, time_s, detected=detected)
+        self._known = {
+            number: memory
+            for number, memory in self._known.items()
+            if time_s - memory.smoother.time_s <= _FORGET_S
+        }
+        return tracked
+
+    def answer_at(self, image_rgb: U8, time_s: float, number: int, moment: Moment) -> TrackedFace:
+        """Answers one face of a frame before the last; such frames come in the order of time."""
+        boxes = moment.box_xyxy[None]
+        crops = crop_faces(
+            image_rgb, self._pipeline.squares(boxes), self._pipeline.config.preprocessing
+        )
+        seen = _Seen([number], boxes, [moment.score], crops)
+        return self._answer(seen, time_s, detected=moment.detected)[0]
+
+    def last_answer(self, number: int) -> FaceEmotion:
+        """Returns the last answer of a face."""
+        face = self._known[number].face
+        assert face is not None  # noqa: S101 - it was answered
+        return face
+
+    def forget(self, number: int) -> None:
+        """Forgets the probabilities of a face, which are to be read anew."""
+        self._known.pop(number, None)
+
+    def _answer(self, seen: _Seen, time_s: float, *, detected: bool) -> list[TrackedFace]:
+        """Answers the numbered faces of a frame, by number."""
         own = self._pipeline.calibrated(self._pipeline.logits(seen.crops))
         raw = self._pipeline.answer(own)
         # The prediction set is told by the model's own labels, the answer by those asked for.
@@ -186,11 +225,6 @@ class VideoRecognizer:
             self._known[face.track_id or 0].face = face
             std = known.std[K + self.recognizer.labels.index(face.emotion)]
             tracked.append(TrackedFace(face, row, float(std), known.frames, detected))
-        self._known = {
-            number: memory
-            for number, memory in self._known.items()
-            if time_s - memory.smoother.time_s <= _FORGET_S
-        }
         return sorted(tracked, key=lambda item: item.face.track_id or 0)
 
     def between(self, time_s: float) -> list[FaceEmotion]:
@@ -242,6 +276,10 @@ class VideoRecognizer:
         appearance = _appearance(image_rgb, found.boxes_xyxy)
         pairs = self._tracker.update(found.boxes_xyxy, found.scores, time_s, appearance=appearance)
         rows = [row for _, row in pairs]
+        others = np.setdiff1d(np.flatnonzero(found.scores >= self._min_score), rows)
+        self.unnumbered = (
+            found.boxes_xyxy[others].astype(np.float64), found.scores[others].astype(np.float64)
+        )  # fmt: skip
         boxes = found.boxes_xyxy[rows].astype(np.float64)
         scores = found.scores[rows].tolist()
         return _Seen([number for number, _ in pairs], boxes, scores, prepared.crops[rows])

@@ -7,7 +7,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,10 @@ from mien.errors import ConfigError, MienError, import_extra
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
 from mien.reporting.theme import DARK, LIGHT
+from mien.results.annotation import draw_faces
 from mien.video.config import VideoConfig
 from mien.video.encoding import PieceWriter, join_pieces
+from mien.video.lookback import Lookback, Waiting
 from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import draw_picture
 from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_frames, reason_of
@@ -49,6 +50,8 @@ FILES = (
 )  # fmt: skip
 #: Seconds between two rows of a face (or three frames) from which it was out of sight.
 _UNSEEN_S = 0.25
+#: Seconds by which a piece may last longer, at most.
+_LATE_S = 1.0
 #: Frames that wait to be written, at most.
 _BEHIND = 6
 #: Portraits of faces; a new one must be that much better than the last.
@@ -153,6 +156,7 @@ class _Run:
         self._piece: tuple[int, Frame] | None = None
         self._writer: PieceWriter | None = None
         self._waiting: deque[Future[None]] = deque()
+        self._lookback = Lookback(video, video.delay)
 
     def work(self, progress: Callable[[int, int | None], None] | None) -> None:
         """Reads all that is not done yet."""
@@ -169,34 +173,44 @@ class _Run:
             ThreadPoolExecutor(1, thread_name_prefix="mien-encode") as encoder,
         ):
             try:
-                for _, piece in groupby(stream, lambda f: int(f.time_s / config.segment_s)):
-                    for frame in piece:
-                        self._frame(frame, encoder)
-                        if progress is not None:
-                            progress(frame.index + 1, total)
-                    self._save()
+                end_s: float | None = None
+                for frame in stream:
+                    # A piece does not end while somebody may still get a number.
+                    wait_s = _LATE_S if self._lookback.is_open else 0.0
+                    if end_s is not None and frame.time_s >= end_s + wait_s:
+                        self._end_piece(encoder)
+                        end_s = None
+                    if end_s is None:
+                        end_s = (int(frame.time_s / config.segment_s) + 1) * config.segment_s
+                    self._state.frames += 1
+                    self._state.frames_read += frame.wanted
+                    for done in self._lookback.push(frame):
+                        self._write(done, encoder)
+                    if progress is not None:
+                        progress(frame.index + 1, total)
+                if end_s is not None:
+                    self._end_piece(encoder)
             except BaseException as error:
                 encoder.shutdown(wait=True, cancel_futures=True)
                 if self._writer is not None:
                     self._writer.discard(error)
                 raise
 
-    def _frame(self, frame: Frame, encoder: ThreadPoolExecutor) -> None:
-        self._state.frames += 1
-        if frame.wanted:
-            self._state.frames_read += 1
-            tracked_faces = self._video.read(frame.image_rgb, frame.time_s)
-            self._rows += [timeline_row(frame.index, frame.time_s, item) for item in tracked_faces]
-            self._portraits(frame, tracked_faces)
-            faces = [item.face for item in tracked_faces]
-        else:
-            faces = self._video.between(frame.time_s)
+    def _end_piece(self, encoder: ThreadPoolExecutor) -> None:
+        for done in self._lookback.flush():
+            self._write(done, encoder)
+        self._save()
+
+    def _write(self, done: Waiting, encoder: ThreadPoolExecutor) -> None:
+        frame = done.frame
+        self._rows += [timeline_row(frame.index, frame.time_s, item) for item in done.tracked_faces]
+        self._portraits(frame, done.tracked_faces)
         if self._video.config.annotate:
             if self._writer is None:
                 self._writer = PieceWriter(self._parts.piece(len(self._state.pieces)), self._clip)
             while len(self._waiting) >= _BEHIND:
                 self._waiting.popleft().result()
-            self._waiting.append(encoder.submit(self._show, self._writer, frame, faces))
+            self._waiting.append(encoder.submit(self._show, self._writer, frame, done.faces))
         self._piece = (self._piece[0] if self._piece else frame.pts, frame)
 
     def _show(self, writer: PieceWriter, frame: Frame, faces: list[FaceEmotion]) -> None:
@@ -204,7 +218,7 @@ class _Run:
         if faces:
             size = (self._clip.width, self._clip.height)
             result = self._video.result(faces, source=str(self._clip.path), size=size)
-            image_rgb = result.draw(image_rgb)
+            image_rgb = draw_faces(image_rgb, result, places=self._state.places)
         writer.add(image_rgb, frame.pts)
 
     def _portraits(self, frame: Frame, tracked_faces: list[TrackedFace]) -> None:

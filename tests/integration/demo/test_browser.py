@@ -244,6 +244,10 @@ def test_clip_is_read(browser: Any, page: Page, shared: Path) -> None:
     tab.locator("#mien-clip-view section").first.wait_for()
     played = "document.querySelector('#mien-clip-shown video')?.readyState >= 2"
     tab.wait_for_function(played)
-    assert tab.locator("#mien-clip-view img").get_attribute("alt").startswith("Expressions over")
+    assert (
+        tab.locator("#mien-clip-view img.mien-light")
+        .get_attribute("alt")
+        .startswith("Expressions over")
+    )
     visit.check_manners()
     visit.context.close()
