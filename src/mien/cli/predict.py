@@ -28,8 +28,8 @@ def command(
     output: Annotated[
         str | None,
         flag(
-            "Folder (or one file) for annotated pictures; folder for a clip; results.parquet, a "
-            "folder or address, for a job.",
+            "Folder (or one file) for annotated pictures; folder, or NAME.mp4 for the annotated "
+            "copy alone, for a clip; results.parquet, a folder or address, for a job.",
             "-o",
             "--output",
         ),

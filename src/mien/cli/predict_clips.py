@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.atomic import check_new
 from mien.cli import flags
 from mien.cli.predict_photos import make_writer
 from mien.cli.printing import Manner, failed, progress_display, remark
@@ -34,11 +35,13 @@ def predict_clips(
 ) -> None:
     """Reads clips one by one and prints what was found; of several, each gets a folder.
 
-    Without an output folder nothing is kept. One that cannot be read is named at the end.
+    The output may be NAME.mp4 for the annotated copy of one clip alone. Without an output nothing
+    is kept. One that cannot be read is named at the end.
     """
     if output is not None and is_video_name(output):
-        raise ConfigError(f"--output {output}: a clip gives several files, so name a folder.")
-    flags.check_folder_name(output)
+        _check_copy(output, paths, overwrite=how.overwrite)
+    else:
+        flags.check_folder_name(output)
     if how.form == "csv" and len(paths) > 1:
         raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)
@@ -84,6 +87,21 @@ def predict_camera(
                 print(_live_line(frame), flush=True)
 
 
+def _check_copy(copy: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuses a file for the annotated copy that cannot be it."""
+    if copy.suffix.lower() != ".mp4":
+        hint = f"Name {copy.with_suffix('.mp4')}, or a folder for all results."
+        raise ConfigError("must end in .mp4", subject=f"-o {copy}", hint=hint)
+    if len(paths) > 1:
+        raise ConfigError(
+            f"is one file for {len(paths)} clips: name a folder", subject=f"-o {copy}"
+        )
+    if copy.resolve() == paths[0].resolve():
+        raise ConfigError("would replace the clip itself: give another name", subject=f"-o {copy}")
+    check_new(copy, overwrite=overwrite)
+    copy.absolute().parent.mkdir(parents=True, exist_ok=True)
+
+
 def _folders(paths: Sequence[Path], output: Path | None) -> list[Path | None]:
     if output is None or len(paths) == 1:
         return [output] * len(paths)
@@ -104,11 +122,14 @@ def _predict_clip(
 ) -> None:
     from mien.video import read_video
 
-    temporary = tempfile.TemporaryDirectory(prefix="mien-")
+    copy = folder if folder is not None and is_video_name(folder) else None
+    # Next to the copy, so that it is put in its place whole or not at all.
+    place = None if copy is None else copy.absolute().parent
+    temporary = tempfile.TemporaryDirectory(prefix=".mien-", dir=place)
     with temporary as name, _bar(path, quiet=how.quiet) as bar:
-        if folder is None:
+        if folder is None or copy is not None:
             folder = Path(name) / "results"
-            config = replace(config, annotate=False, picture=False, srt=False)
+            config = replace(config, annotate=copy is not None, picture=False, srt=False)
         result = read_video(
             path,
             folder,
@@ -117,11 +138,16 @@ def _predict_clip(
             overwrite=how.overwrite,
             progress=bar,
         )
+        if copy is not None:
+            result.files["annotated.mp4"].replace(copy)
         if how.form == "csv":
-            with result.files["timeline.csv"].open(encoding="utf-8") as stream:
+            table = "intervals.csv" if config.every_s else "timeline.csv"
+            with result.files[table].open(encoding="utf-8") as stream:
                 sys.stdout.writelines(stream)
     for warning in result.warnings:
-        remark(f"{path}: {warning}")
+        # What is not kept needs no Parquet.
+        if folder.exists() or "Parquet" not in warning:
+            remark(f"{path}: {warning}")
     if not result.summary.complete:
         remark(f"{path} is not whole: it breaks off or is damaged; the rest of it was read")
     if how.form == "json":
@@ -160,7 +186,7 @@ def _bar(path: Path, *, quiet: bool) -> Iterator[Callable[[int, int | None], Non
         return
     from rich.progress import TextColumn
 
-    with progress_display(TextColumn("{task.fields[rate]:>6.1f} fps")) as bar:
+    with progress_display(TextColumn("frames, {task.fields[rate]:.1f} per second, left")) as bar:
         task = bar.add_task(path.name, total=None, rate=0.0)
 
         def show(done: int, total: int | None) -> None:

@@ -65,6 +65,10 @@ class VideoConfig(Config):
     picture: bool = option(
         default=True, help_text="Draw the timeline (needs matplotlib).", flag=None
     )
+    every_s: float = from_zero(
+        0.0, "Clips: also a table with a row per face and so many seconds; 0: none.",
+        high=86_400, flag="--every",
+    )  # fmt: skip
     dark: bool = option(
         default=False, help_text="Draw the timeline on dark paper as well.", flag=None
     )

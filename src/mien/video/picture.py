@@ -153,13 +153,10 @@ def _draw_band(
     heights = np.nan_to_num(shares[[*range(len(shares)), -1]]).T
     axes.stackplot(edges_s, heights, step="post", colors=colors, linewidth=0)
     axes.set_xlim(0, edges_s[-1])
+    main = np.where(np.isnan(shares).any(axis=1), -1, np.argmax(np.nan_to_num(shares), axis=1))
     for label, color in enumerate(colors):
-        seen = ~np.isnan(shares).any(axis=1)
-        main = seen & (np.argmax(np.nan_to_num(shares), axis=1) == label)
-        axes.fill_between(
-            edges_s, -_STRIP, -_STRIP / 4, where=main[[*range(len(main)), -1]], step="post",
-            color=color, linewidth=0,
-        )  # fmt: skip
+        times = np.stack([edges_s[:-1], np.diff(edges_s)], axis=1)[main == label]
+        axes.broken_barh(times.tolist(), (-_STRIP, 0.75 * _STRIP), color=color, linewidth=0)
     axes.set_ylim(-_STRIP, 1)
     axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
     axes.tick_params(colors=theme.faint, labelsize=8, length=2, labelbottom=last)

@@ -26,12 +26,15 @@ from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_f
 from mien.video.recognizer import TrackedFace, VideoRecognizer
 from mien.video.summary import Summarizer, VideoResult, VideoSummary
 from mien.video.timeline import (
+    interval_header,
+    interval_rows,
     join_timelines,
     read_timeline,
     subtitles,
     timeline_header,
     timeline_row,
     write_parquet,
+    write_rows,
 )
 from mien.video.tracker import KalmanTracker, Tracker
 
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 #: Files of the results, in the order they appear; the summary ends a run.
 FILES = (
     "annotated.mp4", "timeline.csv", "timeline.parquet", "timeline.png", "timeline-dark.png",
-    "subtitles.srt", "summary.json",
+    "intervals.csv", "intervals.parquet", "subtitles.srt", "summary.json",
 )  # fmt: skip
 #: Seconds between two rows of a face (or three frames) from which it was out of sight.
 _UNSEEN_S = 0.25
@@ -72,7 +75,8 @@ def read_video(
     """Reads the faces of a clip and writes what it found into a folder.
 
     ``annotated.mp4``, ``timeline.csv`` (and ``timeline.parquet`` where pyarrow is installed),
-    ``timeline.png``, ``summary.json`` and, with ``srt``, ``subtitles.srt``.
+    ``timeline.png``, ``summary.json``; with ``every_s`` ``intervals.csv`` (and Parquet), with
+    ``srt`` ``subtitles.srt``.
     A run that was stopped goes on when it is started again with the same arguments, and ends
     with the same files. Memory does not grow with the length of the clip.
 
@@ -265,7 +269,14 @@ class _Run:
         timeline = folder / "timeline.csv"
         rows = (parts.piece(number, ".csv") for number in numbers)
         join_timelines(timeline, rows, timeline_header(labels))
-        write_parquet(folder / "timeline.parquet", timeline)
+        tables = {"timeline": timeline}
+        if config.every_s:
+            tables["intervals"] = folder / "intervals.csv"
+            found = interval_rows(read_timeline(timeline), labels, config.every_s)
+            write_rows(tables["intervals"], interval_header(labels), found)
+        written = [write_parquet(folder / f"{name}.parquet", tables[name]) for name in tables]
+        if not all(written):
+            warnings += ("its tables are there as CSV only: pip install pyarrow for Parquet",)
         summarizer = Summarizer(labels, gap_s=max(_UNSEEN_S, 3 * frame_s), frame_s=frame_s)
         for row in read_timeline(timeline):
             summarizer.add(row)

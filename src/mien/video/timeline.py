@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.atomic import replacing
 from mien.errors import DataError
+from mien.quality import QUALITY_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
 _ANSWER = ("emotion", "confidence", "std", "effective_frames", "uncertain", "quality_flags")
-_WHOLE, _TEXT = {"frame", "track_id", "detected", "uncertain"}, {"emotion", "quality_flags"}
+_WHOLE = {"frame", "frames", "track_id", "detected", "uncertain"}
+_TEXT = {"emotion", "quality_flags"}
 #: Shortest subtitle in seconds: shorter ones cannot be read.
 _MIN_S = 0.6
 
@@ -131,6 +133,46 @@ def write_parquet(path: Path, timeline: Path) -> bool:
     except ArrowInvalid as error:
         raise DataError(f"cannot be written as Parquet: {error}", subject=timeline) from error
     return True
+
+
+def interval_header(labels: Sequence[str]) -> list[str]:
+    """Returns the columns of :func:`interval_rows`.
+
+    >>> interval_header(["sad"])
+    ['start_s', 'end_s', 'track_id', 'frames', 'emotion', 'confidence', 'uncertain_share', \
+'quality_flags', 'p_sad']
+    """
+    answer = ["emotion", "confidence", "uncertain_share", "quality_flags"]
+    return ["start_s", "end_s", "track_id", "frames", *answer, *(f"p_{label}" for label in labels)]
+
+
+def interval_rows(
+    rows: Iterable[TimelineRow], labels: Sequence[str], every_s: float
+) -> Iterator[list[Any]]:
+    """Yields a row for each face in each interval of ``every_s`` seconds in which it was seen.
+
+    Probabilities are means over the frames, flags those of any of them, ``uncertain_share`` the
+    share of frames with an uncertain answer. ``rows`` come in the order of time.
+
+    >>> rows = [TimelineRow(t, 1, "sad", np.array([t, 1 - t])) for t in (0.25, 0.75, 1.0)]
+    >>> [row[:6] for row in interval_rows(rows, ["happy", "sad"], 1.0)]
+    [[0.0, 1.0, 1, 2, 'happy', 0.5], [1.0, 2.0, 1, 1, 'happy', 1.0]]
+    """
+    # A time of 0.6 s is in the fourth fifth, whatever 0.6 / 0.2 is in binary.
+    for cell, group in itertools.groupby(rows, lambda row: math.floor(row.time_s / every_s + 1e-6)):
+        faces: dict[int, list[TimelineRow]] = {}
+        for row in group:
+            faces.setdefault(row.track_id, []).append(row)
+        for number, seen in sorted(faces.items()):
+            probs = np.mean([row.probs for row in seen], axis=0)
+            found = {flag for row in seen for flag in row.quality_flags}
+            yield [
+                round(cell * every_s, 6), round((cell + 1) * every_s, 6), number, len(seen),
+                labels[int(probs.argmax())], round(float(probs.max()), 6),
+                round(sum(row.uncertain for row in seen) / len(seen), 6),
+                " ".join(flag for flag in QUALITY_FLAGS if flag in found),
+                *(round(float(value), 6) for value in probs),
+            ]  # fmt: skip
 
 
 def srt_time(time_s: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mien.cli import main
+from mien.video.reading import open_clip, read_frames
 from support.clips import sample_face, write_clip
 
 
@@ -48,3 +49,40 @@ def test_camera_is_answered_line_by_line(clip: Path, capsys: pytest.CaptureFixtu
     assert results[-1]["faces"][0]["track_id"] == 1
     assert _run("--webcam", str(clip)) == 0
     assert "fps" in capsys.readouterr().out
+
+
+def test_a_file_as_output_is_the_annotated_copy_alone(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "new" / "copy.mp4"
+    assert _run(str(clip), "-o", str(copy)) == 0
+    assert "happiness" in capsys.readouterr().out
+    assert list(copy.parent.iterdir()) == [copy], "and nothing else, hidden or not"
+    frames = [frame.image_rgb for frame in read_frames(open_clip(copy))]
+    assert len(frames) == 24
+    yellow = np.abs(frames[0].astype(int) - (240, 228, 66)).sum(axis=2) < 60
+    assert yellow.sum() > 200, "a box and its label from the first frame on"
+    assert _run(str(clip), "-o", str(copy)) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert _run(str(clip), "-o", str(copy), "--overwrite") == 0
+
+
+def test_intervals_are_a_tidy_table(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _run(str(clip), "-o", str(out), "--every", "0.5") == 0
+    rows = list(csv.DictReader(io.StringIO((out / "intervals.csv").read_text())))
+    assert [(row["start_s"], row["end_s"], row["track_id"]) for row in rows] == [
+        (str(at / 2), str((at + 1) / 2), "1") for at in range(4)
+    ]
+    assert sum(int(row["frames"]) for row in rows) == 24
+    assert {"uncertain_share", "quality_flags", "p_happiness"} <= set(rows[0])
+    pq = pytest.importorskip("pyarrow.parquet")
+    for name in ("timeline", "intervals"):
+        table = pq.read_table(out / f"{name}.parquet")
+        assert "quality_flags" in table.column_names
+        assert table.num_rows == {"timeline": 24, "intervals": 4}[name]
+    capsys.readouterr()
+    assert _run(str(clip), "--every", "1", "--format", "csv") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3

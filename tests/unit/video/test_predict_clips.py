@@ -55,8 +55,11 @@ def test_several_clips_get_a_folder_each_and_a_bad_one_is_named(
 def test_wrong_company_is_refused(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(str(clip), str(SAMPLE)) == 2
     assert "clip among photos" in capsys.readouterr().err
-    assert _run(str(clip), "-o", "out.mp4") == 2
-    assert "name a folder" in capsys.readouterr().err
+    for output, words in (("out.avi", "must end in .mp4"), (str(clip), "replace the clip itself")):
+        assert _run(str(clip), "-o", output) == 2
+        assert words in capsys.readouterr().err
+    assert _run(str(clip), str(clip), "-o", "out.mp4") == 2
+    assert "one file for 2 clips" in capsys.readouterr().err
     assert _run("--webcam", "0", str(SAMPLE)) == 2
     assert "stands alone" in capsys.readouterr().err
     assert _run("--webcam", "97") == 1

@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 
 from mien import DataError
+from mien.reporting.theme import LIGHT, new_figure
 from mien.results.drawing import label_colors
-from mien.video.picture import bin_timeline, draw_timeline
+from mien.video.picture import _draw_band, bin_timeline, draw_timeline
 from mien.video.summary import Change, Summarizer, valences
 from mien.video.timeline import (
     TimelineRow,
+    interval_header,
+    interval_rows,
     join_timelines,
     read_timeline,
     subtitles,
@@ -134,3 +137,27 @@ def test_timelines_join_below_one_header(tmp_path: Path) -> None:
         write_rows(tmp_path / name, ["x", "y"], rows)
     join_timelines(tmp_path / "all", [tmp_path / name for name in "abc"], ["x", "y"])
     assert (tmp_path / "all").read_text() == "x,y\n1,2\n3,4\n5,6\n"
+
+
+def test_intervals_are_means_of_each_face_in_each() -> None:
+    flagged = TimelineRow(0.3, 1, "sadness", np.array([0.2, 0.8]), True, ("small", "dark"))
+    rows = [_row(0.1, 0.9), _row(0.1, 0.6, 2), flagged, _row(0.6, 0.7)]
+    found = list(interval_rows(rows, LABELS, 0.2))
+    assert [row[:4] for row in found] == [
+        [0.0, 0.2, 1, 1], [0.0, 0.2, 2, 1], [0.2, 0.4, 1, 1], [0.6, 0.8, 1, 1],
+    ]  # fmt: skip
+    whole = list(interval_rows(rows, LABELS, 10))
+    assert whole[0] == [0.0, 10.0, 1, 3, "happiness", 0.6, 0.333333, "small dark", 0.6, 0.4]
+    assert len(whole[0]) == len(interval_header(LABELS))
+
+
+def test_band_has_an_axis_in_percent_and_a_strip_of_the_main_expression() -> None:
+    _, axes = new_figure(LIGHT)
+    shares = np.array([[0.9, 0.1], [0.4, 0.6], [np.nan, np.nan], [0.3, 0.7]])
+    _draw_band(axes, np.arange(5.0), shares, ["#ff0000", "#0000ff"], LIGHT)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0 %", "50 %", "100 %"]
+    times = [
+        [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in strip.get_paths()]
+        for strip in axes.collections[-2:]
+    ]
+    assert times == [[(0, 1)], [(1, 2), (3, 4)]], "nothing where nobody is seen"
