@@ -62,6 +62,7 @@ async def examples() -> dict[str, Any]:
     found = {name: _rounded(answer.json()) for name, answer in answers.items()}
     del found["problem"]["results"]
     found["explain"]["maps"] = ["iVBORw0KGgo="]  # the beginning of a PNG, in base64
+    found["clip"] = {"id": "Zr0wLk3", "status": "reading", "read_s": 1.2, "length_s": 9.5}
     pixel = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
     return {**found, "body": {"images": [{"name": "pixel.gif", "data": pixel}]}}
 

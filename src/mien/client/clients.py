@@ -8,21 +8,26 @@ import json
 import time
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from mien.client.patience import AGAIN, Patience, ServiceError
 from mien.client.pictures import named_files, to_bytes
 from mien.client.streams import Exchange, Result, to_result
 from mien.errors import ConfigError, InputError, import_extra
-from mien.results import ImageResult
+from mien.results import FaceEmotion, ImageResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from mien.client.pictures import Picture
 
 _T = TypeVar("_T")
+#: Seconds from the start of a clip, and the faces there.
+ClipFrame: TypeAlias = tuple[float, tuple[FaceEmotion, ...]]
+_CLIPS = "/v1/clips"
+#: Time between two questions how far a clip is.
+_POLL_S = 0.3
 #: How long a service is waited for that never answered: nobody may have started it.
 _NEVER_MET_S = 5.0
 
@@ -89,7 +94,7 @@ def upload_call(
 
 def read_answer(response: Any) -> dict[str, Any]:
     """Returns the JSON of a good answer."""
-    if response.status_code != 200:
+    if response.status_code not in (200, 202):
         raise _refusal(response)
     return _body(response)
 
@@ -114,6 +119,32 @@ def read_results(response: Any) -> list[Result]:
     if not entries:
         raise _refusal(response)
     return [to_result(entry) for entry in entries]
+
+
+def read_clip(state: dict[str, Any]) -> list[ClipFrame] | None:
+    """Returns the frames of a clip that is done, None before; ServiceError if it failed."""
+    if state["status"] == "failed":
+        raise ServiceError(422, state["error"])
+    if state["status"] != "done":
+        return None
+    return [
+        (entry["time_s"], tuple(map(FaceEmotion.from_dict, entry["faces"])))
+        for entry in state["frames"]
+    ]
+
+
+def clip_call(clip: Picture, **options: Any) -> dict[str, Any]:
+    """Returns the request that posts a clip."""
+    params = {name: value for name, value in options.items() if value is not None}
+    headers = {"content-type": "application/octet-stream"}
+    content = to_bytes(clip)
+    return {
+        "method": "POST",
+        "url": _CLIPS,
+        "content": content,
+        "params": params,
+        "headers": headers,
+    }
 
 
 def read_map(response: Any) -> tuple[ImageResult, bytes]:
@@ -244,6 +275,38 @@ class Client(BaseClient):
                     time.sleep(wait_s)
                 yield result
 
+    def predict_clip(
+        self,
+        clip: Picture,
+        *,
+        progress: Callable[[float, float | None], None] | None = None,
+        **options: Any,
+    ) -> list[ClipFrame]:
+        """Tracks the faces of a clip, which the service reads in the background.
+
+        Args:
+            clip: Its path, its bytes, or a file opened in binary mode.
+            progress: Is called with the seconds that are read, and those in all (None: not known).
+            **options: Those of :meth:`predict`, and ``fps``, how many frames per second are read.
+
+        Returns:
+            Seconds and faces of each frame that was read. The service has forgotten them.
+
+        Raises:
+            ServiceError: If the clip is refused or cannot be read, or the service failed.
+        """
+        state = read_answer(self._call(**clip_call(clip, **options)))
+        address = f"{_CLIPS}/{state['id']}"
+        try:
+            while (frames := read_clip(state)) is None:
+                time.sleep(_POLL_S)
+                state = read_answer(self._call(method="GET", url=address))
+                if progress is not None:
+                    progress(state["read_s"], state["length_s"])
+        finally:
+            self._call(method="DELETE", url=address)
+        return frames
+
     def models(self) -> dict[str, Any]:
         """Returns the service's models and detectors, the defaults first."""
         return read_answer(self._call(method="GET", url="/v1/models"))
@@ -344,6 +407,26 @@ class AsyncClient(BaseClient):
                         break
                     await asyncio.sleep(wait_s)
                 yield result
+
+    async def predict_clip(
+        self,
+        clip: Picture,
+        *,
+        progress: Callable[[float, float | None], None] | None = None,
+        **options: Any,
+    ) -> list[ClipFrame]:
+        """Tracks the faces of a clip; as :meth:`Client.predict_clip`."""
+        state = read_answer(await self._call(**clip_call(clip, **options)))
+        address = f"{_CLIPS}/{state['id']}"
+        try:
+            while (frames := read_clip(state)) is None:
+                await asyncio.sleep(_POLL_S)
+                state = read_answer(await self._call(method="GET", url=address))
+                if progress is not None:
+                    progress(state["read_s"], state["length_s"])
+        finally:
+            await self._call(method="DELETE", url=address)
+        return frames
 
     async def models(self) -> dict[str, Any]:
         """Returns the service's models and detectors, the defaults first."""

@@ -16,6 +16,7 @@ with needs_extra("the service", "serve"):
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
+    from mien.serve.clips import clip_routes
     from mien.serve.documents import document, document_routes
     from mien.serve.engine import Engine
     from mien.serve.guard import Guard
@@ -62,8 +63,8 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
         docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.engine = engine
-    routes = picture_routes(engine), plain_routes(engine), stream_routes(engine), document_routes()
-    for router in routes:
+    makers = picture_routes, clip_routes, plain_routes, stream_routes
+    for router in (*(make(engine) for make in makers), document_routes()):
         app.include_router(router)
     _make_problems(app)
     app.add_middleware(Guard, engine=engine)
@@ -71,9 +72,10 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
         from starlette.middleware.cors import CORSMiddleware
 
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(config.cors_origin), allow_methods=["GET", "POST"],
+            CORSMiddleware, allow_origins=list(config.cors_origin),
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id"],
+            expose_headers=["location", "retry-after", "x-request-id"],
         )  # fmt: skip
     app.openapi = partial(document, app, config)  # type: ignore[method-assign]
     return app

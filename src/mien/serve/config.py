@@ -54,6 +54,14 @@ class ServeConfig(Config):
     max_body_mb: float = option(
         20.0, "Largest request body, megabytes (10^6).", low=0.001, high=1000
     )
+    clips: int = from_zero(
+        4, "Clips held at once, waiting, being read or done; 0: none are taken.", high=1000
+    )
+    max_clip_mb: float = option(
+        100.0, "Largest clip, megabytes (10^6); it is held in memory.", low=0.001, high=10_000
+    )
+    max_clip_s: float = option(600.0, "Longest clip, seconds.", low=0.1)
+    keep_clip_s: float = option(600.0, "Time after which a clip that ended is forgotten.", low=0)
     max_pixels: int = from_one(25_000_000, "Most pixels a picture may have.")
     max_images: int = from_one(32, "Most pictures in one request.", high=10_000)
     max_uploads: int = from_one(
@@ -89,6 +97,11 @@ class ServeConfig(Config):
     def max_body(self) -> int:
         """Largest request body in bytes."""
         return int(self.max_body_mb * 1_000_000)
+
+    @property
+    def max_clip(self) -> int:
+        """Largest clip in bytes."""
+        return int(self.max_clip_mb * 1_000_000)
 
     @property
     def cores(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from mien.results import ErrorResult, ImageResult
 from mien.serve.admission import AdmissionQueue, OpenBodies
 from mien.serve.batcher import Batcher
+from mien.serve.clips import ClipJobs
 from mien.serve.metrics import Metrics
 from mien.serve.models import Models
 from mien.serve.problems import GoneError, ProblemError, busy
@@ -50,6 +51,7 @@ class Engine:
         self._start = lower_priority if owns_process else lambda: None
         self.queue = AdmissionQueue(config.queue_size, config.deadline_s)
         self.bodies = OpenBodies(config.max_uploads, config.queue_size * config.max_body)
+        self.clips = ClipJobs(config, start=self._start)
         self.metrics = Metrics(self.queue)
         self.models: Models | None = None
         self.problem = "the models are being loaded."
@@ -82,6 +84,7 @@ class Engine:
         """Ends the threads; what was accepted must be answered by then."""
         self.queue.open = False
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.clips.close()
         if self.models is not None:
             self.models.close()
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from mien.serve.access import RateLimit, find_client, load_keys
+from mien.serve.clips import PATH as CLIPS
 from mien.serve.documents import is_document
 from mien.serve.problems import GoneError, ProblemError
 from mien.serve.telemetry import LOGGER, log
@@ -27,7 +28,7 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 #: Answered without a key: a prober has none, and they say nothing.
 _HEALTH = ("/healthz", "/readyz")
 _PICTURE_ROUTES = ("/v1/predict", "/v1/predict/faces", "/v1/explain")
-_ROUTES = {*_PICTURE_ROUTES, "/v1/models", "/metrics", *_HEALTH}
+_ROUTES = {*_PICTURE_ROUTES, "/v1/models", "/metrics", CLIPS, *_HEALTH}
 #: How long a refused body is read away.
 _DRAIN_S = 2.0
 
@@ -154,21 +155,25 @@ class Guard:
 
     def _refuse_early(self, scope: Scope) -> None:
         """Says no from the headers alone, where that is possible: 401, 429, 413 or 503."""
-        path, most = self._path(scope), self._engine.config.max_body
+        path, engine = self._path(scope), self._engine
         if path in _HEALTH:
             return
         self._check(scope)
-        if scope["method"] == "POST" and path in _PICTURE_ROUTES:
+        if scope["method"] == "POST" and path in (*_PICTURE_ROUTES, CLIPS):
+            most = engine.config.max_clip if path == CLIPS else engine.config.max_body
             length = _header(scope, b"content-length") or b"0"
             if not length.isdigit() or int(length[:20]) > most:
                 raise too_large(most)
-            if refusal := self._engine.queue.refusal():
+            limits = engine.clips if path == CLIPS else engine.queue
+            if refusal := limits.refusal():
                 raise refusal
 
     def _finish(self, scope: Scope, status: int) -> None:
         """Counts and logs an answer."""
         state, path = scope["state"], self._path(scope)
         route = path if path in _ROUTES else "other"
+        if path.startswith(f"{CLIPS}/"):
+            route = f"{CLIPS}/ID"
         took_s = time.monotonic() - state["start"]
         metrics = self._engine.metrics
         metrics.requests.labels(route, str(status)).inc()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -70,6 +70,12 @@ class ExplainOptions(Options):
     label: str | None = _name("Label to explain; default: the most probable.")
 
 
+class ClipOptions(Options):
+    """Options of /v1/clips."""
+
+    fps: float = Field(5.0, gt=0, le=60, description="Frames per second of the clip that are read.")
+
+
 class StreamOptions(PredictOptions, ExplainOptions):
     """Options of /v1/stream: all there are."""
 
@@ -103,6 +109,24 @@ Answer = create_model(
     results=list[Picture | Unread],
     maps=(list[str | None] | None, None),
 )
+
+
+class ClipFrame(BaseModel):
+    """A frame that was read; faces have `track_id` and smoothed probabilities."""
+
+    time_s: float
+    faces: list[Face]
+
+
+class ClipState(BaseModel):
+    """A clip: seconds of it that are read, and of how many; `frames` once it is done."""
+
+    id: str
+    status: Literal["waiting", "reading", "done", "failed", "deleted"]
+    read_s: float
+    length_s: float | None
+    frames: list[ClipFrame] | None = None
+    error: str | None = None
 
 
 class ModelEntry(BaseModel):
@@ -143,6 +167,7 @@ _EXAMPLES = json.loads(Path(__file__).with_name("examples.json").read_text(encod
 
 _MEANING = {
     401: "No valid API key.",
+    404: "Nothing of that name.",
     408: "The body did not arrive in time.",
     413: "The body is too large, or has too many pictures.",
     415: "Neither multipart nor JSON.",
@@ -155,14 +180,18 @@ _MEANING = {
 
 
 def responses(
-    name: str, model: type[BaseModel] = Answer, problems: Iterable[int] = _MEANING
+    name: str,
+    model: type[BaseModel] = Answer,
+    problems: Iterable[int] = tuple(status for status in _MEANING if status != 404),
+    *,
+    good: int = 200,
 ) -> dict[int | str, dict[str, Any]]:
     """Returns FastAPI's ``responses`` of a route: the good one, and the problems."""
     content: dict[str, Any] = {"application/json": {"example": _EXAMPLES[name]}}
     if name == "explain":
         content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
-    good = {"description": "Done.", "content": content, "model": model}
-    found: dict[int | str, dict[str, Any]] = {200: good}
+    answer = {"description": "Done.", "content": content, "model": model}
+    found: dict[int | str, dict[str, Any]] = {good: answer}
     for status in problems:
         about = _MEANING[status]
         shown = {
@@ -196,4 +225,11 @@ def pictures_body() -> dict[str, Any]:
         "multipart/form-data": {"schema": _list(upload)},
         "application/json": {"schema": _list(entry), "example": _EXAMPLES["body"]},
     }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def clip_body() -> dict[str, Any]:
+    """Returns the OpenAPI description of a body that is a clip."""
+    schema = {"type": "string", "format": "binary"}
+    content = {"application/octet-stream": {"schema": schema}, "video/mp4": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
