@@ -17,7 +17,7 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from itertools import islice
 from multiprocessing import connection
@@ -29,6 +29,7 @@ from mien.errors import MienError, import_extra
 from mien.jobs.config import JobConfig
 from mien.jobs.stages import run_stages
 from mien.jobs.stores import first_line
+from mien.jobs.watch import ended_with_job
 from mien.jobs.work import Answer, Part, answer_part, cpus, pack_model, worker_recognizer
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def _start(ray: Any, config: JobConfig) -> None:
         }  # fmt: skip
     try:
         _check_port(address)
-        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        with ended_with_job() if address is None else nullcontext():
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except Exception as error:  # Ray's own are of many kinds, bare Exception among them
         reason = first_line(error)
         if address is None:

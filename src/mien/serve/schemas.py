@@ -178,11 +178,13 @@ _MEANING = {
     504: "Accepted, but not answered before the deadline.",
 }
 
+_PICTURE_PROBLEMS = (401, 408, 413, 415, 422, 429, 503, 504)
+
 
 def responses(
     name: str,
     model: type[BaseModel] = Answer,
-    problems: Iterable[int] = tuple(status for status in _MEANING if status != 404),
+    problems: Iterable[int] = _PICTURE_PROBLEMS,
     *,
     good: int = 200,
 ) -> dict[int | str, dict[str, Any]]:
