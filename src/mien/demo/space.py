@@ -1,16 +1,22 @@
-"""A folder that the Hugging Face Hub runs as a Space: the page of :mod:`mien.demo`, hosted."""
+"""A folder that the Hugging Face Hub runs as a Space: the page of :mod:`mien.demo`, hosted.
+
+The folder holds the package itself, and ``requirements.txt`` only what it needs of others. So a
+Space builds whether or not this version is on PyPI; a wheel in the folder would not do, since the
+Hub installs the requirements before the other files of the Space are there.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien import __version__
 from mien.atomic import check_free, replacing_folder
 from mien.benchmarking.machine import version_of
 from mien.demo.config import DemoConfig
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MissingExtraError
 from mien.hub import ASSETS, CARD, ModelFolder, read_model_folder
 
 if TYPE_CHECKING:
@@ -18,8 +24,10 @@ if TYPE_CHECKING:
 
 #: Gradio and Python that a Space gets where no Gradio is installed to look at.
 GRADIO, PYTHON = "6.31.0", "3.11"
-#: Folder of a Space's own models.
-_MODELS = "models"
+#: Folders of a Space: its own models, and the package.
+_MODELS, _PACKAGE = "models", "mien"
+_EXTRA = "demo"
+_MARKER = re.compile(rf"extra == ['\"]{_EXTRA}['\"]")
 
 _HOME = "https://pypi.org/project/mien/"
 _APP = '''\
@@ -41,7 +49,7 @@ def write_space(
     title: str = "What does a face look like?",
     overwrite: bool = False,
 ) -> Path:
-    """Writes a Space: ``README.md``, ``app.py``, ``requirements.txt``, ``sample.jpg``, models.
+    """Writes a Space: the page's program, this package, what it needs, a photo, models.
 
     The folder appears whole or not at all. Replacing one keeps what is not mien's, for example the
     ``.git`` of a clone.
@@ -58,6 +66,7 @@ def write_space(
     Raises:
         ConfigError: If the folder is in use, holds something else, or the title is no line.
         ModelError: If a model is damaged.
+        MissingExtraError: If this package is not installed, so that nobody knows what it needs.
     """
     from mien.hub.remote import pushed_files
 
@@ -69,10 +78,13 @@ def write_space(
     with replacing_folder(place) as new:
         if place.is_dir():
             shutil.copytree(place, new, symlinks=True, dirs_exist_ok=True)
-            shutil.rmtree(new / _MODELS, ignore_errors=True)
+            for part in (_MODELS, _PACKAGE):
+                shutil.rmtree(new / part, ignore_errors=True)
         for name, text in _texts(config, title, models).items():
             (new / name).write_text(text, encoding="utf-8")
         shutil.copyfile(ASSETS / "sample" / "astronaut.jpg", new / "sample.jpg")
+        caches = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(__file__).parents[1], new / _PACKAGE, ignore=caches)
         for name, model in models.items():
             for file in pushed_files(model):
                 target = new / _MODELS / name / file
@@ -104,5 +116,18 @@ def _texts(config: DemoConfig, title: str, models: dict[str, ModelFolder]) -> di
             model=f"model=({given}), " if models else "", mb=config.max_mb,
             seconds=config.max_seconds,
         ),
-        "requirements.txt": f"mien[demo,video]=={__version__}\n",
+        "requirements.txt": "".join(f"{name}\n" for name in _requirements()),
     }  # fmt: skip
+
+
+def _requirements() -> list[str]:
+    """Returns what the package and its ``demo`` extra need, as pip reads it."""
+    try:
+        given = importlib.metadata.requires(_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingExtraError("a Space", _EXTRA, _PACKAGE) from error
+    found = [re.split(r"\s*;\s*", line, maxsplit=1) for line in given]
+    wanted = [
+        name for name, *marker in found if not marker or re.search(_MARKER, marker[0])
+    ]  # fmt: skip
+    return sorted(set(wanted))

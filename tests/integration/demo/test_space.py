@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from mien.demo.space import write_space
-from support import ROOT
 
 
 def _front_matter(folder: Path) -> dict[str, str]:
@@ -29,12 +28,11 @@ def test_space_runs_in_a_fresh_environment(tmp_path: Path) -> None:
     if uv is None:
         pytest.skip("needs uv")
     space = write_space(tmp_path / "space")
-    wheels, place = tmp_path / "wheels", tmp_path / "env"
+    place = tmp_path / "env"
     quiet: dict[str, Any] = {"capture_output": True, "text": True}
     steps = [
-        [uv, "build", "-q", "--wheel", "--out-dir", str(wheels), str(ROOT)],
         [uv, "venv", "-q", "--python", sys.executable, str(place)],
-        [uv, "pip", "install", "-q", "--python", str(place), "--find-links", str(wheels),
+        [uv, "pip", "install", "-q", "--python", str(place),
          "-r", str(space / "requirements.txt"), f"gradio=={_front_matter(space)['sdk_version']}"],
     ]  # fmt: skip
     for step in steps:
@@ -44,6 +42,7 @@ def test_space_runs_in_a_fresh_environment(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir()
     environment = {**os.environ, "GRADIO_SERVER_PORT": "0", "TMPDIR": str(private)}
+    environment.pop("PYTHONPATH", None)  # the Space's own package, not this tree's
     process = subprocess.Popen(
         [str(place / "bin" / "python"), "app.py"], cwd=space, env=environment, text=True,
         stderr=subprocess.PIPE,
