@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     It is trained once, by the first worker that asks for it; it is not to be written to.
     """
-    pytest.importorskip("lightning")
+    pytest.importorskip("torch")
     from mien.training.config import TrainConfig
     from mien.training.run import train
 

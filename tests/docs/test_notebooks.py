@@ -99,7 +99,7 @@ def test_use_reads_a_folder_of_faces(run: Run, tmp_path: Path) -> None:
 
 
 def test_make_runs_and_learns(run: Run, tmp_path: Path) -> None:
-    for needed in ("lightning", "onnx", "matplotlib"):
+    for needed in ("torch", "onnx", "matplotlib"):
         pytest.importorskip(needed, reason="needs the extra train")
     faces = write_folder(tmp_path / "faces", 60)
     printed, pictures = run("make.ipynb", MIEN_DATA=f"folder:{faces}", MIEN_EPOCHS="12")

@@ -55,7 +55,7 @@ def test_a_clip_goes_on_where_there_is_room(
 def test_a_training_goes_on_where_there_is_room(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("lightning")
+    pytest.importorskip("torch")
     data, run = write_folder(tmp_path / "faces", 8), tmp_path / "run"
     words = (
         f"train -d folder:{data} -o {run} --model mienet_test --epochs 2 --warmup-epochs 0 "

@@ -20,7 +20,7 @@ TRAINING = {"train", "own_loss", "own_network"}
 def test_program_runs(
     name: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for extra in {"train": ["lightning"], "predict_clip": ["av"], "predict_many": ["pandas"]}.get(
+    for extra in {"train": ["torch"], "predict_clip": ["av"], "predict_many": ["pandas"]}.get(
         name, []
     ):
         pytest.importorskip(extra)

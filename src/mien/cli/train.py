@@ -43,7 +43,7 @@ def command(
     """
     if folds and overwrite:
         raise ConfigError("--folds overwrites nothing: give another --output, or type --resume.")
-    with stoppable("train", output, "lightning", "torch"):
+    with stoppable("train", output, "torch", "onnx"):
         from mien.training.cross_validation import cross_validate
         from mien.training.distributed.launch import tells_result
         from mien.training.distributed.processes import FailedElsewhereError

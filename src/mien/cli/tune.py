@@ -39,7 +39,7 @@ def command(
     """
     recipe = TrainConfig.load(config, data=data or None)
     searched = read_space(space)
-    with stoppable("tune", output, "lightning", "optuna"):
+    with stoppable("tune", output, "torch", "optuna"):
         from mien.training.tuning.run import tune
 
         result = tune(

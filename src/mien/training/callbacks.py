@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mien.atomic import is_full, replacing, write_text
+from mien.atomic import is_full, write_text
 from mien.config import load_object
 from mien.errors import ConfigError, DataError, ModelError
 from mien.training.config import split_names
-from mien.training.directory import csv_text
+from mien.training.directory import CHECKPOINTS, csv_text
+from mien.training.hooks import Callback
+from mien.training.loop import save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    import lightning
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint under a temporary name and renames it: a kill leaves the old one."""
-
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: Any,
-        storage_options: Any | None = None,  # noqa: ARG002 - for remote file systems
-    ) -> None:
-        """Saves ``checkpoint`` to the local file ``path``, whole or not at all."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        # Written here, since torch hides why the disk refuses what it writes itself.
-        with replacing(target) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+    from mien.training.loop import Trainer
+    from mien.training.module import ExpressionModule
 
 
 @contextmanager
@@ -93,13 +74,10 @@ class MetricsFile(Callback):
         """Stops the clock: validation is not training time."""
         self._seconds = time.perf_counter() - self._start
 
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: ExpressionModule) -> None:
         """Adds the row of the epoch and writes the file."""
-        known = trainer.callback_metrics
-        more = getattr(pl_module, "more_columns", ())
-        faces = pl_module.steps_per_epoch * pl_module.config.batch_size  # type: ignore[union-attr,operator]
+        known, more = trainer.callback_metrics, module.more_columns
+        faces = module.steps_per_epoch * module.config.batch_size
         row = {
             "epoch": trainer.current_epoch + 1,
             **{name: float(known[name]) for name in self.COLUMNS if name in known},
@@ -117,12 +95,63 @@ class MetricsFile(Callback):
             print(f"{shown}  of {trainer.max_epochs} epochs", file=sys.stderr, flush=True)  # noqa: T201
 
 
+class BestEpoch(Callback):
+    """Keeps checkpoints of the best and of the last epoch; ends a run that gets no better.
+
+    Args:
+        output: The run directory.
+        monitor: Score that tells which epoch is best, of ``callback_metrics``.
+        lowest: Whether a low score is a good one.
+        patience: Ends the run after so many epochs in a row that are not better; 0: never.
+        writes: Whether this process is the one that writes.
+    """
+
+    def __init__(
+        self, output: Path, monitor: str, *, lowest: bool, patience: int, writes: bool
+    ) -> None:
+        self.folder, self.monitor, self.sign = output / CHECKPOINTS, monitor, -1 if lowest else 1
+        self.patience, self.writes = patience, writes
+        self.best: float | None = None
+        self.waited = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the best score so far and how many epochs are none."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the state of the run that is resumed."""
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
+
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        """Does not go on with a run that had ended."""
+        self._stop(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Compares the epoch with the best one and writes the checkpoints."""
+        known = trainer.callback_metrics
+        if self.monitor not in known:
+            raise DataError(
+                f"cannot choose the epoch: the validation faces give {', '.join(known)}",
+                subject=self.monitor,
+                hint="Give another --monitor.",
+            )
+        score = known[self.monitor]
+        is_best = self.best is None or self.sign * score > self.sign * self.best
+        self.best, self.waited = (score, 0) if is_best else (self.best, self.waited + 1)
+        self._stop(trainer)
+        if self.writes:
+            checkpoint = trainer.checkpoint()
+            for name in ("best", "last") if is_best else ("last",):
+                save_checkpoint(checkpoint, self.folder / f"{name}.ckpt")
+
+    def _stop(self, trainer: Trainer) -> None:
+        trainer.should_stop |= bool(self.patience) and self.waited >= self.patience
+
+
 class StopOnNaN(Callback):
     """Ends a run whose loss is no longer a number, before it overwrites a good checkpoint."""
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, _module: Any, outputs: Any, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, _module: Any, outputs: Any, *_: Any) -> None:
         """Looks at the loss of every 20th step."""
         if trainer.global_step % 20 and not trainer.is_last_batch:
             return
@@ -135,14 +164,14 @@ class StopOnNaN(Callback):
 
 
 def load_callbacks(names: str) -> list[Any]:
-    """Builds Lightning callbacks, each without arguments, from ``module:Class,module:Class``."""
+    """Builds callbacks, each without arguments, from ``module:Class,module:Class``."""
     made = []
     for name in split_names(names):
         build = load_object(name, "callbacks")
-        if not (isinstance(build, type) and issubclass(build, Callback)):
+        if not (isinstance(build, type) and any(word.startswith("on_") for word in dir(build))):
             raise ConfigError(
-                f"callbacks {name!r} is no class of Lightning callbacks: derive it from "
-                "lightning.pytorch.Callback."
+                f"callbacks {name!r} is no class with hooks of a training: derive it from "
+                "mien.training.Callback."
             )
         try:
             made.append(build())

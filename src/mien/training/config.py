@@ -151,7 +151,7 @@ class TrainConfig(Config):
     patience: int = from_zero(
         0, "Stop after this many epochs without a better validation; 0: never."
     )
-    callbacks: str = option("", "Your own Lightning callbacks: module:Class,module:Class.")
+    callbacks: str = option("", "Your own callbacks: module:Class,module:Class.")
     logger: str = one_of(
         "Where metrics go besides metrics.csv",
         *("none", "tensorboard", "wandb", "mlflow"),

@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, averaged weights, optimiser and schedule."""
+"""The module that is trained: one training step, averaged weights, optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-import lightning
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
@@ -21,14 +21,14 @@ from mien.training.optim.optimizers import make_optimizer, make_schedule, parame
 from mien.training.stages import UnfreezeSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from lightning.pytorch.utilities.types import OptimizerLRScheduler
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
     from mien.training.distillation import Teachers
+    from mien.training.loop import Trainer
 
 #: Faces, targets, class ids and, where there are several, numbers of datasets.
 Batch = tuple["Tensor", ...]
@@ -50,7 +50,7 @@ def _ema_update(
             old.copy_(value)
 
 
-class ExpressionModule(lightning.LightningModule):
+class ExpressionModule(nn.Module):
     """Trains a network on target distributions and keeps a moving average of its weights.
 
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
@@ -85,6 +85,38 @@ class ExpressionModule(lightning.LightningModule):
         self.average.requires_grad_(requires_grad=False)
         self._random = torch.Generator()
         self._totals: dict[str, Tensor] = {}
+        # In a list, too: its weights are those of the network.
+        self._shared: list[nn.Module] = []
+        self._trainer: Trainer | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next(self.network.parameters()).device
+
+    @property
+    def current_epoch(self) -> int:
+        """Number of the running epoch, 0 first."""
+        return self._trainer.current_epoch if self._trainer else 0
+
+    @property
+    def trainer(self) -> Trainer:
+        """What trains it."""
+        if self._trainer is None:
+            raise RuntimeError("no trainer trains this module yet")
+        return self._trainer
+
+    def attach(self, trainer: Trainer) -> None:
+        """Says what trains it."""
+        self._trainer = trainer
+
+    def distribute(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        """Trains from now on what ``wrap`` makes of the network for several processes."""
+        self._shared = [wrap(self.network)]
+
+    def log(self, name: str, value: float) -> None:
+        """Tells a score of the running epoch to callbacks and logger."""
+        self.trainer.callback_metrics[name] = float(value)
 
     @property
     def deployed(self) -> nn.Module:
@@ -101,7 +133,7 @@ class ExpressionModule(lightning.LightningModule):
         """Freezes layers and seeds what is drawn, by the number of epoch and process alone."""
         self.unfreezing.apply(self.current_epoch)
         self._random = torch.Generator(device=self.device)
-        epoch = self.current_epoch + 1 + self.global_rank * 15_485_863
+        epoch = self.current_epoch + 1 + self.trainer.global_rank * 15_485_863
         self._random.manual_seed(self.config.seed * 1_000_003 + epoch)
         torch.manual_seed(self.config.seed * 1_000_033 + epoch)
         self._totals = {}
@@ -128,7 +160,8 @@ class ExpressionModule(lightning.LightningModule):
                     torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing
                 )
             x = x.contiguous(memory_format=torch.channels_last)
-        logits = self.network(self._smaller(x)).float()
+        network = self._shared[0] if self._shared else self.network
+        logits = network(self._smaller(x)).float()
         loss: Tensor = self.loss(logits, targets, sources)
         for teachers in self._teachers:
             loss = loss.lerp(teachers.loss(logits, teachers(x)), self.config.distill_weight)
@@ -202,7 +235,8 @@ class ExpressionModule(lightning.LightningModule):
         }
         for score, values in found.items() if scored else ():
             self.log(f"valid_mean_{score}", fmean(values.values()))
-            self.log_dict({f"valid_{score}/{name}": value for name, value in values.items()})
+            for name, value in values.items():
+                self.log(f"valid_{score}/{name}", value)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the means over all processes of the epoch's training steps and validation faces."""
@@ -210,7 +244,7 @@ class ExpressionModule(lightning.LightningModule):
             total = self._totals.pop(name, torch.zeros(2, device=self.device))
             value, weight = add_up(total).tolist()
             if weight:
-                self.log(name, value / weight, prog_bar=True)
+                self.log(name, value / weight)
         if self.more_columns:
             self._log_by_source()
 
@@ -222,10 +256,10 @@ class ExpressionModule(lightning.LightningModule):
         """Warms up where the schedule cannot do it itself."""
         if self.config.schedule == "plateau":
             optimizer = self.trainer.optimizers[0]
-            warm_up(optimizer, self.config, self.global_step, self.steps_per_epoch)
+            warm_up(optimizer, self.config, self.trainer.global_step, self.steps_per_epoch)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Returns the recipe's optimiser and schedule."""
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[dict[str, Any]]]:
+        """Returns the recipe's optimiser and schedule, see :func:`make_schedule`."""
         parameters = dict(self.network.named_parameters())
         stages = [[parameters[name] for name in stage] for stage in self.unfreezing.stages]
         optimizer = make_optimizer(parameter_groups(stages, self.config), self.config)

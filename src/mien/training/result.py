@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from lightning.pytorch.callbacks import Callback
     from matplotlib.figure import Figure
 
     from mien.data import Manifest
@@ -88,7 +87,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Any] = (),
     **values: Any,
 ) -> TrainResult:
     """Trains a model on labelled faces (extra ``train``).
@@ -100,7 +99,8 @@ def train(
         resume: Go on from the last finished epoch of a run that was stopped.
         overwrite: Start anew in a run directory that exists.
         progress: Show a progress bar.
-        callbacks: Lightning callbacks, in addition to those of the recipe.
+        callbacks: Objects with hooks, see :class:`mien.training.Callback`, in addition to
+            those of the recipe.
         **values: Keys of :class:`mien.training.TrainConfig`, for example ``model``, ``epochs``,
             ``lr``. In place of a name (``module:name``) a class or function may be given: an own
             ``loss``, for example.

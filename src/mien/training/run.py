@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from lightning import Trainer
-    from lightning.pytorch.callbacks import Callback
     from torch import Tensor
 
     from mien.arrays import Bools
@@ -63,6 +61,7 @@ if TYPE_CHECKING:
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
     from mien.training.distributed.processes import DistInfo
+    from mien.training.loop import Trainer
 
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
 
@@ -209,7 +208,7 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
     bar: Bars | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Any] = (),
     manifest: Manifest | None = None,
 ) -> ModelFolder:
     """Trains a network and leaves a model folder.
@@ -227,7 +226,7 @@ def train(
         overwrite: Start anew in a run directory that exists.
         progress: Show a bar (or a line an epoch where stderr is no terminal).
         bar: Makes a progress bar for what comes before the epochs.
-        callbacks: Lightning callbacks in addition to those of the recipe.
+        callbacks: Callbacks in addition to those of the recipe.
         manifest: The recipe's dataset with splits of its own; None reads it.
 
     Returns:
@@ -346,13 +345,7 @@ def _fit(
         order: Any = {"seed": config.seed, "weights": _weights(config, data), "dist": dist}
         loader = make_loader(faces, config.batch_size, **order)
     valid_loader = make_loader(data.valid_faces.select(data.selects), 256, shuffle=False, dist=dist)
-    try:
-        trainer.fit(module, loader, valid_loader, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:
-        # Lightning turns Ctrl-C into an exit of its own; callers expect the interrupt.
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
+    trainer.fit(module, loader, valid_loader, checkpoint)
 
 
 def _finish(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from PIL import Image

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 import torch
 

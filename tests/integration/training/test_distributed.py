@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
@@ -21,7 +21,7 @@ from support.faces import write_folder
 PROBE = """
 import hashlib, json, os, time
 from pathlib import Path
-from lightning.pytorch import Callback
+from mien.training import Callback
 
 class Probe(Callback):
     def on_train_start(self, trainer, module):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
 
 from safetensors.numpy import load_file
 
@@ -24,7 +23,7 @@ from support.training_recipe_runs import _values, largest_file, rows
 def test_head_first_then_stage_by_stage(faces: Path, trained: Path, tmp_path: Path) -> None:
     """Frozen weights stay bit by bit; the run's own callback watches after each epoch."""
     (tmp_path / "watching.py").write_text(
-        "from lightning.pytorch import Callback\n"
+        "from mien.training import Callback\n"
         "seen = []\n"
         "class Watch(Callback):\n"
         "    def on_train_epoch_end(self, trainer, module):\n"

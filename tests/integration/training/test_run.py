@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from safetensors.numpy import load_file
 

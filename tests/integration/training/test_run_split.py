@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.cli import main
 from mien.data import read_manifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.data import Manifest, read_manifest
 from mien.data.writers.parquet import write_shards

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from safetensors.torch import save_file
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 optuna = pytest.importorskip("optuna")
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from optuna.trial import TrialState
 from PIL import Image

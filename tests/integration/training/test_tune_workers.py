@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 optuna = pytest.importorskip("optuna")
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from optuna.trial import TrialState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.data import read_manifest
 from mien.evaluation import evaluate

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.errors import ConfigError, DataError, MienError, MissingExtraError
 from mien.training.config import TrainConfig
@@ -100,7 +100,7 @@ def test_several_machines_need_to_know_their_number(monkeypatch: pytest.MonkeyPa
 
 
 def test_callbacks_do_not_follow_into_processes(tmp_path: Path) -> None:
-    from lightning.pytorch import Callback
+    from mien.training import Callback
 
     config = TrainConfig.make(_values(tmp_path, devices=2))
     with pytest.raises(ConfigError, match="name callbacks in the recipe"):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
 
 from mien.training.config import TrainConfig
 from mien.training.distributed.processes import SINGLE, process_settings

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
 
 
 from mien.errors import ConfigError, DataError, MienError, ModelError
-from mien.training.callbacks import AtomicCheckpointIO, naming_full_disk
+from mien.training.callbacks import naming_full_disk
 from mien.training.config import TrainConfig
+from mien.training.loop import save_checkpoint
 from mien.training.run import check_parts, train
 from support.faces import write_folder
 from support.training_recipe_runs import _values, largest_file, rows
@@ -54,9 +54,9 @@ def test_impossible_recipes_are_refused(values: dict[str, object], words: str) -
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"callbacks": "math:sqrt"}, "no class of Lightning callbacks"),
+        ({"callbacks": "math:sqrt"}, "no class with hooks"),
         ({"callbacks": "mathh:sqrt"}, "cannot be imported"),
-        ({"callbacks": "lightning.pytorch.callbacks:EarlyStopping"}, "built without arguments"),
+        ({"callbacks": "mien.training.callbacks:BestEpoch"}, "built without arguments"),
         ({"loss": "math:sqroot"}, "Did you mean 'sqrt'"),
         ({"loss": "math:"}, "module:attribute"),
         ({"weights": "no.safetensors"}, "no such file"),
@@ -89,14 +89,13 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "last.ckpt"
-    io = AtomicCheckpointIO()
-    io.save_checkpoint({"epoch": 1, "weights": torch.zeros(10)}, path)
+    save_checkpoint({"epoch": 1, "weights": torch.zeros(10)}, path)
     with (
         largest_file(20_000),
         pytest.raises(ModelError, match=r"make room.*--resume"),
         naming_full_disk(tmp_path),
     ):
-        io.save_checkpoint({"epoch": 2, "weights": torch.zeros(100_000)}, path)
+        save_checkpoint({"epoch": 2, "weights": torch.zeros(100_000)}, path)
     assert torch.load(path, weights_only=True)["epoch"] == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["last.ckpt"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 
 from mien.errors import ConfigError, DataError, MienError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 optuna = pytest.importorskip("optuna")
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 
 from mien.errors import ConfigError, MienError, ModelError

@@ -129,7 +129,7 @@ def _course(config: TrainConfig, steps_per_epoch: int) -> Callable[[float, float
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> list[Any]:
-    """Returns the schedulers of a run in Lightning's form.
+    """Returns the schedulers of a run: ``scheduler``, its ``interval`` and what it monitors.
 
     A plateau's follows the validation loss; the warm-up before it is :func:`warm_up`'s.
     """

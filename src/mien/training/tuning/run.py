@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 import torch
-from lightning.pytorch.callbacks import Callback
 from optuna import TrialPruned
 from optuna.trial import TrialState
 
@@ -24,6 +23,7 @@ from mien.reporting.theme import save_figure
 from mien.training.config import TrainConfig, check_data
 from mien.training.directory import best_epoch
 from mien.training.distributed.launch import must_launch
+from mien.training.hooks import Callback
 from mien.training.run import check_parts, train
 from mien.training.tuning import result as results
 from mien.training.tuning import study as studies
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import lightning
     from optuna import Study, Trial
     from optuna.storages import RDBStorage
     from torch import Tensor
 
+    from mien.training.loop import Trainer
     from mien.training.tuning.result import TrialRow, TuneResult
 
 #: Seconds between two queries of a study whose last trials others are running.
@@ -149,7 +149,7 @@ class TrialReporter(Callback):
         self._logits.append(outputs)
         self._class_ids.append(batch[2])
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, _module: Any) -> None:
         """Reports the epoch."""
         known = trainer.callback_metrics
         self.monitored.append({name: float(known[name]) for name in [f"valid_{self.monitor}"]})
