@@ -122,6 +122,11 @@ class Config:
     def check(self) -> None:
         """Refuses values that contradict each other; called once all are of their type."""
 
+    @classmethod
+    def complete(cls, values: Values) -> dict[str, Any]:
+        """Returns given values with those that they stand for; what is given wins."""
+        return dict(values)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the resolved values, in the order of the fields."""
         return asdict(self)
@@ -143,7 +148,7 @@ class Config:
             ConfigError: If a key is unknown (the closest ones are named) or a value impossible.
         """
         check_keys(values, (item.name for item in fields(cls)), source)
-        return cls(**values)
+        return cls(**cls.complete(values))
 
     @classmethod
     def load(
@@ -355,7 +360,11 @@ def load_configs(
             values[name] = found
     values |= {name: value for name, value in given.items() if value is not None}
     return [
-        cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})
+        cls(
+            **cls.complete(
+                {item.name: values[item.name] for item in fields(cls) if item.name in values}
+            )
+        )
         for cls in classes
     ]
 

@@ -85,7 +85,7 @@ def build_app(verb: str | None) -> typer.Typer:
             if hasattr(module, "app"):
                 app.add_typer(module.app, name=name)
             else:
-                app.command(name)(module.command)
+                app.command(name, cls=getattr(module, "Help", None))(module.command)
         else:
             app.command(name, help=summary)(_listed_only)
     return app

@@ -17,7 +17,9 @@ def command(
     runs: flags.Runs,
     output: Annotated[Path, output_flag("Model folder to write.", folder=True)],
     data: flags.Datasets,
-    method: Annotated[str, flag("equal, weighted, greedy or stacking.")] = "equal",
+    method: Annotated[
+        str, flag("equal, weighted, greedy, stacking, or weights by hand: 2,1,1.")
+    ] = "equal",
     split: flags.Split = "valid",
     folds: Annotated[int, flag("Folds of the cross-fitting.")] = 5,
     seed: flags.Seed = 0,

@@ -7,9 +7,10 @@ import inspect
 from dataclasses import MISSING, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperCommand
 
 from mien.config import Config, import_plugins, kinds_of, load_configs
 from mien.errors import ConfigError
@@ -127,6 +128,26 @@ OnErrorFlag = Annotated[
 ]
 Overwrite = Annotated[bool, flag("Replace what exists.", "--overwrite")]
 Quiet = Annotated[bool, flag("No progress bar.", "-q", "--quiet")]
+
+
+class GroupedHelp(TyperCommand):
+    """A command whose help lists its options by group."""
+
+    #: Title -> names of parameters; those in none of them come last.
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section for each group."""
+        parameters = {str(item.name): item for item in self.get_params(ctx)}
+        named = {name for names in self.groups.values() for name in names}
+        rest = tuple(name for name in parameters if name not in named)
+        for title, names in {**self.groups, "Other": rest}.items():
+            found = [parameters[name].get_help_record(ctx) for name in names if name in parameters]
+            if rows := [row for row in found if row is not None]:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 _METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
 
 

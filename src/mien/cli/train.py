@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -24,6 +24,30 @@ if TYPE_CHECKING:
 
 #: Scores in the table of folds, after the accuracy.
 _SHOWN = ("macro_f1", "ece", "nll")
+
+
+class Help(flags.GroupedHelp):
+    """The help of ``mien train``: what is typed most, then all by subject."""
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        title: tuple(names.split())
+        for title, names in {
+            "Most used": "data output preset model weights epochs batch_size lr config resume",
+            "Data": "labels color size first_size first_share limit workers shuffle_buffer",
+            "Network": "model_args dropout",
+            "Transfer": "freeze freeze_epochs unfreeze layer_decay freeze_bn teachers "
+            "distill_weight distill_temperature distill_views",
+            "Loss": "loss focal_gamma label_smoothing class_weight class_weight_beta sampler "
+            "logit_adjustment logit_adjustment_by",
+            "Optimiser": "optimizer momentum weight_decay schedule warmup_epochs decay_factor "
+            "decay_every ema_decay",
+            "Augmentation": "flip rotate scale_min scale_max shift light blur low_resolution "
+            "low_resolution_min noise erase augmentation randaugment randaugment_strength mixup "
+            "mixup_alpha cutmix cutmix_alpha mixup_off",
+            "Run": "monitor patience folds seed overwrite quiet callbacks logger precision device "
+            "threads devices num_nodes tag license imports help",
+        }.items()
+    }
 
 
 @flags.with_flags
@@ -105,4 +129,6 @@ def _report(folder: ModelFolder) -> None:
         f"{interval(valid['accuracy_ci'])}, n = {valid['n']}), macro-F1 {valid['macro_f1']:.3f}, "
         f"ECE {valid['ece']:.3f}"
     )
-    remark(f"next: mien predict photo.jpg --model {folder.path}")
+    from mien.training.result import TrainResult
+
+    print(TrainResult.read(folder.path).summary())

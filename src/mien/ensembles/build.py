@@ -17,8 +17,8 @@ from mien.data.faces import chunks, load_faces
 from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import member_log_probs, open_members
-from mien.ensembles.mixing import METHODS, Mixture, cross_fitted_probs, fit_mixture
-from mien.errors import ConfigError, DataError, ModelError, suggest
+from mien.ensembles.mixing import Mixture, cross_fitted_probs, fit_mixture, parse_weights
+from mien.errors import ConfigError, DataError, ModelError
 from mien.evaluation.scores import Evaluation, record_evaluation, run_over
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
@@ -121,10 +121,9 @@ def ensemble(
     >>> len(found.members), found.folder.config.architecture
     (2, 'ensemble')
     """
-    if method not in METHODS:
-        raise ConfigError(f"no ensemble method {method!r}." + suggest(method, METHODS))
-    import_onnx()
     output, models = Path(output), [models] if isinstance(models, (str, Path)) else models
+    parse_weights(method, len(models))
+    import_onnx()
     _check_output(output, models, overwrite=overwrite)
     members = open_members(models)
     schema = members[0].config.schema

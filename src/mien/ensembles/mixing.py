@@ -83,7 +83,8 @@ def fit_mixture(
         log_probs: (N, M, K), the members' calibrated log-probabilities.
         class_ids: (N,) true classes in 0..K-1.
         method: ``equal``, ``weighted`` (the convex weights of least negative log-likelihood),
-            ``greedy`` (Caruana et al. 2004) or ``stacking`` (Wolpert 1992).
+            ``greedy`` (Caruana et al. 2004), ``stacking`` (Wolpert 1992), or weights by hand, one
+            per member, as in ``"2,1,1"``.
         groups: (N,) faces that stay together in the folds that choose stacking's penalty.
         seed: Seed of those folds.
 
@@ -92,8 +93,7 @@ def fit_mixture(
         DataError: If the shapes do not fit, or the faces show one class only.
         MissingExtraError: If stacking lacks scikit-learn.
     """
-    if method not in METHODS:
-        raise ConfigError(f"no ensemble method {method!r}." + suggest(method, METHODS))
+    by_hand = parse_weights(method, log_probs.shape[1] if log_probs.ndim == 3 else 0)
     if log_probs.ndim != 3 or len(log_probs) != len(class_ids) or len(np.unique(class_ids)) < 2:
         raise DataError(
             "an ensemble is fitted on log-probabilities (N, M, K) of N faces of two classes or "
@@ -101,7 +101,9 @@ def fit_mixture(
             f"{len(np.unique(class_ids))} class(es)."
         )
     probs, M = np.exp(log_probs.astype(np.float64)), log_probs.shape[1]
-    if method == "stacking":
+    if by_hand is not None:
+        mixture = Mixture(method, by_hand)
+    elif method == "stacking":
         mixture = fit_stacking(log_probs, class_ids, groups=groups, seed=seed)
     elif method == "weighted":
         true = probs[np.arange(len(class_ids)), :, class_ids]
@@ -112,6 +114,31 @@ def fit_mixture(
         mixture = Mixture(method, np.full(M, 1.0 / M))
     temperature = fit_temperature(mixture.logits(log_probs), class_ids)
     return replace(mixture, temperature=temperature)
+
+
+def parse_weights(method: str, members: int) -> F64 | None:
+    """Reads weights by hand, which are scaled to sum to 1; None: the method is one of the known.
+
+    >>> parse_weights("3,1", 2).tolist(), parse_weights("greedy", 2)
+    ([0.75, 0.25], None)
+    """
+    if method in METHODS:
+        return None
+    try:
+        values = np.array([float(part) for part in method.split(",")])
+    except ValueError:
+        known = suggest(method, METHODS)
+        reason = f"no ensemble method {method!r}.{known} Weights by hand are numbers, as in 2,1,1."
+        raise ConfigError(reason) from None
+    if len(values) != members or not np.isfinite(values).all() or (values < 0).any():
+        raise ConfigError(
+            f"weights {method} must be {members} numbers of 0 or more, one per member in the "
+            "order in which they are given."
+        )
+    if not values.any():
+        raise ConfigError(f"weights {method} are all 0: at least one member must count.")
+    shares: F64 = values / values.sum()
+    return shares
 
 
 def fit_weights(true_probs: F64, *, tolerance: float = 1e-6, steps: int = 20_000) -> F64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,16 +44,14 @@ class MetricsFile(Callback):
     """Writes one row an epoch to ``metrics.csv``; the rows travel in the checkpoint.
 
     After the usual columns come those that the module names as ``more_columns``.
-
-    ``echo`` prints a line an epoch to stderr too, for logs without a progress bar.
     """
 
     COLUMNS = (
         "epoch", "train_loss", "valid_loss", "valid_accuracy", "lr", "seconds", "faces_per_s",
     )  # fmt: skip
 
-    def __init__(self, path: Path, *, echo: bool) -> None:
-        self.path, self.echo = path, echo
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.rows: list[dict[str, float]] = []
         self._start = self._seconds = 0.0
 
@@ -90,9 +87,6 @@ class MetricsFile(Callback):
         columns = (*self.COLUMNS, *more)
         rows = [[row.get(name, "") for name in columns] for row in self.rows]
         write_text(self.path, csv_text(columns, rows))
-        if self.echo:
-            shown = "  ".join(f"{name} {value:.5g}" for name, value in row.items())
-            print(f"{shown}  of {trainer.max_epochs} epochs", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class BestEpoch(Callback):

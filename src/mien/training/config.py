@@ -5,9 +5,10 @@ Nothing heavy is imported here, so that the command line can list its flags with
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.config import (
     Config,
@@ -24,12 +25,32 @@ from mien.config import (
 from mien.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["TrainConfig"]
 
+#: How classes are weighed without naming them.
+CLASS_WEIGHTS = ("none", "inverse", "effective")
 #: What can choose the epoch; those with a mean, or with the name of a dataset, need several.
 MONITORS = ("accuracy", "macro_f1", "loss", "mean_accuracy", "mean_macro_f1")
+
+
+#: Name -> values that a preset stands for: ``small`` for some hundred faces, from the bundled
+#: weights; ``quick`` for a first answer; ``best`` as the bundled model was trained.
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {
+        "weights": "mienet_s.faces8", "epochs": 15, "batch_size": 32, "lr": 0.02,
+        "warmup_epochs": 1, "ema_decay": 0.99, "mixup": 0.2,
+    },
+    "quick": {
+        "epochs": 12, "first_size": 32, "first_share": 0.6, "schedule": "one_cycle",
+        "warmup_epochs": 3, "ema_decay": 0.99,
+    },
+    "best": {
+        "epochs": 100, "first_size": 32, "ema_decay": 0.999, "scale_max": 1.3,
+        "low_resolution": 0.15,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +66,11 @@ class TrainConfig(Config):
         "Dataset, as KIND:PATH (ferplus:DIR, folder:DIR, csv:FILE, parquet:PATH, shards:DIR); "
         "repeat it for several: KIND:PATH,name=NAME,weight=SHARE, the share of the faces drawn.",
         short="-d",
+    )
+    preset: str = one_of(
+        "Values for a start, which all others win over; small: some hundred faces, from the "
+        "bundled weights; quick: a first answer; best: as the bundled model",
+        *("", *PRESETS),
     )
     labels: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
     model: str = option(
@@ -112,8 +138,10 @@ class TrainConfig(Config):
         2.0, "How strongly focal passes over faces that are right already."
     )
     label_smoothing: float = below_one(0.0, "Share of each target spread over all classes.")
-    class_weight: str = one_of(
-        "Weights of classes, by frequency or effective number", "none", "inverse", "effective"
+    class_weight: str = option(
+        "none",
+        "Weights of classes: none, by frequency (inverse), by effective number (effective), or by "
+        "hand, as in angry=2,happy=0.5; those not named have 1.",
     )
     class_weight_beta: float = below_one(0.999, "Beta of effective: 0 weighs all alike.")
     sampler: str = one_of("Order; weighted draws each class equally often", "shuffle", "weighted")
@@ -175,6 +203,11 @@ class TrainConfig(Config):
         (), "Module or file with networks and readers of your own; repeat it.", flag="--import"
     )
     seed: int = from_zero(0, "Seed of weights, order and augmentation.")
+
+    @classmethod
+    def complete(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values of the preset that is named, with those given laid over."""
+        return {**PRESETS.get(str(values.get("preset", "")), {}), **values}
 
     def check(self) -> None:
         """Refuses values that contradict each other; the usual warm-up bends to few epochs."""
@@ -241,11 +274,41 @@ def _check_transfer(config: TrainConfig) -> None:
     )
 
 
+def parse_class_weights(text: str) -> dict[str, float]:
+    """Reads weights of classes by hand; empty where ``class_weight`` is the name of a way.
+
+    >>> parse_class_weights("angry=2, happy=0.5"), parse_class_weights("inverse")
+    ({'angry': 2.0, 'happy': 0.5}, {})
+    """
+    if text in CLASS_WEIGHTS:
+        return {}
+    if "=" not in text:
+        raise ConfigError(
+            f"{text!r} is unknown.{suggest(text, CLASS_WEIGHTS)}",
+            subject="class_weight",
+            hint=""
+            if suggest(text, CLASS_WEIGHTS).startswith(" Did")
+            else "By hand: angry=2,happy=0.5.",
+        )
+    weights: dict[str, float] = {}
+    for part in split_names(text):
+        label, _, value = part.partition("=")
+        try:
+            weights[label.strip()] = float(value)
+        except ValueError:
+            weights[label.strip()] = math.nan
+        if not 0 <= weights[label.strip()] < math.inf:
+            reason = f"{part!r} must be a label and a number of 0 or more, as in angry=2"
+            raise ConfigError(reason, subject="class_weight")
+    return weights
+
+
 def _check_balance(config: TrainConfig) -> None:
+    parse_class_weights(config.class_weight)
     _refuse(
-        config.loss == "class_balanced" and config.class_weight == "inverse",
-        "loss: class_balanced weighs by the effective number, class_weight: inverse by the "
-        "frequency: for the latter give loss: cross_entropy.",
+        config.loss == "class_balanced" and config.class_weight not in ("none", "effective"),
+        "loss: class_balanced weighs by the effective number: for another class_weight give "
+        "loss: cross_entropy.",
     )
     weighs = config.class_weight != "none" or config.loss == "class_balanced"
     _refuse(

@@ -16,8 +16,10 @@ from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
 from mien.models.layers import normalize_tensor
 from mien.priors import ClassPrior, label_shares
 from mien.quality import fit_quality
+from mien.training.config import parse_class_weights
 from mien.training.data.faces import calibration_part
 from mien.training.network import model_options
+from mien.training.optim.losses import class_counts, weights_by_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +33,15 @@ if TYPE_CHECKING:
 
 def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
     """The shares that the network's answers hold: none where the training weighed classes alike."""
-    alike = config.sampler == "weighted" or config.class_weight != "none"
+    by_hand = parse_class_weights(config.class_weight)
+    alike = config.sampler == "weighted" or config.class_weight in ("inverse", "effective")
     strength = 0.0 if alike or config.loss == "class_balanced" else 1 - config.logit_adjustment
-    return ClassPrior(label_shares(data.drawn_targets().numpy()), min(max(strength, 0.0), 1.0))
+    targets = data.drawn_targets()
+    if by_hand:
+        # A cross-entropy that weighs classes teaches shares that are weighed alike.
+        labels = data.train.schema.labels
+        targets = targets * weights_by_hand(by_hand, labels, class_counts(targets))
+    return ClassPrior(label_shares(targets.numpy()), min(max(strength, 0.0), 1.0))
 
 
 def _sources(config: TrainConfig, data: TrainingData) -> dict[str, dict[str, Any]]:

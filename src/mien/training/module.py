@@ -55,8 +55,8 @@ class ExpressionModule(nn.Module):
 
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
     or (S, K) where logits are adjusted by dataset; ``faces_per_epoch`` is given where several
-    processes share them. Of datasets with ``names`` each is validated by itself. Teachers, to learn
-    from besides the targets, stay out of checkpoints.
+    processes share them. Of datasets with ``names`` each is validated by itself; ``labels`` are
+    those of the classes. Teachers, to learn from besides the targets, stay out of checkpoints.
     """
 
     def __init__(
@@ -69,12 +69,13 @@ class ExpressionModule(nn.Module):
         counts: Tensor | None = None,
         faces_per_epoch: int = 0,
         names: Sequence[str] = (),
+        labels: Sequence[str] = (),
         teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config, self.preprocessing = network, config, preprocessing
         self.steps_per_epoch, self.faces_per_epoch = steps_per_epoch, faces_per_epoch
-        self.loss = ExpressionLoss(config, counts)
+        self.loss = ExpressionLoss(config, counts, labels)
         self.names, self.num_classes = names, 0 if counts is None else counts.shape[-1]
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
@@ -217,7 +218,7 @@ class ExpressionModule(nn.Module):
     def more_columns(self) -> tuple[str, ...]:
         """What the validation measures besides loss and accuracy."""
         if not self.names:
-            return ("valid_macro_f1",) if self.config.monitor == "macro_f1" else ()
+            return ("valid_macro_f1",) if self.num_classes else ()
         scores = ("accuracy", "macro_f1")
         each = [f"valid_{score}/{name}" for name in self.names for score in scores]
         return ("valid_macro_f1", *each, *(f"valid_mean_{score}" for score in scores))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from mien.config import read_values
 from mien.errors import ModelError, import_extra, needs_extra
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
-from mien.training.directory import ARGS, METRICS, plot_curves, read_history
+from mien.training.directory import ARGS, METRICS, best_epoch, plot_curves, read_history
+from mien.training.summary import describe_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +70,26 @@ class TrainResult:
 
     def plot(self) -> Figure:
         """Returns a matplotlib figure of loss and accuracy by epoch."""
+        return plot_curves(self.history, monitor=self._monitor)
+
+    def summary(self) -> str:
+        """Returns what was learned in lines: best epoch, classes, confusions, what to do next.
+
+        Raises:
+            ModelError: If the run has no evaluation of its validation faces.
+        """
+        path = self.folder / "eval" / "valid.json"
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError("cannot be read", subject=path) from error
+        best = best_epoch(self.history, self._monitor)
+        return "\n".join(describe_end(report, self.history, best, self.folder))
+
+    @property
+    def _monitor(self) -> str:
         args = self.folder / ARGS
-        recipe = read_values(args) if args.is_file() else {}
-        return plot_curves(self.history, monitor=recipe.get("monitor", "accuracy"))
+        return str((read_values(args) if args.is_file() else {}).get("monitor", "accuracy"))
 
     def recognizer(self, **options: Any) -> EmotionRecognizer:
         """Opens the trained model; ``options`` are those of :class:`mien.EmotionRecognizer`."""

@@ -29,8 +29,10 @@ from mien.training.config import (
     check_monitor,
     list_monitors,
 )
+from mien.training.console import describe_start, say
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
+from mien.training.device import autocast, training_device
 from mien.training.directory import CHECKPOINTS, METRICS, draw_curves, prepare_directory
 from mien.training.distillation import average_answers, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
@@ -48,7 +50,7 @@ from mien.training.module import ExpressionModule
 from mien.training.network import build_network, find_weights, model_options, trained_spec
 from mien.training.optim.losses import ExpressionLoss, class_counts, face_weights
 from mien.training.optim.optimizers import make_optimizer, rate_factor
-from mien.training.trainer import autocast, find_logger, make_trainer, training_device
+from mien.training.trainer import find_logger, make_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -274,6 +276,9 @@ def train(
                     subject=f"{show_specs(config.data)}:",
                 )
         module = _make_module(config, spec, data, bar)
+        if progress and dist.is_rank_zero:
+            for line in describe_start(config, spec, data, module, output):
+                say(line)
         with naming_full_disk(output):
             trainer = make_trainer(
                 config, output, progress=progress, callbacks=callbacks, dist=dist
@@ -303,6 +308,7 @@ def _make_module(
         counts=counts,
         faces_per_epoch=len(faces),
         names=data.names,
+        labels=data.train.schema.labels,
         teachers=teachers,
     )
 

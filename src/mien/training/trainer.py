@@ -13,13 +13,14 @@ import torch
 from mien.config import load_object
 from mien.errors import MissingExtraError
 from mien.training.callbacks import BestEpoch, MetricsFile, StopOnNaN, load_callbacks
+from mien.training.console import EpochLines
+from mien.training.device import autocast, training_device
 from mien.training.directory import METRICS
-from mien.training.distributed.processes import SINGLE, DistInfo, uses_gpu
+from mien.training.distributed.processes import SINGLE, DistInfo
 from mien.training.loop import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lightning.pytorch.loggers import Logger
@@ -28,26 +29,6 @@ if TYPE_CHECKING:
 
 #: Project or experiment under which runs are listed.
 PROJECT = "mien"
-
-
-def training_device(config: TrainConfig) -> torch.device:
-    """Where the recipe trains."""
-    if config.device == "auto":
-        return torch.device("cuda" if uses_gpu(config) else "cpu")
-    return torch.device(config.device)
-
-
-def is_bf16(config: TrainConfig) -> bool:
-    """Whether the recipe's steps run in bfloat16 here."""
-    if config.precision != "auto":
-        return config.precision == "bf16"
-    kind = training_device(config).type
-    return torch.cpu._is_avx512_bf16_supported() if kind == "cpu" else kind == "cuda"
-
-
-def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
-    """The precision of the recipe's steps."""
-    return torch.autocast(training_device(config).type, torch.bfloat16, enabled=is_bf16(config))
 
 
 def make_trainer(
@@ -64,7 +45,10 @@ def make_trainer(
     """
     chosen: list[Any] = [StopOnNaN()]
     if dist.is_rank_zero:
-        chosen.append(MetricsFile(output / METRICS, echo=progress))
+        metrics = MetricsFile(output / METRICS)
+        chosen.append(metrics)
+        if progress:
+            chosen.append(EpochLines(lambda: metrics.rows, config.monitor))
     chosen += [
         BestEpoch(
             output,

@@ -460,7 +460,7 @@ def test_the_usual_warm_up_bends_to_few_epochs(epochs: int, warmup: float) -> No
 #: A default that changes changes every training that does not name it.
 DEFAULTS = {
     "data": "",
-    "labels": "",
+    "preset": "", "labels": "",
     "model": "mienet_s",
     "model_args": "",
     "size": 0,

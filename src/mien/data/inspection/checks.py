@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.balance import balance_remarks
 from mien.data.filenames import is_picture, is_utf8, source_stem
 from mien.data.inspection.duplicates import FLAT_CONTRAST, is_across, splits_of
 from mien.data.inspection.finding import Finding, found
@@ -88,6 +89,19 @@ def class_findings(manifest: Manifest) -> list[Finding]:
     ]
     words = "class is", "classes are"
     return found("missing_class", words, "absent from a split", lines=lines)
+
+
+def balance_findings(manifest: Manifest) -> list[Finding]:
+    """Returns remarks on counts, see :func:`mien.data.balance.balance_remarks`."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for kind, line in balance_remarks(manifest.counts()):
+        lines[kind].append(line)
+    words = {
+        "imbalance": (("split is", "splits are"), "uneven"),
+        "share_shift": (("class has", "classes have"), "another share in another split"),
+        "few_faces": (("part is", "parts are"), "too small"),
+    }
+    return [item for kind in lines for item in found(kind, *words[kind], lines=lines[kind])]
 
 
 def spelling_findings(spellings: Mapping[str, Mapping[str, int]]) -> list[Finding]:

@@ -70,6 +70,18 @@ _MEANINGS = {
             "The least likely first. A list to go through, not a verdict: rare expressions are "
             "often named here."
         ),
+        "imbalance": (
+            "Accuracy hides what is rare: look at macro-F1. `class_weight: effective` or "
+            "`logit_adjustment: 1` make up for it in training."
+        ),
+        "share_shift": (
+            "Scores depend on the shares of the classes: splits were drawn from other faces, or "
+            "one of them was balanced. `mien data split` deals classes evenly."
+        ),
+        "few_faces": (
+            "Too few to learn a class from, or to tell two models apart: gather more, start from "
+            "weights (`mien train --weights`), or score by folds (`mien train --folds 5`)."
+        ),
         "other_files": "Not an error; listed so that nothing is lost unseen.",
         "reader": "Remarks of the reader of this dataset.",
         "size_low": "Far smaller than the rest.",

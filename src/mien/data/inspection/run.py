@@ -85,6 +85,7 @@ def inspect_data(
         *checks.problems(scan),
         *checks.bad_names(manifest),
         *checks.class_findings(manifest),
+        *checks.balance_findings(manifest),
         *checks.spelling_findings(spellings),
         *checks.outliers(scan),
     ]

@@ -12,16 +12,17 @@ from torch import nn
 from torch.nn import functional
 
 from mien.config import load_object
-from mien.errors import ConfigError
+from mien.errors import ConfigError, suggest
+from mien.training.config import parse_class_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
     from mien.training.config import TrainConfig
 
-__all__ = ["ExpressionLoss", "class_counts", "class_weights", "face_weights"]
+__all__ = ["ExpressionLoss", "class_counts", "class_weights", "face_weights", "weights_by_hand"]
 
 
 def class_counts(targets: Tensor) -> Tensor:
@@ -52,6 +53,32 @@ def class_weights(counts: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
     number = counts if kind == "inverse" else (1 - beta**counts) / (1 - beta)
     weights = torch.where(counts > 0, 1 / number.clamp(min=1e-12), 0.0)
     return (weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def weights_by_hand(given: Mapping[str, float], labels: Sequence[str], counts: Tensor) -> Tensor:
+    """Returns the weight of each class where some are given, scaled as in :func:`class_weights`.
+
+    Args:
+        given: Weight by label; the others have 1.
+        labels: K names.
+        counts: (K,), see :func:`class_counts`.
+
+    Raises:
+        ConfigError: If no class has one of the names, or all faces would weigh nothing.
+
+    >>> counts = torch.tensor([10.0, 30.0])
+    >>> weights_by_hand({"sad": 3.0}, ("happy", "sad"), counts).tolist()
+    [0.4000000059604645, 1.2000000476837158]
+    """
+    for label in given:
+        if label not in labels:
+            reason = f"{label!r} is no label of the data.{suggest(label, labels)}"
+            raise ConfigError(reason, subject="class_weight")
+    weights = torch.tensor([given.get(label, 1.0) for label in labels], dtype=torch.float64)
+    total = (weights * counts.double()).sum()
+    if not total:
+        raise ConfigError("gives no face of the data a weight above 0", subject="class_weight")
+    return (weights * counts.double().sum() / total).float()
 
 
 def face_weights(targets: Tensor) -> Tensor:
@@ -89,6 +116,7 @@ class ExpressionLoss(nn.Module):
         config: The recipe.
         counts: float (K,), faces of each class in training, or (S, K) of each of S datasets, whose
             logits are adjusted by their own shares; None where nothing asks for it.
+        labels: K names, for weights by hand.
 
     Raises:
         ConfigError: If a loss of the user's own cannot be had.
@@ -97,7 +125,9 @@ class ExpressionLoss(nn.Module):
     weight: Tensor | None
     shift: Tensor | None
 
-    def __init__(self, config: TrainConfig, counts: Tensor | None = None) -> None:
+    def __init__(
+        self, config: TrainConfig, counts: Tensor | None = None, labels: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.name, self.gamma = config.loss, config.focal_gamma
         self._own: Callable[..., Any] | None = None
@@ -107,7 +137,9 @@ class ExpressionLoss(nn.Module):
                 self._own = self._own()
         kind = "effective" if config.loss == "class_balanced" else config.class_weight
         weight = shift = None
-        if counts is not None and kind != "none":
+        if counts is not None and (given := parse_class_weights(kind)):
+            weight = weights_by_hand(given, labels, counts)
+        elif counts is not None and kind != "none":
             weight = class_weights(counts, kind, beta=config.class_weight_beta)
         if counts is not None and config.logit_adjustment:
             # A class without faces counts as if it had one: the logarithm stays finite.
