@@ -1,4 +1,4 @@
-"""How long it takes from the command to the first step of a training, beside a plain torch script.
+"""How long it takes from the command to the first step of a training, and of a plain torch script.
 
     python benchmarks/train_start.py --rounds 3
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mien.training.module import ExpressionModule
     from mien.training.run import TrainingData
 
-#: Seconds between two looks at the loss of the running epoch: each waits for the device.
+#: Seconds between two readings of the loss of the running epoch: each waits for the device.
 _LOSS_EVERY_S = 0.5
-_HEAD = f"{'epoch':>7} {'train':>7} {'valid':>7} {'acc':>7} {'F1':>6} {'lr':>8} {'time':>6}"
-_HEAD += f" {'faces/s':>8} {'left':>8}  best"
+_HEAD = f"{'epoch':>7} {'train':>6} {'valid':>6} {'acc':>6} {'F1':>5} {'lr':>7} {'time':>7}"
+_HEAD += f" {'faces/s':>7} {'left':>8} {'best':>6}"
 
 
 def describe_start(
@@ -100,11 +100,11 @@ def epoch_line(
     """
     accuracy, f1 = (row.get(f"valid_{name}", float("nan")) for name in ("accuracy", "macro_f1"))
     number, seconds = f"{row['epoch']:.0f}/{epochs}", row["seconds"]
-    shown = f"{best:.4f}" if "loss" in monitor or "f1" in monitor else f"{best * 100:.1f} %"
+    shown = f"{best:.4g}" if "loss" in monitor or "f1" in monitor else f"{best * 100:.1f} %"
     return (
-        f"{number:>7} {row['train_loss']:7.4f} {row['valid_loss']:7.4f} {accuracy * 100:5.1f} % "
-        f"{f1:6.3f} {row['lr']:8.2g} {duration(seconds):>6} {row['faces_per_s']:8,.0f} "
-        f"{duration(left):>8}  {shown}{'*' if is_best else ''}"
+        f"{number:>7} {row['train_loss']:6.4g} {row['valid_loss']:6.4g} {accuracy * 100:4.1f} % "
+        f"{f1:5.3f} {row['lr']:7.2g} {duration(seconds):>7} {row['faces_per_s']:7,.0f} "
+        f"{duration(left):>8} {shown:>6}{'*' if is_best else ''}"
     )
 
 
@@ -112,14 +112,14 @@ def duration(seconds: float) -> str:
     """Returns a time in the two units that tell most.
 
     >>> duration(8.4), duration(75), duration(7322)
-    ('8 s', '1:15', '2:02:02')
+    ('8 s', '1:15', '2 h 02')
     """
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     if minutes < 1:
         return f"{whole} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours} h {minutes:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class EpochLines(Callback):

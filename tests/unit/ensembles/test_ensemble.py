@@ -233,3 +233,15 @@ def test_unfit_arguments_are_refused(tmp_path: Path, faces: Manifest) -> None:
     (tmp_path / "mine" / "thesis.txt").write_text("my own words")
     with pytest.raises(ConfigError, match="not overwritten"):
         ensemble([one, one], faces, tmp_path / "mine", overwrite=True)
+
+
+def test_weights_by_hand_are_scaled_and_checked() -> None:
+    log_probs = np.log(np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.4, 0.6]]]))
+    mixture = fit_mixture(log_probs, np.array([0, 1]), method="3,1")
+    assert mixture.weights.tolist() == [0.75, 0.25]
+    for method, words in (
+        ("1,2,3", "2 numbers"), ("0,0", "all 0"), ("1,-1", "0 or more"),
+        ("greedi", "Did you mean 'greedy'"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=words):
+            fit_mixture(log_probs, np.array([0, 1]), method=method)

@@ -460,7 +460,8 @@ def test_the_usual_warm_up_bends_to_few_epochs(epochs: int, warmup: float) -> No
 #: A default that changes changes every training that does not name it.
 DEFAULTS = {
     "data": "",
-    "preset": "", "labels": "",
+    "preset": "",
+    "labels": "",
     "model": "mienet_s",
     "model_args": "",
     "size": 0,
@@ -585,6 +586,7 @@ LIMITS = {
     "seed": [0, math.inf, False],
 }
 OTHERS = {
+    "preset": (("", "small", "quick", "best"), "", "", ""),
     "data": ((), "", "-d", ""),
     "color": (("", "gray", "rgb"), "", "", ""),
     "freeze": (("none", "features"), "", "", ""),
@@ -602,7 +604,6 @@ OTHERS = {
         "",
     ),
     "loss": (("cross_entropy", "focal", "kl", "class_balanced"), "module:callable", "", ""),
-    "class_weight": (("none", "inverse", "effective"), "", "", ""),
     "sampler": (("shuffle", "weighted"), "", "", ""),
     "logit_adjustment_by": (("all", "source"), "", "", ""),
     "logger": (("none", "tensorboard", "wandb", "mlflow"), "module:callable", "", ""),

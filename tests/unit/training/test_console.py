@@ -1,0 +1,102 @@
+"""The lines that a training prints while it goes."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from rich.console import Console
+
+from mien.errors import ConfigError
+from mien.training import console
+from mien.training.config import TrainConfig
+from mien.training.console import EpochLines, epoch_line
+from mien.training.optim.losses import ExpressionLoss, weights_by_hand
+
+ROW = {
+    "epoch": 7.0, "train_loss": 1.23456, "valid_loss": 0.98765, "valid_accuracy": 0.812,
+    "valid_macro_f1": 0.745, "lr": 0.0123, "seconds": 75.0, "faces_per_s": 1234.5,
+}  # fmt: skip
+
+
+def test_the_line_of_an_epoch_fits_80_columns() -> None:
+    line = epoch_line(ROW, 40, "accuracy", 0.812, is_best=True, left=7322)
+    assert line.split() == [
+        "7/40", "1.235", "0.9877", "81.2", "%", "0.745", "0.012", "1:15", "1,234", "2", "h", "02",
+        "81.2", "%*",
+    ]  # fmt: skip
+    widest = {**ROW, "epoch": 400.0, "lr": 1.2e-05, "faces_per_s": 123456.0, "seconds": 5025.0}
+    assert len(epoch_line(widest, 400, "loss", 10.0, is_best=True, left=360_000)) <= 80
+    assert len(console._HEAD) <= 80
+
+
+class _Trainer:
+    current_epoch, max_epochs, num_training_batches = 0, 3, 2
+
+
+def test_a_line_per_epoch_marks_the_best_so_far(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, float]] = []
+    lines, trainer = EpochLines(lambda: rows, "accuracy"), _Trainer()
+    clock = iter([100.0, 110.0, 120.0, 130.0])
+    monkeypatch.setattr(console.time, "perf_counter", lambda: next(clock))
+    lines.on_train_start(trainer)  # type: ignore[arg-type]
+    for epoch, accuracy in enumerate((0.5, 0.75, 0.625)):
+        trainer.current_epoch = epoch
+        rows.append({**ROW, "epoch": epoch + 1.0, "valid_accuracy": accuracy})
+        lines.on_train_epoch_start(trainer)  # type: ignore[arg-type]
+        lines.on_train_epoch_end(trainer)  # type: ignore[arg-type]
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == console._HEAD
+    assert [line.split()[-2:] for line in printed[1:]] == [
+        ["50.0", "%*"], ["75.0", "%*"], ["75.0", "%"],
+    ]  # fmt: skip
+    # Ten seconds an epoch: twenty, ten and none are left.
+    assert [line.split()[9:-2] for line in printed[1:]] == [["20", "s"], ["10", "s"], ["0", "s"]]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_of_a_terminal_fits_80_columns_and_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    lines, trainer = EpochLines(lambda: [ROW], "accuracy"), _Trainer()
+    lines.on_train_start(trainer)  # type: ignore[arg-type]
+    lines.on_train_epoch_start(trainer)  # type: ignore[arg-type]
+    outputs: dict[str, Any] = {"loss": torch.tensor(1.5)}
+    for _ in range(2):
+        lines.on_train_batch_end(trainer, None, outputs)
+    bar = lines._bar
+    assert bar.tasks[0].completed == 2
+    bar.update(bar.task_ids[0], description="epoch 100/100", total=12345, completed=12345)
+    wide = Console(width=200, file=io.StringIO())
+    wide.print(bar.get_renderable())
+    assert max(len(line.rstrip()) for line in wide.file.getvalue().splitlines()) <= 80  # type: ignore[attr-defined]
+    lines.on_train_epoch_end(trainer)  # type: ignore[arg-type]
+    assert lines._bar is None
+    assert not bar.live.is_started
+
+
+def test_weights_by_hand_weigh_the_loss() -> None:
+    counts = torch.tensor([30.0, 10.0])
+    config = TrainConfig.make({"class_weight": "sad=3"})
+    loss = ExpressionLoss(config, counts, ("happy", "sad"))
+    # 1 * 30 + 3 * 10 = 60 over 40 faces: a mean of 1.5 is scaled to 1.
+    assert loss.weight is not None
+    assert loss.weight.tolist() == pytest.approx([1 / 1.5, 3 / 1.5])
+    with pytest.raises(ConfigError, match="Did you mean 'sad'"):
+        weights_by_hand({"sda": 2}, ("happy", "sad"), counts)
+    with pytest.raises(ConfigError, match="no face"):
+        weights_by_hand({"happy": 0, "sad": 0}, ("happy", "sad"), counts)
