@@ -24,12 +24,12 @@ from service import SAMPLE, running
 DEADLINE_S = 5.0
 
 
-def photo_request(path: Path) -> bytes:
-    """Returns a whole HTTP request with a photo of 640x480."""
+def photo_request(path: Path, width: int = 640) -> bytes:
+    """Returns a whole HTTP request with a photo of so many pixels, 4:3."""
     import io
 
     out = io.BytesIO()
-    Image.open(path).convert("RGB").resize((640, 480)).save(out, "JPEG")
+    Image.open(path).convert("RGB").resize((width, width * 3 // 4)).save(out, "JPEG")
     body = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
     body += out.getvalue() + b"\r\n--b--\r\n"
     head = (

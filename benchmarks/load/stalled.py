@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import random
 import re
 import sys
 import time
@@ -48,9 +49,11 @@ async def stall(port: int, address: str, head: bytes, end: float, seen: Counter[
 
 
 async def honest(
-    port: int, address: str, request: bytes, end: float, answers: list[tuple[int, float]]
-) -> None:
+    port: int, address: str, request: bytes, end: float, pause_s: float,
+    answers: list[tuple[int, float]],
+) -> None:  # fmt: skip
     """Sends one photo after the other; notes status (0: no answer) and seconds."""
+    await asyncio.sleep(random.uniform(0, pause_s))
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
     while time.perf_counter() < end:
         start, status = time.perf_counter(), 0
@@ -62,11 +65,19 @@ async def honest(
             status = int(head[9:12])
         finally:
             answers.append((status, time.perf_counter() - start))
+        await asyncio.sleep(random.uniform(0.5, 1.5) * pause_s)
     writer.close()
 
 
 async def measure(
-    port: int, request: bytes, seconds: float, *, users: int, headers: int, bodies: int
+    port: int,
+    request: bytes,
+    seconds: float,
+    *,
+    users: int,
+    headers: int,
+    bodies: int,
+    pause_s: float = 0.0,
 ) -> tuple[list[tuple[int, float]], Counter[int]]:
     """Returns the answers of the honest users, and the statuses that stalled bodies got."""
     end = time.perf_counter() + seconds
@@ -77,7 +88,9 @@ async def measure(
     slow_tasks = [asyncio.ensure_future(one) for one in slow]
     if slow_tasks:
         await asyncio.sleep(1)
-    good = (honest(port, f"127.0.2.{1 + user}", request, end, answers) for user in range(users))
+    good = (
+        honest(port, f"127.0.2.{1 + user}", request, end, pause_s, answers) for user in range(users)
+    )
     await asyncio.gather(*good, return_exceptions=True)
     await asyncio.gather(*slow_tasks, return_exceptions=True)
     return answers, cut
@@ -99,20 +112,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, default=SAMPLE)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
+    parser.add_argument("--width", type=int, default=640, help="of the photo, pixels")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between a user's photos")
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--headers", type=int, default=300)
     parser.add_argument("--bodies", type=int, default=200)
     parser.add_argument("serve", nargs="*", help="flags of mien serve, after --")
     given = parser.parse_args()
-    request, seconds = photo_request(given.photo), given.seconds
+    request, seconds = photo_request(given.photo, given.width), given.seconds
+    honest_users = {"users": given.users, "pause_s": given.pause}
     crowd = {"headers": given.headers, "bodies": given.bodies}
     with running(*given.serve) as service:
         alone, _ = asyncio.run(
-            measure(service.port, request, seconds, users=given.users, headers=0, bodies=0)
+            measure(service.port, request, seconds, **honest_users, headers=0, bodies=0)
         )
         report("alone", alone, seconds)
         together, cut = asyncio.run(
-            measure(service.port, request, seconds, users=given.users, **crowd)
+            measure(service.port, request, seconds, **honest_users, **crowd)
         )
         refused, ratio = report(f"with {crowd}", together, seconds - 1)
         print(f"stalled bodies were answered: {dict(cut)}")

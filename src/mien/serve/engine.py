@@ -210,4 +210,6 @@ def lower_priority() -> None:
     """Lowers this thread's priority on Linux, so that a full machine still answers 503."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            thread = threading.get_native_id()
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(own + _NICE, 19))
