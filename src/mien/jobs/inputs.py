@@ -13,6 +13,7 @@ from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
 from mien.images.files import is_image_file
 from mien.images.lists import LIST_SUFFIXES, read_list
+from mien.jobs.rows import absolute, fingerprint, is_dataset, list_rows
 from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
 from mien.video import is_video_name
 
@@ -25,16 +26,20 @@ _PICTURES = tuple(sorted(IMAGE_SUFFIXES))
 def check_sources(words: Sequence[str]) -> list[str]:
     """Returns the sources as a job remembers them: absolute paths and addresses.
 
-    A list file comes with the sha256 of its content: it is the list that counts.
+    A list file comes with the sha256 of its content: it is the list that counts; a dataset with
+    its fingerprint.
     """
     if not words:
-        hint = "Name a folder, an address such as s3://BUCKET/PREFIX, or a list.txt of paths."
+        hint = "Name a folder, an address such as s3://BUCKET/PREFIX, hf:DATASET, or a list.txt."
         raise InputError("no pictures", hint=hint)
     found = []
     for word in words:
         if word == "-":
             hint = "Write it to a file list.txt and name that."
             raise ConfigError("a list on stdin (-) is gone when the job is resumed", hint=hint)
+        if is_dataset(word):
+            found.append(f"{absolute(word)}#{fingerprint(absolute(word))}")
+            continue
         if is_address(word):
             found.append(check_address(word))
             continue
@@ -62,6 +67,9 @@ def list_sources(words: Sequence[str], left_out: Counter[str] | None = None) -> 
     """
     left_out = Counter() if left_out is None else left_out
     for word in words:
+        if is_dataset(word):
+            yield from list_rows(absolute(word))
+            continue
         if is_address(word):
             yield from _address(word, left_out)
             continue

@@ -148,8 +148,9 @@ def predict_files(
     """Reads all pictures of folders, lists or stores into a folder of Parquet files.
 
     Args:
-        sources: Folders, pictures, patterns, addresses such as ``s3://bucket/prefix``, or list
-            files with one path or address per line.
+        sources: Folders, pictures, patterns, addresses such as ``s3://bucket/prefix``,
+            datasets (``hf:ORG/NAME`` or ``hf:FOLDER``), or list files with one path or address per
+            line.
         output: A folder or an address; it is made.
         config: Engine, model and sizes; None: the defaults.
         resume: Go on with the job that lies in ``output``; begin it where there is none.

@@ -21,7 +21,7 @@ from mien import __version__
 from mien.atomic import log_level
 from mien.errors import InputError, MienError
 from mien.images.source import ImageLimits, read_bytes
-from mien.jobs.stores import Fetched, fetch, is_address
+from mien.jobs.stores import Fetched, fetch, is_fetched
 from mien.jobs.table import PART, POSITION, count, import_arrow, to_table
 from mien.jobs.work import Answer, Part, cpus, finish, prepare, worker_recognizer
 
@@ -139,7 +139,7 @@ def _read(table: Any, *, readers: int) -> Any:
     limits = ImageLimits()
 
     def get(path: str) -> bytes | InputError:
-        if is_address(path):
+        if is_fetched(path):
             content = fetch(path, max_bytes=limits.max_bytes)
             return content if isinstance(content, InputError) else content.getvalue()
         try:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError, InputError, import_extra, suggest
+from mien.jobs.rows import is_dataset, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,12 +121,20 @@ class Fetched(io.BytesIO):
         self.name = name
 
 
+def is_fetched(path: str) -> bool:
+    """Whether a picture is an object of a store or a row of a dataset rather than a file."""
+    return is_address(path) or is_dataset(path)
+
+
 def fetch(address: str, *, max_bytes: int) -> Fetched | InputError:
-    """Reads one object of a store, ``max_bytes`` and one at most, in one request.
+    """Reads one object of a store, ``max_bytes`` and one at most, in one request; or one row.
 
     If the store refuses it, the error is returned, for the picture's row; that the store does not
     answer any more is raised, since it is no picture's fault: the job stops.
     """
+    if is_dataset(address):
+        data = read_row(address)
+        return data if isinstance(data, InputError) else Fetched(data, address)
     system, path = open_store(address)
     for pause_s in (*_PAUSES_S, None):
         try:

@@ -16,7 +16,7 @@ from mien import __version__
 from mien.backends import NETWORK_FILES
 from mien.errors import ConfigError, InputError
 from mien.hub import ASSETS, CONFIG, ONNX, ModelFolder
-from mien.jobs.stores import Fetched, fetch, is_address
+from mien.jobs.stores import Fetched, fetch, is_fetched
 from mien.jobs.table import count, to_parquet, to_table
 from mien.pipeline import Prepared
 
@@ -67,12 +67,12 @@ def fetch_ahead(
 
     Of a store, ``readers`` objects are read at once, and as many may wait.
     """
-    if not any(map(is_address, paths)):
+    if not any(map(is_fetched, paths)):
         yield from zip(paths, paths, strict=True)
         return
 
     def get(path: str) -> str | Fetched | InputError:
-        return fetch(path, max_bytes=max_bytes) if is_address(path) else path
+        return fetch(path, max_bytes=max_bytes) if is_fetched(path) else path
 
     left = iter(paths)
     waiting: deque[tuple[str, Future[str | Fetched | InputError]]] = deque()

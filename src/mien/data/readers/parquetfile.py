@@ -72,18 +72,23 @@ def read_hf(request: ReadRequest) -> Manifest:
     Options: ``split=`` takes one split only; ``config=`` and ``revision=`` name a subset and a
     branch, tag or commit; ``image=``, ``label=`` and ``dedupe=`` are those of ``parquet:``.
     """
-    tables = _load(request)
-    wanted = request.options.get("split")
-    if wanted is not None and wanted not in tables:
-        reason = f"has no split {wanted!r}; it has {', '.join(tables)}"
-        raise DataError(reason, subject=request.spec)
-    chosen = {wanted: tables[wanted]} if wanted is not None else tables
+    chosen = load_splits(request)
     parts = [_hub_part(request, split, rows) for split, rows in chosen.items()]
     return _join_parts(request, parts, _repeated(list(chosen), parts))
 
 
+def load_splits(request: ReadRequest) -> dict[str, Any]:
+    """Returns the splits of a dataset by name, or the one that is wanted."""
+    tables, wanted = _load(request), request.options.get("split")
+    if wanted is None:
+        return tables
+    if wanted not in tables:
+        reason = f"has no split {wanted!r}; it has {', '.join(tables)}"
+        raise DataError(reason, subject=request.spec)
+    return {wanted: tables[wanted]}
+
+
 def _load(request: ReadRequest) -> dict[str, Any]:
-    """Returns the splits by name."""
     datasets = import_extra("datasets", "reading hf: datasets", "datasets")
     path, options = request.path, request.options
     try:
