@@ -1,20 +1,22 @@
 """How fast clips are read, and how much memory a long one takes.
 
 Speed: clips of 640x360 at 25 frames per second with one to three faces, made of the bundled photo,
-are read from the file to the folder of results, annotated copy included. Printed are seconds of
-clip per second of wall time, and the CPU time of a frame, which a busy machine changes less; also
-what decoding and encoding the same clip take alone: no reader can be faster.
+are read from the file to the folder of results, annotated copy included. Printed are frames and
+seconds of clip per second of wall time, and the CPU time of a frame, which a busy machine changes
+less; also what decoding and encoding the same clip take alone: no reader can be faster.
 
 Memory: a clip of ``--minutes`` is read in one process, one of a minute in another, and the peak
 resident sizes are compared. Usage::
 
     python benchmarks/video_speed.py                # about a minute on two quiet cores
     python benchmarks/video_speed.py --minutes 30   # and memory, about half an hour more
+    python benchmarks/video_speed.py --against ../before/src   # two versions in turns, in one run
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -33,6 +35,7 @@ from mien.video.encoding import PieceWriter
 from mien.video.reading import import_av, open_clip, read_frames
 
 FPS = 25
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def write_walk(path: Path, faces: int, seconds: float, size: tuple[int, int]) -> Path:
@@ -69,33 +72,53 @@ def copy_only(source: Path, target: Path) -> None:
     writer.close()
 
 
-def print_speed(folder: Path, seconds: float, rounds: int, detect_every: int) -> None:
-    recognizer = EmotionRecognizer()
-    config = VideoConfig(detect_every=detect_every)
-    warm = write_walk(folder / "warm.mp4", 1, 1, (640, 360))
-    read_video(warm, folder / "warm", recognizer=recognizer, config=config)  # late imports
+def print_speed(
+    folder: Path, seconds: float, rounds: int, detect_every: int, against: Path | None
+) -> None:
+    trees = {"this tree": ROOT / "src", **({str(against): against} if against else {})}
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{os.cpu_count()} cores, load before the start {load} (1, 5, 15 minutes)")
-    print(f"detection in every {detect_every}. frame; best of {rounds} rounds")
-    print(f"{'faces':>5}  {'x real time':>11}  {'CPU ms/frame':>12}  {'copying alone':>13}")
+    print(f"detection in every {detect_every}. frame; best of {rounds} rounds, the trees in turns")
+    print(
+        f"{'faces':>5}  {'frames/s':>8}  {'x real time':>11}  {'CPU ms/frame':>12}  {'copying':>9}"
+    )
     for faces in (1, 2, 3):
         clip = write_walk(folder / f"{faces}.mp4", faces, seconds, (640, 360))
-        walls, cpus, copies = [], [], []
+        times: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
         for number in range(rounds):
-            wall, cpu = time.perf_counter(), time.process_time()
-            output = folder / f"{faces}-{number}"
-            result = read_video(clip, output, recognizer=recognizer, config=config)
-            walls.append(time.perf_counter() - wall)
-            cpus.append(time.process_time() - cpu)
-            assert len(result.summary.tracks) == faces, result.summary.tracks
-            cpu = time.process_time()
-            copy_only(clip, folder / "copy.mp4")
-            copies.append(time.process_time() - cpu)
+            for name, tree in trees.items():
+                output = folder / f"{faces}-{number}-{len(times[name])}-{tree.parent.name}"
+                command = [sys.executable, __file__, "--time-of", str(clip), str(output)]
+                command += ["--detect-every", str(detect_every)]
+                environment = {**os.environ, "PYTHONPATH": str(tree)}
+                answer = subprocess.run(
+                    command, capture_output=True, text=True, check=True, env=environment
+                )
+                times[name].append(json.loads(answer.stdout))
         frames = seconds * FPS
-        print(
-            f"{faces:>5}  {seconds / min(walls):>11.2f}  {min(cpus) / frames * 1000:>12.1f}  "
-            f"{min(copies) / frames * 1000:>10.1f} ms"
-        )
+        for name, found in times.items():
+            assert all(one["faces"] == faces for one in found), found
+            wall, cpu, copy = (min(one[key] for one in found) for key in ("wall", "cpu", "copy"))
+            print(
+                f"{faces:>5}  {frames / wall:>8.0f}  {seconds / wall:>11.2f}  "
+                f"{cpu / frames * 1000:>12.1f}  {copy / frames * 1000:>6.1f} ms  {name}",
+                flush=True,
+            )
+
+
+def print_times(clip: Path, output: Path, detect_every: int) -> None:
+    """Prints the seconds that a clip takes in this process, once all is imported and warm."""
+    recognizer = EmotionRecognizer()
+    config = VideoConfig(detect_every=detect_every)
+    warm = write_walk(output.with_name(f"{output.name}-warm.mp4"), 1, 1, (640, 360))
+    read_video(warm, output.with_name(f"{output.name}-warm"), recognizer=recognizer, config=config)
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = read_video(clip, output, recognizer=recognizer, config=config)
+    found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    cpu = time.process_time()
+    copy_only(clip, output.with_suffix(".copy.mp4"))
+    copy = time.process_time() - cpu
+    print(json.dumps({**found, "copy": copy, "faces": len(result.summary.tracks)}))
 
 
 def print_peak(clip: Path, output: Path) -> None:
@@ -130,13 +153,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--detect-every", type=int, default=VideoConfig().detect_every)
     parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--against", type=Path, help="the src of another version of mien")
     parser.add_argument("--peak-of", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--time-of", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak_of:
         print_peak(*arguments.peak_of)
         return
+    if arguments.time_of:
+        print_times(*arguments.time_of, arguments.detect_every)
+        return
     with tempfile.TemporaryDirectory(prefix="mien-video-") as folder:
-        print_speed(Path(folder), arguments.seconds, arguments.rounds, arguments.detect_every)
+        print_speed(
+            Path(folder), arguments.seconds, arguments.rounds, arguments.detect_every,
+            arguments.against,
+        )  # fmt: skip
         if arguments.minutes:
             print_memory(Path(folder), arguments.minutes)
 
