@@ -24,10 +24,9 @@ _STRENGTH = "(v) => { document.documentElement.style.setProperty('--mien-strengt
 _EACH = "each face's own"
 _NO_CLIPS = """Cameras and clips need an extra that this installation lacks. Type
 `pip install "mien[demo,video]"` and start the page again."""
-_LIVE = f"""Turn the camera on and press **Record**. Always the latest picture is read: what came
-while the model was busy is left out. After {LIVE_S // 60} minutes it stops, so that others get
-their turn; just start again. Away from this computer, browsers open cameras only for pages under
-https."""
+_LIVE = f"""Turn the camera on and press **Record**. The latest picture is read; after
+{LIVE_S // 60} minutes it stops, so that others get their turn. Browsers open cameras only on this
+computer or under https."""
 
 
 def make_page(config: DemoConfig, models: dict[str, Model], uploads: UploadStore) -> Any:
@@ -137,7 +136,7 @@ def _live_tab(handlers: Handlers, model: Any) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             camera = gr.Image(
-                label="Your camera", sources=["webcam"], streaming=True, height=300, buttons=[],
+                label="Your camera", sources=["webcam"], streaming=True, height=220, buttons=[],
                 elem_id="mien-camera",
             )  # fmt: skip
         with gr.Column(scale=3, min_width=300):
