@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import av
@@ -9,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mien.cli import main
+from mien.cli.predict_clips import _bar
 from mien.cli.sources import SAMPLE
 from mien.video import VideoConfig
 from support.clips import sample_face, write_clip
@@ -37,6 +41,27 @@ def test_clip_without_a_folder_is_only_told(
     assert line.split()[:2] == ["one.mp4", "1"]
     assert "happiness" in line
     assert list(tmp_path.iterdir()) == []
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_says_frames_their_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    with _bar(Path("holiday.mp4"), quiet=False) as show:
+        assert show is not None
+        show(10, 100)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert re.search(
+        r"holiday\.mp4 .*10/100 frames, \d+\.\d per second, left (-:--:--|0:\d\d:\d\d)", shown
+    )
+    with _bar(Path("holiday.mp4"), quiet=True) as show:
+        assert show is None
 
 
 def test_several_clips_get_a_folder_each_and_a_bad_one_is_named(
