@@ -10,7 +10,7 @@ from mien.cli.flags import flag, output_flag
 from mien.cli.printing import print_result, print_table, remark
 from mien.cli.train import stoppable
 from mien.training.config import TrainConfig
-from mien.training.tuning.config import TuneConfig, read_space
+from mien.training.tuning.config import TuneConfig, read_space, show_value
 
 if TYPE_CHECKING:
     from mien.training.tuning.result import TrialRow, TuneResult
@@ -52,13 +52,9 @@ def command(
 
 def _tell(row: TrialRow) -> None:
     value = "" if row.value is None else f" {row.value:.4f}"
-    drawn = ", ".join(f"{key} {_short(found)}" for key, found in row.values.items())
+    drawn = ", ".join(f"{key} {show_value(found)}" for key, found in row.values.items())
     why = f": {row.error}" if row.error else ""
     remark(f"trial {row.number} {row.state}{value} ({drawn}){why}")
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _print(result: TuneResult) -> None:
@@ -66,7 +62,7 @@ def _print(result: TuneResult) -> None:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     keys = list(result.best.values)
     rows = [
-        [row.number, f"{row.value:.4f}", *(_short(row.values[key]) for key in keys),
+        [row.number, f"{row.value:.4f}", *(show_value(row.values[key]) for key in keys),
          f"{row.seconds:.0f}"]
         for row in result.ranked()[:_SHOWN]
     ]  # fmt: skip

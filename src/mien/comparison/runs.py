@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import evaluation
 from mien.comparison.costs import RunCosts, measure_latency, read_costs
+from mien.config import read_values
 from mien.data import as_manifest
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MissingExtraError
 from mien.recognizer import EmotionRecognizer
 from mien.reporting.pages import draw, render
 from mien.reporting.text import markdown_table
 from mien.reporting.theme import CLASS_COLORS, LIGHT, add_legend, label_axes, new_figure
+from mien.training.directory import ARGS, METRICS, plot_runs, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -80,11 +83,25 @@ class RunComparison:
         data: The dataset's spec.
         split: The split scored.
         rows: The runs.
+        histories: A row per epoch, by run; of those that mien trained.
+        recipes: The recipe, by run; of those that mien trained.
     """
 
     data: str
     split: str
     rows: tuple[RunRow, ...]
+    histories: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
+    recipes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def differences(self) -> dict[str, dict[str, Any]]:
+        """Returns the keys in which the recipes differ: the value in each run that has one."""
+        keys = list(dict.fromkeys(key for recipe in self.recipes.values() for key in recipe))
+        found = {key: {run: r.get(key) for run, r in self.recipes.items()} for key in keys}
+        return {k: values for k, values in found.items() if len(set(map(str, values.values()))) > 1}
+
+    def _recipe_table(self) -> tuple[tuple[str, ...], list[list[str]]]:
+        rows = [[key, *map(str, values.values())] for key, values in self.differences().items()]
+        return ("key", *self.recipes), rows
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
@@ -93,12 +110,25 @@ class RunComparison:
             test = None if row.against_next is None else row.against_next.to_dict()
             latency = None if row.latency_ms is None else list(row.latency_ms)
             rows.append({**asdict(row), "latency_ms": latency, "against_next": test})
-        return {"data": self.data, "split": self.split, "runs": rows}
+        found = {"data": self.data, "split": self.split, "runs": rows}
+        return {**found, "differences": self.differences()}
 
     def markdown(self) -> str:
         """Returns a Markdown table and what its columns mean."""
         table = markdown_table(HEADER, [row.cells() for row in self.rows])
-        return f"{table}\n\n{self.note}\n"
+        header, rows = self._recipe_table()
+        recipes = f"\nWhere the recipes differ:\n\n{markdown_table(header, rows)}\n" if rows else ""
+        return f"{table}\n\n{self.note}\n{recipes}"
+
+    def plot_curves(self, theme: Theme = LIGHT) -> Figure:
+        """Draws the curves of the runs over each other, of those that mien trained.
+
+        Raises:
+            ConfigError: If none of them has any.
+        """
+        if not self.histories:
+            raise ConfigError("none of the runs has curves: mien did not train them.")
+        return plot_runs(self.histories, theme)
 
     def plot(self, theme: Theme = LIGHT) -> Figure:
         """Draws accuracy and its 95 % interval against ms or megabytes (extra ``eval``)."""
@@ -126,13 +156,20 @@ class RunComparison:
 
     def html(self) -> str:
         """Returns the comparison as one self-contained page (extra ``eval``)."""
+        recipes = self._recipe_table()
         return render(
             "tables.html",
             title=f"{len(self.rows)} runs compared",
             subtitle=f"{self.data}, {self.split}",
-            tables=[("", HEADER, [row.cells() for row in self.rows])],
+            tables=[
+                ("", HEADER, [row.cells() for row in self.rows]),
+                *([("Where the recipes differ", *recipes)] if recipes[1] else []),
+            ],
             notes=[self.note],
-            diagrams=[("Accuracy against cost", draw(self.plot))],
+            diagrams=[
+                ("Accuracy against cost", draw(self.plot)),
+                *([("Curves", draw(self.plot_curves))] if self.histories else []),
+            ],
         )
 
     @property
@@ -189,4 +226,10 @@ def compare(
         scores, costs = found[index].scores(), read_costs(folder)
         row = RunRow(folder.path.name, folder.config.name, scores, costs, latency[index], test)
         rows.append(row)
-    return RunComparison(manifest.source, split, tuple(rows))
+    folders = {opened[index].folder.path.name: opened[index].folder.path for index in order}
+    read = {n: read_history(p / METRICS) for n, p in folders.items() if (p / METRICS).is_file()}
+    histories = {name: rows for name, rows in read.items() if rows and "valid_loss" in rows[0]}
+    recipes = {}
+    with suppress(MissingExtraError):  # PyYAML comes with the extra train
+        recipes = {n: read_values(p / ARGS) for n, p in folders.items() if (p / ARGS).is_file()}
+    return RunComparison(manifest.source, split, tuple(rows), histories, recipes)

@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 
-def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) -> Figure:
+def plot_confusion(
+    evaluation: Evaluation, theme: Theme, *, normalised: bool, title: str = ""
+) -> Figure:
     """Draws the confusion matrix: counts, or percent of each true class."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
@@ -49,6 +51,7 @@ def plot_confusion(evaluation: Evaluation, theme: Theme, *, normalised: bool) ->
     axes.set_xticks(range(K), evaluation.labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(K), evaluation.labels)
     label_axes(axes, theme, "predicted", "true")
+    figure.suptitle(title, fontsize=9.5, color=theme.ink)
     size = 8.5 if K <= 10 else 6.5
     for i, j in np.argwhere(counts).tolist():
         text = f"{counts[i, j]}"

@@ -110,15 +110,23 @@ def _paint(picture: Image.Image, square: F64, heat: Floats, strength: float) -> 
     picture.paste(layer.convert("RGB"), (left, top), opacity)
 
 
-def sheet(tiles: Sequence[U8], captions: Sequence[str], *, columns: int, side: int = 112) -> U8:
+def sheet(
+    tiles: Sequence[U8],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    side: int = 112,
+    title: str = "",
+) -> U8:
     """Lays pictures out in rows, each with a caption below.
 
     Args:
         tiles: Pictures uint8 (h, w, 3) or (h, w); each is scaled to ``side`` x ``side``, small
             ones without smoothing.
-        captions: A line for each; cut off where it does not fit.
+        captions: For each a line, or several; a line is cut off where it does not fit.
         columns: Pictures in a row.
         side: Pixels.
+        title: A line above all; cut off where it does not fit.
 
     Returns:
         uint8 (H, W, 3).
@@ -134,19 +142,25 @@ def sheet(tiles: Sequence[U8], captions: Sequence[str], *, columns: int, side: i
     letters = max(side // 9, 10)
     font = ImageFont.load_default(size=letters)
     line = letters + letters // 2
-    rows = -(-len(tiles) // columns)
-    columns = min(columns, len(tiles))
-    cell_w, cell_h = side + _GAP, side + line + _GAP
-    page = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP), _PAPER)
+    lines = [caption.split("\n") for caption in captions]
+    rows, columns = -(-len(tiles) // columns), min(columns, len(tiles))
+    cell_w, cell_h = side + _GAP, side + line * max(map(len, lines)) + _GAP
+    top = _GAP + (line + _GAP if title else 0)
+    page = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + top), _PAPER)
     pen = ImageDraw.Draw(page)
-    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
-        x, y = _GAP + index % columns * cell_w, _GAP + index // columns * cell_h
+
+    def write(text: str, x: int, y: int, width: int) -> None:
+        while text and pen.textlength(text, font=font) > width:
+            text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
+        pen.text((x, y), text, fill=_INK, font=font)
+
+    write(title, _GAP, _GAP, page.width - 2 * _GAP)
+    for index, (tile, words) in enumerate(zip(tiles, lines, strict=True)):
+        x, y = _GAP + index % columns * cell_w, top + index // columns * cell_h
         how = Image.Resampling.BICUBIC if min(tile.shape[:2]) > 40 else Image.Resampling.NEAREST
         page.paste(Image.fromarray(tile).convert("RGB").resize((side, side), how), (x, y))
-        words = caption
-        while words and pen.textlength(words, font=font) > side + _GAP // 2:
-            words = words[:-2].rstrip() + "…" if len(words) > 2 else ""
-        pen.text((x, y + side + 2), words, fill=_INK, font=font)
+        for at, text in enumerate(words):
+            write(text, x, y + side + 2 + at * line, side + _GAP // 2)
     return np.array(page)
 
 
@@ -209,15 +223,33 @@ def label_panels(
 
 
 def feature_sheet(folder: ModelFolder, crop: U8, layer: str) -> U8:
-    """Draws what a layer makes of one face, uint8 (S, S, C): a grey tile for each channel.
+    """Draws a face, uint8 (S, S, C), and what a layer makes of it: a grey tile for each channel.
+
+    The title names the layer. Each tile goes from its own minimum to its maximum; a channel that
+    is nowhere above 0 says so.
 
     Raises:
         ConfigError, ModelError, MissingExtraError: See
             :func:`mien.explanation.layers.feature_maps`.
     """
-    tiles = grey_tiles(feature_maps(folder, crop, layer))
-    columns = max(round((len(tiles) * 1.5) ** 0.5), 1)
-    return sheet(tiles, [str(number) for number in range(len(tiles))], columns=columns, side=72)
+    maps = feature_maps(folder, crop, layer)
+    tiles = [crop.squeeze(-1) if crop.shape[-1] == 1 else crop, *grey_tiles(maps)]
+    captions = ["the face", *(_channel(number, plane) for number, plane in enumerate(maps))]
+    columns = max(round((len(tiles) * 1.5) ** 0.5), 4)
+    count, height, width = maps.shape
+    title = f"{layer}: {count} maps of {width}x{height}"
+    return sheet(tiles, captions, columns=columns, side=72, title=title)
+
+
+def _channel(number: int, plane: Floats) -> str:
+    """Names a map (h, w).
+
+    >>> _channel(3, np.zeros((2, 2))), _channel(4, -np.eye(2) - 1), _channel(5, np.eye(2))
+    ('3: all zero', '4: negative', '5')
+    """
+    if plane.max() > 0:
+        return str(number)
+    return f"{number}: all zero" if not plane.any() else f"{number}: negative"
 
 
 def filter_sheet(folder: ModelFolder) -> U8:

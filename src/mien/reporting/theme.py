@@ -10,6 +10,7 @@ from mien.atomic import replacing
 from mien.errors import needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -55,15 +56,19 @@ def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[F
 
 
 def new_panels(
-    theme: Theme, count: int, width: float, height: float
+    theme: Theme, count: int, width: float, height: float, *, ratios: Sequence[float] = ()
 ) -> tuple[Figure, tuple[Axes, ...]]:
-    """Returns an empty figure with pairs of axes side by side (extra ``eval``)."""
+    """Returns an empty figure with pairs of axes side by side (extra ``eval``).
+
+    With ``ratios`` of their heights they stand below each other instead.
+    """
     with needs_extra("a diagram", "eval"):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
-    panels = tuple(
-        figure.add_subplot(1, count, at + 1, facecolor=theme.paper) for at in range(count)
+    grid = figure.add_gridspec(
+        count if ratios else 1, 1 if ratios else count, height_ratios=ratios or None
     )
+    panels = tuple(figure.add_subplot(grid[at], facecolor=theme.paper) for at in range(count))
     for axes in panels:
         axes.tick_params(colors=theme.faint, labelcolor=theme.ink, labelsize=9, length=0, pad=5)
         for name, spine in axes.spines.items():

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 from mien.atomic import write_text
 from mien.errors import ConfigError
-from mien.reporting.theme import LIGHT, Theme, add_legend, label_axes, new_panels, save_figure
+from mien.reporting.theme import (
+    CLASS_COLORS,
+    LIGHT,
+    Theme,
+    add_legend,
+    label_axes,
+    new_panels,
+    save_figure,
+)
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -95,9 +105,10 @@ def read_history(metrics: Path) -> list[dict[str, float]]:
     return [{name: float(row[name] or "nan") for name in row} for row in rows]
 
 
-def draw_curves(metrics: Path, output: Path, monitor: str = "accuracy") -> None:
+def draw_curves(metrics: Path, output: Path, monitor: str = "accuracy", title: str = "") -> None:
     """Draws the curves of a ``metrics.csv`` into a PNG, see :func:`plot_curves`."""
-    save_figure(plot_curves(read_history(metrics), monitor=monitor), output)
+    figure = plot_curves(read_history(metrics), monitor=monitor, title=title)
+    save_figure(figure, output)
 
 
 def best_epoch(history: Sequence[Mapping[str, float]], monitor: str) -> int:
@@ -107,35 +118,82 @@ def best_epoch(history: Sequence[Mapping[str, float]], monitor: str) -> int:
 
 
 def plot_curves(
-    history: Sequence[Mapping[str, float]], theme: Theme = LIGHT, *, monitor: str = "accuracy"
+    history: Sequence[Mapping[str, float]],
+    theme: Theme = LIGHT,
+    *,
+    monitor: str = "accuracy",
+    title: str = "",
 ) -> Figure:
-    """Plots loss and accuracy by epoch side by side; the best epoch by the monitor is marked."""
+    """Plots loss, accuracy and learning rate by epoch, the best epoch by the monitor marked.
+
+    Training and validation are comparable: both of faces without augmentation, by the weights that
+    are kept. The loss that was learned from, with augmentation, is drawn faintly.
+    """
+    figure, panels = new_panels(theme, 3, 6.0, 6.6, ratios=(1.0, 1.0, 0.5))
+    epochs = [row["epoch"] for row in history]
+    # A line through one point shows nothing.
+    style: dict[str, Any] = {"linewidth": 1.8, "marker": "o" if len(epochs) < 3 else ""}
+
+    def draw(axes: Axes, name: str, label: str, **options: Any) -> None:
+        if any(name in row for row in history):
+            values = [row.get(name, math.nan) for row in history]
+            axes.plot(epochs, values, label=label, **{**style, **options})
+
+    loss, accuracy, rate = panels
+    draw(
+        loss, "train_loss", "training, augmented",
+        color=theme.faint, linewidth=1.1, linestyle=(0, (3, 2)),
+    )  # fmt: skip
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        draw(axes, f"train_clean_{name}", "training", color=theme.second)
+        draw(axes, f"valid_{name}", "validation", color=theme.accent)
+    draw(rate, "lr", "", color=theme.ink)
+    best = history[best_epoch(history, monitor)]
+    for axes, name in ((loss, "valid_loss"), (accuracy, "valid_accuracy")):
+        axes.axvline(best["epoch"], color=theme.faint, linewidth=0.9)
+        axes.plot(best["epoch"], best[name], "o", color=theme.accent, markersize=7)
+        add_legend(axes, theme)
+    told = f"best epoch {best['epoch']:.0f}: accuracy {best['valid_accuracy']:.1%}"
+    panels[0].set_title(
+        f"{title}\n{told}" if title else told, loc="left", fontsize=10, color=theme.ink
+    )
+    _finish_curves(panels, theme)
+    return figure
+
+
+def _finish_curves(panels: tuple[Axes, ...], theme: Theme) -> None:
+    """Names the panels of loss, accuracy and learning rate."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    epochs, train_loss, valid_loss, accuracy = (
-        [row[name] for row in history]
-        for name in ("epoch", "train_loss", "valid_loss", "valid_accuracy")
-    )
-    figure, (left, right) = new_panels(theme, 2, 10.4, 3.6)
-    dots = "o" if len(epochs) < 3 else ""  # a line through one point shows nothing
-    for name, color, values in (
-        ("training", theme.second, train_loss), ("validation", theme.accent, valid_loss),
-    ):  # fmt: skip
-        left.plot(epochs, values, color=color, label=name, linewidth=1.8, marker=dots)
-    add_legend(left, theme)
-    right.plot(epochs, accuracy, color=theme.accent, linewidth=1.8, marker=dots)
-    best = best_epoch(history, monitor)
-    right.plot(
-        epochs[best], accuracy[best], "o",
-        markerfacecolor="none", markeredgecolor=theme.second, markersize=9,
-    )  # fmt: skip
-    right.text(
-        0.98, 0.05, f"best: {accuracy[best]:.1%} in epoch {epochs[best]:.0f}",
-        transform=right.transAxes, ha="right", fontsize=9, color=theme.ink,
-    )  # fmt: skip
-    right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for axes, what in ((left, "loss"), (right, "validation accuracy")):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes, what in zip(panels, ("loss", "accuracy", "learning rate"), strict=False):
+        if axes is not panels[0]:
+            axes.sharex(panels[0])
         axes.margins(y=0.12)
-        label_axes(axes, theme, "epoch", what)
+        label_axes(axes, theme, "epoch" if axes is panels[-1] else "", what)
+        axes.tick_params(labelbottom=axes is panels[-1])
+    panels[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plot_runs(
+    histories: Mapping[str, Sequence[Mapping[str, float]]], theme: Theme = LIGHT
+) -> Figure:
+    """Lays the curves of runs over each other: validation as a line, training in dashes."""
+    figure, panels = new_panels(theme, 2, 6.0, 6.0, ratios=(1.0, 1.0))
+    for at, (name, history) in enumerate(histories.items()):
+        epochs = [row["epoch"] for row in history]
+        color = CLASS_COLORS[(at + 3) % len(CLASS_COLORS)]
+        for axes, score in zip(panels, ("loss", "accuracy"), strict=True):
+            valid, clean = (
+                [row.get(f"{part}_{score}", math.nan) for row in history]
+                for part in ("valid", "train_clean")
+            )
+            dots = "o" if len(epochs) < 3 else ""
+            axes.plot(epochs, valid, color=color, linewidth=1.8, marker=dots, label=name)
+            axes.plot(epochs, clean, color=color, linewidth=1.0, linestyle=(0, (3, 2)))
+    add_legend(panels[0], theme)
+    panels[0].set_title(
+        "validation; training faces in dashes", loc="left", fontsize=10, color=theme.ink
+    )
+    _finish_curves(panels, theme)
     return figure

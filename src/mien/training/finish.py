@@ -101,4 +101,7 @@ def finish_run(
     write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)
     export_onnx(network, output / ONNX, model)
+    from mien.training.pictures import draw_pictures  # not needed before the end
+
+    draw_pictures(output, config, model, data, evaluation)
     return record_evaluation(write_config(output, model), evaluation, name)

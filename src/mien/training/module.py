@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
+    from mien.training.data.faces import FaceTensors
     from mien.training.distillation import Teachers
     from mien.training.loop import Trainer
 
 #: Faces, targets, class ids and, where there are several, numbers of datasets.
 Batch = tuple["Tensor", ...]
+#: Scores of training faces without augmentation.
+_CLEAN = ("train_clean_loss", "train_clean_accuracy")
 
 
 def _ema_update(
@@ -56,7 +59,9 @@ class ExpressionModule(nn.Module):
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
     or (S, K) where logits are adjusted by dataset; ``faces_per_epoch`` is given where several
     processes share them. Of datasets with ``names`` each is validated by itself; ``labels`` are
-    those of the classes. Teachers, to learn from besides the targets, stay out of checkpoints.
+    those of the classes. Teachers, to learn from besides the targets, stay out of checkpoints. A
+    ``sample`` of the training faces is scored as validation faces are, so that the curves of both
+    can be compared.
     """
 
     def __init__(
@@ -71,11 +76,13 @@ class ExpressionModule(nn.Module):
         names: Sequence[str] = (),
         labels: Sequence[str] = (),
         teachers: Teachers | None = None,
+        sample: FaceTensors | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config, self.preprocessing = network, config, preprocessing
         self.steps_per_epoch, self.faces_per_epoch = steps_per_epoch, faces_per_epoch
         self.loss = ExpressionLoss(config, counts, labels)
+        self.sample = sample
         self.names, self.num_classes = names, 0 if counts is None else counts.shape[-1]
         # In a list, so that neither checkpoints nor other processes take their weights for ours.
         self._teachers = [teachers] if teachers is not None else []
@@ -198,15 +205,13 @@ class ExpressionModule(nn.Module):
         faces, targets, class_ids, *numbers = batch
         if not len(faces):
             return None  # the last batch had none left for this process
-        with torch.autocast(self.device.type, enabled=False):
-            x = normalize_tensor(faces.float(), self.preprocessing)
-            logits: Tensor = self.deployed(x.contiguous(memory_format=torch.channels_last))
+        logits = self._answer(faces)
         known = class_ids >= 0
         self._add("valid_loss", functional.cross_entropy(logits, targets), len(faces))
         hits = (logits.argmax(1)[known] == class_ids[known]).float()
         if len(hits):
             self._add("valid_accuracy", hits.mean(), len(hits))
-        if self.more_columns:
+        if self._scores:
             sources = numbers[0][known] if numbers else torch.zeros_like(class_ids[known])
             cells = (sources * self.num_classes + class_ids[known]) * self.num_classes
             size = max(len(self.names), 1) * self.num_classes**2
@@ -214,9 +219,34 @@ class ExpressionModule(nn.Module):
             self._totals["confusion"] = self._totals.get("confusion", 0) + found
         return logits
 
+    def _answer(self, faces: Tensor) -> Tensor:
+        """Maps faces on 0..255 to the logits of the weights that will be kept."""
+        with torch.autocast(self.device.type, enabled=False):
+            x = normalize_tensor(faces.float(), self.preprocessing)
+            logits: Tensor = self.deployed(x.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def _log_sample(self, sample: FaceTensors) -> None:
+        """Scores the sample of the training faces, without augmentation."""
+        sums, known = torch.zeros(2), sample.class_ids >= 0
+        for start in range(0, len(sample), 256):
+            part = slice(start, start + 256)
+            logits = self._answer(sample.faces[part].to(self.device)).cpu()
+            right = (logits.argmax(1) == sample.class_ids[part])[known[part]]
+            loss = functional.cross_entropy(logits, sample.targets[part], reduction="sum")
+            sums += torch.stack([loss, right.sum().to(loss)])
+        scores = sums / torch.stack([torch.tensor(len(sample)), known.sum().clamp(min=1)])
+        for name, score in zip(_CLEAN, scores.tolist(), strict=True):
+            self.log(name, score)
+
     @property
     def more_columns(self) -> tuple[str, ...]:
         """What the validation measures besides loss and accuracy."""
+        clean = _CLEAN if self.sample is not None else ()
+        return (*self._scores, *clean)
+
+    @property
+    def _scores(self) -> tuple[str, ...]:
         if not self.names:
             return ("valid_macro_f1",) if self.num_classes else ()
         scores = ("accuracy", "macro_f1")
@@ -246,8 +276,10 @@ class ExpressionModule(nn.Module):
             value, weight = add_up(total).tolist()
             if weight:
                 self.log(name, value / weight)
-        if self.more_columns:
+        if self._scores:
             self._log_by_source()
+        if self.sample is not None:
+            self._log_sample(self.sample)
 
     def _add(self, name: str, value: Tensor, weight: int = 1) -> None:
         pair = torch.stack([value, torch.ones_like(value)]) * weight

@@ -70,7 +70,7 @@ class TrainResult:
 
     def plot(self) -> Figure:
         """Returns a matplotlib figure of loss and accuracy by epoch."""
-        return plot_curves(self.history, monitor=self._monitor)
+        return plot_curves(self.history, monitor=self._monitor, title=self.folder.name)
 
     def summary(self) -> str:
         """Returns what was learned in lines: best epoch, classes, confusions, what to do next.

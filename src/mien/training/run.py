@@ -33,7 +33,7 @@ from mien.training.console import describe_start, say
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.device import autocast, training_device
-from mien.training.directory import CHECKPOINTS, METRICS, draw_curves, prepare_directory
+from mien.training.directory import CHECKPOINTS, METRICS, prepare_directory
 from mien.training.distillation import average_answers, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
 from mien.training.distributed.processes import (
@@ -64,6 +64,9 @@ if TYPE_CHECKING:
     from mien.preprocess import Preprocessing
     from mien.training.distributed.processes import DistInfo
     from mien.training.loop import Trainer
+
+#: Training faces that are scored without augmentation after each epoch, at most.
+_SAMPLE = 1024
 
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
 
@@ -284,7 +287,12 @@ def train(
                 config, output, progress=progress, callbacks=callbacks, dist=dist
             )
             _fit(trainer, module, data, checkpoint, dist)
-            return on_rank_zero(dist, lambda: _finish(module, spec, data, output))
+            folder = on_rank_zero(dist, lambda: _finish(module, spec, data, output))
+            if trainer.logger is not None:
+                from mien.training.trackers import report_run
+
+                report_run(trainer.logger, folder)
+            return folder
 
 
 def _make_module(
@@ -292,7 +300,9 @@ def _make_module(
 ) -> ExpressionModule:
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
-    faces = data.train_faces
+    faces, sample = data.train_faces, None
+    if isinstance(faces, FaceTensors):
+        sample = faces.sample(min(int(data.selects.sum()), _SAMPLE), seed=config.seed)
     counts = _counts(config, data)
     teachers = load_teachers(config, spec.preprocessing, data.train.schema)
     if teachers is not None and config.distill_views and isinstance(faces, FaceTensors):
@@ -310,6 +320,7 @@ def _make_module(
         names=data.names,
         labels=data.train.schema.labels,
         teachers=teachers,
+        sample=sample,
     )
 
 
@@ -359,5 +370,4 @@ def _finish(
 ) -> ModelFolder:
     best = torch.load(output / CHECKPOINTS / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
-    draw_curves(output / METRICS, output / "curves.png", module.config.monitor)
     return finish_run(module.deployed, module.config, spec, data, output)

@@ -103,7 +103,10 @@ def find_logger(name: str) -> Callable[[Path], Logger]:
 def _tensorboard(output: Path) -> Logger:
     from lightning.pytorch import loggers
 
-    return loggers.TensorBoardLogger(output, name="", version="tensorboard")
+    # Without a stray "hp_metric".
+    return loggers.TensorBoardLogger(
+        output, name="", version="tensorboard", default_hp_metric=False
+    )
 
 
 def _wandb(output: Path) -> Logger:

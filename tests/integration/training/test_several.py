@@ -75,6 +75,7 @@ def test_each_dataset_is_scored_by_itself(run: Path) -> None:
     assert list(rows[0])[7:] == [
         "valid_macro_f1", "valid_accuracy/folder", "valid_macro_f1/folder", "valid_accuracy/other",
         "valid_macro_f1/other", "valid_mean_accuracy", "valid_mean_macro_f1",
+        "train_clean_loss", "train_clean_accuracy",
     ]  # fmt: skip
     for row in rows:
         both = [float(row[f"valid_accuracy/{name}"]) for name in ("folder", "other")]
@@ -168,7 +169,7 @@ def test_macro_f1_of_one_dataset_chooses_too(specs: list[str], tmp_path: Path) -
         progress=False,
     )
     (row,) = csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
-    assert list(row)[7:] == ["valid_macro_f1"]
+    assert list(row)[7:] == ["valid_macro_f1", "train_clean_loss", "train_clean_accuracy"]
     config = read_model_folder(tmp_path / "run").config
     assert (config.data, dict(config.sources)) == ("folder", {})
     assert TrainConfig.load(tmp_path / "run" / "args.yaml").data == specs[0]

@@ -18,6 +18,10 @@ pytest.importorskip("torch")
 
 from PIL import Image
 
+from mien.hub import read_model_folder
+from mien.training.pictures import PICTURES
+from mien.training.trackers import report_run
+from mien.training.trainer import find_logger
 from support.processes import start
 
 #: A run of two epochs on made numbers, through the trainer that mien train builds.
@@ -69,7 +73,9 @@ def test_tensorboard_gets_every_epoch(tmp_path: Path) -> None:
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    assert {"train_loss", "valid_loss", "valid_accuracy"} <= set(events.Tags()["scalars"])
+    assert set(events.Tags()["scalars"]) == {
+        "train_loss", "valid_loss", "valid_accuracy", "lr",
+    }  # fmt: skip
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     logged = [event.value for event in events.Scalars("valid_loss")]
     assert logged == pytest.approx([float(row["valid_loss"]) for row in rows], rel=1e-5)
@@ -155,6 +161,74 @@ def test_mlflow_server_gets_recipe_and_metrics(mlflow_server: str, tmp_path: Pat
     assert not (run / "mlflow.db").exists()
 
 
-def test_a_run_leaves_its_curves(trained: Path) -> None:
-    with Image.open(trained / "curves.png") as picture:
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_run_leaves_its_pictures(trained: Path, name: str) -> None:
+    with Image.open(trained / name) as picture:
         assert picture.format == "PNG"
+
+
+def test_tensorboard_gets_pictures_and_scores_at_the_end(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = read_model_folder(trained)
+    report_run(find_logger("tensorboard")(tmp_path), folder)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["images"]) == {Path(name).stem for name in PICTURES}
+    assert set(events.Tags()["scalars"]) == {
+        "final_accuracy", "final_balanced_accuracy", "final_macro_f1", "final_ece", "final_nll",
+    }  # fmt: skip
+    (found,) = events.Scalars("final_accuracy")
+    assert found.value == pytest.approx(folder.config.metrics["valid"]["accuracy"])
+
+
+class _Client:
+    """Keeps what MLflow's client is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+
+    def log_metric(self, run: str, name: str, value: float) -> None:
+        self.told.append((run, name, f"{value:.6f}"))
+
+    def log_artifact(self, run: str, path: str, place: str) -> None:
+        assert Path(path).is_file()
+        self.told.append((run, place, Path(path).name))
+
+
+def test_mlflow_gets_pictures_scores_and_the_model(trained: Path) -> None:
+    pytest.importorskip("mlflow")
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    class Logger(MLFlowLogger):
+        """Its own tables would take seconds to make."""
+
+        experiment = _Client()  # type: ignore[assignment]
+        run_id = "7"  # type: ignore[assignment]
+
+        def __init__(self) -> None:
+            pass
+
+    report_run(Logger(), read_model_folder(trained))
+    told = Logger.experiment.told
+    places = [place for _, place, _ in told]
+    assert {run for run, _, _ in told} == {"7"}
+    assert places.count("pictures") == len(PICTURES)
+    names = {name for _, place, name in told if place == "model"}
+    assert names == {"config.json", "model.safetensors", "model.onnx", "README.md"}
+    assert places.count("final_accuracy") == 1
+
+
+def test_weights_and_biases_gets_pictures_scores_and_the_model(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logger = find_logger("wandb")(tmp_path)
+    report_run(logger, read_model_folder(trained))
+    assert wandb.run is None, "the run is finished"
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    names = {path.name.split("_")[0] for path in run.rglob("*.png")}
+    assert names == {"curves", "confusion", "valid", "augmented"}

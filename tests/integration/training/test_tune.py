@@ -101,8 +101,9 @@ def test_table_json_and_pictures_say_the_same(result: TuneResult) -> None:
     assert [float(row["lr"]) for row in rows] == [row.values["lr"] for row in result.rows]
     plain = json.loads(json.dumps(result.to_dict()))
     assert plain["best"]["number"] == result.best.number
-    names = ["history.png", *(["importances.png"] if result.importances else [])]
-    for name in names:
+    assert not result.importances, "from four trials nothing follows"
+    assert not (result.output / "importances.png").exists()
+    for name in ("history.png", "values.png"):
         with Image.open(result.output / name) as picture:
             assert picture.width > 500
             found = picture.convert("RGB").getcolors(1 << 20)

@@ -201,13 +201,8 @@ def erase(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
 
 def augment(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
     """Applies the recipe's augmentation to faces (N, C, S, S) on 0..255; same shape and range."""
-    faces = affine(faces, config, generator)
-    for amount, change in (
-        (config.light, relight), (config.blur, blur), (config.low_resolution, lower_resolution),
-        (config.randaugment, rand_augment), (config.noise, add_noise), (config.erase, erase),
-        (config.augmentation, _own),
-    ):  # fmt: skip
-        faces = change(faces, config, generator) if amount else faces
+    for _, key, change in TECHNIQUES:
+        faces = change(faces, config, generator) if not key or getattr(config, key) else faces
     return faces
 
 
@@ -225,6 +220,15 @@ def _own(faces: Tensor, config: TrainConfig, generator: Generator) -> Tensor:
             subject="augmentation",
         )
     return changed.to(faces.dtype)
+
+
+#: In their order: what they are called, the key of the recipe that turns them on, what they do.
+TECHNIQUES: tuple[tuple[str, str, Callable[[Tensor, TrainConfig, Generator], Tensor]], ...] = (
+    ("flip, turn, zoom", "", affine), ("light", "light", relight), ("blur", "blur", blur),
+    ("low resolution", "low_resolution", lower_resolution),
+    ("RandAugment", "randaugment", rand_augment), ("noise", "noise", add_noise),
+    ("erase", "erase", erase), ("your own", "augmentation", _own),
+)  # fmt: skip
 
 
 def mix_batch(

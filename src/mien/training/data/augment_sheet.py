@@ -13,13 +13,22 @@ from mien.data.faces import load_faces
 from mien.errors import ConfigError
 from mien.explanation.sheets import sheet
 from mien.training.config import TrainConfig, check_data
-from mien.training.data.augment import augment, cut_mix, mix_up
+from mien.training.data.augment import TECHNIQUES, augment, cut_mix, mix_up
 from mien.training.network import trained_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Generator, Tensor
 
     from mien.arrays import U8
+    from mien.preprocess import Preprocessing
+
+
+#: Keys of the recipe that are chances; the sheet shows what happens where they strike.
+_CHANCES = ("blur", "low_resolution", "noise", "erase")
+#: Draws among which MixUp or CutMix must show a pair of which both are seen.
+_TRIES = 200
 
 
 def pick_faces(manifest: Manifest, count: int, *, seed: int = 0) -> list[int]:
@@ -41,42 +50,84 @@ def draw_augmentation(
 ) -> U8:
     """Draws faces of the training split as they are, with what training makes of each next to it.
 
-    Each of the ``faces`` has a row of ``copies``, in tiles of ``side`` pixels; where the recipe
-    mixes faces, two rows more show MixUp and CutMix. Its seed picks the faces and draws the
-    changes. Returned is uint8 (H, W, 3).
+    What is drawn is said at :func:`augmentation_sheet`; ``faces`` is how many.
     """
     check_data(config)
     if faces < 1 or copies < 1:
         raise ConfigError(f"a sheet needs faces and copies of 1 or more; got {faces}, {copies}.")
     train = read_manifest(config.data, seed=config.seed).split("train")
+    options = {"faces": faces, "copies": copies, "side": side}
+    return augmentation_sheet(config, train, trained_spec(config).preprocessing, **options)
+
+
+def augmentation_sheet(
+    config: TrainConfig,
+    train: Manifest,
+    preprocessing: Preprocessing,
+    *,
+    faces: int = 3,
+    copies: int = 3,
+    side: int = 112,
+) -> U8:
+    """Draws faces of a manifest as the network sees them in training, and each technique alone.
+
+    Each of the ``faces`` has a row: as it is, then ``copies`` changed by all techniques, in tiles
+    of ``side`` pixels. A row for each technique of the recipe follows, where it is certain
+    instead of a matter of chance; then MixUp and CutMix, with both parents and their shares. The
+    recipe's seed picks the faces and draws the changes. Returned is uint8 (H, W, 3).
+    """
     chosen = train.select(pick_faces(train, faces, seed=config.seed))
-    pixels = load_faces(chosen, trained_spec(config).preprocessing)
-    before = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    before = torch.from_numpy(load_faces(chosen, preprocessing)).permute(0, 3, 1, 2).float()
     generator = torch.Generator().manual_seed(config.seed)
+    labels = [chosen.schema.labels[k] if k >= 0 else "no majority" for k in chosen.class_ids]
     after = augment(before.repeat_interleave(copies, dim=0), config, generator)
     tiles, captions = [], []
-    for row, class_id in enumerate(chosen.class_ids.tolist()):
+    for row, label in enumerate(labels):
         tiles += _tiles(before[row : row + 1]) + _tiles(after[row * copies : (row + 1) * copies])
-        label = chosen.schema.labels[class_id] if class_id >= 0 else "no majority"
-        captions += [label, *[""] * copies]
-    for name, mixed in _mixed(before, config, generator, copies):
+        captions += [label, "all together", *[""] * (copies - 1)]
+    for name, changed in _alone(before[:1].repeat_interleave(copies, dim=0), config, generator):
+        tiles += _tiles(before[:1]) + _tiles(changed)
+        captions += [labels[0], name, *[""] * (copies - 1)]
+    for mixed, words in _mixed(before, labels, config, generator, count=max((1 + copies) // 3, 1)):
         tiles += mixed
-        captions += [name, *[""] * (len(mixed) - 1)]
+        captions += words
+        rest = -len(tiles) % (1 + copies)
+        tiles += [np.full_like(tiles[0], 255)] * rest
+        captions += [""] * rest
     return sheet(tiles, captions, columns=1 + copies, side=side)
 
 
+def _alone(
+    faces: Tensor, config: TrainConfig, generator: Generator
+) -> Iterator[tuple[str, Tensor]]:
+    """Changes faces (N, C, S, S) by one technique after another, each by itself."""
+    certain = replace(config, **{key: 1 for key in _CHANCES if getattr(config, key)})
+    for name, key, change in TECHNIQUES:
+        moves = config.flip or config.rotate or config.shift
+        moves = moves or (config.scale_min, config.scale_max) != (1, 1)
+        if getattr(config, key) if key else moves:
+            yield name, change(faces, certain, generator)
+
+
 def _mixed(
-    faces: Tensor, config: TrainConfig, generator: Generator, copies: int
-) -> list[tuple[str, list[U8]]]:
-    """Mixes the faces among themselves, anew for each tile of a row."""
+    faces: Tensor, labels: list[str], config: TrainConfig, generator: Generator, *, count: int
+) -> Iterator[tuple[list[U8], list[str]]]:
+    """Mixes faces among themselves: tiles and captions of two parents and of what they became."""
     targets, certain = torch.eye(len(faces)), replace(config, mixup=1)
-    rows = []
     for name, is_on, mix in (("MixUp", config.mixup, mix_up), ("CutMix", config.cutmix, cut_mix)):
-        if is_on:
-            draws = [mix(faces, targets, certain, generator)[0] for _ in range(copies + 1)]
-            one = [mixed[k % len(faces)] for k, mixed in enumerate(draws)]
-            rows.append((name, _tiles(torch.stack(one))))
-    return rows
+        tiles: list[U8] = []
+        words: list[str] = []
+        for _ in range(_TRIES if is_on else 0):
+            mixed, shares = mix(faces, targets, certain, generator)
+            for child in np.flatnonzero(((shares > 0.25).sum(dim=1) == 2).numpy())[:1].tolist():
+                other = int(shares[child].index_fill(0, torch.tensor(child), 0).argmax())
+                tiles += _tiles(faces[[child, other]]) + _tiles(mixed[child : child + 1])
+                parts = " + ".join(f"{float(shares[child, at]):.0%}" for at in (child, other))
+                words += [labels[child], labels[other], f"{name} {parts}"]
+            if len(tiles) >= 3 * count:
+                break
+        if tiles:
+            yield tiles, words
 
 
 def _tiles(faces: Tensor) -> list[U8]:

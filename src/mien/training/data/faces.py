@@ -45,6 +45,12 @@ class FaceTensors(Dataset[tuple["Tensor", ...]]):
         chosen.sources = None if self.sources is None else self.sources[mask]
         return chosen
 
+    def sample(self, count: int, *, seed: int) -> FaceTensors:
+        """Returns some of the faces, drawn by chance; all where there are no more."""
+        which = np.zeros(len(self), np.bool_)
+        which[np.random.default_rng(seed).permutation(len(self))[:count]] = True
+        return self.select(which)
+
     def __len__(self) -> int:
         return len(self.faces)
 

@@ -62,6 +62,15 @@ class TuneConfig(Config):
         return METRICS[self.metric]
 
 
+def show_value(value: object) -> str:
+    """Returns a value of a trial as people read it.
+
+    >>> show_value(0.012345678), show_value("adamw"), show_value(16)
+    ('0.01235', 'adamw', '16')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Two or more values to choose among, of the type of the recipe's key."""

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure, new_panels
 from mien.training.config import TrainConfig
 from mien.training.directory import csv_text
+from mien.training.tuning.config import show_value
 from mien.training.tuning.study import ATTEMPTS, lost_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from optuna import Study
     from optuna.trial import FrozenTrial
 
 
+#: Complete trials below which nothing is said of what mattered; half of it for each key.
+_ENOUGH = 10
 _NAMES = {"macro_f1": "macro-F1", "valid_loss": "loss"}
 
 
@@ -48,7 +52,8 @@ class TuneResult:
     """A study as it stands: all trials by number, the best complete one and its recipe.
 
     ``importances`` are the share of each key in the spread of the values, by fANOVA (Hutter et al.
-    2014), the largest first; empty where there are too few complete trials.
+    2014), the largest first; empty where there are fewer than ten complete trials, or than five
+    for each key: from so few nothing follows.
     """
 
     study: str
@@ -151,10 +156,16 @@ def read_result(study: Study, recipe: TrainConfig, *, metric: str, output: Path)
 def _importances(study: Study) -> dict[str, float]:
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+    complete = [
+        trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"
+    ]
+    keys = {key for trial in complete for key in trial.params}
+    if len(complete) < max(_ENOUGH, _ENOUGH // 2 * len(keys)):
+        return {}
     try:
         found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     except (ValueError, RuntimeError):
-        return {}  # fewer than two complete trials, or all of one value
+        return {}  # all of one value
     return {key: float(share) for key, share in found.items()}
 
 
@@ -190,6 +201,80 @@ def plot_history(result: TuneResult) -> Figure:
     add_legend(axes, LIGHT)
     label_axes(axes, LIGHT, "trial", f"{_name(result)}, validation faces")
     return figure
+
+
+def plot_values(result: TuneResult) -> Figure:
+    """Draws the value of each complete trial against each key that was drawn."""
+    complete = result.ranked()
+    keys = list(dict.fromkeys(key for row in complete for key in row.values))
+    figure, panels = new_panels(
+        LIGHT, len(keys), 6.0, 0.5 + 2.1 * len(keys), ratios=(1,) * len(keys)
+    )
+    for key, axes in zip(keys, panels, strict=True):
+        rows = [row for row in complete if key in row.values]
+        _place(axes, [row.values[key] for row in rows], [row.value or 0.0 for row in rows])
+        label_axes(axes, LIGHT, key, _name(result))
+    return figure
+
+
+def plot_grid(result: TuneResult) -> Figure | None:
+    """Draws a heat map of two keys with a few values each, or None where there is no such grid.
+
+    A cell has the mean of its trials; one that no trial visited stays empty.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    complete = result.ranked()
+    keys = list(dict.fromkeys(key for row in complete for key in row.values))
+    if len(keys) != 2:
+        return None
+    values = [sorted({row.values[key] for row in complete}, key=_order) for key in keys]
+    sizes = [len(found) for found in values]
+    if min(sizes) < 2 or max(sizes) > 12 or len(complete) < 0.5 * sizes[0] * sizes[1]:
+        return None
+    cells: dict[tuple[int, int], list[float]] = {}
+    for row in complete:
+        place = tuple(found.index(row.values[k]) for k, found in zip(keys, values, strict=True))
+        cells.setdefault((place[0], place[1]), []).append(row.value or 0.0)
+    table = np.full(sizes, np.nan)
+    for place, found in cells.items():
+        table[place] = np.mean(found)
+    figure, axes = new_figure(LIGHT, 1.8 + 0.85 * sizes[1], 1.4 + 0.6 * sizes[0])
+    axes.grid(visible=False)
+    ramp = LinearSegmentedColormap.from_list("mien", LIGHT.heat)
+    picture = axes.imshow(table, cmap=ramp, aspect="auto")
+    for place in cells:
+        dark = float(picture.norm(table[place])) > 0.5
+        axes.text(
+            place[1], place[0], f"{table[place]:.3f}", ha="center", va="center", fontsize=9,
+            color="#ffffff" if dark else LIGHT.ink,
+        )  # fmt: skip
+    axes.set_yticks(range(sizes[0]), [show_value(value) for value in values[0]])
+    axes.set_xticks(range(sizes[1]), [show_value(value) for value in values[1]])
+    label_axes(axes, LIGHT, keys[1], keys[0])
+    axes.set_title(f"{_name(result)}, validation faces", loc="left", fontsize=10, color=LIGHT.ink)
+    return figure
+
+
+def _order(value: object) -> tuple[bool, Any]:
+    """Sorts numbers by their value, before words by the alphabet."""
+    is_number = isinstance(value, (int, float))
+    return not is_number, value if is_number else str(value)
+
+
+def _place(axes: Axes, values: list[Any], scores: list[float]) -> None:
+    """Draws scores against the values of a key: a scale of numbers, or a place for each word."""
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        axes.plot(values, scores, "o", color=LIGHT.accent, markersize=5.5)
+        if min(values) > 0 and max(values) > 20 * min(values):
+            axes.set_xscale("log")
+    else:
+        names = sorted({str(value) for value in values})
+        at = [names.index(str(value)) for value in values]
+        axes.plot(at, scores, "o", color=LIGHT.accent, markersize=5.5)
+        axes.set_xticks(range(len(names)), names)
+        axes.margins(x=0.2)
+    axes.margins(y=0.12)
 
 
 def plot_importances(result: TuneResult) -> Figure:

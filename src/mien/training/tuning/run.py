@@ -262,6 +262,10 @@ def _report(study: Study, recipe: TrainConfig, *, metric: str, output: Path) -> 
     result = results.read_result(study, recipe, metric=metric, output=output)
     write_text(output / "best.yaml", results.best_recipe_text(result))
     save_figure(results.plot_history(result), output / "history.png")
+    save_figure(results.plot_values(result), output / "values.png")
+    grid = results.plot_grid(result)
+    if grid is not None:
+        save_figure(grid, output / "grid.png")
     if result.importances:
         save_figure(results.plot_importances(result), output / "importances.png")
     return result
