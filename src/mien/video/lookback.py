@@ -82,9 +82,10 @@ class Lookback:
             yield self._waiting.popleft()
 
     def flush(self) -> Iterator[Waiting]:
-        """Yields all that still waits."""
+        """Yields all that still waits; a run that goes on from here later remembers no more."""
         while self._waiting:
             yield self._waiting.popleft()
+        self._numbers = set()
 
     def _trace(self, now: Waiting, face: FaceEmotion) -> None:
         """Answers the frames before a face got its number, from its first detection on."""
