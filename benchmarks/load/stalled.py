@@ -31,7 +31,7 @@ _SLOW_BODY = (
 
 
 async def stall(port: int, address: str, head: bytes, end: float, seen: Counter[int]) -> None:
-    """Sends a beginning, then a byte per second, and connects again when it is cut off."""
+    """Sends a beginning, then a byte per second; a second after it is cut off, it begins again."""
     while time.perf_counter() < end:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             reader, writer = await asyncio.open_connection(
@@ -46,6 +46,7 @@ async def stall(port: int, address: str, head: bytes, end: float, seen: Counter[
                 seen[int(answer.result()[9:12])] += 1
             answer.cancel()
             writer.close()
+        await asyncio.sleep(1)
 
 
 async def honest(

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 #: Share of the deadline that the work in front of a new request may fill.
 _FILL = 0.4
-#: Weight of the newest measurement in the running mean of a picture's cost.
-_NEW = 0.2
+#: Weight of the newest measurement in the running mean of a picture's cost, and its highest
+#: ratio to the mean.
+_NEW, _MAX_STEP = 0.2, 4.0
 #: How long a client's upload waits for its earlier ones: a burst arrives within it.
 _PLACE_S = 1.0
 
@@ -68,9 +69,13 @@ class AdmissionQueue:
         self._load[kind] = self._load.get(kind, 0) + pictures
 
     def learn(self, kind: str, cost_s: float) -> None:
-        """Notes what one picture took, in seconds of the whole machine."""
-        known = self.cost_s.get(kind, cost_s)
-        self.cost_s[kind] = known + _NEW * (cost_s - known)
+        """Notes what one picture took, in seconds of the whole machine.
+
+        One that was held up for seconds, on a machine that others use too, says little of the next:
+        it counts as four times the mean at most.
+        """
+        known = self.cost_s.get(kind) or cost_s
+        self.cost_s[kind] = known + _NEW * (min(cost_s, _MAX_STEP * known) - known)
 
 
 class OpenBodies:

@@ -10,7 +10,8 @@ import numpy as np
 from mien.detectors import get_detector
 from mien.errors import ConfigError
 from mien.explanation import light_method
-from mien.images import ImageLimits
+from mien.hub import ASSETS
+from mien.images import ImageLimits, decode
 from mien.labels import SCHEMAS, get_schema, map_probs
 from mien.priors import parse_prior
 from mien.recognizer import EmotionRecognizer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mien.serve.batcher import Batcher
     from mien.serve.config import ServeConfig
     from mien.serve.schemas import Options
+
+_SAMPLE = ASSETS / "sample" / "astronaut.jpg"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Models:
         opened = [get_detector(spec) for spec in config.detector]
         self.detectors: dict[str, Detector] = {detector.name: detector for detector in opened}
         self.models: dict[str, Model] = {}
+        # A photo with a face: what is allocated for the first one is there before it comes.
+        sample_rgb = decode(_SAMPLE)
         for name, folder in config.models.items():
             recognizer = EmotionRecognizer(
                 folder, detector=opened[0], threads=config.threads, device=config.device,
@@ -63,10 +68,9 @@ class Models:
             )  # fmt: skip
             runner = batcher(name, recognizer.pipeline.logits)
             self.models[name] = Model(name, recognizer, runner, light_method(recognizer))
-            p = recognizer.config.preprocessing
-            recognizer.predict_faces([np.zeros((p.size, p.size, 3), np.uint8)])
+            recognizer.predict_faces([sample_rgb])
         for detector in self.detectors.values():
-            detector.detect(np.zeros((64, 64, 3), np.uint8))
+            detector.detect(sample_rgb)
 
     def close(self) -> None:
         """Ends the batchers' threads."""

@@ -96,6 +96,19 @@ def test_gate_is_bounded_by_pictures_and_by_time() -> None:
     assert queue.pictures == 0
 
 
+def test_one_picture_that_is_held_up_does_not_close_the_gate() -> None:
+    queue = AdmissionQueue(100, deadline_s=10)
+    queue.open = True
+    queue.learn("photo", 0.02)
+    queue.learn("photo", 9.0)
+    assert queue.cost_s["photo"] == pytest.approx(0.032)
+    with queue.admit("photo", 50):
+        assert queue.refusal() is None
+        for _ in range(8):  # but a machine that stays slow is noticed
+            queue.learn("photo", 9.0)
+        assert queue.refusal() is not None
+
+
 def test_open_bodies_are_bounded_by_client_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mien.serve.admission._PLACE_S", 0.05)
     bodies = OpenBodies(2, max_bytes=100)
