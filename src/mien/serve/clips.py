@@ -201,7 +201,7 @@ def clip_routes(engine: Engine) -> APIRouter:
     """Returns the routes of clips."""
     router = APIRouter(prefix=PATH, tags=["clips"])
     config = engine.config
-    known = schemas.responses("clip", schemas.ClipState, (401, 404, 429, 503))
+    known = schemas.responses("clip", schemas.ClipState, (401, 404, 422, 429, 503))
 
     def find(request: Request, number: str) -> ClipJob:
         return engine.clips.find(number, _owner(config, request))

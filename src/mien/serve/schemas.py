@@ -232,6 +232,6 @@ def pictures_body() -> dict[str, Any]:
 
 def clip_body() -> dict[str, Any]:
     """Returns the OpenAPI description of a body that is a clip."""
-    schema = {"type": "string", "format": "binary"}
-    content = {"application/octet-stream": {"schema": schema}, "video/mp4": {"schema": schema}}
-    return {"requestBody": {"required": True, "content": content}}
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    about = "The bytes of the clip; a type such as video/mp4 is taken too."
+    return {"requestBody": {"required": True, "description": about, "content": content}}
