@@ -14,6 +14,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -89,8 +90,11 @@ class ClipJobs:
         """Returns why no clip more is taken, or None."""
         self._forget()
         if self._config.workers > 1 or not self._config.clips:
-            return ProblemError(501, "this service takes no clips: it has several processes or none"
-                                " are allowed.", reason="clips")  # fmt: skip
+            detail = "this service takes no clips: it has several processes, or none are allowed."
+            return ProblemError(501, detail, reason="clips")
+        if find_spec("av") is None:
+            detail = 'this service takes no clips: type pip install "mien[serve,video]" there.'
+            return ProblemError(501, detail, reason="clips")
         if len(self._jobs) >= self._config.clips:
             detail = "as many clips as may be are held: delete what is done, or try again later."
             return busy(detail, 10, reason="clips")

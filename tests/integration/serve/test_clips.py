@@ -163,7 +163,15 @@ def test_clip_that_is_too_long_or_deleted_is_given_up(
     assert dropped.frames == []
 
 
-def test_service_of_several_processes_takes_none() -> None:
+def test_service_of_several_processes_or_without_pyav_takes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ClipJobs(ServeConfig()).refusal() is None
+    with monkeypatch.context() as patch:
+        patch.setattr("mien.serve.clips.find_spec", lambda name: None)
+        without = ClipJobs(ServeConfig()).refusal()
+    assert without is not None
+    assert "mien[serve,video]" in without.detail
     for config in (ServeConfig(workers=2), ServeConfig(clips=0)):
         refusal = ClipJobs(config).refusal()
         assert refusal is not None
