@@ -9,6 +9,7 @@ from mien.cli import flags
 from mien.cli.flags import flag, output_flag
 from mien.cli.printing import print_result, print_table, remark
 from mien.cli.train import stoppable
+from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 from mien.training.tuning.config import TuneConfig, read_space, show_value
 
@@ -21,7 +22,10 @@ _SHOWN = 10
 @flags.with_flags
 def command(
     settings: TuneConfig,
-    space: Annotated[Path, flag("Keys and their ranges (YAML).")],
+    space: Annotated[Path | None, flag("Keys and their ranges (YAML).")] = None,
+    find_lr: Annotated[
+        bool, flag("Search the learning rate alone, by one short training.", "--find-lr")
+    ] = False,
     config: Annotated[
         Path | None, flag("Recipe (YAML) that trials share.", "-c", "--config")
     ] = None,
@@ -38,6 +42,11 @@ def command(
     Start it again with the same --storage on any machine for one more worker.
     """
     recipe = TrainConfig.load(config, data=data or None)
+    if find_lr:
+        _find_lr(recipe, output, format)
+        return
+    if space is None:
+        raise ConfigError("no keys to search: give --space FILE, or --find-lr for the rate alone.")
     searched = read_space(space)
     with stoppable("tune", output, "torch", "optuna"):
         from mien.training.tuning.run import tune
@@ -48,6 +57,19 @@ def command(
         )  # fmt: skip
     print_result(result.to_dict(), format, lambda: _print(result))
     remark(f"next: mien train -c {output / 'best.yaml'} -o runs/best")
+
+
+def _find_lr(recipe: TrainConfig, output: Path, format: flags.Format) -> None:  # noqa: A002 - as the flag
+    with stoppable("tune", output, "torch", "matplotlib"):
+        from mien.training.tuning.find_lr import find_lr as search
+
+        found = search(recipe, output)
+    print_result(
+        found.to_dict(), format,
+        lambda: print(f"lr {found.best:.2g} (the loss fell fastest at {found.steepest:.2g})"),
+    )  # fmt: skip
+    remark(f"wrote {output / 'lr.png'} and lr.csv")
+    remark(f"next: mien train --lr {found.best:.2g} ...")
 
 
 def _tell(row: TrialRow) -> None:

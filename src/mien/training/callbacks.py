@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mien.training.config import TrainConfig
     from mien.training.loop import Trainer
     from mien.training.module import ExpressionModule
+
+
+#: What PyTorch says where memory is not to be had, on CPU, CUDA and Apple's GPUs.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @contextmanager
@@ -37,6 +42,24 @@ def naming_full_disk(output: Path) -> Iterator[None]:
             subject=output,
             hint="The run stands as of its last finished epoch: make room, then go on with "
             "--resume.",
+        ) from error
+
+
+@contextmanager
+def naming_full_memory(config: TrainConfig) -> Iterator[None]:
+    """Turns the failure to allocate memory into an error that says which settings take less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(word in said for word in _OUT_OF_MEMORY):
+            raise
+        side = config.size or "the network's own"
+        raise ModelError(
+            f"needs more memory than there is with a batch_size of {config.batch_size}",
+            subject="the training",
+            hint=f"Start anew with --batch-size {max(config.batch_size // 2, 2)}, or less; then a "
+            f"smaller --size (now {side}), or a smaller --model (now {config.model}).",
         ) from error
 
 

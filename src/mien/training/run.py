@@ -21,7 +21,7 @@ from mien.data.sources import draw_shares, parse_sources, show_specs
 from mien.errors import ConfigError, DataError
 from mien.labels import as_schema
 from mien.locks import locked
-from mien.training.callbacks import load_callbacks, naming_full_disk
+from mien.training.callbacks import load_callbacks, naming_full_disk, naming_full_memory
 from mien.training.config import (
     MONITORS,
     TrainConfig,
@@ -278,11 +278,11 @@ def train(
                     f"{dist.world_size} processes: give fewer devices",
                     subject=f"{show_specs(config.data)}:",
                 )
-        module = _make_module(config, spec, data, bar)
+        module = make_module(config, spec, data, bar)
         if progress and dist.is_rank_zero:
             for line in describe_start(config, spec, data, module, output):
                 say(line)
-        with naming_full_disk(output):
+        with naming_full_disk(output), naming_full_memory(config):
             trainer = make_trainer(
                 config, output, progress=progress, callbacks=callbacks, dist=dist
             )
@@ -295,9 +295,10 @@ def train(
             return folder
 
 
-def _make_module(
+def make_module(
     config: TrainConfig, spec: ModelSpec, data: TrainingData, bar: Bars = silent
 ) -> ExpressionModule:
+    """Builds what is trained: the network with its starting weights, loss and teachers."""
     torch.manual_seed(config.seed)
     network = build_network(config, spec, len(data.train.schema))
     faces, sample = data.train_faces, None
