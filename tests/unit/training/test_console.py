@@ -58,7 +58,7 @@ def test_a_line_per_epoch_marks_the_best_so_far(
     assert [line.split()[-2:] for line in printed[1:]] == [
         ["50.0", "%*"], ["75.0", "%*"], ["75.0", "%"],
     ]  # fmt: skip
-    # Ten seconds an epoch: twenty, ten and none are left.
+    # Ten seconds per epoch: twenty, ten and none are left.
     assert [line.split()[9:-2] for line in printed[1:]] == [["20", "s"], ["10", "s"], ["0", "s"]]
 
 
