@@ -67,8 +67,8 @@ def test_distance_is_that_of_the_book() -> None:
 def test_classes_of_a_report_are_told_apart(deficiency: str) -> None:
     colors = list(CLASS_COLORS[: len(FERPLUS8)])
     distances = _distances(colors, deficiency)
-    assert distances.min() > 30
-    assert distances[FERPLUS8.index("disgust"), FERPLUS8.index("contempt")] > 30
+    assert distances.min() > 26
+    assert distances[FERPLUS8.index("disgust"), FERPLUS8.index("contempt")] > 29
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
@@ -80,7 +80,7 @@ def test_labels_in_pictures_are_told_apart(deficiency: str) -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_classes_are_visible_on_the_paper(theme: object) -> None:
-    paper, *colors = _linear([theme.paper, *CLASS_COLORS]) @ [0.2126, 0.7152, 0.0722]  # type: ignore[attr-defined]
+    paper, *colors = _linear([theme.paper, *CLASS_COLORS[:8]]) @ [0.2126, 0.7152, 0.0722]  # type: ignore[attr-defined]
     for color in colors:
         low, high = sorted((paper, color))
-        assert (high + 0.05) / (low + 0.05) > 2.2
+        assert (high + 0.05) / (low + 0.05) > 2.6
