@@ -6,6 +6,7 @@ them and what they start; its stdin closes when the job is gone, however it went
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
@@ -29,14 +30,19 @@ def ended_with_job() -> Iterator[None]:
 
     What is started by other threads at the same time counts too: keep the context short.
     """
+    if os.name == "nt":  # where pipes cannot be waited for like this
+        yield
+        return
     here = import_extra("psutil", "a job on Ray", "jobs").Process()
     before = set(here.children())
     yield
     started = [str(child.pid) for child in here.children() if child not in before]
-    # In a session of its own, so that what kills the job's process group does not kill it.
+    # In a session of its own, so that what kills the job's process group does not kill it; and
+    # without the job's own output, whose readers would wait for it.
     process = subprocess.Popen(  # noqa: S603 - this interpreter, and numbers
-        [sys.executable, "-m", __name__, *started], stdin=subprocess.PIPE, start_new_session=True
-    )
+        [sys.executable, "-m", __name__, *started], stdin=subprocess.PIPE, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     _WATCHING[:] = [other for other in _WATCHING if other.poll() is None]
     _WATCHING.append(process)
 
