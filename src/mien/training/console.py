@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two readings of the loss of the running epoch: each waits for the device.
 _LOSS_EVERY_S = 0.5
-_HEAD = f"{'epoch':>7} {'train':>6} {'valid':>6} {'acc':>6} {'F1':>5} {'lr':>7} {'time':>7}"
-_HEAD += f" {'faces/s':>7} {'left':>8} {'best':>6}"
+_HEAD = f"{'epoch':>7} {'train':>6} {'valid':>6} {'acc':>7} {'F1':>5} {'lr':>7} {'time':>7}"
+_HEAD += f" {'faces/s':>7} {'left':>8} {'best':>7}"
 
 
 def describe_start(
@@ -102,10 +102,14 @@ def epoch_line(
     number, seconds = f"{row['epoch']:.0f}/{epochs}", row["seconds"]
     shown = f"{best:.4g}" if "loss" in monitor or "f1" in monitor else f"{best * 100:.1f} %"
     return (
-        f"{number:>7} {row['train_loss']:6.4g} {row['valid_loss']:6.4g} {accuracy * 100:4.1f} % "
-        f"{f1:5.3f} {row['lr']:7.2g} {duration(seconds):>7} {row['faces_per_s']:7,.0f} "
-        f"{duration(left):>8} {shown:>6}{'*' if is_best else ''}"
+        f"{number:>7} {_loss(row['train_loss'])} {_loss(row['valid_loss'])} "
+        f"{accuracy * 100:5.1f} % {f1:5.3f} {row['lr']:7.2g} {duration(seconds):>7} {row['faces_per_s']:7,.0f} "
+        f"{duration(left):>8} {shown:>7}{'*' if is_best else ''}"
     )
+
+
+def _loss(value: float) -> str:
+    return f"{value:6.4f}"[:6]
 
 
 def duration(seconds: float) -> str:

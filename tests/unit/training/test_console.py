@@ -28,9 +28,12 @@ ROW = {
 def test_the_line_of_an_epoch_fits_80_columns() -> None:
     line = epoch_line(ROW, 40, "accuracy", 0.812, is_best=True, left=7322)
     assert line.split() == [
-        "7/40", "1.235", "0.9877", "81.2", "%", "0.745", "0.012", "1:15", "1,234", "2", "h", "02",
+        "7/40", "1.2346", "0.9877", "81.2", "%", "0.745", "0.012", "1:15", "1,234", "2", "h", "02",
         "81.2", "%*",
     ]  # fmt: skip
+    perfect = {**ROW, "valid_loss": 1.9e-4, "valid_accuracy": 1.0}
+    assert epoch_line(perfect, 40, "accuracy", 1.0, is_best=False, left=0).split()[2] == "0.0002"
+    assert len(epoch_line(perfect, 40, "accuracy", 1.0, is_best=False, left=0)) == len(line) - 1
     widest = {**ROW, "epoch": 400.0, "lr": 1.2e-05, "faces_per_s": 123456.0, "seconds": 5025.0}
     assert len(epoch_line(widest, 400, "loss", 10.0, is_best=True, left=360_000)) <= 80
     assert len(console._HEAD) <= 80
