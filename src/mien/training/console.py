@@ -103,8 +103,8 @@ def epoch_line(
     shown = f"{best:.4g}" if "loss" in monitor or "f1" in monitor else f"{best * 100:.1f} %"
     return (
         f"{number:>7} {_loss(row['train_loss'])} {_loss(row['valid_loss'])} "
-        f"{accuracy * 100:5.1f} % {f1:5.3f} {row['lr']:7.2g} {duration(seconds):>7} {row['faces_per_s']:7,.0f} "
-        f"{duration(left):>8} {shown:>7}{'*' if is_best else ''}"
+        f"{accuracy * 100:5.1f} % {f1:5.3f} {row['lr']:7.2g} {duration(seconds):>7} "
+        f"{row['faces_per_s']:7,.0f} {duration(left):>8} {shown:>7}{'*' if is_best else ''}"
     )
 
 
