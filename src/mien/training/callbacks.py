@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mien.training.loop import Trainer
     from mien.training.module import ExpressionModule
 
+#: Validation loss above which a training has diverged; that of chance is the log of K.
+_MAX_LOSS = 1e6
+
 
 #: What PyTorch says where memory is not to be had, on CPU, CUDA and Apple's GPUs.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -166,18 +169,30 @@ class BestEpoch(Callback):
 
 
 class StopOnNaN(Callback):
-    """Ends a run whose loss is no longer a number, before it overwrites a good checkpoint."""
+    """Ends a run that diverged, before it overwrites a good checkpoint."""
 
-    def on_train_batch_end(self, trainer: Trainer, _module: Any, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         """Looks at the loss of every 20th step."""
         if trainer.global_step % 20 and not trainer.is_last_batch:
             return
         if not bool(torch.isfinite(outputs["loss"])):
-            raise DataError(
-                f"the loss became {float(outputs['loss'])} in epoch {trainer.current_epoch + 1}: "
-                "lower lr or check the data",
-                hint="The last good checkpoint is kept.",
-            )
+            raise _diverged(float(outputs["loss"]), trainer, pl_module.config)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Looks at the loss of the weights that are kept."""
+        loss = float(trainer.callback_metrics.get("valid_loss", 0.0))
+        if not loss < _MAX_LOSS:
+            raise _diverged(loss, trainer, pl_module.config)
+
+
+def _diverged(loss: float, trainer: Trainer, config: TrainConfig) -> DataError:
+    usual = 0.1 if config.optimizer in {"sgd", "momentum"} else 0.001
+    return DataError(
+        f"the training diverged: the loss became {loss:.3g} in epoch {trainer.current_epoch + 1}, "
+        f"with lr {config.lr:g}",
+        hint=f"Take a lower lr (--lr {min(usual, config.lr / 10):g} --overwrite), or check the "
+        "data. The last good checkpoint is kept.",
+    )
 
 
 def load_callbacks(names: str) -> list[Any]:

@@ -185,7 +185,7 @@ class TrainConfig(Config):
         *("none", "tensorboard", "wandb", "mlflow"),
         own="module:callable",
     )
-    limit: int = from_zero(0, "Train on at most this many faces, for trials; 0: all.")
+    limit: int = from_zero(0, "Train on at most this many faces, of each class its share; 0: all.")
     precision: str = one_of("Numbers; auto: bf16 where the hardware has it", "auto", "32", "bf16")
     device: str = one_of("Hardware", "auto", "cpu", "cuda", "mps", own="cuda:1")
     threads: int = from_zero(0, "CPU threads; 0: as many as there are cores.")

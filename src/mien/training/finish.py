@@ -9,10 +9,12 @@ import torch
 
 from mien.data.sources import data_name, parse_sources
 from mien.data.split import write_split
+from mien.errors import ModelError
 from mien.evaluation import evaluate_logits, record_evaluation
 from mien.evaluation.calibration import cross_fit
 from mien.exporting.onnx import export_onnx, save_weights
 from mien.hub import ONNX, WEIGHTS, ModelConfig, ModelFolder, write_config
+from mien.hub.card import write_config_and_card
 from mien.models.layers import normalize_tensor
 from mien.priors import ClassPrior, label_shares
 from mien.quality import fit_quality
@@ -100,8 +102,13 @@ def finish_run(
     keys = [held_out.images.key(index) for index in range(len(held_out))]
     write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)
-    export_onnx(network, output / ONNX, model)
+    folder = record_evaluation(write_config(output, model), evaluation, name)
+    try:
+        export_onnx(network, output / ONNX, model)
+    except ModelError as error:
+        hint = f"The weights are in {output}, which mien predict --backend torch reads: try again "
+        raise error.about(error.subject, hint=f"{hint}with mien export {output}.") from error
     from mien.training.pictures import draw_pictures  # not needed before the end
 
     draw_pictures(output, config, model, data, evaluation)
-    return record_evaluation(write_config(output, model), evaluation, name)
+    return write_config_and_card(output, folder.config)

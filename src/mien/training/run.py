@@ -30,7 +30,7 @@ from mien.training.config import (
     list_monitors,
 )
 from mien.training.console import describe_start, say
-from mien.training.data.faces import FaceTensors, count_steps, deal_valid, make_loader
+from mien.training.data.faces import FaceTensors, count_steps, deal_valid, limit_faces, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.device import autocast, training_device
 from mien.training.directory import CHECKPOINTS, METRICS, prepare_directory
@@ -145,10 +145,7 @@ def load_data(
         manifest = read_manifest(config.data, seed=config.seed, labels=config.labels or None)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
-        kept = min(config.limit, len(train))
-        # Of several datasets each gives its share of the faces.
-        step = 1 if manifest.sources is None else len(train) / kept
-        train = train.select((np.arange(kept) * step).astype(np.int64))
+        train = limit_faces(train, config.limit, config.seed)
     if (train.targets.sum(axis=0) > 0).sum() < 2:
         raise DataError(
             "the training faces show fewer than two classes", subject=f"{show_specs(config.data)}:"

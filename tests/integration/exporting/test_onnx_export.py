@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from mien.backends import open_backend
+from mien.backends.torch import load_network
 from mien.errors import ConfigError, ModelError
 from mien.exporting import export_run
 from mien.exporting import onnx as exporter
@@ -90,6 +91,31 @@ def test_export_that_disagrees_is_not_written(
     with pytest.raises(ModelError, match="disagree"):
         export_run(trained, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.onnx"))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e5])
+def test_large_logits_may_differ_by_as_much_more(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    folder = read_model_folder(trained)
+    network = load_network(folder)
+    with torch.no_grad():
+        for parameter in network.head.parameters():  # type: ignore[union-attr]
+            parameter.mul_(factor)
+    difference = exporter.export_onnx(network, tmp_path / "model.onnx", folder.config)
+    assert (difference > 1e-4) is (factor > 1)
+    monkeypatch.setattr(exporter, "PARITY", 1e-12)
+    with pytest.raises(ModelError, match="is allowed where the largest is"):
+        exporter.export_onnx(network, tmp_path / "again.onnx", folder.config)
+
+
+def test_an_operation_that_onnx_lacks_is_named(trained: Path, tmp_path: Path) -> None:
+    class Odd(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum().item() * x
+
+    with pytest.raises(ModelError, match="cannot be written as ONNX"):
+        exporter.export_onnx(Odd(), tmp_path / "model.onnx", read_model_folder(trained).config)
 
 
 def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from mien.backends import open_backend
 from mien.errors import ModelError
+from mien.exporting import export_run
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
 from mien.training.run import train
@@ -72,3 +73,26 @@ def test_a_run_on_a_full_disk_ends_with_one_error_and_resumes(faces: Path, tmp_p
         train(config, tmp_path / "run", progress=False)
     folder = train(config, tmp_path / "run", resume=True, progress=False)
     assert len(rows(folder.path)) == 1
+
+
+@pytest.mark.parametrize("fault", ["parity", "operation"])
+def test_weights_outlive_an_export_that_fails(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no such operation")
+
+    with monkeypatch.context() as patch:
+        if fault == "parity":
+            patch.setattr("mien.exporting.onnx.PARITY", 1e-12)
+        else:
+            patch.setattr(torch.onnx, "export", refuse)
+        with pytest.raises(ModelError, match=r"--backend torch reads: try again with mien export"):
+            train(TrainConfig.make(_values(faces, epochs=1)), tmp_path / "run", progress=False)
+    folder = read_model_folder(tmp_path / "run")
+    assert folder.config.metrics["valid"]["n"] == 12
+    logits = open_backend(folder, "torch").run(np.zeros((1, 1, 48, 48), np.float32)).logits
+    exported, difference = export_run(tmp_path / "run")
+    assert difference < 1e-4
+    again = open_backend(exported, "onnx").run(np.zeros((1, 1, 48, 48), np.float32)).logits
+    assert np.abs(again - logits).max() < 1e-4

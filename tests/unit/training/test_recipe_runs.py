@@ -118,6 +118,17 @@ def test_nan_keeps_the_epochs_before_it(faces: Path, tmp_path: Path) -> None:
     assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values())
 
 
+@pytest.mark.parametrize("values", [{"lr": 1e6}, {"optimizer": "adam", "lr": 1e4}])
+def test_a_training_that_diverged_says_so_and_what_to_type(
+    faces: Path, tmp_path: Path, values: dict[str, object]
+) -> None:
+    values |= {"epochs": 2, "weight_decay": 0, "warmup_epochs": 0}
+    usual = "0.001" if "optimizer" in values else "0.1"
+    message = rf"diverged: the loss became .* in epoch \d, .*\(--lr {usual} --overwrite\)"
+    with pytest.raises(DataError, match=message):
+        train(TrainConfig.make(_values(faces, **values)), tmp_path / "run", progress=False)
+
+
 def test_parts_of_the_default_recipe_are_there() -> None:
     check_parts(TrainConfig.make({}))
 

@@ -16,7 +16,7 @@ from mien.data.split import grouped_folds
 from mien.evaluation.calibration import cross_fit
 from mien.labels import HES3
 from mien.metrics import fit_temperature, softmax
-from mien.training.data.faces import calibration_part, deal_valid
+from mien.training.data.faces import calibration_part, deal_valid, limit_faces
 
 
 def _manifest(class_ids: np.ndarray, groups: np.ndarray | None) -> Manifest:
@@ -82,3 +82,33 @@ def test_a_few_faces_calibrate_too(faces: int) -> None:
     assert np.isfinite(temperature)
     assert sets.faces == faces
     assert sets.prediction_sets(np.eye(3)).all()  # so few promise nothing: each label is in
+
+
+def test_a_limit_is_drawn_by_class() -> None:
+    class_ids = np.repeat([0, 1, 2], [700, 290, 10])  # as a folder lists them
+    kept = limit_faces(_manifest(class_ids, None), 100, seed=0)
+    assert np.bincount(kept.class_ids).tolist() == [70, 29, 1]
+    assert kept.images.key(0) != "000.png"
+    again = limit_faces(_manifest(class_ids, None), 100, seed=0)
+    assert again.fingerprint() == kept.fingerprint()
+    assert limit_faces(_manifest(class_ids, None), 100, seed=1).fingerprint() != kept.fingerprint()
+
+
+@pytest.mark.parametrize("count", [3, 8, 40])
+def test_a_small_limit_has_each_class(count: int) -> None:
+    kept = limit_faces(_manifest(np.repeat([2, 0, 1], [5, 500, 60]), None), count, seed=0)
+    assert len(kept) == count
+    assert set(kept.class_ids) == {0, 1, 2}
+
+
+def test_a_limit_above_the_faces_keeps_all_in_their_order() -> None:
+    faces = _manifest(np.arange(30) % 3, None)
+    assert limit_faces(faces, 99, seed=0).fingerprint() == faces.fingerprint()
+
+
+def test_a_limit_is_shared_by_several_datasets() -> None:
+    sources = np.array(["large"] * 90 + ["small"] * 10)
+    faces = replace(_manifest(np.arange(100) % 2, None), sources=sources)
+    kept = limit_faces(faces, 20, seed=0).sources
+    assert kept is not None
+    assert kept.tolist().count("small") == 2

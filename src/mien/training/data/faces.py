@@ -121,6 +121,19 @@ def make_loader(data: FaceTensors, batch_size: int, **order: Any) -> DataLoader[
     return DataLoader(data, sampler=EpochOrder(len(data), batch_size, **order), batch_size=None)
 
 
+def limit_faces(train: Manifest, count: int, seed: int) -> Manifest:
+    """Returns ``count`` faces, each class of each dataset by its share, and one at least."""
+    _, kinds = np.unique(train.class_ids, return_inverse=True)
+    if train.sources is not None:
+        kinds = kinds + len(train) * np.unique(train.sources, return_inverse=True)[1]
+    place = np.zeros(len(train))
+    random = np.random.default_rng(seed)
+    for kind in np.unique(kinds):
+        inside = random.permutation(np.flatnonzero(kinds == kind))
+        place[inside] = np.arange(len(inside)) / len(inside)  # the first of each class come first
+    return train.select(np.sort(np.argsort(place, kind="stable")[:count]))
+
+
 def deal_valid(valid: Manifest, seed: int) -> Bools:
     """Deals the N validation faces into two halves, classes balanced and groups kept whole.
 
