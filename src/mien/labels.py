@@ -6,6 +6,7 @@ model's outputs; it is stored with the weights and never taken from a folder lis
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from mien.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mien.arrays import F64, Floats
 
@@ -45,7 +46,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _key(text: str) -> str:
+def fold_label(text: str) -> str:
+    """Returns a label in the form in which spellings are compared."""
     return text.strip().casefold().replace("_", " ")
 
 
@@ -95,10 +97,10 @@ class LabelSchema:
                 "least two: name two or more labels."
             )
         for class_id, label in enumerate(labels):
-            if not isinstance(label, str) or not _key(label):
+            if not isinstance(label, str) or not fold_label(label):
                 raise ConfigError(f"schema {self.name!r} has an empty label at {class_id}.")
             for spelling in (label, *self.aliases.get(label, ())):
-                if self._spellings.setdefault(_key(spelling), class_id) != class_id or (
+                if self._spellings.setdefault(fold_label(spelling), class_id) != class_id or (
                     spelling is label and labels.index(label) != class_id
                 ):
                     raise ConfigError(
@@ -116,7 +118,7 @@ class LabelSchema:
         return len(self.labels)
 
     def __contains__(self, label: object) -> bool:
-        return isinstance(label, str) and _key(label) in self._spellings
+        return isinstance(label, str) and fold_label(label) in self._spellings
 
     def index(self, label: str) -> int:
         """Returns the class id of a label or alias.
@@ -125,7 +127,7 @@ class LabelSchema:
             DataError: If the label is not of this schema; the closest ones are named.
         """
         try:
-            return self._spellings[_key(label)]
+            return self._spellings[fold_label(label)]
         except KeyError:
             raise DataError(
                 f"{label!r} is not a label of schema {self.name!r}." + suggest(label, self.labels)
@@ -192,22 +194,37 @@ def get_schema(name: str) -> LabelSchema:
 
 
 def as_schema(labels: str | LabelSchema | None) -> LabelSchema | None:
-    """Returns the schema that a ``labels`` argument names; None stays None.
+    """Returns the schema that a ``labels`` argument names or lists; None stays None.
 
     Raises:
-        ConfigError: If it is no known name and no schema.
+        ConfigError: If it is no known name, no list and no schema.
 
-    >>> as_schema("hes3").labels
-    ('angry', 'happy', 'sad')
+    >>> as_schema("hes3").labels, as_schema("happy,sad").labels
+    (('angry', 'happy', 'sad'), ('happy', 'sad'))
     """
     if labels is None or isinstance(labels, LabelSchema):
         return labels
     if isinstance(labels, str):
-        return get_schema(labels)
+        return _listed_schema(labels) if "," in labels else get_schema(labels)
     raise ConfigError(
         f"labels must be the name of a schema or a LabelSchema; got {labels!r}",
         hint="For labels of your own: LabelSchema('mine', ('happy', 'sad')).",
     )
+
+
+def _listed_schema(text: str) -> LabelSchema:
+    """Returns the schema of labels in a list with commas, with the aliases of those known."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    known = {name: FERPLUS8.labels[FERPLUS8.index(name)] for name in names if name in FERPLUS8}
+    aliases = {name: (label, *ALIASES[label]) for name, label in known.items()}
+    return LabelSchema("custom", names, aliases)
+
+
+def unknown_label(name: str, known: Iterable[str]) -> str:
+    """Returns what to do about a label that is none of those known."""
+    close = difflib.get_close_matches(fold_label(name), list(known), 1)
+    meant = close[0] if close else "LABEL"
+    return f"{suggest(name, known)} To read it as another: --label-map {name}={meant}".strip()
 
 
 def mapping_matrix(source: LabelSchema, target: LabelSchema) -> F64:
@@ -248,7 +265,8 @@ def mapping_matrix(source: LabelSchema, target: LabelSchema) -> F64:
     if not matrix.any():
         raise ConfigError(
             f"schemas {source.name!r} ({', '.join(source.labels)}) and {target.name!r} "
-            f"({', '.join(target.labels)}) have no label in common."
+            f"({', '.join(target.labels)}) have no label in common",
+            hint=f"To read labels as others: --label-map {target.labels[0]}={source.labels[0]},...",
         )
     return matrix
 

@@ -21,7 +21,25 @@ from mien.labels import (
     get_schema,
     map_probs,
     mapping_matrix,
+    unknown_label,
 )
+
+
+def test_labels_may_be_listed() -> None:
+    schema = as_schema("happy, sad")
+    assert schema is not None
+    assert (schema.index("joy"), schema.index("sadness")) == (0, 1)
+    assert as_schema("bored,happy").labels == ("bored", "happy")  # type: ignore[union-attr]
+    for wrong in ("happy,", "happy,Happy", "happy,joy"):
+        with pytest.raises(ConfigError):
+            as_schema(wrong)
+
+
+def test_unknown_labels_get_the_closest_and_what_to_type() -> None:
+    said = unknown_label("hapiness", FER7.labels)
+    assert "Did you mean 'happiness'" in said
+    assert said.endswith("--label-map hapiness=happiness")
+    assert unknown_label("7", FER7.labels).endswith("--label-map 7=LABEL")
 
 
 @pytest.mark.parametrize(("source", "target"), list(itertools.permutations(SCHEMAS.values(), 2)))

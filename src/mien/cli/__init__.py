@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,7 +16,7 @@ from mien.atomic import is_full
 from mien.errors import ConfigError, MienError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: Verb -> one line for the overview. Each verb is the function ``command`` of ``mien.cli.<verb>``,
 #: or, where it has verbs of its own, the Typer ``app`` of that module.
@@ -97,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verb = next((word for word in given if not word.startswith("-")), None)
     try:
         command = typer.main.get_command(build_app(verb))
-        code = command.main(given, prog_name="mien", standalone_mode=False)
+        with _printed("mien.data"):
+            code = command.main(given, prog_name="mien", standalone_mode=False)
     except MienError as error:
         wrong_usage = isinstance(error, ConfigError) and not is_full(error.__cause__)
         _fail(str(error), 2 if wrong_usage else 1)
@@ -121,6 +124,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         subject = f"{error.filename} cannot be written" if error.filename else "a disk is full"
         _fail(f"{subject}: {error.strerror}. Free some space, or write elsewhere.", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Remarks(logging.Handler):
+    """Prints each record of a logger to stderr, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a record."""
+        if (text := record.getMessage()) not in self._printed:
+            self._printed.add(text)
+            print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _printed(name: str) -> Iterator[None]:
+    """Prints what a logger says of how it understood its input."""
+    logger, handler = logging.getLogger(name), _Remarks()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def _fail(message: str, code: int) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mien.adoption import Adoption
 
 
+@flags.with_label_map
 @flags.with_flags
 def command(
     settings: AdoptConfig,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
 
+@flags.with_label_map
 def command(
     model: Annotated[str, flag("Model folder; it is changed.", "-m", "--model")],
     data: flags.OptionalDatasets = None,

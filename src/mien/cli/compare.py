@@ -9,6 +9,7 @@ from mien.cli.flags import flag
 from mien.cli.printing import check_reports, print_report, progress_bar
 
 
+@flags.with_label_map
 def command(
     runs: flags.Runs,
     data: flags.Datasets,

@@ -29,6 +29,7 @@ Near = Annotated[float, flag("Smallest correlation of near copies.", min=0.5, ma
 
 
 @app.command()
+@flags.with_label_map
 def inspect(
     data: flags.Datasets,
     output: Annotated[
@@ -82,6 +83,7 @@ def inspect(
 
 
 @app.command()
+@flags.with_label_map
 def card(
     data: flags.Data,
     output: Annotated[Path, output_flag("Card: README.md.")],
@@ -112,6 +114,7 @@ def card(
 
 
 @app.command()
+@flags.with_label_map
 def split(
     data: flags.Data,
     output: Annotated[Path, output_flag("Manifest: .csv or .parquet.")],
@@ -143,6 +146,7 @@ def split(
 
 
 @app.command()
+@flags.with_label_map
 def convert(
     data: flags.Data,
     output: Annotated[Path, output_flag("Folder or file to write.")],
@@ -172,6 +176,7 @@ def convert(
 
 
 @app.command()
+@flags.with_label_map
 def shard(
     data: flags.Data,
     output: Annotated[Path, output_flag("Folder to write.", folder=True)],
@@ -205,6 +210,7 @@ def shard(
 
 
 @app.command()
+@flags.with_label_map
 def augment(
     data: flags.Data,
     output: Annotated[Path, output_flag("Picture: .png or .jpg.")],

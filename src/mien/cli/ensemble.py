@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mien.ensembles import EnsembleResult
 
 
+@flags.with_label_map
 def command(
     runs: flags.Runs,
     output: Annotated[Path, output_flag("Model folder to write.", folder=True)],

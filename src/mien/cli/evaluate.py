@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FILES = ("evaluation.json", "predictions.csv")
 
 
+@flags.with_label_map
 def command(
     data: flags.Datasets,
     model: flags.Model = None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mien.hub import ModelFolder
 
 
+@flags.with_label_map
 @flags.with_flags
 def command(
     settings: ExportConfig,

@@ -102,7 +102,7 @@ Detector = Annotated[
     str | None, flag("Face detector: NAME or NAME:FILE; none: pictures are faces already.")
 ]
 MinScore = Annotated[float | None, flag("Lowest score of a face, 0 to 1.")]
-Labels = Annotated[str | None, flag("Label schema: hes3, fer7 or ferplus8.")]
+Labels = Annotated[str | None, flag("Label schema: hes3, fer7, ferplus8, or your own: happy,sad.")]
 Backend = Annotated[str, flag("onnx or torch.")]
 Device = Annotated[str, flag("auto, cpu, cuda or cuda:1.")]
 BatchSize = Annotated[int, flag("Faces per network run.", "-b", "--batch-size", min=1)]
@@ -149,6 +149,29 @@ class GroupedHelp(TyperCommand):
 
 
 _METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
+
+
+def with_label_map(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--label-map`` to a command with ``--data``: it becomes an option of the datasets."""
+
+    @functools.wraps(command)
+    def run(*, label_map: str | None, **given: Any) -> None:
+        if label_map:
+            from mien.data.registry import map_labels
+
+            if not given.get("data"):
+                raise ConfigError("is for the labels of --data: give that", subject="--label-map")
+            given["data"] = map_labels(given["data"], label_map)
+        command(**given)
+
+    kept = inspect.signature(command, eval_str=True).parameters.values()
+    shown = flag("Read labels of the data as others: old=new,old=new.", "--label-map")
+    parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in kept]
+    parameters.append(_parameter("label_map", str, shown))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    del run.__wrapped__
+    return run
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
+@flags.with_label_map
 @flags.with_flags
 def command(
     settings: TuneConfig,

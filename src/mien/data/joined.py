@@ -42,6 +42,7 @@ def read_sources(
     if len(sources) == 1:
         held = read_held_out(runs, sources[0].name, listed[0])
         manifest, request = read_spec(listed[0], labels, held_out=held, **how)
+        _tell(manifest)
         return manifest, (request,)
     wanted = as_schema(labels)
     parts, requests = {}, []
@@ -49,9 +50,23 @@ def read_sources(
         held = read_held_out(runs, source.name, source.spec)
         parts[source.name], request = _read(source, wanted, held_out=held, **how)
         requests.append(request)
+        _tell(parts[source.name])
     schema = wanted or _common_schema(parts)
     parts = {name: to_schema(part, schema) for name, part in parts.items()}
     return _join(parts, schema, requests), tuple(requests)
+
+
+def _tell(part: Manifest) -> None:
+    """Logs how a dataset was understood, and what its reader remarked."""
+    counts = [part.class_ids[part.splits == split] for split in part.counts()]
+    sums = [int((part.class_ids == k).sum()) for k in range(len(part.schema))]
+    classes = ", ".join(map("{} {:,}".format, part.schema.labels, sums))
+    splits = ", ".join(
+        f"{name} {len(ids):,}" for name, ids in zip(part.counts(), counts, strict=True)
+    )
+    _LOG.info("%s: %d classes: %s; %s", part.source, len(sums), classes, splits)
+    for text in part.warnings:
+        _LOG.info("note: %s: %s", part.source, text)
 
 
 def _read(source: Source, wanted: LabelSchema | None, **how: Any) -> tuple[Manifest, ReadRequest]:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from mien.config import knows
 from mien.errors import ConfigError, DataError, suggest
-from mien.labels import LabelSchema, as_schema
+from mien.labels import LabelSchema, as_schema, fold_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mien.data.manifest import Manifest
 
-#: Options that every dataset may have: what it is called among several, and its terms.
-SOURCE_OPTIONS = ("name", "weight", "license")
+#: Options that every dataset may have: what it is called among several, its terms, and how its
+#: labels are read: label_map=OLD:NEW|OLD:NEW.
+SOURCE_OPTIONS = ("name", "weight", "license", "label_map")
 # Two characters or more, so that the C of C:\faces is no kind.
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.+)", re.DOTALL)
 # A value holds no separator of paths or options, so that /a,b=c/d stays one path.
@@ -40,6 +41,8 @@ class ReadRequest:
         held_out: Keys of the pictures that runs did not learn from, by run: they become valid
             where the data has no splits.
         as_is: Keep all copies, make no split, and do not warn of either.
+        label_map: The labels that others are read as, by the form of
+            :func:`mien.labels.fold_label`.
     """
 
     spec: str
@@ -50,6 +53,11 @@ class ReadRequest:
     seed: int = 0
     held_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     as_is: bool = False
+    label_map: Mapping[str, str] = field(default_factory=dict)
+
+    def rename(self, label: str) -> str:
+        """Returns what a label of the data is read as."""
+        return self.label_map.get(fold_label(label), label)
 
     def choice(self, key: str, *values: str) -> str:
         """Returns the value of an option; the first of ``values`` is the default.
@@ -133,8 +141,32 @@ def read_spec(
 ) -> tuple[Manifest, ReadRequest]:
     """Reads a dataset; ``how`` are further fields of the request."""
     kind, path, options = parse_spec(spec)
-    request = ReadRequest(spec, path, options, as_schema(labels), **how)
+    label_map = _label_map(options.get("label_map", ""), spec)
+    request = ReadRequest(spec, path, options, as_schema(labels), label_map=label_map, **how)
     return READERS[kind].read(request), request
+
+
+def _label_map(text: str, spec: str) -> dict[str, str]:
+    pairs = [part.split(":") for part in text.split("|") if part]
+    if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs):
+        reason = f"has label_map={text}; it must be OLD:NEW, or several with | between them"
+        raise ConfigError(reason, subject=spec)
+    return {fold_label(old): new.strip() for old, new in pairs}
+
+
+def map_labels(specs: Sequence[str], text: str) -> list[str]:
+    """Returns the specs of datasets whose labels are read as others.
+
+    >>> map_labels(["folder:faces"], "1=surprise,2=fear")
+    ['folder:faces,label_map=1:surprise|2:fear']
+    """
+    pairs = [part.split("=") for part in text.split(",") if part.strip()]
+    if not pairs or any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs):
+        raise ConfigError(f"must be OLD=NEW,OLD=NEW; got {text!r}", subject="--label-map")
+    told = "|".join(f"{old.strip()}:{new.strip()}" for old, new in pairs)
+    if told.count(":") != len(pairs) or told.count("|") != len(pairs) - 1:
+        raise ConfigError("cannot name a label with : or | in it", subject="--label-map")
+    return [f"{spec},label_map={told}" for spec in specs]
 
 
 def open_for_inspection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
@@ -18,7 +19,7 @@ from mien.data.faces import chunks, load_faces
 from mien.errors import ConfigError, DataError, suggest
 from mien.hub.card import write_config_and_card
 from mien.hub.folder import refuse_bundled
-from mien.labels import SCHEMAS, map_probs
+from mien.labels import SCHEMAS, map_probs, mapping_matrix, unknown_label
 from mien.reporting.text import percent
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mien.recognizer import EmotionRecognizer
 
 ECE_BINS = 15
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,8 +221,23 @@ def evaluate_logits(
             hint="Give one row for each face of manifest.with_labels().",
         )
     probs = config.calibrated(logits)
+    _tell_unknown(config.schema, manifest)
     mapped = map_probs(probs, config.schema, manifest.schema)
     return Evaluation.of(manifest, mapped, model=config.name, split=split)
+
+
+def _tell_unknown(own: LabelSchema, manifest: Manifest) -> None:
+    """Logs labels of the faces that a model cannot answer."""
+    known = mapping_matrix(own, manifest.schema).any(axis=0)
+    counts = np.bincount(manifest.class_ids, minlength=len(manifest.schema))
+    lost = [label for label, n, knows in zip(manifest.schema.labels, counts, known, strict=True)
+            if n and not knows]  # fmt: skip
+    if lost:
+        _LOG.warning(
+            "note: %s: the model has no label %s: its %s faces count as wrong. %s",
+            manifest.source, ", ".join(lost), f"{int(counts[~known].sum()):,}",
+            unknown_label(lost[0], own.labels),
+        )  # fmt: skip
 
 
 def evaluate(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: What lies behind transparent parts; :func:`mien.images.reading.decode` says why.
 BACKGROUND = 128
+_ORDER = "An array in OpenCV's order needs bgr=True."
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -93,9 +94,16 @@ def _scale_gray(values: NDArray[Any], white: int, name: str) -> U8:
 def _scale_unit(values: NDArray[Any], name: str) -> U8:
     """Scales floats in 0..1 to uint8."""
     low, high = float(values.min()), float(values.max())
+    reason = f"has float pixels from {low:g} to {high:g}; mien reads floats in 0..1"
     if not (low >= 0.0 and high <= 1.0):  # false for NaN too
-        reason = f"has float pixels from {low:g} to {high:g}; mien reads floats in 0..1"
         hint = "Divide by the value of white, or convert to uint8."
+        if 1 < high <= 255 and low >= 0:
+            hint = f"For values of 0..255 pass array / 255. {_ORDER}"
+        elif -1 <= low < 0 and high <= 1:
+            hint = f"For values of -1..1 pass (array + 1) / 2. {_ORDER}"
+        raise InputError(reason, subject=name, hint=hint)
+    if 0 < high <= 1 / 255:
+        hint = "That is black: was it divided by 255 twice?"
         raise InputError(reason, subject=name, hint=hint)
     return np.asarray(np.rint(values.astype(np.float32) * 255.0), np.uint8)
 
@@ -157,6 +165,10 @@ def _to_uint8(array: NDArray[Any], name: str) -> U8:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        if 0 < (high := int(array.max())) <= 255:
+            reason = f"has values up to {high}, which are black where white is 65535"
+            hint = f"For values of 0..255 pass array.astype(np.uint8). {_ORDER}"
+            raise InputError(reason, subject=name, hint=hint)
         return _scale_gray(array, 65535, name)
     if array.dtype.kind == "f":
         return _scale_unit(array, name)
@@ -164,4 +176,6 @@ def _to_uint8(array: NDArray[Any], name: str) -> U8:
         "has a dtype that does not say where white lies; mien reads uint8, uint16, "
         "bool and float in 0..1"
     )
-    raise InputError(reason, subject=name, hint="For values of 0..255 pass array.astype(np.uint8).")
+    raise InputError(
+        reason, subject=name, hint=f"For values of 0..255 pass array.astype(np.uint8). {_ORDER}"
+    )

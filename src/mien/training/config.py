@@ -72,7 +72,9 @@ class TrainConfig(Config):
         "bundled weights; quick: a first answer; best: as the bundled model",
         *("", *PRESETS),
     )
-    labels: str = option("", "Read the labels as hes3, fer7 or ferplus8; empty: the data's own.")
+    labels: str = option(
+        "", "Read the labels as hes3, fer7, ferplus8 or your own (happy,sad); empty: the data's."
+    )
     model: str = option(
         "mienet_s",
         "Network, a name from 'mien models --architectures', timm:NAME, or with its weights a "

@@ -240,6 +240,12 @@ def test_other_readers_say_what_a_file_is(
         read_manifest(f"{kind}:{tmp_path / 'faces'}")
 
 
+def test_labels_of_a_table_are_read_as_others(table: Table) -> None:
+    rows = "a.png,1\nb.png,2\nc.png,2\n"
+    manifest = table("file_name,label\n" + rows, options=",label_map=1:happy|2:Sadness")
+    assert [manifest.schema.labels[k] for k in manifest.class_ids] == ["happy", "sad", "sad"]
+
+
 def test_an_archive_without_a_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "faces.zip").write_bytes(b"PK\x03\x04\x14\0\0\0")
     with pytest.raises(ConfigError, match="this one is a ZIP archive: unpack it"):

@@ -9,7 +9,8 @@ import pytest
 from mien.data import read_manifest
 from mien.data.filenames import source_stem
 from mien.data.manifest import Manifest
-from mien.errors import DataError
+from mien.data.registry import map_labels
+from mien.errors import ConfigError, DataError
 from mien.images.files import natural_key
 from mien.labels import FER7, FERPLUS8, HES3
 
@@ -304,3 +305,96 @@ def test_source_stem(name: str, expected: tuple[str, bool]) -> None:
 def test_natural_key_orders_numbers_as_numbers() -> None:
     names = ["a10", "a2", "b1", "A3", "a02", "10", "9", "a", "a²"]
     assert sorted(names, key=natural_key) == ["9", "10", "a", "a02", "a2", "A3", "a10", "a²", "b1"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("images/1.jpg", "images/2.jpg", "labels/1.txt"),
+        ("train/images/1.jpg", "train/labels/1.txt", "valid/images/2.jpg", "valid/labels/2.txt"),
+        ("images/train/1.jpg", "images/val/2.jpg", "labels/train/1.txt"),
+        ("JPEGImages/1.jpg", "Annotations/1.xml", "ImageSets/Main/train.txt"),
+        ("img/1.jpg", "masks/1.png"),
+    ],
+    ids=["yolo", "yolo by split", "split by yolo", "voc", "masks"],
+)
+def test_folders_of_a_detection_data_set_are_no_classes(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    make(tmp_path, *names)
+    with pytest.raises(DataError, match=r"laid out for detection: .* are no classes .*csv:FILE"):
+        read_manifest(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("cohn-kanade-images/S005/001/a.png", "Emotion/S005/001/a.txt"), "ckplus"),
+        (("EmoLabel/list_patition_label.txt", "Image/aligned/a.jpg"), "rafdb"),
+        (("train_set/images/0.jpg", "val_set/images/1.jpg"), "affectnet"),
+    ],
+)
+def test_a_release_with_a_reader_of_its_own_is_named(
+    tmp_path: Path, names: tuple[str, ...], kind: str
+) -> None:
+    make(tmp_path, *names)
+    with pytest.raises(DataError, match=f"Type {kind}:"):
+        read_manifest(str(tmp_path))
+
+
+def test_a_class_of_pictures_may_be_called_label_among_others(tmp_path: Path) -> None:
+    make(tmp_path, "label/1.jpg", "happy/2.jpg", "image/3.jpg")
+    assert read_manifest(f"folder:{tmp_path}").schema.labels == ("happy", "image", "label")
+
+
+def test_class_ids_are_named_by_a_map(tmp_path: Path) -> None:
+    make(tmp_path, *(f"{number}/{at}.jpg" for number in range(1, 8) for at in range(2)))
+    plain = read_manifest(f"folder:{tmp_path}", valid_share=0)
+    assert plain.warnings == ("the labels are numbers: name them, --label-map 1=LABEL,...",)
+    order = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+    pairs = "|".join(f"{number}:{label}" for number, label in enumerate(order, 1))
+    named = read_manifest(f"folder:{tmp_path},label_map={pairs}", valid_share=0)
+    assert named.schema == FER7
+    assert [FER7.labels[k] for k in named.class_ids[::2]] == list(order)
+    with pytest.raises(DataError, match="To read it as another: --label-map 1=LABEL"):
+        read_manifest(f"folder:{tmp_path}", labels="fer7")
+
+
+def test_labels_may_be_swapped_joined_and_misspelled(tmp_path: Path) -> None:
+    make(tmp_path, "happy/1.jpg", "sad/2.jpg", "hapiness/3.jpg", "SADDNESS/4.jpg")
+    (warning,) = read_manifest(f"folder:{tmp_path}", valid_share=0).warnings
+    assert "--label-map SADDNESS=sadness,hapiness=happiness" in warning
+    spec = f"folder:{tmp_path},label_map=happy:sad|sad:happy|hapiness:happy|saddness:sad"
+    manifest = read_manifest(spec, labels="hes3", valid_share=0)
+    named = dict(zip(keys(manifest), manifest.class_ids, strict=True))
+    assert [HES3.labels[named[key]] for key in sorted(named, key=lambda key: key[-5])] == [
+        "sad", "happy", "happy", "sad",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["happy", "happy:", "a:b:c"])
+def test_a_map_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    make(tmp_path, "happy/1.jpg", "sad/2.jpg")
+    with pytest.raises(ConfigError, match="it must be OLD:NEW"):
+        read_manifest(f"folder:{tmp_path},label_map={text}")
+    with pytest.raises(ConfigError, match="must be OLD=NEW"):
+        map_labels([str(tmp_path)], text.replace(":", "="))
+
+
+def test_what_a_map_names_in_vain_and_what_is_not_learned_is_said(tmp_path: Path) -> None:
+    make(tmp_path, "happy/1.jpg", "sad/2.jpg")
+    warnings = read_manifest(f"folder:{tmp_path},label_map=hapy:happy", valid_share=0).warnings
+    assert "label_map names what no picture has: hapy." in warnings
+    assert warnings[-1].endswith("For a model of the others alone: --labels happy,sad.")
+    alone = read_manifest(f"folder:{tmp_path}", labels="happy,sad", valid_share=0)
+    assert alone.schema.labels == ("happy", "sad")
+    assert alone.warnings == ()
+
+
+def test_what_was_understood_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, *(f"{label}/{at}.jpg" for label in ("angry", "happy", "sad") for at in "123"))
+    with caplog.at_level("INFO", logger="mien.data"):
+        read_manifest(f"folder:{tmp_path}", valid_share=0.34)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == (f"folder:{tmp_path}: 3 classes: angry 3, happy 3, sad 3; train 6, valid 3")
+    assert "the data has no valid split" in second

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.arrays import F64
+    from mien.data.registry import ReadRequest
     from mien.labels import LabelSchema
 
 #: Column of shares of votes, in the order of the labels that the table names.
@@ -166,11 +167,11 @@ def vote_targets(
 
 
 def label_texts(
-    values: Any, names: list[str] | None, wanted: LabelSchema | None, where: str
+    values: Any, names: list[str] | None, request: ReadRequest, where: str
 ) -> list[str | None]:
     """Returns the name of each row's label, None where it has none.
 
-    ``values`` are texts or class ids, which ``names`` or else ``wanted`` names.
+    ``values`` are texts or class ids, which ``names`` or else the request names.
     """
     from pyarrow import types
 
@@ -180,10 +181,12 @@ def label_texts(
         return [text if text is None or text.strip() else None for text in given]
     if not types.is_integer(kind):
         raise DataError(f"must hold text or class ids, not {values.type}", subject=where)
-    known = wanted.labels if names is None and wanted is not None else names
+    if names is None and request.label_map:
+        return [None if k is None or k < 0 else str(k) for k in given]
+    known = request.labels.labels if names is None and request.labels else names
     if known is None:
         reason = "holds class ids, but the table does not name its labels"
-        hint = "Store them as a ClassLabel, or pass --labels in the same order."
+        hint = "Type --label-map 0=LABEL,1=LABEL,..., or --labels in the same order."
         raise DataError(reason, subject=where, hint=hint)
     outside = sorted({k for k in given if k is not None and not -1 <= k < len(known)})
     if outside:

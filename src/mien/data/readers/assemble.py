@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -12,8 +13,17 @@ import numpy as np
 from mien.data.filenames import is_picture
 from mien.data.manifest import Manifest
 from mien.data.split import recorded_split, split_name, stratified_group_split
-from mien.errors import DataError, suggest
-from mien.labels import FER7, FERPLUS8, HES3, LabelSchema
+from mien.errors import DataError
+from mien.labels import (
+    ALIASES,
+    FER7,
+    FERPLUS8,
+    HES3,
+    SCHEMAS,
+    LabelSchema,
+    fold_label,
+    unknown_label,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -47,10 +57,7 @@ def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
     >>> choose_schema(["smile", "grin", "frown"], "faces").labels
     ('frown', 'grin', 'smile')
     """
-    unique = {
-        name.strip().casefold().replace("_", " "): name.strip()
-        for name in sorted(names, reverse=True)
-    }
+    unique = {fold_label(name): name.strip() for name in sorted(names, reverse=True)}
     for schema in KNOWN_SCHEMAS:
         if unique and all(name in schema for name in unique.values()):
             return schema
@@ -58,6 +65,25 @@ def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
         listed = f"{len(unique)} class(es) ({', '.join(unique.values()) or 'none'})"
         raise DataError(f"has {listed}, but a classifier needs at least two", subject=where)
     return LabelSchema("custom", tuple(sorted(unique.values())))
+
+
+def spelling_remark(schema: LabelSchema) -> str:
+    """Returns a sentence on labels of one's own that are numbers, or nearly known ones."""
+    if schema.name in SCHEMAS:
+        return ""
+    if all(label.isdecimal() for label in schema.labels):
+        return f"the labels are numbers: name them, --label-map {schema.labels[0]}=LABEL,..."
+    known = [name for label, names in ALIASES.items() for name in (label, *names) if len(name) > 2]
+    near = {
+        label: close[0]
+        for label in schema.labels
+        if label not in FERPLUS8
+        and (close := difflib.get_close_matches(fold_label(label), known, 1, 0.8))
+    }
+    pairs = ",".join(f"{label}={meant}" for label, meant in near.items())
+    return f"labels that may be misspelled: to read them as others, --label-map {pairs}." * bool(
+        near
+    )
 
 
 def class_id(schema: LabelSchema, name: str, where: str) -> int:
@@ -68,7 +94,7 @@ def class_id(schema: LabelSchema, name: str, where: str) -> int:
     """
     if name not in schema:
         reason = f"has the label {name!r}, which is not in the schema {schema.name!r}"
-        raise DataError(reason, subject=where, hint=suggest(name, schema.labels))
+        raise DataError(reason, subject=where, hint=unknown_label(name, schema.labels))
     return schema.index(name)
 
 
@@ -152,6 +178,8 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
         ConfigError: If ``dedupe`` is neither true nor false.
     """
     place = where or (lambda _row: str(request.path))
+    unused = request.label_map.keys() - {fold_label(name) for name in set(labels)}
+    labels = [request.rename(name) for name in labels] if request.label_map else labels
     schema = schema or request.labels or choose_schema(set(labels) - {""}, str(request.path))
     ids = {name: class_id(schema, name, place(row)) for name, row in _firsts(labels)}
     if targets is not None:
@@ -159,7 +187,9 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     elif "" in labels:
         class_id(schema, "", place(list(labels).index("")))
     class_ids = np.array([ids[name] for name in labels], np.int64)
-    found = [*warnings]
+    found = [*warnings, spelling_remark(schema)]
+    if unused:
+        found.append(f"label_map names what no picture has: {', '.join(sorted(unused))}.")
     dealt, remark = _splits(request, images.key, class_ids, splits, groups, place)
     if groups is not None and splits is not None and not request.as_is:
         shown = np.flatnonzero(np.broadcast_to(told, len(class_ids)))
@@ -179,7 +209,10 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     shares = one_hot(class_ids, schema) if targets is None else targets
     absent = [label for k, label in enumerate(schema.labels) if not (shares[keep, k] > 0).any()]
     if absent:
-        found.append(f"no pictures of: {', '.join(absent)} (schema {schema.name!r}).")
+        rest = [label for label in schema.labels if label not in absent]
+        alone = f" For a model of the others alone: --labels {','.join(rest)}."
+        told = f"no pictures of: {', '.join(absent)} (schema {schema.name!r})."
+        found.append(told + alone * (len(rest) > 1 and request.labels is None))
     manifest = Manifest(
         request.spec, schema, images, shares.astype(np.float32), class_ids, dealt,
         None if groups is None else np.asarray(groups), leaked, tuple(filter(None, found)),

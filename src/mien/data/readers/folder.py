@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
     from mien.data.manifest import Manifest
 
+#: Folders of the releases that have readers of their own, in lower case.
+_RELEASES = {
+    "ckplus": {"cohn-kanade-images", "emotion"}, "rafdb": {"emolabel", "image"},
+    "affectnet": {"train_set", "val_set"},
+}  # fmt: skip
+#: Folders of data sets for detection and segmentation, in lower case.
+_IMAGES = {"images", "image", "imgs", "img", "jpegimages"}
+_ANNOTATIONS = {
+    "labels", "label", "annotations", "annotation", "masks", "mask", "imagesets",
+    "segmentationclass", "segmentationobject", "xml", "json",
+}  # fmt: skip
 #: A folder of one class: its split, None where there are none, and the pictures in it.
 _ClassFolder = tuple[str | None, Path, list[Path]]
 
@@ -43,8 +54,10 @@ def read_folder(request: ReadRequest) -> Manifest:
         reason = f"{len(others)} files are not named like pictures and not read, such as {first}."
         warnings.append(reason)
     _check_filled(request.spec, folders)
-    schema = request.labels or choose_schema({folder.name for _, folder, _ in folders}, str(root))
-    labels = {f: schema.labels[class_id(schema, f.name, str(f))] for _, f, _ in folders}
+    _refuse_layout(root, [folder.name for _, folder, _ in folders])
+    named = {folder: request.rename(folder.name) for _, folder, _ in folders}
+    schema = request.labels or choose_schema(named.values(), str(root))
+    labels = {f: schema.labels[class_id(schema, name, str(f))] for f, name in named.items()}
     rows = [
         (file.relative_to(request.path).as_posix(), folder, split)
         for split, folder, files in folders
@@ -74,6 +87,22 @@ def read_folder(request: ReadRequest) -> Manifest:
         told=told,
         warnings=warnings,
     )
+
+
+def _refuse_layout(root: Path, names: list[str]) -> None:
+    """Refuses folders that are no classes: those of a data set for detection, or of a release."""
+    folded = {name.casefold() for name in names}
+    inside = {path.name.casefold() for path in _subfolders(root)}
+    for kind, its in _RELEASES.items():
+        if its <= inside:
+            raise DataError("has a layout of its own", subject=root, hint=f"Type {kind}:{root}.")
+    if folded & _IMAGES and folded <= _IMAGES | _ANNOTATIONS:
+        raise DataError(
+            f"is laid out for detection: {', '.join(sorted(set(names)))} are no classes of faces",
+            subject=root,
+            hint="It needs one cropped face per picture, in folders named after the labels, or a "
+            "table of file_name,label (csv:FILE).",
+        )
 
 
 def _check_filled(spec: str, folders: list[_ClassFolder]) -> None:

@@ -135,7 +135,7 @@ def _join_parts(
     labels = [label for part in parts for label in part.labels]
     if not any(labels):
         raise DataError("has no row with a label", subject=request.spec)
-    schema = request.labels or _schema(parts, labels, str(request.path))
+    schema = request.labels or _schema(request, parts, labels)
     dropped = sum(part.dropped for part in parts)
     wanted = list(request.labels.labels) if request.labels else None
     return assemble(
@@ -189,7 +189,7 @@ def _table_part(
     image, label = _names(request)
     roles = [role for role in _ROLES if role in table.column_names]
     votes = table[VOTES].to_pylist() if VOTES in table.column_names else None
-    texts = label_texts(table[label], names, request.labels, f"{file}, column {label!r}")
+    texts = label_texts(table[label], names, request, f"{file}, column {label!r}")
     if votes is not None:
         # A face without a majority has votes all the same.
         texts = [text or "" for text in texts]
@@ -209,9 +209,11 @@ def _table_part(
     return _Part(pictures, [t for t in texts if t is not None], names, columns, dropped, votes)
 
 
-def _schema(parts: Sequence[_Part], labels: list[str], where: str) -> LabelSchema:
+def _schema(request: ReadRequest, parts: Sequence[_Part], labels: list[str]) -> LabelSchema:
     declared = next((part.names for part in parts if part.names), None) or []
-    schema = choose_schema({*declared, *labels} - {""}, where)
+    declared = [request.rename(name) for name in declared]
+    labels = [request.rename(name) for name in labels]
+    schema = choose_schema({*declared, *labels} - {""}, str(request.path))
     if set(schema.labels) == set(declared):
         # Class ids of other tools follow the declared order: keep it, where no schema is known.
         return LabelSchema(schema.name, tuple(declared)) if schema.name == "custom" else schema

@@ -12,7 +12,7 @@ import numpy as np
 from mien.data.image_stores import ShardedImages, encode_png
 from mien.data.manifest import Manifest
 from mien.data.readers.arrowtables import VOTES, read_columns, read_schema, vote_targets
-from mien.data.readers.assemble import class_id, one_hot
+from mien.data.readers.assemble import choose_schema, class_id, one_hot
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLITS
 from mien.errors import ConfigError, DataError
@@ -185,9 +185,11 @@ def read_shards(request: ReadRequest) -> Manifest:
     train is not dealt to valid where they have none: that is warned of.
     """
     index = read_index(request.path)
-    shards, names = index.shards, list(index.schema.labels)
+    shards, names = index.shards, [request.rename(name) for name in index.schema.labels]
     columns = [_labels_of(shard) for shard in shards]
-    schema, where = request.labels or index.schema, str(request.path)
+    where = str(request.path)
+    own = choose_schema(names, where) if request.label_map else index.schema
+    schema = request.labels or own
     stored = np.concatenate([ids for ids, _, _ in columns])
     ids = {k: class_id(schema, names[k], where) for k in np.unique(stored).tolist() if k >= 0}
     class_ids = np.array([ids.get(k, -1) for k in stored.tolist()], np.int64)

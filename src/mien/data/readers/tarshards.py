@@ -136,10 +136,11 @@ def _labelled(file: Path, request: ReadRequest) -> tuple[list[_Sample], int]:
         label = sample.fields.get("label")
         if isinstance(label, bool) or not isinstance(label, (str, int)) or label == "":
             continue
-        if isinstance(label, int) or label.isdecimal():
+        is_number = isinstance(label, int) or label.isdecimal()
+        if is_number and str(label) not in request.label_map:
             names = request.labels.labels if request.labels else ()
             if not 0 <= int(label) < len(names):
-                hint = "Pass the labels whose order the numbers follow (--labels), or store names."
+                hint = f"Type --label-map {label}=LABEL,..., or --labels in the same order."
                 raise DataError(f"has the label {label} without a name", subject=file, hint=hint)
             sample.fields["label"] = names[int(label)]
         if split is not None:
