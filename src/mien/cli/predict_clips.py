@@ -50,7 +50,8 @@ def predict_clips(
     unread: list[str] = []
     for path, folder in zip(paths, folders, strict=True):
         try:
-            _predict_clip(path, recognizer, config, folder, how)
+            if _predict_clip(path, recognizer, config, folder, how).frames_failed:
+                unread.append(f"{path}: the detector failed on some frames")
         except (InputError, DetectorError) as error:
             if len(paths) == 1 or how.on_error == "stop":
                 raise
@@ -119,7 +120,7 @@ def _predict_clip(
     config: VideoConfig,
     folder: Path | None,
     how: Manner,
-) -> None:
+) -> VideoSummary:
     from mien.video import read_video
 
     copy = folder if folder is not None and is_video_name(folder) else None
@@ -154,6 +155,7 @@ def _predict_clip(
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif how.form == "table":
         _print_tracks(result.summary)
+    return result.summary
 
 
 def _print_tracks(summary: VideoSummary) -> None:

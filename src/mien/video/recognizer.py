@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from mien.errors import DetectorError
 from mien.images.pixels import check_rgb
 from mien.preprocess import crop_faces
 from mien.results import FaceEmotion, ImageResult
@@ -31,6 +32,8 @@ _MIN_CHANGE, _TIMES, _USUAL = 22.0, 3.0, 8
 _CONFIRM_S = 0.24
 #: Seconds after which a face that is out of sight is forgotten; ``gap_s`` is no longer.
 _FORGET_S = 60.0
+#: Frames on which a detector may fail before it has done one.
+_MAX_FAILED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,8 @@ class VideoRecognizer:
         self._cuts = CutDetector()
         self._known: dict[int, _Memory] = {}
         self._to_detection = 0
+        #: Frames that were searched for faces, those on which the detector failed, and how.
+        self.searched, self.failed, self.fault = 0, 0, ""
 
     def read(self, image_rgb: U8, time_s: float) -> list[TrackedFace]:
         """Reads a frame.
@@ -159,11 +164,12 @@ class VideoRecognizer:
             time_s: Later than the last frame's.
 
         Returns:
-            The confirmed tracks in sight, by number.
+            The confirmed tracks in sight, by number; where the detector fails on the frame, as
+            they moved on. ``failed`` counts such frames.
 
         Raises:
             InputError: If the frame is no such picture.
-            DetectorError: If the detector fails on it.
+            DetectorError: If the detector failed on each of the first frames.
         """
         check_rgb(image_rgb, "faces are tracked in")
         self.is_new_scene = self._cuts.is_cut(image_rgb)
@@ -176,7 +182,9 @@ class VideoRecognizer:
             self._to_detection = self.config.detect_every
         self._to_detection -= 1
         self.unnumbered = None
-        seen = (self._detect if detected else self._move)(image_rgb, time_s)
+        found = self._detect(image_rgb, time_s) if detected else None
+        detected = found is not None
+        seen = self._move(image_rgb, time_s) if found is None else found
         if not seen.numbers:
             return []
         tracked = self._answer(seen, time_s, detected=detected)
@@ -249,6 +257,7 @@ class VideoRecognizer:
         return {
             "tracker": self._tracker.to_state(), "cuts": self._cuts.to_state(), "known": known,
             "to_detection": self._to_detection,
+            "faults": [self.searched, self.failed, self.fault],
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -256,6 +265,7 @@ class VideoRecognizer:
         self._tracker.restore(state["tracker"])
         self._cuts.restore(state["cuts"])
         self._to_detection = int(state["to_detection"])
+        self.searched, self.failed, self.fault = state.get("faults", (0, 0, ""))
         self._known = {}
         for number, (smoother, face) in state["known"].items():
             memory = self._memory(int(number))
@@ -267,11 +277,22 @@ class VideoRecognizer:
             self._known[number] = _Memory(ProbabilitySmoother(self.config.smooth_s))
         return self._known[number]
 
-    def _detect(self, image_rgb: U8, time_s: float) -> _Seen:
-        """Returns numbers, boxes, scores and crops of the faces that the detector finds."""
+    def _detect(self, image_rgb: U8, time_s: float) -> _Seen | None:
+        """Returns numbers, boxes, scores and crops of the faces that the detector finds.
+
+        None where it fails; the next frame is then searched.
+        """
         prepared = self._pipeline.prepare(image_rgb)
+        self.searched += 1
         if prepared.error is not None:
-            raise prepared.error
+            self.failed += 1
+            self.fault = self.fault or str(prepared.error)
+            if self.failed == self.searched >= _MAX_FAILED or not isinstance(
+                prepared.error, DetectorError
+            ):
+                raise prepared.error
+            self._to_detection = 0
+            return None
         found = prepared.detections
         appearance = _appearance(image_rgb, found.boxes_xyxy)
         pairs = self._tracker.update(found.boxes_xyxy, found.scores, time_s, appearance=appearance)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.atomic import is_full, replacing, write_text
 from mien.detectors import crop_box
-from mien.errors import ConfigError, MienError, import_extra
+from mien.errors import ConfigError, DetectorError, MienError, import_extra
 from mien.preprocess import Preprocessing, crop_faces
 from mien.recognizer import EmotionRecognizer
 from mien.reporting.theme import DARK, LIGHT
@@ -94,6 +94,7 @@ def read_video(
 
     Raises:
         InputError: If the clip cannot be read.
+        DetectorError: If the detector fails on each of the first frames.
         ConfigError: If the folder holds results, or an unfinished run with other settings.
         MissingExtraError: If PyAV is not installed, or matplotlib and a picture is wanted.
         MienError: If the results cannot be written, for example because the disk is full.
@@ -258,14 +259,20 @@ class _Run:
     def finish(self, folder: Path) -> VideoResult:
         """Joins the pieces, sums them up, and removes them."""
         clip, parts, state, config = self._clip, self._parts, self._state, self._video.config
-        recognizer, numbers = self._video.recognizer, range(len(state.pieces))
+        video = self._video
+        recognizer, numbers = video.recognizer, range(len(state.pieces))
         labels, frame_s = recognizer.labels, 1.0 / clip.rate(config.fps)
         warnings: tuple[str, ...] = ()
+        if video.failed == video.searched > 0:
+            raise DetectorError(video.fault)
+        if video.failed:
+            count = f"{video.failed:,} of {video.searched:,} frames that were searched"
+            warnings += (f"the detector failed on {count}: {video.fault}",)
         if config.annotate:
             pieces = [(parts.piece(number), state.pieces[number]) for number in numbers]
             if not join_pieces(folder / "annotated.mp4", pieces, clip):
                 reason = "annotated.mp4 has no sound: that of the clip is damaged, or of a kind"
-                warnings = (f"{reason} that MP4 cannot hold",)
+                warnings += (f"{reason} that MP4 cannot hold",)
         timeline = folder / "timeline.csv"
         rows = (parts.piece(number, ".csv") for number in numbers)
         join_timelines(timeline, rows, timeline_header(labels))
@@ -292,7 +299,7 @@ class _Run:
             complete=tally.is_whole(clip),
             frames=state.frames, frames_read=state.frames_read, model=recognizer.config.name,
             detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
-            config=config.to_dict(),
+            config=config.to_dict(), frames_failed=video.failed,
         )  # fmt: skip
         themes = {"timeline.png": LIGHT, "timeline-dark.png": DARK}
         for name, theme in themes.items():

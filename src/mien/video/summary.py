@@ -81,6 +81,7 @@ class VideoSummary:
         labels: The labels, in order.
         tracks: One entry per face.
         config: The settings.
+        frames_failed: Frames on which the detector failed; faces moved on as their tracks say.
     """
 
     source: str
@@ -96,6 +97,7 @@ class VideoSummary:
     labels: tuple[str, ...]
     tracks: tuple[TrackSummary, ...]
     config: dict[str, Any]
+    frames_failed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien import EmotionRecognizer, InputError
+from mien import DetectorError, EmotionRecognizer, InputError
+from mien.arrays import U8
+from mien.detectors import Detections
 from mien.quality import QUALITY_FLAGS
 from mien.video import (
     Tracker,
@@ -159,3 +161,64 @@ def test_tracker_says_from_which_score_on_it_takes_detections() -> None:
     sure = VideoRecognizer(recognizer, tracker=LeftToRight(320))
     assert sure.recognizer.pipeline.detector.min_score == 0.5
     assert VideoRecognizer(recognizer).recognizer.pipeline.detector.min_score == pytest.approx(0.3)
+
+
+class Failing(ColorFaces):
+    """Fails on some of the pictures that it is given, counted from 0."""
+
+    def __init__(self, *failing: int) -> None:
+        self.failing, self.count = failing, -1
+
+    def detect(
+        self, image_rgb: U8, *, min_face: float = 20.0, max_faces: int | None = None
+    ) -> Detections:
+        self.count += 1
+        if self.count in self.failing:
+            raise RuntimeError("out of memory")
+        return super().detect(image_rgb, min_face=min_face, max_faces=max_faces)
+
+
+def test_a_detector_that_fails_on_some_frames_ends_no_clip(clip: Path, tmp_path: Path) -> None:
+    whole = EmotionRecognizer(detector=ColorFaces(), threads=1)
+    recognizer = EmotionRecognizer(detector=Failing(7, 20, 21), threads=1)
+    config = VideoConfig(annotate=False, picture=False, detect_every=1)
+    result = read_video(clip, tmp_path / "a", recognizer=recognizer, config=config)
+    expected = read_video(clip, tmp_path / "b", recognizer=whole, config=config).summary
+    assert result.summary.frames_failed == 3
+    assert result.summary.frames_read == expected.frames_read == 40
+    (warning,) = result.warnings
+    assert warning.startswith("the detector failed on 3 of 40 frames that were searched: ")
+    assert "out of memory" in warning
+    assert [t.track_id for t in result.summary.tracks] == [t.track_id for t in expected.tracks]
+    for track, other in zip(result.summary.tracks, expected.tracks, strict=True):
+        assert track.frames == other.frames, "faces moved on while the detector failed"
+    assert expected.frames_failed == 0
+
+
+def test_predict_video_goes_on_after_a_detector_failed(clip: Path) -> None:
+    recognizer = EmotionRecognizer(detector=Failing(0, 1, 30), threads=1)
+    frames = list(predict_video(clip, recognizer=recognizer))
+    assert len(frames) == 40
+    assert frames[-1].result.faces
+
+
+def test_a_detector_that_always_fails_is_an_error(clip: Path, tmp_path: Path) -> None:
+    recognizer = EmotionRecognizer(detector=Failing(*range(99)), threads=1)
+    with pytest.raises(DetectorError, match="out of memory"):
+        list(predict_video(clip, recognizer=recognizer))
+    assert recognizer.pipeline.detector.count == 7  # type: ignore[attr-defined]
+    short = write_clip(tmp_path / "short.mp4", crossing(3))
+    recognizer = EmotionRecognizer(detector=Failing(*range(99)), threads=1)
+    with pytest.raises(DetectorError, match="out of memory"):
+        read_video(short, tmp_path / "out", recognizer=recognizer)
+
+
+def test_failures_are_counted_over_a_stop(recognizer: EmotionRecognizer) -> None:
+    failing = EmotionRecognizer(detector=Failing(1), threads=1)
+    video = VideoRecognizer(failing, VideoConfig(detect_every=1))
+    for step, frame in enumerate(crossing(3)):
+        video.read(frame, step / 25)
+    other = VideoRecognizer(recognizer)
+    other.restore(json.loads(json.dumps(video.to_state())))
+    assert (other.searched, other.failed) == (3, 1)
+    assert "out of memory" in other.fault

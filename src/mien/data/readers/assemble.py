@@ -211,8 +211,8 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     if absent:
         rest = [label for label in schema.labels if label not in absent]
         alone = f" For a model of the others alone: --labels {','.join(rest)}."
-        told = f"no pictures of: {', '.join(absent)} (schema {schema.name!r})."
-        found.append(told + alone * (len(rest) > 1 and request.labels is None))
+        none = f"no pictures of: {', '.join(absent)} (schema {schema.name!r})."
+        found.append(none + alone * (len(rest) > 1 and request.labels is None))
     manifest = Manifest(
         request.spec, schema, images, shares.astype(np.float32), class_ids, dealt,
         None if groups is None else np.asarray(groups), leaked, tuple(filter(None, found)),

@@ -55,9 +55,9 @@ def read_folder(request: ReadRequest) -> Manifest:
         warnings.append(reason)
     _check_filled(request.spec, folders)
     _refuse_layout(root, [folder.name for _, folder, _ in folders])
-    named = {folder: request.rename(folder.name) for _, folder, _ in folders}
-    schema = request.labels or choose_schema(named.values(), str(root))
-    labels = {f: schema.labels[class_id(schema, name, str(f))] for f, name in named.items()}
+    classes = {folder: request.rename(folder.name) for _, folder, _ in folders}
+    schema = request.labels or choose_schema(classes.values(), str(root))
+    labels = {f: schema.labels[class_id(schema, name, str(f))] for f, name in classes.items()}
     rows = [
         (file.relative_to(request.path).as_posix(), folder, split)
         for split, folder, files in folders
