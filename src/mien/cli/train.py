@@ -33,7 +33,8 @@ class Help(flags.GroupedHelp):
         title: tuple(names.split())
         for title, names in {
             "Most used": "data output preset model weights epochs batch_size lr config resume",
-            "Data": "labels label_map color size first_size first_share limit workers shuffle_buffer",
+            "Data": "labels label_map color size first_size first_share limit workers "
+            "shuffle_buffer",
             "Network": "model_args dropout",
             "Transfer": "freeze freeze_epochs unfreeze layer_decay freeze_bn teachers "
             "distill_weight distill_temperature distill_views",

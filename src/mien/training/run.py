@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from contextlib import ExitStack
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mien.arrays import Bools
+    from mien.arrays import U8, Bools
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
 #: Training faces that are scored without augmentation after each epoch, at most.
 _SAMPLE = 1024
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
 
@@ -157,18 +159,22 @@ def load_data(
             "on the shards alone, or name the data that they were written from."
         )
     names = () if manifest.sources is None else tuple(dict.fromkeys(manifest.sources.tolist()))
-    selects, drawn = deal_valid(valid, config.seed), _drawn(config, train)
+    _drawn(config, train)  # refuses weights before the faces are read
+    selects = deal_valid(valid, config.seed)
     _check_monitored(config, valid.select(selects))
 
-    def tensors(part: Manifest) -> FaceTensors:
-        faces = load_faces(part, preprocessing, workers=os.cpu_count() or 1, progress=progress)
+    def tensors(part: Manifest) -> tuple[Manifest, FaceTensors]:
+        part, faces = _load_readable(part, preprocessing, progress)
         numbers = None
         if part.sources is not None:
             numbers = np.array([names.index(name) for name in part.sources.tolist()], np.int64)
-        return FaceTensors(faces, part.targets, part.class_ids, numbers)
+        return part, FaceTensors(faces, part.targets, part.class_ids, numbers)
 
     if find_shards(train.images) is None:
-        return TrainingData(train, valid, tensors(train), tensors(valid), selects, drawn, names)
+        (train, faces), (read, valid_faces) = tensors(train), tensors(valid)
+        drawn = _drawn(config, train)
+        selects = selects if read is valid else deal_valid(read, config.seed)
+        return TrainingData(train, read, faces, valid_faces, selects, drawn, names)
     if config.sampler == "weighted":
         raise ConfigError(
             "sampler: weighted draws from all faces at once, and shards are read one after "
@@ -180,7 +186,31 @@ def load_data(
             "read as they are needed: give distill_views: 0."
         )
     streamed = StreamedFaces(train, preprocessing)
-    return TrainingData(train, valid, streamed, tensors(valid), selects)
+    read, valid_faces = tensors(valid)
+    selects = selects if read is valid else deal_valid(read, config.seed)
+    return TrainingData(train, read, streamed, valid_faces, selects)
+
+
+def _load_readable(
+    part: Manifest, preprocessing: Preprocessing, progress: Callable[[int], None] | None
+) -> tuple[Manifest, U8]:
+    """Decodes the faces of a split, and leaves those out that cannot be read, which is said."""
+    damaged: dict[int, DataError] = {}
+    workers = os.cpu_count() or 1
+    faces = load_faces(part, preprocessing, workers=workers, progress=progress, damaged=damaged)
+    if not damaged:
+        return part, faces
+    first = damaged[min(damaged)]
+    if len(damaged) == len(part):
+        raise first
+    _LOG.warning(
+        "note: %d of %d %s pictures cannot be read and are left out; the first: %s "
+        "They are all named by: mien data inspect -d %s",
+        len(damaged), len(part), part.splits[0], first, part.source,
+    )  # fmt: skip
+    keep = np.ones(len(part), np.bool_)
+    keep[list(damaged)] = False
+    return part.select(keep), faces[keep]
 
 
 def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:

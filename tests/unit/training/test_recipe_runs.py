@@ -10,11 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
+from mien.data import read_manifest
 from mien.errors import ConfigError, DataError, MienError, ModelError
 from mien.training.callbacks import naming_full_disk
 from mien.training.config import TrainConfig
 from mien.training.loop import save_checkpoint
-from mien.training.run import check_parts, train
+from mien.training.network import trained_spec
+from mien.training.run import check_parts, load_data, train
 from support.faces import write_folder
 from support.training_recipe_runs import _values, largest_file, rows
 
@@ -85,6 +87,34 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match="valid"):
         train(TrainConfig.make(_values(data)), tmp_path / "run", progress=False)
+
+
+def test_damaged_faces_are_left_out_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_folder(tmp_path / "faces", 12)
+    contents = {"train/sadness": b"", "train/neutral": b"<html>", "valid/sadness": b"\xff\xd8"}
+    for folder, content in contents.items():
+        min((root / folder).iterdir()).write_bytes(content)
+    config = TrainConfig.make(_values(root))
+    data = load_data(config, trained_spec(config).preprocessing)
+    whole = read_manifest(config.data)
+    assert len(data.train) == len(data.train_faces) == len(whole.split("train")) - 2
+    assert len(data.valid) == len(data.valid_faces) == len(data.selects)
+    assert len(data.valid) == len(whole.split("valid")) - 1
+    first, second = (record.getMessage() for record in caplog.records)
+    assert f"2 of {len(data.train) + 2} train pictures cannot be read" in first
+    assert "1 of " in second
+    assert f"mien data inspect -d folder:{root}" in first
+
+
+def test_a_split_of_damaged_faces_is_an_error(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "faces", 2)
+    for path in (root / "train").rglob("*.png"):
+        path.write_bytes(b"no picture, " + path.name.encode())
+    config = TrainConfig.make(_values(root))
+    with pytest.raises(DataError, match="is not a picture that mien can read"):
+        load_data(config, trained_spec(config).preprocessing)
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
