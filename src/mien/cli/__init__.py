@@ -144,16 +144,14 @@ class _Remarks(logging.Handler):
 def _printed(name: str) -> Iterator[None]:
     """Prints what a logger says of how it understood its input."""
     logger, handler = logging.getLogger(name), _Remarks()
-    level, propagate = logger.level, logger.propagate
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    logger.propagate = False
     try:
         yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
-        logger.propagate = propagate
 
 
 def _fail(message: str, code: int) -> None:

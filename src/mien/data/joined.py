@@ -58,6 +58,8 @@ def read_sources(
 
 def _tell(part: Manifest) -> None:
     """Logs how a dataset was understood, and what its reader remarked."""
+    if not _LOG.isEnabledFor(logging.INFO):
+        return
     counts = [part.class_ids[part.splits == split] for split in part.counts()]
     sums = [int((part.class_ids == k).sum()) for k in range(len(part.schema))]
     classes = ", ".join(map("{} {:,}".format, part.schema.labels, sums))

@@ -165,8 +165,10 @@ def test_tar_numbers_need_a_schema_and_names_of_tars_tell_splits(tmp_path: Path)
     for name in ("train-0", "valid-0"):
         samples = [{"png": _png(LABELS[k], k), "cls": str(k).encode()} for k in range(3)]
         _tar(tmp_path / f"{name}.tar", [*samples, {"png": _png("neutral", 99)}])
-    with pytest.raises(DataError, match="Pass the labels"):
+    with pytest.raises(DataError, match="Type --label-map 0=LABEL"):
         read_manifest(f"wds:{tmp_path}")
+    mapped = read_manifest(f"wds:{tmp_path},dedupe=false,label_map=0:angry|1:happy|2:sad")
+    assert mapped.counts()["train"] == {"angry": 1, "happy": 1, "sad": 1}
     found = read_manifest(f"wds:{tmp_path},dedupe=false", labels=get_schema("hes3"))
     assert found.counts() == {s: {"angry": 1, "happy": 1, "sad": 1} for s in ("train", "valid")}
     assert any("2 samples without a label" in text for text in found.warnings)
