@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Box = tuple[float, float, float, float]
     #: Where the label of a face in a clip stood last: its letters' size, and numbers of its
     #: wording and place.
-    Places = MutableMapping[int, Sequence[int]]
+    Places = MutableMapping[int, list[int]]
 
 #: Longest side at which a picture is taken to be seen: larger ones are scaled down to a screen.
 SEEN_SIDE = 1280

@@ -242,6 +242,9 @@ def test_clip_is_read(browser: Any, page: Page, shared: Path) -> None:
     tab.get_by_role("button", name="Read the clip").click()
     tab.locator("#mien-clip-status").get_by_text("1 face in").wait_for()
     tab.locator("#mien-clip-view section").first.wait_for()
+    assert violations(tab) == []
+    shown = [one.is_visible() for one in tab.locator("#mien-clip-view img").all()]
+    assert shown == [True, False], "the light timeline alone"
     played = "document.querySelector('#mien-clip-shown video')?.readyState >= 2"
     tab.wait_for_function(played)
     assert (

@@ -197,7 +197,9 @@ def test_map_is_painted_on_the_face_only(model: Model) -> None:
     def change(label: str) -> np.ndarray:
         answer = read_photo(model, data, explain=True, label=label)
         assert answer.painted is not None
-        return np.abs(decode(answer.painted).astype(int) - decode(answer.picture).astype(int))
+        painted, plain = (decode(one).astype(int) for one in (answer.painted, answer.picture))
+        changed: np.ndarray = np.abs(painted - plain)
+        return changed
 
     for label in ("happiness", "sadness"):
         assert change(label)[-60:].mean() < 2

@@ -156,8 +156,9 @@ def test_band_has_an_axis_in_percent_and_a_strip_of_the_main_expression() -> Non
     shares = np.array([[0.9, 0.1], [0.4, 0.6], [np.nan, np.nan], [0.3, 0.7]])
     _draw_band(axes, np.arange(5.0), shares, ["#ff0000", "#0000ff"], LIGHT)
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0 %", "50 %", "100 %"]
-    times = [
-        [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in strip.get_paths()]
+    corners = [
+        [np.asarray(path.vertices)[:, 0] for path in strip.get_paths()]
         for strip in axes.collections[-2:]
     ]
+    times = [[(x.min(), x.max()) for x in strip] for strip in corners]
     assert times == [[(0, 1)], [(1, 2), (3, 4)]], "nothing where nobody is seen"
