@@ -24,6 +24,11 @@ def _cells(path: Path, kind: str) -> list[dict[str, Any]]:
 
 Run = Callable[..., tuple[str, int]]
 
+#: A dozen trainings, for minutes.
+_WHOLE = pytest.mark.skipif(
+    not os.environ.get("MIEN_NOTEBOOKS"), reason="needs scripts/test --notebooks"
+)
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -45,14 +50,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("MIEN_WORK", str(tmp_path / "work"))
 
-    def execute(name: str, **environment: str) -> tuple[str, int]:
+    def execute(name: str, *, place: Path = tmp_path, **environment: str) -> tuple[str, int]:
         for key, value in environment.items():
             monkeypatch.setenv(key, value)
         notebook = nbformat.read(ROOT / "examples" / "notebooks" / name, as_version=4)
         nbformat.validate(notebook)
         client = nbclient.NotebookClient(
             notebook, timeout=1200, kernel_name="mien-test",
-            resources={"metadata": {"path": str(tmp_path)}},
+            resources={"metadata": {"path": str(place)}},
         )  # fmt: skip
         client.execute()
         outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
@@ -75,8 +80,8 @@ def test_notebook_is_committed_clean(path: Path) -> None:
     assert _cells(path, "markdown")[0]["source"][0].startswith("# ")
 
 
-def test_there_are_two_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["make.ipynb", "use.ipynb"]
+def test_there_are_three_notebooks() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["make.ipynb", "techniques.ipynb", "use.ipynb"]
 
 
 def test_use_runs_and_reads_the_photo(run: Run) -> None:
@@ -112,3 +117,33 @@ def test_make_runs_and_learns(run: Run, tmp_path: Path) -> None:
     assert any("| cnn_simple |" in line for line in table)
     assert any("| lenet |" in line for line in table)
     assert pictures == 6  # mean faces, two curves, confusion, reliability, maps
+
+
+@_WHOLE
+def test_techniques_run_one_after_another(run: Run, tmp_path: Path) -> None:
+    for needed in ("onnx", "matplotlib", "optuna"):
+        pytest.importorskip(needed, reason="needs the extra train")
+    faces = write_folder(tmp_path / "faces", 50)
+    printed, pictures = run("techniques.ipynb", MIEN_DATA=f"folder:{faces}", MIEN_EPOCHS="1")
+    for name in (
+        "lenet", "cnn", "resnet34", "mobilenet_v2", "efficientnet_b0", "vit from scratch",
+        "vit fine-tuned", "augmented", "stopped early",
+    ):  # fmt: skip
+        assert f"\n{name:<24} accuracy " in f"\n{printed}", name
+    assert "class_weight=inverse" in printed
+    assert "ensemble: accuracy" in printed
+    assert "model.int8-static.onnx" in printed
+    # Curves, augmentation, grid, feature maps, Grad-CAM, confusion, curves over each other.
+    assert pictures == 7
+
+
+WHOLE = {
+    "use.ipynb": "accuracy 86.3%", "make.ipynb": "int8-static", "techniques.ipynb": "class_weight",
+}  # fmt: skip
+
+
+@_WHOLE
+@pytest.mark.parametrize("name", WHOLE)
+def test_notebook_runs_whole_on_real_faces(run: Run, shared: Path, name: str) -> None:
+    printed, _ = run(name, place=ROOT / "examples" / "notebooks")
+    assert WHOLE[name] in printed

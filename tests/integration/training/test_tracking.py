@@ -204,8 +204,8 @@ def test_mlflow_gets_pictures_scores_and_the_model(trained: Path) -> None:
     class Logger(MLFlowLogger):
         """Its own tables would take seconds to make."""
 
-        experiment = _Client()  # type: ignore[assignment]
-        run_id = "7"  # type: ignore[assignment]
+        experiment = _Client()
+        run_id = "7"
 
         def __init__(self) -> None:
             pass

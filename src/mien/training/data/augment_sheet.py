@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -101,7 +101,8 @@ def _alone(
     faces: Tensor, config: TrainConfig, generator: Generator
 ) -> Iterator[tuple[str, Tensor]]:
     """Changes faces (N, C, S, S) by one technique after another, each by itself."""
-    certain = replace(config, **{key: 1 for key in _CHANCES if getattr(config, key)})
+    chances: dict[str, Any] = {key: 1.0 for key in _CHANCES if getattr(config, key)}
+    certain = replace(config, **chances)
     for name, key, change in TECHNIQUES:
         moves = config.flip or config.rotate or config.shift
         moves = moves or (config.scale_min, config.scale_max) != (1, 1)

@@ -242,9 +242,9 @@ def plot_grid(result: TuneResult) -> Figure | None:
     figure, axes = new_figure(LIGHT, 1.8 + 0.85 * sizes[1], 1.4 + 0.6 * sizes[0])
     axes.grid(visible=False)
     ramp = LinearSegmentedColormap.from_list("mien", LIGHT.heat)
-    picture = axes.imshow(table, cmap=ramp, aspect="auto")
+    axes.imshow(table, cmap=ramp, aspect="auto")
     for place in cells:
-        dark = float(picture.norm(table[place])) > 0.5
+        dark = (table[place] - np.nanmin(table)) > 0.5 * (np.nanmax(table) - np.nanmin(table))
         axes.text(
             place[1], place[0], f"{table[place]:.3f}", ha="center", va="center", fontsize=9,
             color="#ffffff" if dark else LIGHT.ink,
