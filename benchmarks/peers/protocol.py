@@ -3,7 +3,8 @@
 ``RUNNER first PHOTO`` prints a first answer at once, and after twenty more the process's peak in
 bytes. ``RUNNER steady PHOTO FACES.npy`` prints JSON with milliseconds per
 photo and crops per second.
-``RUNNER label FACES.npy`` prints JSON with a label per face.
+``RUNNER label FACES.npy`` prints JSON with a label per face, ``RUNNER scores FACES.npy`` JSON with
+its labels and a row of scores per face, and crops per second of processor time.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
 
 class Runner(Protocol):
-    """One tool behind three questions."""
+    """One tool and its labels behind a few questions."""
+
+    labels: tuple[str, ...]
 
     def read(self, photo: str) -> list[str]:
         """Returns the emotions of a photo's faces."""
 
-    def label(self, faces: Any) -> list[str]:
-        """Returns the emotion of each face: uint8 (N, 48, 48)."""
+    def scores(self, faces: Any) -> Any:
+        """Returns a score for each face and label, (N, K), of faces uint8 (N, 48, 48)."""
 
 
 def peak_bytes() -> int:
@@ -53,7 +56,7 @@ def times_ms(call: Callable[[], Any], repeats: int, warm_up: int = 3) -> list[fl
 def serve(make: Callable[..., Runner]) -> None:
     """Answers the command line; ``make`` opens the tool and is where its imports stand."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("question", choices=("first", "steady", "label"))
+    parser.add_argument("question", choices=("first", "steady", "label", "scores"))
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--model", default=None)
@@ -70,10 +73,17 @@ def serve(make: Callable[..., Runner]) -> None:
 
     faces = np.load(given.inputs[-1])
     if given.question == "label":
-        print(json.dumps(runner.label(faces)))
+        print(json.dumps([runner.labels[k] for k in runner.scores(faces).argmax(axis=1)]))
+        return
+    if given.question == "scores":
+        start = time.process_time()
+        found = runner.scores(faces)
+        rate = len(faces) / (time.process_time() - start)
+        answer = {"labels": runner.labels, "scores": found.tolist(), "crops_per_second": rate}
+        print(json.dumps(answer))
         return
     photo = given.inputs[0]
-    crops = times_ms(lambda: runner.label(faces), max(given.repeats // 4, 3), warm_up=1)
+    crops = times_ms(lambda: runner.scores(faces), max(given.repeats // 4, 3), warm_up=1)
     answer = {
         "answers": runner.read(photo),
         "photo_ms": times_ms(lambda: runner.read(photo), given.repeats),

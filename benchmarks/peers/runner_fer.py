@@ -15,17 +15,19 @@ NOUNS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 
 class Fer:
+    labels = LABELS
+
     def __init__(self) -> None:
         from fer.fer import FER
 
         self.whole = FER()
         self.crops = FER(offsets=(0, 0))
         classify = self.crops._classify_emotions
-        self.scores: list[Any] = []
+        self.kept: list[Any] = []
 
         def keep(gray_faces: Any) -> Any:
             answer = classify(gray_faces)
-            self.scores.extend(answer)
+            self.kept.extend(answer)
             return answer
 
         self.crops._classify_emotions = keep
@@ -37,15 +39,17 @@ class Fer:
         ]
         return [NOUNS.get(name, name) for name in names]
 
-    def label(self, faces: Any) -> list[str]:
-        self.scores.clear()
+    def scores(self, faces: Any) -> Any:
+        import numpy as np
+
+        self.kept.clear()
         for face in faces:
             height, width = face.shape
             bgr = face[:, :, None].repeat(3, axis=2)
             self.crops.detect_emotions(bgr, face_rectangles=[(0, 0, width, height)])
-        if len(self.scores) != len(faces):
-            raise SystemExit(f"fer answered {len(self.scores)} of {len(faces)} faces")
-        return [LABELS[int(scores.argmax())] for scores in self.scores]
+        if len(self.kept) != len(faces):
+            raise SystemExit(f"fer answered {len(self.kept)} of {len(faces)} faces")
+        return np.array(self.kept)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ class Mien:
         from mien import EmotionRecognizer
 
         self.recognizer = EmotionRecognizer(model, labels="fer7", batch_size=32)
+        self.labels = self.recognizer.labels
 
     def read(self, photo: str) -> list[str]:
         return [face.emotion for face in self.recognizer.predict(photo).faces]
 
-    def label(self, faces: Any) -> list[str]:
-        probs = self.recognizer.predict_faces(list(faces))
-        return [self.recognizer.labels[index] for index in probs.argmax(axis=1)]
+    def scores(self, faces: Any) -> Any:
+        return self.recognizer.predict_faces(list(faces))
 
 
 if __name__ == "__main__":

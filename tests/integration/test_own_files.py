@@ -45,20 +45,28 @@ def _crowd() -> NDArray[np.uint8]:
     return crowd
 
 
-def test_torch_and_onnx_give_one_answer() -> None:
+@pytest.mark.parametrize(("bundled", "most"), [(True, 0.15), (False, 1e-4)])
+def test_torch_and_onnx_give_one_answer(tmp_path: Path, bundled: bool, most: float) -> None:
+    """The bundled network is int8, its weights for torch are not; an export of them agrees."""
     pytest.importorskip("torch")
-    onnx, torch = (EmotionRecognizer(backend=name) for name in ("onnx", "torch"))
+    from mien.exporting import export_run
+
+    folder = None if bundled else export_run("mienet_s.faces8", tmp_path / "float")[0].path
+    onnx, torch = (EmotionRecognizer(folder, backend=name) for name in ("onnx", "torch"))
     for picture, count in ((decode(SAMPLE), 1), (_crowd(), 5)):
         a, b = onnx.predict(picture), torch.predict(picture)
         assert len(a.faces) == len(b.faces) == count
         for one, other in zip(a.faces, b.faces, strict=True):
             assert one.emotion == other.emotion
-            assert list(one.probs.values()) == pytest.approx(list(other.probs.values()), abs=1e-4)
-    assert np.abs(onnx.predict_faces(_faces()) - torch.predict_faces(_faces())).max() < 1e-4
+            assert list(one.probs.values()) == pytest.approx(list(other.probs.values()), abs=most)
+    moved = np.abs(onnx.predict_faces(_faces()) - torch.predict_faces(_faces()))
+    assert moved.max() < most
+    assert moved.mean() < most / 10
 
 
 def test_int8_and_half_precision_answer_like_the_network(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
+    pytest.importorskip("torch")  # the bundled network is int8; its forms are made of the weights
     from mien.exporting import ExportConfig, export_formats
 
     options = ExportConfig(("int8-dynamic", "onnx-fp16"))

@@ -42,20 +42,31 @@ def test_batching_across_pictures_changes_nothing() -> None:
                 assert list(a.probs.values()) == pytest.approx(list(b.probs.values()), abs=1e-5)
 
 
-def test_engines_agree_from_the_same_files(shared: Path) -> None:
-    """The golden set: photos through detection, and ready faces, in torch and in ONNX Runtime."""
+@pytest.mark.parametrize(("bundled", "most"), [(True, 0.15), (False, 1e-4)])
+def test_engines_agree_from_the_same_files(
+    shared: Path, tmp_path: Path, bundled: bool, most: float
+) -> None:
+    """The golden set: photos through detection, and ready faces, in torch and in ONNX Runtime.
+
+    The bundled network is int8, its weights for torch are not; what is exported of them agrees.
+    """
     pytest.importorskip("torch")
-    onnx, torch = (EmotionRecognizer(backend=name) for name in ("onnx", "torch"))
+    from mien.exporting import export_run
+
+    folder = None if bundled else export_run("mienet_s.faces8", tmp_path / "float")[0].path
+    onnx, torch = (EmotionRecognizer(folder, backend=name) for name in ("onnx", "torch"))
     photos = [SAMPLE, *(shared / "data" / "media" / f"{n}_face.jpg" for n in ("single", "multi"))]
     for photo in photos:
         a, b = onnx.predict(photo), torch.predict(photo)
         assert len(a.faces) >= 1
         for one, other in zip(a.faces, b.faces, strict=True):
             assert one.emotion == other.emotion
-            assert list(one.probs.values()) == pytest.approx(list(other.probs.values()), abs=1e-4)
+            assert list(one.probs.values()) == pytest.approx(list(other.probs.values()), abs=most)
     part = read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").split("valid")
     faces = [part.images.read(index) for index in range(0, 320, 5)]
-    assert np.abs(onnx.predict_faces(faces) - torch.predict_faces(faces)).max() < 1e-4
+    moved = np.abs(onnx.predict_faces(faces) - torch.predict_faces(faces))
+    assert moved.max() < most
+    assert moved.mean() < most / 20
 
 
 @pytest.mark.parametrize("name", sorted({"none", "mien", "mien:fast", "mien:full", "haar"}))

@@ -41,7 +41,8 @@ class OnnxBackend(Backend):
     It has one input (N, C, S, S), an output ``logits`` (N, K) and perhaps ``features``
     (N, F, h, w). ``threads`` and ``device`` are those of :class:`Session`.
 
-    An int8 network on a CPU without VNNI runs, and a ``RuntimeWarning`` says what that means.
+    An int8 network with 8-bit weights runs on a CPU without VNNI, and a ``RuntimeWarning`` says
+    what that means.
     """
 
     name = "onnx"
@@ -69,8 +70,9 @@ class OnnxBackend(Backend):
                 hint="A classifier trained elsewhere becomes a model folder with mien adopt "
                 f"{path.name} -o FOLDER.",
             )
-        form = str(config.files.get(path.name, {}).get("format", ""))
-        if form.startswith("int8") and has_int8_dot() is False:
+        entry = config.files.get(path.name, {})
+        wide = str(entry.get("format", "")).startswith("int8") and entry.get("weight_bits") != 7
+        if wide and has_int8_dot() is False:
             warnings.warn(
                 f"{path.name} is an int8 network, but this CPU has no int8 dot product (VNNI): it "
                 "runs, perhaps no faster than float32, and its sums may saturate. Score it with "

@@ -1,7 +1,9 @@
 """A network in other forms: float16, int8, other engines, and with its preprocessing inside.
 
 Quantised networks are made from the float32 graph with its batch norms folded. Weights are signed
-bytes, one scale per channel; activations unsigned bytes, the pair that VNNI multiplies fastest.
+bytes, one scale per channel; activations unsigned bytes, the pair that VNNI multiplies fastest. The
+last layer, which costs next to nothing, stays in float32: the logits follow exactly from the
+features, which class-activation maps rest on.
 The ways to choose an activation's range are those of ONNX Runtime: its extremes (``minmax``), the
 range that loses least information (``entropy``, Migacz 2017), or a share of all values
 (``percentile``).
@@ -68,23 +70,23 @@ def to_int8_static(
     batch: F32,
     *,
     method: str = "minmax",
-    float_ends: bool = False,
+    float_first: bool = False,
     reduce_range: bool = False,
 ) -> Any:
     """Returns the graph in QDQ form: int8 by channel, ranges measured on faces (N, C, S, S).
 
-    Some hundreds of faces are enough. ``float_ends`` keeps the first and the last layer in
-    float32; ``reduce_range`` makes weights of 7 bits, whose sums do not saturate without VNNI.
+    Some hundreds of faces are enough. ``float_first`` keeps the first layer in float32, too;
+    ``reduce_range`` makes weights of 7 bits, whose sums do not saturate without VNNI.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if method not in CALIBRATIONS:
         raise ConfigError(f"no calibration method {method!r}." + suggest(method, CALIBRATIONS))
     layers = [node.name for node in model.graph.node if node.op_type in _LAYERS]
-    if not layers or not len(batch):
+    if len(layers) < 2 or not len(batch):
         raise ModelError(
-            f"int8-static needs layers to quantise and faces to measure; got {len(layers)} "
-            f"layers, {len(batch)} faces."
+            f"int8-static needs layers before the last to quantise and faces to measure; got "
+            f"{len(layers)} layers in all, {len(batch)} faces."
         )
     return _through_files(
         model,
@@ -95,7 +97,7 @@ def to_int8_static(
         reduce_range=reduce_range,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[layers[0], layers[-1]] if float_ends else [],
+        nodes_to_exclude=[layers[-1], *layers[: int(float_first)]],
         calibrate_method=CalibrationMethod[CALIBRATIONS[method]],
         # Ranges are merged chunk by chunk, whatever the method: the name is historical.
         extra_options={"CalibStridedMinMax": 1},

@@ -69,9 +69,9 @@ class _Exporter:
         method, note = self._calibration()
         result = self._checked(name, self._written(name, method=method), note)
         if result.refused:
-            again = f"{note}; first and last layer in float32"
+            again = f"{note}; first layer in float32"
             self._results.remove(result)
-            self._checked(name, self._written(name, method=method, float_ends=True), again)
+            self._checked(name, self._written(name, method=method, float_first=True), again)
 
     def _written(self, name: str, **static: Any) -> list[Path]:
         """Writes a format; returns its file, then those that belong to it."""
@@ -93,6 +93,8 @@ class _Exporter:
     def _checked(self, name: str, paths: list[Path], note: str = "") -> FormatResult:
         path, *others = paths
         entry: dict[str, Any] = {"format": name}
+        if name == "int8-static":
+            entry["weight_bits"] = 7 if self._options.reduce_range else 8
         if others:
             entry["with"] = [other.name for other in others]
         backend: Backend = (
@@ -244,12 +246,18 @@ def _training_faces(
 def _with_network(
     source: ModelFolder, target: Path, options: ExportConfig, *, overwrite: bool
 ) -> ModelFolder:
-    """Puts ``model.onnx`` into the target: exported anew where asked for, else as it is."""
+    """Puts ``model.onnx`` into the target: exported anew where needed, else as it is.
+
+    Other forms are made of a float network: where ``model.onnx`` is quantised, of the weights.
+    """
     here = target.resolve() == source.path.resolve()
-    if "onnx" in options.formats and (source.path / WEIGHTS).is_file():
+    entry = source.config.files.get(ONNX, {})
+    quantized = bool(options.formats) and "format" in entry
+    if ("onnx" in options.formats or quantized) and (source.path / WEIGHTS).is_file():
         with needs_extra("--format onnx", "train"):
             from mien.exporting.onnx import export_run
-        if here and (target / ONNX).is_file() and not overwrite and len(options.formats) > 1:
+        written = (target / ONNX).is_file() and not quantized
+        if here and written and not overwrite and len(options.formats) > 1:
             return replace(source, network=ONNX)
         place, half = None if here else target, options.half_weights
         return export_run(source.path, place, half_weights=half, overwrite=overwrite)[0]
@@ -258,4 +266,4 @@ def _with_network(
         return replace(source, network=ONNX)
     check_new(target / ONNX, overwrite=overwrite)
     copy_files(source.path, target, (network.name, WEIGHTS, *RECORDS))
-    return write_config(target, replace(source.config, files={}))
+    return write_config(target, replace(source.config, files={ONNX: dict(entry)}))

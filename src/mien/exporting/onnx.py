@@ -8,6 +8,7 @@ precision: a ``Cast`` widens them at load, and every sum is done in float32.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,4 +200,6 @@ def export_run(
     if target.resolve() != source.path.resolve():
         save_weights(network, target / WEIGHTS, half_weights=half_weights)
         copy_files(source.path, target, RECORDS)
-    return write_config_and_card(target, source.config), difference
+    # Whatever was noted of a file of that name, this one is the float network.
+    files = {name: entry for name, entry in source.config.files.items() if name != ONNX}
+    return write_config_and_card(target, replace(source.config, files=files)), difference

@@ -81,7 +81,8 @@ class ModelConfig:
             ``share`` of the faces drawn.
         metrics: Numbers with intervals, by dataset and split.
         files: By file name: ``{"sha256": ..., "bytes": ...}``; for other forms of the network
-            also its ``"format"``, and ``"with"``, names of files that belong to it.
+            also its ``"format"``, ``"weight_bits"`` where it is int8, and ``"with"``, names of
+            files that belong to it.
 
     Raises:
         ConfigError: If a number is out of range.

@@ -39,14 +39,16 @@ def test_layers_are_listed_in_their_order_with_all_parameters() -> None:
     assert rows[0].to_dict()["shape"] == [32, 48, 48]
 
 
-def test_feature_map_of_the_last_stage_is_the_onnx_output() -> None:
+def test_feature_map_of_the_last_stage_is_nearly_the_int8_output() -> None:
     recognizer = EmotionRecognizer(detector="none")
     crop = _crops(1)[0]
     from mien.explanation.methods import run_batch
 
     last = run_batch(recognizer, crop[None]).features
     assert last is not None
-    assert feature_maps(read_model_folder(), crop, "stages") == pytest.approx(last[0], abs=1e-3)
+    maps = feature_maps(read_model_folder(), crop, "stages")
+    assert np.abs(maps - last[0]).mean() < 0.1 * np.abs(maps).mean()
+    assert np.corrcoef(maps.ravel(), last[0].ravel())[0, 1] > 0.99
 
 
 def test_wrong_layers_are_refused() -> None:
