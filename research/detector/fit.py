@@ -28,7 +28,15 @@ from research.detector.pack import IGNORE, decode_rgb
 from research.detector.prepare import Labelled, read_photos
 
 from mien.detectors.boxes import nms
-from mien.detectors.bundle import CONFIG, FOLDER, NETWORK, REFINER, Calibration, DetectorConfig
+from mien.detectors.bundle import (
+    CONFIG,
+    FOLDER,
+    LANDMARKS,
+    NETWORK,
+    REFINER,
+    Calibration,
+    DetectorConfig,
+)
 from mien.detectors.framing import Framing
 from mien.detectors.mien import MienDetector
 
@@ -150,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--refiner", type=Path, required=True)
+    parser.add_argument("--landmarks", type=Path, required=True)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("-o", "--output", type=Path, default=FOLDER)
     parser.add_argument("--framing", type=float, nargs=3, default=(1.093, -0.011, -0.022))
@@ -157,7 +166,8 @@ def main() -> None:
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     digests = {}
-    for source, name in ((args.detector, NETWORK), (args.refiner, REFINER)):
+    files = {args.detector: NETWORK, args.refiner: REFINER, args.landmarks: LANDMARKS}
+    for source, name in files.items():
         if source.resolve() != (args.output / name).resolve():
             shutil.copyfile(source, args.output / name)
         digests[name] = hashlib.sha256((args.output / name).read_bytes()).hexdigest()

@@ -122,12 +122,23 @@ class Crops:
         return Crops(images, self.target[index], self.boxes[index], self.points[index])
 
 
-def view(crops: Crops, *, moved: bool, generator: torch.Generator | None = None) -> Crops:
-    """Cuts the inputs of the network out of stored crops.
+def view(
+    crops: Crops,
+    *,
+    moved: bool,
+    side: int = SIDE,
+    ratio: float = CONTEXT / STORED_CONTEXT,
+    tilt: float = math.pi / 18,
+    generator: torch.Generator | None = None,
+) -> Crops:
+    """Cuts the inputs of a network out of stored crops.
 
     Args:
-        crops: Images float32 (N, 3, 56, 56).
+        crops: Images float32 (N, 3, H, W).
         moved: Mirror, move, scale, turn and degrade them at random.
+        side: Of the inputs, in pixels.
+        ratio: Side of an input as a share of the stored crop's.
+        tilt: How far they are turned at most, in radians.
         generator: Of the random numbers.
     """
     count = len(crops.target)
@@ -135,21 +146,20 @@ def view(crops: Crops, *, moved: bool, generator: torch.Generator | None = None)
     def rand(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
 
-    ratio = CONTEXT / STORED_CONTEXT
     scale = torch.full((count,), ratio)
     shift, flip, angle = torch.zeros(count, 2), torch.ones(count), torch.zeros(count)
     if moved:
         scale = ratio * torch.exp((rand(count) - 0.5) * 0.4)
         shift = (rand(count, 2) - 0.5) * 0.2
         flip = torch.where(rand(count) < 0.5, -1.0, 1.0)
-        angle = (rand(count) - 0.5) * (math.pi / 9)
+        angle = (rand(count) - 0.5) * (2 * tilt)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     # From the crop's coordinates to those of the stored one, both -1..1.
     matrix = torch.stack(
         [torch.stack([cos * flip, -sin, shift[:, 0]], 1),
          torch.stack([sin * flip, cos, shift[:, 1]], 1)], 1
     )  # fmt: skip
-    grid = functional.affine_grid(matrix, [count, 3, SIDE, SIDE], align_corners=False)
+    grid = functional.affine_grid(matrix, [count, 3, side, side], align_corners=False)
     images = functional.grid_sample(crops.images, grid, "bilinear", "border", align_corners=False)
     inverse = torch.linalg.inv(matrix[:, :, :2])
     middle = shift[:, None] / 2
@@ -174,7 +184,7 @@ def view(crops: Crops, *, moved: bool, generator: torch.Generator | None = None)
 
 def degrade(images: Tensor, rand: Any) -> Tensor:
     """Changes light and colour, blurs, adds noise, covers a part: each of a share of the images."""
-    count = len(images)
+    count, side = len(images), images.shape[-1]
 
     def some(share: float) -> Tensor:
         return (rand(count) < share).view(-1, 1, 1, 1)
@@ -192,8 +202,8 @@ def degrade(images: Tensor, rand: Any) -> Tensor:
     noisy = torch.nonzero(some(0.3).flatten())[:, 0]
     strength = 40 * rand(len(noisy), 1, 1, 1)
     images[noisy] += (rand(len(noisy), *images.shape[1:]) - 0.5) * strength
-    row, column = torch.arange(SIDE).view(1, 1, -1, 1), torch.arange(SIDE).view(1, 1, 1, -1)
-    top, left = (rand(2, count, 1, 1, 1) * SIDE).unbind(0)
+    row, column = torch.arange(side).view(1, 1, -1, 1), torch.arange(side).view(1, 1, 1, -1)
+    top, left = (rand(2, count, 1, 1, 1) * side).unbind(0)
     tall, wide = (6 + rand(2, count, 1, 1, 1) * 12).unbind(0)
     covered = (row >= top) & (row < top + tall) & (column >= left) & (column < left + wide)
     paint = rand(count, 3, 1, 1) * 255
@@ -223,9 +233,10 @@ def sampling_weights(found: Proposals, config: RefinerConfig) -> Tensor:
     """How often each proposal is drawn: faces a fixed share, others more where they fool most."""
     face = found.target > 0
     weight = np.ones(len(found), np.float64)
-    # A proposal of a high score that is none says most; so do animals, of which there are few.
-    with np.errstate(invalid="ignore"):
-        weight += np.where(np.isfinite(found.logits), np.clip(found.logits + 2, 0, 4), 0) * ~face
+    # What the first network takes for a face though it is none says most, and a face that it
+    # hardly sees; so do animals, of which there are few.
+    wrong = np.where(face, 1 - found.logits, found.logits + 2)
+    weight += np.where(np.isfinite(wrong), np.clip(wrong, 0, 4), 0)
     names = np.array(SOURCES)[found.source]
     weight[~face & np.isin(names, ["catdog", "animals"])] *= 2.0
     weight[face & np.isin(names, ["mask"])] *= 2.0

@@ -68,14 +68,26 @@ class Trainer:
         output: Folder for weights, checkpoint and log.
         left: Seconds that are left for training in this process; 0 where the configuration's
             seconds or steps count, whatever process they were done in.
+        start: Weights to begin with; None: of chance.
     """
 
-    def __init__(self, config: TrainConfig, bank: Bank, output: Path, left: float) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        bank: Bank,
+        output: Path,
+        left: float,
+        start: Path | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.bank, self.output, self.left = config, bank, output, left
         self.budget = left or config.seconds
         self.device = bank.device
         self.network = DetectorNetwork(config.network).to(self.device)
+        if start is not None:
+            from safetensors.torch import load_file
+
+            self.network.load_state_dict(load_file(start))
         self.average = copy.deepcopy(self.network).eval().requires_grad_(requires_grad=False)
         cuda = self.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
@@ -266,6 +278,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--limit", type=int, default=0, help="images of each source, for trials")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     args = parser.parse_args()
     config = read_config(args.config)
     for name in ("seconds", "steps", "batch_size"):
@@ -300,7 +313,7 @@ def main() -> None:
     if args.left:  # a little of it is for the last measurement
         spent = time.monotonic() - begin
         left = max(args.left - spent - min(15.0, 0.15 * args.left), 1.0)
-    trainer = Trainer(config, bank, args.output, left)
+    trainer = Trainer(config, bank, args.output, left, args.start)
     trainer.resume()
     say(f"{sum(p.numel() for p in trainer.network.parameters()):,} weights; training begins")
     trainer.run(kept)

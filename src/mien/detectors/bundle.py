@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from mien.arrays import F32
 
-FORMAT = 2
+FORMAT = 3
 FOLDER = Path(__file__).parents[1] / "assets" / "detector"
 #: Not config.json, which would make the folder look like a model of expressions.
 CONFIG, NETWORK, REFINER = "detector.json", "detector.onnx", "refiner.onnx"
+LANDMARKS = "landmarks.onnx"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class DetectorConfig:
 
     The second stage examines proposals of a logit from ``propose``, in crops whose side is
     ``context`` times theirs and ``crop_size`` pixels; ``refined`` is the weight of its boxes and
-    landmarks, 0..1. Above an overlap of ``iou``, or a share ``inside`` of the smaller box in the
-    other, the less confident box goes. ``sha256`` is by file name; ``license`` and ``data`` tell of
-    the weights.
+    landmarks, 0..1. The third one places landmarks in crops of ``mark_size`` pixels, of a side
+    ``mark_context`` times a box's; ``marked`` is the weight of its own. Above an overlap of
+    ``iou``, or a share ``inside`` of the smaller box in the other, the less confident box goes.
+    ``sha256`` is by file name; ``license`` and ``data`` tell of the weights.
     """
 
     min_score: float
@@ -65,6 +67,9 @@ class DetectorConfig:
     context: float = 1.5
     crop_size: int = 40
     refined: float = 0.4
+    mark_context: float = 1.35
+    mark_size: int = 48
+    marked: float = 0.7
     iou: float = 0.4
     inside: float = 0.7
     sha256: Mapping[str, str] = field(default_factory=dict)

@@ -1,10 +1,11 @@
-"""``mien``: the detector inside the package. Two small networks of our own, run by ONNX Runtime.
+"""``mien``: the detector inside the package. Three small networks of our own, by ONNX Runtime.
 
 The first one searches a photo at its own size, in tiles where it is large, and again at a quarter
 of that for faces that fill it; small photos are enlarged. The second one examines each
-region that might be a face: how likely it is one, and where exactly it lies. ``mien:fast``
-searches a small version of the photo, ``mien:full`` every pixel of one that is very large. How
-the networks were trained, and how well they find what, is in ``docs/detector.md``.
+region that might be a face: how likely it is one, and where exactly it lies. The third one
+places the landmarks of what is reported. ``mien:fast`` searches a small version of the photo,
+``mien:full`` every pixel of one that is very large. How the networks were trained, and how well
+they find what, is in ``docs/detector.md``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from mien.backends.session import Session
-from mien.detectors.bundle import FOLDER, NETWORK, REFINER, read_bundle
+from mien.detectors.bundle import FOLDER, LANDMARKS, NETWORK, REFINER, read_bundle
 from mien.detectors.cells import FaceProposer
+from mien.detectors.crops import CropNetwork
 from mien.detectors.detections import Detections
+from mien.detectors.landmarks import LandmarkLocalizer
 from mien.detectors.protocol import CheckedDetector
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.scales import search_warnings
@@ -58,21 +61,23 @@ class MienDetector(CheckedDetector):
         self.framing = config.framing
         self.min_score = config.min_score if min_score is None else min_score
         digests = config.sha256
-        first, second = (
+        first, second, third = (
             Session(folder / name, threads=threads, sha256=digests.get(name, ""))
-            for name in (NETWORK, REFINER)
+            for name in (NETWORK, REFINER, LANDMARKS)
         )
         self._proposer = FaceProposer(first)
         self._search = PyramidSearch(self._proposer, rules, iou=config.iou)
-        self._refiner = FaceRefiner(
-            second, context=config.context, size=config.crop_size, weight=config.refined
-        )
+        examiner = CropNetwork(second, config.context, config.crop_size, numbers=15)
+        self._refiner = FaceRefiner(examiner, config.refined)
+        marker = CropNetwork(third, config.mark_context, config.mark_size, numbers=10)
+        self._landmarks = LandmarkLocalizer(marker, config.marked)
 
     def single_threaded(self) -> Self:
         """Returns the same detector with one thread per call."""
         other = copy.copy(self)
         other._search = replace(self._search, network=self._proposer.single_threaded())
         other._refiner = self._refiner.single_threaded()
+        other._landmarks = self._landmarks.single_threaded()
         return other
 
     @property
@@ -88,6 +93,7 @@ class MienDetector(CheckedDetector):
         scores = self.config.calibration.scores(proposed.scores, refined.scores)
         found = refined._replace(scores=scores).take(scores >= self.min_score)
         found = found.suppress(self.config.iou, self.config.inside)
+        found = self._landmarks.place(image_rgb, found)
         return Detections(*found, search_warnings(width, height, self._search.rules, min_face))
 
     def examine(self, image_rgb: U8, *, min_face: float = 0.0) -> tuple[Candidates, Candidates]:

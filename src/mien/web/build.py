@@ -92,7 +92,7 @@ def _check_model(folder: ModelFolder) -> None:
 
 def _fill(place: Path, folder: ModelFolder, runtime: Path | None) -> None:
     copies = {path.relative_to(SOURCES): path for path in SOURCES.rglob("*") if path.is_file()}
-    for part in (bundle.CONFIG, bundle.NETWORK, bundle.REFINER):
+    for part in (bundle.CONFIG, bundle.NETWORK, bundle.REFINER, bundle.LANDMARKS):
         copies[Path(DETECTOR, part)] = bundle.FOLDER / part
     copies[Path(MODEL, CONFIG)] = folder.path / CONFIG
     copies[Path(MODEL, folder.network)] = folder.file(ONNX)

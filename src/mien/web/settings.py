@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__
-from mien.detectors import DEFAULT_DETECTOR, bundle, cells, refiner, search
+from mien.detectors import DEFAULT_DETECTOR, bundle, cells, crops, refiner, search
 from mien.detectors import mien as mien_detector
 from mien.detectors.protocol import MIN_FACE
 from mien.hub import CONFIG
@@ -45,7 +45,7 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
             "multiple": cells.MULTIPLE,
             "min_face": MIN_FACE,
             "slack": mien_detector._SLACK,
-            "batch": refiner._BATCH,
+            "batch": crops.BATCH,
             "min_share": refiner._MIN_SHARE,
             "unsound": refiner._UNSOUND,
         },
@@ -65,6 +65,7 @@ def _files(folder: ModelFolder) -> dict[str, Any]:
             "config": f"{DETECTOR}/{bundle.CONFIG}",
             "network": _file(DETECTOR, bundle.NETWORK, detector[bundle.NETWORK]),
             "refiner": _file(DETECTOR, bundle.REFINER, detector[bundle.REFINER]),
+            "landmarks": _file(DETECTOR, bundle.LANDMARKS, detector[bundle.LANDMARKS]),
         },
         MODEL: {"config": f"{MODEL}/{CONFIG}", "network": _file(MODEL, network, digest)},
         RUNTIME: {

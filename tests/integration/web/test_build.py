@@ -25,5 +25,5 @@ def test_page_holds_what_its_settings_name(built: Page) -> None:
         assert found == part["sha256"]
     sources = {path.relative_to(SOURCES) for path in SOURCES.rglob("*") if path.is_file()}
     assert all((built.path / name).is_file() for name in sources)
-    assert built.files == len(sources) + 9
+    assert built.files == len(sources) + 10
     assert built.size == sum(p.stat().st_size for p in built.path.rglob("*") if p.is_file())

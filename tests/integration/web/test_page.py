@@ -192,8 +192,8 @@ def _cases() -> dict[str, dict[str, Any]]:
     exif[0x0112] = 6  # the camera was held upright
     small = sample.resize((200, 200))
     large = sample.resize((1900, 1900))
-    faded = sample.copy()
-    faded.putalpha(Image.linear_gradient("L").resize(sample.size))
+    faded = sample.resize((420, 420))
+    faded.putalpha(Image.linear_gradient("L").resize(faded.size))
     # A colour profile that takes red for blue: neither way applies it.
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     profile = profile.replace(b"rXYZ", b"0000").replace(b"bXYZ", b"rXYZ").replace(b"0000", b"bXYZ")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.detectors.crops import CropNetwork
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.search import Candidates
 from mien.errors import ModelError
@@ -30,6 +31,10 @@ class _Session:
         return [np.tile(np.array(self.numbers, np.float32), (len(feed["crops"]), 1))]
 
 
+def _refiner(session: Any, context: float, weight: float) -> FaceRefiner:
+    return FaceRefiner(CropNetwork(session, context, size=40, numbers=15), weight)
+
+
 def _proposal(*boxes: Sequence[float]) -> Candidates:
     count = len(boxes)
     points = np.zeros((count, 5, 2), np.float32)
@@ -38,7 +43,7 @@ def _proposal(*boxes: Sequence[float]) -> Candidates:
 
 def test_numbers_are_shares_of_the_crop_by_hand() -> None:
     session: Any = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
-    refiner = FaceRefiner(session, context=2.0, size=40, weight=1.0)
+    refiner = _refiner(session, context=2.0, weight=1.0)
     # Middle (60, 50), side 20: the crop's is 40.
     found = refiner.refine(np.zeros((100, 120, 3), np.uint8), _proposal([50, 40, 70, 60]))
     assert found.boxes_xyxy.tolist() == [[50, 30, 70, 70]]
@@ -48,7 +53,7 @@ def test_numbers_are_shares_of_the_crop_by_hand() -> None:
 
 def test_both_stages_are_averaged_by_hand() -> None:
     session: Any = _Session([2.5, -0.25, -0.5, 0.25, 0.5, *[0.1, -0.2] * 5])
-    refiner = FaceRefiner(session, context=2.0, size=40, weight=0.25)
+    refiner = _refiner(session, context=2.0, weight=0.25)
     found = refiner.refine(np.zeros((100, 120, 3), np.uint8), _proposal([50, 40, 70, 60]))
     assert found.boxes_xyxy.tolist() == [[50, 37.5, 70, 62.5]]
     assert np.allclose(found.landmarks, [[[16, 10.5]] * 5])
@@ -58,9 +63,7 @@ def test_crop_is_the_photo_around_the_proposal() -> None:
     session: Any = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
     photo = np.zeros((80, 80, 3), np.uint8)
     photo[20:60, 20:60] = (200, 100, 50)
-    FaceRefiner(session, context=1.0, size=40, weight=1.0).refine(
-        photo, _proposal([20, 20, 60, 60])
-    )
+    _refiner(session, context=1.0, weight=1.0).refine(photo, _proposal([20, 20, 60, 60]))
     (crop,) = session.seen[0]
     assert crop.shape == (3, 40, 40)
     assert crop.dtype == np.float32
@@ -69,7 +72,7 @@ def test_crop_is_the_photo_around_the_proposal() -> None:
 
 def test_impossible_box_keeps_the_proposal_and_is_no_face() -> None:
     session: Any = _Session([9, 0.3, 0.3, -0.3, -0.3, *[0] * 10])
-    found = FaceRefiner(session, context=1.5, size=40, weight=1.0).refine(
+    found = _refiner(session, context=1.5, weight=1.0).refine(
         np.zeros((50, 50, 3), np.uint8), _proposal([10, 10, 30, 30])
     )
     assert found.boxes_xyxy.tolist() == [[10, 10, 30, 30]]
@@ -78,7 +81,7 @@ def test_impossible_box_keeps_the_proposal_and_is_no_face() -> None:
 
 def test_many_proposals_go_in_batches_and_none_is_no_error() -> None:
     session: Any = _Session([0, -0.3, -0.3, 0.3, 0.3, *[0] * 10])
-    refiner = FaceRefiner(session, context=1.5, size=40, weight=1.0)
+    refiner = _refiner(session, context=1.5, weight=1.0)
     photo = np.zeros((50, 50, 3), np.uint8)
     found = refiner.refine(photo, _proposal(*[[10, 10, 30, 30]] * 300))
     assert [len(crops) for crops in session.seen] == [128, 128, 44]
@@ -89,5 +92,5 @@ def test_many_proposals_go_in_batches_and_none_is_no_error() -> None:
 
 def test_other_network_is_refused() -> None:
     other: Any = _Session([0] * 15, size=32)
-    with pytest.raises(ModelError, match="not the second stage"):
-        FaceRefiner(other, context=1.5, size=40, weight=1.0)
+    with pytest.raises(ModelError, match="not the part"):
+        _refiner(other, context=1.5, weight=1.0)

@@ -13,7 +13,9 @@ from PIL import Image
 
 from mien.detectors.boxes import nms
 from mien.detectors.cells import STRIDES, decode_cells
+from mien.detectors.crops import CropNetwork
 from mien.detectors.framing import Framing, crop_box
+from mien.detectors.landmarks import LandmarkLocalizer
 from mien.detectors.mien import MienDetector
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.scales import ScaleRules, plan_scales, tiles
@@ -177,7 +179,21 @@ class _Cells:
         return Candidates(*decode_cells(cells, width, height, min_score))
 
 
-def test_both_stages_agree_with_the_library(call: Any, settings: dict[str, Any]) -> None:
+def _answering(values: list[float], size: int) -> Any:
+    """A session that gives the mean brightness of each crop's left half, next to fixed numbers."""
+
+    def run(names: Any, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        numbers = np.tile(np.array(values, np.float32), (len(feed["crops"]), 1))
+        left = feed["crops"][..., : size // 2].astype(np.float64).mean(axis=(1, 2, 3)) / 1000
+        return [(numbers + left[:, None] * (len(values) == 10)).astype(np.float32)]
+
+    return SimpleNamespace(
+        path="", inputs=[SimpleNamespace(name="crops", shape=["n", 3, size, size])],
+        outputs=[SimpleNamespace(shape=["n", len(values)])], run=run,
+    )  # fmt: skip
+
+
+def test_all_stages_agree_with_the_library(call: Any, settings: dict[str, Any]) -> None:
     """With stand-ins for the networks; with the networks themselves the page's own test does."""
     rng = np.random.default_rng(2)
     numbers = rng.normal(0, 0.5, (4, 15)).round(3)
@@ -185,20 +201,23 @@ def test_both_stages_agree_with_the_library(call: Any, settings: dict[str, Any])
     numbers[:, 3:5] = 1.6
     answer = [1.0, -0.3, -0.35, 0.32, 0.36, *rng.normal(0, 0.2, 10).round(3)]
     detector = MienDetector(threads=1)
-    size = detector.config.crop_size
-    session: Any = SimpleNamespace(
-        path="", inputs=[SimpleNamespace(name="crops", shape=["n", 3, size, size])],
-        outputs=[SimpleNamespace(shape=["n", 15])],
-        run=lambda names, feed: [np.tile(np.array(answer, np.float32), (len(feed["crops"]), 1))],
-    )  # fmt: skip
     detector._search = replace(detector._search, network=_Cells(numbers.tolist()))
-    detector._refiner = FaceRefiner(session, context=1.5, size=size, weight=0.4)
+    examiner = CropNetwork(_answering(answer, 40), 1.5, 40, numbers=15)
+    detector._refiner = FaceRefiner(examiner, weight=0.4)
+    marks = rng.normal(0, 0.2, 10).round(3).tolist()
+    marker = CropNetwork(_answering(marks, 48), 1.3, 48, numbers=10)
+    detector._landmarks = LandmarkLocalizer(marker, weight=0.7)
     detector.min_score = 0.05
-    config = {**detector.config.to_dict(), "min_score": 0.05, "context": 1.5, "refined": 0.4}
+    config = {
+        **detector.config.to_dict(), "min_score": 0.05, "context": 1.5, "crop_size": 40,
+        "refined": 0.4, "mark_context": 1.3, "mark_size": 48, "marked": 0.7,
+    }  # fmt: skip
     for height, width in ((96, 160), (500, 300), (900, 200)):
         image_rgb = _noise(height, width)
         found = detector.detect(image_rgb)
-        [faces] = call(["find", _raster(image_rgb), config, settings, numbers.tolist(), answer])
+        [faces] = call(
+            ["find", _raster(image_rgb), config, settings, numbers.tolist(), answer, marks]
+        )
         assert len(faces) == len(found) > 0
         faces.sort(key=lambda face: face["box"])  # several are equally large here
         assert found.landmarks is not None

@@ -1,4 +1,4 @@
-/** Finds faces with mien's own detector: the same two stages as in the Python library. */
+/** Finds faces with mien's own detector: the same stages as in the Python library. */
 
 import { area, hasCentreIn, longerSide, squareOf, suppress } from "./boxes.js";
 import { decodeCells } from "./cells.js";
@@ -10,9 +10,11 @@ import { planScales, tiles } from "./scales.js";
 const REDUCING_GAP = 2;
 /** Numbers that the second stage gives of a crop: a score, and the corners and points. */
 const NUMBERS = 15;
+/** Where a mirrored face has its landmarks: right and left change places. */
+const MIRRORED = [1, 0, 2, 4, 3];
 
 /**
- * @param runs { propose, refine }: the two networks, from float32 and its shape to float32.
+ * @param runs { propose, refine, mark }: the networks, from float32 and its shape to float32.
  * @param config detector.json.
  * @param settings The part "detector" of mien.json.
  */
@@ -26,9 +28,10 @@ export function makeDetector(runs, config, settings) {
       ({ box, score }) => score >= config.min_score && hasCentreIn(box, raster),
     );
     faces.sort((a, b) => b.score - a.score);
-    return suppress(faces, config.iou, config.inside)
+    const found = suppress(faces, config.iou, config.inside)
       .filter(({ box }) => longerSide(box) >= settings.min_face)
       .sort((a, b) => area(b.box) - area(a.box) || b.score - a.score);
+    return mark(raster, found, { run: runs.mark, config, settings });
   };
 }
 
@@ -92,26 +95,51 @@ function toInput(raster, [left, top, right, bottom], multiple) {
 
 /** The second stage: what is in crops around proposals, with probabilities as scores. */
 async function refine(raster, proposals, { run, config, settings }) {
-  const refined = [];
-  for (let start = 0; start < proposals.length; start += settings.batch) {
-    const part = proposals.slice(start, start + settings.batch);
-    const squares = part.map(({ box }) => squareOf(box, config.context));
-    const size = config.crop_size;
-    const crops = { size, color: "rgb", interpolation: "bilinear" };
-    const input = new Float32Array(part.length * 3 * size * size);
-    squares.forEach((square, n) => {
-      const { data } = cropFace(raster, square, crops);
-      for (let i = 0; i < size * size; i++) {
-        for (let c = 0; c < 3; c++) input[(n * 3 + c) * size * size + i] = data[3 * i + c];
+  const squares = proposals.map(({ box }) => squareOf(box, config.context));
+  const crops = { size: config.crop_size, numbers: NUMBERS, batch: settings.batch };
+  const answers = await answersOf(raster, squares, { run, ...crops });
+  return proposals.map((proposal, n) => place(proposal, answers[n], squares[n], config, settings));
+}
+
+/** The third network: places the landmarks of faces, as the mean of each and its mirror image. */
+async function mark(raster, faces, { run, config, settings }) {
+  const squares = faces.map(({ box }) => squareOf(box, config.mark_context));
+  const crops = { run, size: config.mark_size, numbers: 10, batch: settings.batch };
+  const seen = await answersOf(raster, squares, crops);
+  const turned = await answersOf(raster, squares, { ...crops, mirrored: true });
+  return faces.map((face, n) => {
+    const [x1, y1, x2, y2] = squares[n];
+    const middle = [(x1 + x2) / 2, (y1 + y2) / 2];
+    const points = MIRRORED.map((other, spot) =>
+      middle.map((at, axis) => {
+        const opposite = turned[n][2 * other + axis] * (axis ? 1 : -1);
+        const own = at + ((seen[n][2 * spot + axis] + opposite) / 2) * (x2 - x1);
+        return Math.fround(config.marked * own + (1 - config.marked) * face.points[spot][axis]);
+      }),
+    );
+    return { ...face, points };
+  });
+}
+
+/** Runs a network over the squares of a raster; returns the numbers of each. */
+async function answersOf(raster, squares, { run, size, numbers, batch, mirrored = false }) {
+  const answers = [];
+  const plane = size * size;
+  const settings = { size, color: "rgb", interpolation: "bilinear" };
+  for (let start = 0; start < squares.length; start += batch) {
+    const part = squares.slice(start, start + batch);
+    const input = new Float32Array(part.length * 3 * plane);
+    part.forEach((square, n) => {
+      const { data } = cropFace(raster, square, settings);
+      for (let i = 0; i < plane; i++) {
+        const at = mirrored ? i - (i % size) + size - 1 - (i % size) : i;
+        for (let c = 0; c < 3; c++) input[(n * 3 + c) * plane + at] = data[3 * i + c];
       }
     });
-    const answers = await run(input, [part.length, 3, size, size]);
-    part.forEach((proposal, n) => {
-      const values = answers.subarray(n * NUMBERS, (n + 1) * NUMBERS);
-      refined.push(place(proposal, values, squares[n], config, settings));
-    });
+    const values = await run(input, [part.length, 3, size, size]);
+    part.forEach((_, n) => answers.push(values.subarray(n * numbers, (n + 1) * numbers)));
   }
-  return refined;
+  return answers;
 }
 
 /** Joins the second stage's numbers with the proposal. */

@@ -26,23 +26,25 @@ async function loadBytes(path, sha256) {
  * Loads all that the page needs, once.
  *
  * @returns settings (mien.json), detector (detector.json), model (the block "mien" of config.json),
- *     example (Blob), and runDetector, runRefiner and runModel: a Float32Array and its shape to a
+ *     example (Blob), and runDetector, runRefiner, runLandmarks and runModel: a Float32Array and its shape to a
  *     Float32Array.
  */
 export async function openEngine() {
   const settings = await loadJson("mien.json");
   const { detector: searcher, model, runtime, example } = settings.files;
   const bytes = ({ path, sha256 }) => loadBytes(path, sha256);
-  const [detectorConfig, config, sample, binary, detector, refiner, reader, ort] = await Promise.all([
+  const [detectorConfig, config, sample, binary, ...rest] = await Promise.all([
     loadJson(searcher.config),
     loadJson(model.config),
     load(example).then((response) => response.blob()),
     bytes(runtime.binary),
     bytes(searcher.network),
     bytes(searcher.refiner),
+    bytes(searcher.landmarks),
     bytes(model.network),
     import(page(runtime.module.path)),
   ]);
+  const [detector, refiner, marker, reader, ort] = rest;
   ort.env.logLevel = "error";
   ort.env.wasm.wasmBinary = binary;
   // More threads need workers, which the page's own rules would not bind, and headers that plain
@@ -56,6 +58,7 @@ export async function openEngine() {
     example: sample,
     runDetector: runner(ort, await open(detector)),
     runRefiner: runner(ort, await open(refiner)),
+    runLandmarks: runner(ort, await open(marker)),
     runModel: runner(ort, await open(reader), "logits"),
   };
 }

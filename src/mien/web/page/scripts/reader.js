@@ -7,8 +7,9 @@ import { makeDetector } from "./detector.js";
 import { softmax, toFace, toResult } from "./results.js";
 
 /** Takes what openEngine returns. */
-export function makeReader({ settings, detector, model, runDetector, runRefiner, runModel }) {
-  const runs = { propose: runDetector, refine: runRefiner };
+export function makeReader({ settings, detector, model, runModel, ...engine }) {
+  const { runDetector, runRefiner, runLandmarks } = engine;
+  const runs = { propose: runDetector, refine: runRefiner, mark: runLandmarks };
   const find = makeDetector(runs, detector, settings.detector);
   const { labels } = model.schema;
 
