@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import sys
 import time
@@ -227,10 +228,9 @@ class _NotebookView:
     """A table of the last epochs and the curves, renewed in place."""
 
     def __init__(self) -> None:
-        from IPython.display import HTML, display
-
-        self._html = HTML
-        self._handle: Any = display(HTML("<pre>training …</pre>"), display_id=True)
+        shown: Any = importlib.import_module("IPython.display")
+        self._html = shown.HTML
+        self._handle = shown.display(shown.HTML("<pre>training …</pre>"), display_id=True)
 
     def show(self, lines: Sequence[str], rows: Sequence[Mapping[str, float]], monitor: str) -> None:
         """Shows the last ten lines and the curves of all epochs."""

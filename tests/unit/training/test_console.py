@@ -49,7 +49,7 @@ def test_a_line_per_epoch_marks_the_best_so_far(
     rows: list[dict[str, float]] = []
     lines, trainer = EpochLines(lambda: rows, "accuracy"), _Trainer()
     clock = iter([100.0, 110.0, 120.0, 130.0])
-    monkeypatch.setattr(console.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("mien.training.console.time.perf_counter", lambda: next(clock))
     lines.on_train_start(trainer)  # type: ignore[arg-type]
     for epoch, accuracy in enumerate((0.5, 0.75, 0.625)):
         trainer.current_epoch = epoch
