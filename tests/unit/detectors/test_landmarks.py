@@ -58,7 +58,7 @@ def test_landmarks_lie_in_pixels_of_the_photo_and_mirror_images_change_sides() -
     assert found.shape == (1, 5, 2)
     assert np.allclose(found[0, :, 0], 44.5)
     # Right and left of eyes and mouth change places in the mirror: their rows are averaged.
-    assert np.allclose(found[0, :, 1], 30.5 + np.float32([0.5, 0.5, 2, 3.5, 3.5]))
+    assert np.allclose(found[0, :, 1], 30.5 + np.array([0.5, 0.5, 2, 3.5, 3.5]))
 
 
 def test_what_was_known_counts_by_its_weight() -> None:
