@@ -149,7 +149,7 @@ def _through_files(model: Any, convert: Callable[..., object], **options: Any) -
 
 
 def embed_preprocessing(model: Any, config: ModelConfig) -> Any:
-    """Returns a network with its preprocessing, temperature and softmax inside.
+    """Returns a network with its preprocessing, temperature, own prior and softmax inside.
 
     It takes ``faces``, uint8 (N, S, S, C), and gives ``probs``, float32 (N, K). Labels, size and
     colour stand in its metadata, so that one file is all that another program or language needs.
@@ -169,6 +169,9 @@ def embed_preprocessing(model: Any, config: ModelConfig) -> Any:
     pixels = before.add("Cast", before.add("Transpose", "faces", perm=[0, 3, 1, 2]), to=1)
     before.normalize(pixels, p, opset(whole), output=inputs[0])
     scaled = after.add("Div", "logits", after.constant(config.temperature))
+    if config.prior is not None and config.prior.own is not None:
+        other = np.log(np.array(config.prior.own) / config.prior.held)
+        scaled = after.add("Add", scaled, after.constant(other))
     after.add("Softmax", scaled, output="probs", axis=1)
     nodes = [*before.nodes, *graph.node, *after.nodes]
     kept = [value for value in graph.input if value.name in constants]

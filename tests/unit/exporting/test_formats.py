@@ -16,8 +16,10 @@ from mien.hub import ModelConfig
 from mien.labels import HES3
 from mien.metrics import softmax
 from mien.preprocess import Preprocessing, normalize
+from mien.priors import ClassPrior
 
 
+@pytest.mark.parametrize("own", [None, (0.1, 0.2, 0.7)])
 @pytest.mark.parametrize("version", [13, 20])
 @pytest.mark.parametrize(
     "preprocessing",
@@ -30,7 +32,7 @@ from mien.preprocess import Preprocessing, normalize
     ],
 )
 def test_embedded_graph_computes_what_the_library_does(
-    preprocessing: Preprocessing, version: int
+    preprocessing: Preprocessing, version: int, own: tuple[float, ...] | None
 ) -> None:
     C, rng = preprocessing.channels, np.random.default_rng(0)
     weight = rng.normal(size=(C * 64, 3)).astype(np.float32) / 8
@@ -45,7 +47,8 @@ def test_embedded_graph_computes_what_the_library_does(
         [onnx.numpy_helper.from_array(weight, "w")],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
-    config = ModelConfig("linear", "x", HES3, preprocessing, temperature=1.7)
+    prior = ClassPrior((0.5, 0.3, 0.2), 0.8, own)
+    config = ModelConfig("linear", "x", HES3, preprocessing, temperature=1.7, prior=prior)
     whole = embed_preprocessing(model, config)
     assert opset(whole) == version
     import onnxruntime
@@ -54,9 +57,9 @@ def test_embedded_graph_computes_what_the_library_does(
     faces = rng.integers(0, 256, (5, 8, 8, C), np.uint8)
     faces[4] = 77
     logits = normalize(faces, preprocessing).reshape(5, -1) @ weight
-    assert session.run(["probs"], {"faces": faces})[0] == pytest.approx(
-        softmax(logits, temperature=1.7), abs=1e-5
-    )
+    found = session.run(["probs"], {"faces": faces})[0]
+    assert found == pytest.approx(config.calibrated(logits), abs=1e-5)
+    assert (found == pytest.approx(softmax(logits, temperature=1.7), abs=1e-3)) == (own is None)
 
 
 @pytest.mark.parametrize(
