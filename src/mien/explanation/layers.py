@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mien.arrays import F32, U8
     from mien.hub import ModelFolder
 
+__all__ = ["Layer", "feature_maps", "first_filters", "list_layers"]
+
 
 @dataclass(frozen=True)
 class Layer:

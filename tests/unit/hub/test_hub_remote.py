@@ -277,7 +277,8 @@ def test_probabilities_of_the_torch_backend_agree(
     torch = _fetch(tmp_path, backend="torch")
     assert not (torch.folder.path / "model.onnx").exists()
     difference = torch.predict_faces([SAMPLE]) - _fetch(tmp_path).predict_faces([SAMPLE])
-    assert np.abs(difference).max() < 1e-4
+    # The weights are float32 there, and int8 in model.onnx.
+    assert 0 < np.abs(difference).max() < 0.02
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"n": 3, "deduplicated": null}'])

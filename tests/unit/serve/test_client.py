@@ -66,7 +66,7 @@ def test_outage_is_waited_for_where_the_service_was_there_before(pauses: list[fl
         client.models()
         pauses.clear()
         assert client.models() == {}
-        assert 25 < sum(pauses) <= 60
+        assert 20 < sum(pauses) <= 60
         _made_up(client, gone)
         with pytest.raises(ServiceError):
             client.models()
