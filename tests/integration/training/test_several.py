@@ -137,8 +137,8 @@ def test_the_report_page_has_the_table(run: Path, specs: list[str], tmp_path: Pa
     recognizer, manifest = EmotionRecognizer(run, detector="none"), read_manifest(specs)
     evaluation = evaluate(recognizer, manifest)
     page = write_report(tmp_path / "page.html", evaluation, recognizer, manifest).read_text()
-    assert "<td>other</td>" in page
-    assert "<td>mean</td>" in page
+    assert '<td data-name="dataset">other</td>' in page
+    assert '<td data-name="dataset">mean</td>' in page
 
 
 @pytest.mark.parametrize(
