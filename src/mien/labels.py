@@ -220,6 +220,27 @@ def _listed_schema(text: str) -> LabelSchema:
     return LabelSchema("custom", names, aliases)
 
 
+def find_label(text: str, schema: LabelSchema) -> int | None:
+    """Returns the class id of a label, an alias, or a spelling of :data:`ALIASES`.
+
+    None where the schema has no such label, or several that are spellings of one another.
+
+    >>> find_label("joy", LabelSchema("own", ("happy", "bored")))
+    0
+    """
+    if text in schema:
+        return schema.index(text)
+    if text not in FERPLUS8:
+        return None
+    meant = FERPLUS8.index(text)
+    hits = [
+        class_id
+        for class_id, label in enumerate(schema.labels)
+        if label in FERPLUS8 and FERPLUS8.index(label) == meant
+    ]
+    return hits[0] if len(hits) == 1 else None
+
+
 def unknown_label(name: str, known: Iterable[str]) -> str:
     """Returns what to do about a label that is none of those known."""
     close = difflib.get_close_matches(fold_label(name), list(known), 1)

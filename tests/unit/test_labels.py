@@ -18,6 +18,7 @@ from mien.labels import (
     SCHEMAS,
     LabelSchema,
     as_schema,
+    find_label,
     get_schema,
     map_probs,
     mapping_matrix,
@@ -33,6 +34,28 @@ def test_labels_may_be_listed() -> None:
     for wrong in ("happy,", "happy,Happy", "happy,joy"):
         with pytest.raises(ConfigError):
             as_schema(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "class_id"),
+    [
+        ("angry", FER7.labels, 0),
+        ("Anger", ("happy", "angry"), 1),
+        ("joy", ("happy", "angry"), 0),
+        ("calm", ("neutral", "calm"), 1),
+        ("neutrality", ("neutral", "calm"), None),
+        ("fear", ("happy", "angry"), None),
+        ("bored", ("happy", "angry"), None),
+    ],
+)
+def test_a_label_is_found_by_the_spellings_of_the_field(
+    text: str, labels: tuple[str, ...], class_id: int | None
+) -> None:
+    assert find_label(text, LabelSchema("own", labels)) == class_id
+
+
+def test_a_label_is_found_by_the_aliases_of_its_schema() -> None:
+    assert find_label("Fine", LabelSchema("mood", ("bad", "good"), {"good": ("fine",)})) == 1
 
 
 def test_unknown_labels_get_the_closest_and_what_to_type() -> None:

@@ -90,8 +90,11 @@ def command(
 
 
 @contextmanager
-def stoppable(verb: str, output: Path, *modules: str) -> Iterator[None]:
-    """Runs a training, once its libraries are there; one that is stopped says how to go on."""
+def stoppable(verb: str, output: Path | None, *modules: str) -> Iterator[None]:
+    """Runs a training, once its libraries are there; one that is stopped says how to go on.
+
+    Without an ``output`` there is nothing to go on with.
+    """
     # Threads that wait for work sleep: on few cores spinning costs more than it saves.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in modules:
@@ -99,7 +102,8 @@ def stoppable(verb: str, output: Path, *modules: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        remark(f"stopped; go on with: mien {verb} ... -o {output} --resume")
+        go_on = f"go on with: mien {verb} ... -o {output} --resume"
+        remark(f"stopped; {go_on if output else 'nothing was written'}")
         raise
 
 

@@ -44,6 +44,8 @@ def command(
     """
     recipe = TrainConfig.load(config, data=data or None)
     if find_lr:
+        if resume:
+            raise ConfigError("--resume goes on with a study, and --find-lr begins anew: leave it.")
         _find_lr(recipe, output, format)
         return
     if space is None:
@@ -61,7 +63,7 @@ def command(
 
 
 def _find_lr(recipe: TrainConfig, output: Path, format: flags.Format) -> None:  # noqa: A002 - as the flag
-    with stoppable("tune", output, "torch", "matplotlib"):
+    with stoppable("tune", None, "torch", "matplotlib"):
         from mien.training.tuning.find_lr import find_lr as search
 
         found = search(recipe, output)

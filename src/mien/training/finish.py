@@ -41,8 +41,7 @@ def _learned_prior(config: TrainConfig, data: TrainingData) -> ClassPrior:
     targets = data.drawn_targets()
     if by_hand:
         # A cross-entropy that weighs classes teaches shares that are weighed alike.
-        labels = data.train.schema.labels
-        targets = targets * weights_by_hand(by_hand, labels, class_counts(targets))
+        targets = targets * weights_by_hand(by_hand, data.train.schema, class_counts(targets))
     return ClassPrior(label_shares(targets.numpy()), min(max(strength, 0.0), 1.0))
 
 

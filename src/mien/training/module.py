@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from mien.labels import LabelSchema
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
     from mien.training.data.faces import FaceTensors
@@ -58,8 +59,8 @@ class ExpressionModule(nn.Module):
 
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
     or (S, K) where logits are adjusted by dataset; ``faces_per_epoch`` is given where several
-    processes share them. Of datasets with ``names`` each is validated by itself; ``labels`` are
-    those of the classes. Teachers, to learn from besides the targets, stay out of checkpoints. A
+    processes share them. Of datasets with ``names`` each is validated by itself; ``schema`` has
+    the labels of the classes. Teachers, to learn from besides the targets, stay out of checkpoints. A
     ``sample`` of the training faces is scored as validation faces are, so that the curves of both
     can be compared.
     """
@@ -74,14 +75,14 @@ class ExpressionModule(nn.Module):
         counts: Tensor | None = None,
         faces_per_epoch: int = 0,
         names: Sequence[str] = (),
-        labels: Sequence[str] = (),
+        schema: LabelSchema | None = None,
         teachers: Teachers | None = None,
         sample: FaceTensors | None = None,
     ) -> None:
         super().__init__()
         self.network, self.config, self.preprocessing = network, config, preprocessing
         self.steps_per_epoch, self.faces_per_epoch = steps_per_epoch, faces_per_epoch
-        self.loss = ExpressionLoss(config, counts, labels)
+        self.loss = ExpressionLoss(config, counts, schema)
         self.sample = sample
         self.names, self.num_classes = names, 0 if counts is None else counts.shape[-1]
         # In a list, so that neither checkpoints nor other processes take their weights for ours.

@@ -346,7 +346,7 @@ def make_module(
         counts=counts,
         faces_per_epoch=len(faces),
         names=data.names,
-        labels=data.train.schema.labels,
+        schema=data.train.schema,
         teachers=teachers,
         sample=sample,
     )

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from mien.errors import ConfigError
+from mien.labels import LabelSchema
 from mien.training import console
 from mien.training.config import TrainConfig
 from mien.training.console import EpochLines, epoch_line
@@ -92,14 +93,22 @@ def test_the_bar_of_a_terminal_fits_80_columns_and_is_gone(monkeypatch: pytest.M
     assert not bar.live.is_started
 
 
+MOOD = LabelSchema("mood", ("happy", "sad"))
+
+
 def test_weights_by_hand_weigh_the_loss() -> None:
     counts = torch.tensor([30.0, 10.0])
     config = TrainConfig.make({"class_weight": "sad=3"})
-    loss = ExpressionLoss(config, counts, ("happy", "sad"))
+    loss = ExpressionLoss(config, counts, MOOD)
     # 1 * 30 + 3 * 10 = 60 over 40 faces: a mean of 1.5 is scaled to 1.
     assert loss.weight is not None
     assert loss.weight.tolist() == pytest.approx([1 / 1.5, 3 / 1.5])
-    with pytest.raises(ConfigError, match="Did you mean 'sad'"):
-        weights_by_hand({"sda": 2}, ("happy", "sad"), counts)
-    with pytest.raises(ConfigError, match="no face"):
-        weights_by_hand({"happy": 0, "sad": 0}, ("happy", "sad"), counts)
+    assert torch.equal(weights_by_hand({"Sadness": 3}, MOOD, counts), loss.weight)
+    for given, said in (
+        ({"sda": 2}, "Did you mean 'sad'"),
+        ({"fear": 2}, "no label of the data"),
+        ({"sad": 2, "sadness": 3}, "'sadness' is named twice"),
+        ({"happy": 0, "sad": 0}, "no face"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            weights_by_hand(given, MOOD, counts)

@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from mien.config import load_object
 from mien.errors import ConfigError, suggest
+from mien.labels import LabelSchema, find_label
 from mien.training.config import parse_class_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -55,26 +56,33 @@ def class_weights(counts: Tensor, kind: str, *, beta: float = 0.999) -> Tensor:
     return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
-def weights_by_hand(given: Mapping[str, float], labels: Sequence[str], counts: Tensor) -> Tensor:
+def weights_by_hand(given: Mapping[str, float], schema: LabelSchema, counts: Tensor) -> Tensor:
     """Returns the weight of each class where some are given, scaled as in :func:`class_weights`.
 
     Args:
-        given: Weight by label; the others have 1.
-        labels: K names.
+        given: Weight by label, in any spelling that :func:`mien.labels.find_label` knows; the
+            others have 1.
+        schema: The K labels of the data.
         counts: (K,), see :func:`class_counts`.
 
     Raises:
-        ConfigError: If no class has one of the names, or all faces would weigh nothing.
+        ConfigError: If no class has one of the names, two name the same class, or all faces would weigh
+            nothing.
 
     >>> counts = torch.tensor([10.0, 30.0])
-    >>> weights_by_hand({"sad": 3.0}, ("happy", "sad"), counts).tolist()
+    >>> weights_by_hand({"sad": 3.0}, LabelSchema("two", ("happy", "sad")), counts).tolist()
     [0.4000000059604645, 1.2000000476837158]
     """
-    for label in given:
-        if label not in labels:
-            reason = f"{label!r} is no label of the data.{suggest(label, labels)}"
+    found: dict[int, float] = {}
+    for label, weight in given.items():
+        class_id = find_label(label, schema)
+        if class_id is None:
+            reason = f"{label!r} is no label of the data.{suggest(label, schema.labels)}"
             raise ConfigError(reason, subject="class_weight")
-    weights = torch.tensor([given.get(label, 1.0) for label in labels], dtype=torch.float64)
+        if class_id in found:
+            raise ConfigError(f"{label!r} is named twice", subject="class_weight")
+        found[class_id] = weight
+    weights = torch.tensor([found.get(i, 1.0) for i in range(len(schema))], dtype=torch.float64)
     total = (weights * counts.double()).sum()
     if not total:
         raise ConfigError("gives no face of the data a weight above 0", subject="class_weight")
@@ -116,7 +124,7 @@ class ExpressionLoss(nn.Module):
         config: The recipe.
         counts: float (K,), faces of each class in training, or (S, K) of each of S datasets, whose
             logits are adjusted by their own shares; None where nothing asks for it.
-        labels: K names, for weights by hand.
+        schema: The K labels, for weights by hand.
 
     Raises:
         ConfigError: If a loss of the user's own cannot be had.
@@ -126,7 +134,7 @@ class ExpressionLoss(nn.Module):
     shift: Tensor | None
 
     def __init__(
-        self, config: TrainConfig, counts: Tensor | None = None, labels: Sequence[str] = ()
+        self, config: TrainConfig, counts: Tensor | None = None, schema: LabelSchema | None = None
     ) -> None:
         super().__init__()
         self.name, self.gamma = config.loss, config.focal_gamma
@@ -138,7 +146,9 @@ class ExpressionLoss(nn.Module):
         kind = "effective" if config.loss == "class_balanced" else config.class_weight
         weight = shift = None
         if counts is not None and (given := parse_class_weights(kind)):
-            weight = weights_by_hand(given, labels, counts)
+            if schema is None:
+                raise ConfigError("by hand needs the schema of the labels", subject="class_weight")
+            weight = weights_by_hand(given, schema, counts)
         elif counts is not None and kind != "none":
             weight = class_weights(counts, kind, beta=config.class_weight_beta)
         if counts is not None and config.logit_adjustment:
