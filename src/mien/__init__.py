@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mien.training.tuning import tune
     from mien.video import predict_video
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Module -> the public names that it defines.
 _NAMES = {
