@@ -1,9 +1,10 @@
-"""The notebooks run from top to bottom, on small data, and are committed without outputs."""
+"""The notebooks run from top to bottom, on small data; the outputs they are committed with."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,22 @@ from typing import Any
 
 import pytest
 
+from mien import EmotionRecognizer
 from support import ROOT
 from support.faces import write_folder
 
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+
+#: Cells whose pictures were viewed: charts, drawings and the astronaut, no face of a dataset.
+PICTURES = {"use": {"code-04", "code-10", "code-12"}}
+RAN = [path for path in NOTEBOOKS if path.stem in PICTURES]
+#: Paths of a machine, warnings, bars that write over themselves, colours of a terminal.
+LITTER = re.compile(r"(?<![\w.])/(home|tmp|root|work|Users|var)/|[Ww]arning:|\r|\x1b\[|it/s\]")
+
+
+def _text(out: dict[str, Any]) -> str:
+    data = [lines for kind, lines in out.get("data", {}).items() if kind.startswith("text/")]
+    return "".join(line for lines in (out.get("text", []), *data) for line in lines)
 
 
 def _cells(path: Path, kind: str) -> list[dict[str, Any]]:
@@ -69,15 +82,34 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return execute
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_notebook_is_committed_clean(path: Path) -> None:
-    for cell in _cells(path, "code"):
-        assert cell["outputs"] == [], cell["id"]
-        assert cell["execution_count"] is None, cell["id"]
-    text = path.read_text(encoding="utf-8")
-    assert "/home/" not in text
-    assert os.fspath(ROOT) not in text
+@pytest.mark.parametrize("path", RAN, ids=lambda path: path.name)
+def test_notebook_is_committed_as_it_ran(path: Path) -> None:
+    cells = _cells(path, "code")
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert sum(bool(cell["outputs"]) for cell in cells) > len(cells) / 2
     assert _cells(path, "markdown")[0]["source"][0].startswith("# ")
+
+
+@pytest.mark.parametrize("path", RAN, ids=lambda path: path.name)
+def test_outputs_hold_no_path_warning_or_progress_bar(path: Path) -> None:
+    assert os.fspath(ROOT) not in path.read_text(encoding="utf-8")
+    for cell in _cells(path, "code"):
+        for out in cell["outputs"]:
+            assert out["output_type"] in {"stream", "display_data", "execute_result"}, cell["id"]
+            assert out.get("name", "stdout") == "stdout", cell["id"]
+            assert not LITTER.search(_text(out)), cell["id"]
+
+
+@pytest.mark.parametrize("path", RAN, ids=lambda path: path.name)
+def test_pictures_stand_only_where_they_were_viewed(path: Path) -> None:
+    cells = {cell["id"]: cell for cell in _cells(path, "code")}
+    pictures = {
+        name: [kind for out in cell["outputs"] for kind in out.get("data", {}) if "image" in kind]
+        for name, cell in cells.items()
+    }
+    assert {name for name, kinds in pictures.items() if kinds} == PICTURES[path.stem]
+    for name in PICTURES[path.stem]:
+        assert cells[name]["metadata"]["tags"] in (["chart"], ["astronaut"])
 
 
 def test_there_are_three_notebooks() -> None:
@@ -91,7 +123,8 @@ def test_use_runs_and_reads_the_photo(run: Run) -> None:
     assert "['happiness']\n[]\nerror: " in printed
     assert "(7, 8)" in printed
     assert "face 1, happiness" in printed
-    assert "accuracy 86.3%" in printed
+    scores = EmotionRecognizer().config.metrics["valid"]
+    assert f"accuracy {scores['accuracy']:.1%} (95 % interval" in printed
     assert pictures == 4
 
 
@@ -138,8 +171,10 @@ def test_techniques_run_one_after_another(run: Run, tmp_path: Path) -> None:
 
 
 WHOLE = {
-    "use.ipynb": "accuracy 86.3%", "make.ipynb": "int8-static", "techniques.ipynb": "class_weight",
-}  # fmt: skip
+    "use.ipynb": "calibration error",
+    "make.ipynb": "int8-static",
+    "techniques.ipynb": "class_weight",
+}
 
 
 @_WHOLE
