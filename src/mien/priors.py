@@ -20,6 +20,8 @@ from mien.config import Saved
 from mien.errors import ConfigError, DataError, MienError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mien.arrays import F64, Floats
     from mien.labels import LabelSchema
 
@@ -75,6 +77,15 @@ class ClassPrior(Saved):
     def held(self) -> F64:
         """Shares (K,) inside the probabilities."""
         return _scaled(np.array(self.shares) ** self.strength)
+
+    def log_ratio(self, target: Sequence[float] | None = None) -> F64 | None:
+        """Returns (K,), what is added to log-probabilities to answer for other shares.
+
+        Args:
+            target: (K,), the shares; None: :attr:`own`, and where that is None nothing changes.
+        """
+        shares = self.own if target is None else target
+        return None if shares is None else np.log(np.array(shares) / self.held)
 
     def target(
         self, prior: str | Mapping[str, float] | None, schema: LabelSchema

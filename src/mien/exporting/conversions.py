@@ -169,9 +169,8 @@ def embed_preprocessing(model: Any, config: ModelConfig) -> Any:
     pixels = before.add("Cast", before.add("Transpose", "faces", perm=[0, 3, 1, 2]), to=1)
     before.normalize(pixels, p, opset(whole), output=inputs[0])
     scaled = after.add("Div", "logits", after.constant(config.temperature))
-    if config.prior is not None and config.prior.own is not None:
-        other = np.log(np.array(config.prior.own) / config.prior.held)
-        scaled = after.add("Add", scaled, after.constant(other))
+    if config.prior is not None and (ratio := config.prior.log_ratio()) is not None:
+        scaled = after.add("Add", scaled, after.constant(ratio))
     after.add("Softmax", scaled, output="probs", axis=1)
     nodes = [*before.nodes, *graph.node, *after.nodes]
     kept = [value for value in graph.input if value.name in constants]

@@ -60,9 +60,9 @@ class ExpressionModule(nn.Module):
     ``counts`` (K,) are the faces of each class in training, for what makes up for rare ones;
     or (S, K) where logits are adjusted by dataset; ``faces_per_epoch`` is given where several
     processes share them. Of datasets with ``names`` each is validated by itself; ``schema`` has
-    the labels of the classes. Teachers, to learn from besides the targets, stay out of checkpoints. A
-    ``sample`` of the training faces is scored as validation faces are, so that the curves of both
-    can be compared.
+    the labels of the classes. Teachers, to learn from besides the targets, stay out of
+    checkpoints. A ``sample`` of the training faces is scored as validation faces are, so that the
+    curves of both can be compared.
     """
 
     def __init__(

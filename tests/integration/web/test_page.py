@@ -9,6 +9,8 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +21,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from mien import EmotionRecognizer
-from mien.hub import ASSETS
+from mien.hub import ASSETS, write_config
 from mien.results import ImageResult
+from mien.web import build_page
 from support.accessibility import check_walk, violations
 
 if TYPE_CHECKING:
@@ -36,9 +39,9 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def address(built: Page) -> Iterator[str]:
-    """Where the page is served: two folders below the root, so only relative paths work."""
+@contextmanager
+def _serve(built: Page) -> Iterator[str]:
+    """Serves a page two folders below the root, so only relative paths work."""
     handler = partial(_Quiet, directory=str(built.path.parents[1]))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -47,6 +50,13 @@ def address(built: Page) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_address[1]}/{place}/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(built: Page) -> Iterator[str]:
+    """Where the page with the bundled model is served."""
+    with _serve(built) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +216,24 @@ def _cases() -> dict[str, dict[str, Any]]:
         "faded": _file("faded.png", faded, format="PNG"),
         "gray": _file("gray.jpg", sample.convert("L"), format="JPEG"),
     }
+
+
+def test_a_prior_of_the_models_own_is_answered_for(
+    browser: Any, engine: Path, recognizer: EmotionRecognizer, tmp_path: Path
+) -> None:
+    bundled = recognizer.folder
+    shutil.copytree(bundled.path, tmp_path / "model")
+    config, count = bundled.config, len(bundled.config.schema)
+    assert config.prior is not None
+    own = replace(config.prior, own=(1 / count,) * count)
+    write_config(tmp_path / "model", replace(config, prior=own))
+    page = build_page(tmp_path / "some" / "place", tmp_path / "model", runtime=engine)
+    expected = EmotionRecognizer(tmp_path / "model", threads=1)
+    with _serve(page) as address:
+        visit = _Visit(browser, address)
+        result = _same(visit, expected, SAMPLE)
+        assert dict(visit.answer().prior or {}) == dict(result.prior)
+    assert result.faces[0].probs != recognizer.predict(SAMPLE).faces[0].probs
 
 
 @pytest.mark.parametrize("case", ["profile", "turned", "small", "large", "cut", "faded", "gray"])

@@ -20,10 +20,13 @@ from mien.detectors.mien import MienDetector
 from mien.detectors.refiner import FaceRefiner
 from mien.detectors.scales import ScaleRules, plan_scales, tiles
 from mien.detectors.search import Candidates
-from mien.hub import read_model_folder
+from mien.hub import ModelConfig, read_model_folder
 from mien.images import decode
+from mien.labels import HES3
 from mien.metrics import softmax
 from mien.preprocess import INTERPOLATIONS, Preprocessing, crop_faces, normalize
+from mien.priors import ClassPrior
+from mien.results import ImageResult
 from mien.results.wording import percent
 from mien.web.build import SOURCES
 from mien.web.settings import page_settings
@@ -251,3 +254,24 @@ def test_photo_is_scaled_as_the_detector_scales_it(call: Any) -> None:
 def test_probabilities_are_written_alike(call: Any) -> None:
     shares = [0.0, 0.004, 0.0099, 0.01, 0.5, 0.934, 0.9949, 0.995, 0.9999, 1.0]
     assert call(*(["percent", share] for share in shares)) == [percent(share) for share in shares]
+
+
+@pytest.mark.parametrize("own", [None, (0.1, 0.2, 0.7)])
+def test_a_prior_of_its_own_is_answered_for(call: Any, own: tuple[float, ...] | None) -> None:
+    prior = ClassPrior((0.6, 0.3, 0.1), 0.7, own)
+    config = ModelConfig("linear", "x", HES3, Preprocessing(size=8), temperature=1.3, prior=prior)
+    given, logits = config.to_dict()["mien"], [0.4, 1.9, -0.3]
+    names: dict[str, Any] = {"model": "linear.x", "detector": "mien", "timings": {"detect": 1.5}}
+    probs, shares, plain = call(
+        ["calibrated", logits, given], ["ownPrior", given],
+        ["calibrated", logits, {**given, "prior": None}],
+    )  # fmt: skip
+    expected = config.calibrated(np.array([logits]))[0]
+    np.testing.assert_allclose(probs, expected, rtol=1e-12)
+    assert (probs == plain) == (own is None)
+    assert shares == (None if own is None else dict(zip(HES3.labels, own, strict=True)))
+    names |= {"prior": shares} if own else {}
+    [result] = call(["toResult", "a.jpg", {"width": 640, "height": 480}, [], names])
+    python = ImageResult("a.jpg", 640, 480, (), "linear.x", "mien", {"detect": 1.5}, prior=shares)
+    assert result == python.to_dict()
+    assert list(result) == list(python.to_dict())

@@ -66,8 +66,8 @@ def weights_by_hand(given: Mapping[str, float], schema: LabelSchema, counts: Ten
         counts: (K,), see :func:`class_counts`.
 
     Raises:
-        ConfigError: If no class has one of the names, two name the same class, or all faces would weigh
-            nothing.
+        ConfigError: If no class has one of the names, two name the same class, or all faces would
+            weigh nothing.
 
     >>> counts = torch.tensor([10.0, 30.0])
     >>> weights_by_hand({"sad": 3.0}, LabelSchema("two", ("happy", "sad")), counts).tolist()

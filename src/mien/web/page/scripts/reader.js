@@ -4,7 +4,7 @@ import { cropBox } from "./boxes.js";
 import { cropFace, normalize } from "./crops.js";
 import { assess } from "./quality.js";
 import { makeDetector } from "./detector.js";
-import { softmax, toFace, toResult } from "./results.js";
+import { calibrated, ownPrior, toFace, toResult } from "./results.js";
 
 /** Takes what openEngine returns. */
 export function makeReader({ settings, detector, model, runModel, ...engine }) {
@@ -36,8 +36,9 @@ export function makeReader({ settings, detector, model, runModel, ...engine }) {
       const found = assess(settings.quality_flags, model, ...seen);
       return toFace(face, labels, probs[index], found);
     });
-    const names = { model: settings.model, detector: settings.detector.name, timings };
-    return { result: toResult(source, raster, faces, names), crops };
+    const { model: name } = settings;
+    const told = { model: name, detector: settings.detector.name, timings, prior: ownPrior(model) };
+    return { result: toResult(source, raster, faces, told), crops };
   };
 }
 
@@ -48,7 +49,7 @@ async function classify(crops, model, runModel) {
   const logits = await runModel(normalize(crops, model.preprocessing), shape);
   const count = model.schema.labels.length;
   return crops.map((_, index) =>
-    softmax(logits.subarray(index * count, (index + 1) * count), model.temperature),
+    calibrated(logits.subarray(index * count, (index + 1) * count), model),
   );
 }
 

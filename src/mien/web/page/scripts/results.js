@@ -7,8 +7,34 @@ export function softmax(logits, temperature) {
   const scaled = Array.from(logits, (value) => value / temperature);
   const most = Math.max(...scaled);
   const powers = scaled.map((value) => Math.exp(value - most));
-  const total = powers.reduce((sum, value) => sum + value, 0);
-  return powers.map((value) => value / total);
+  return toShares(powers);
+}
+
+/**
+ * Turns logits into calibrated probabilities, for the shares of labels that the model answers for.
+ *
+ * @param model The block "mien" of config.json; its part prior may be missing.
+ */
+export function calibrated(logits, { temperature, prior }) {
+  const probs = softmax(logits, temperature);
+  if (!prior?.own) return probs;
+  const { shares, strength = 1, own } = prior;
+  const held = toShares(shares.map((share) => share ** strength));
+  return toShares(probs.map((value, index) => value * (own[index] / held[index])));
+}
+
+/** Returns by label the shares that the model answers for where it was given some. */
+export function ownPrior({ schema, prior }) {
+  return prior?.own ? byLabel(schema.labels, prior.own) : undefined;
+}
+
+function toShares(values) {
+  const total = values.reduce((sum, value) => sum + value, 0);
+  return values.map((value) => value / total);
+}
+
+function byLabel(labels, values) {
+  return Object.fromEntries(labels.map((label, index) => [label, values[index]]));
 }
 
 /** Joins a detected face, the probabilities of its labels, and what speaks against them. */
@@ -20,7 +46,7 @@ export function toFace({ box, score, points }, labels, probs, { prediction_set, 
     landmarks: points,
     emotion: labels[probs.indexOf(confidence)],
     confidence,
-    probs: Object.fromEntries(labels.map((label, index) => [label, probs[index]])),
+    probs: byLabel(labels, probs),
     prediction_set,
     quality_flags,
     uncertain: prediction_set?.length !== 1 || quality_flags.length > 0,
@@ -28,7 +54,8 @@ export function toFace({ box, score, points }, labels, probs, { prediction_set, 
   };
 }
 
-export function toResult(source, { width, height }, faces, { model, detector, timings }) {
+/** Puts the answer together; prior, see ownPrior, stands in its JSON where there is one. */
+export function toResult(source, { width, height }, faces, { model, detector, timings, prior }) {
   return {
     schema_version: SCHEMA_VERSION,
     source,
@@ -39,5 +66,6 @@ export function toResult(source, { width, height }, faces, { model, detector, ti
     detector,
     timings_ms: timings,
     warnings: [],
+    prior,
   };
 }
