@@ -16,13 +16,19 @@ from mien.data import Manifest, as_manifest
 from mien.data.faces import chunks, load_faces
 from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
-from mien.ensembles.members import member_log_probs, open_members
+from mien.ensembles.members import (
+    common_shares,
+    member_log_probs,
+    member_probs,
+    open_members,
+)
 from mien.ensembles.mixing import Mixture, cross_fitted_probs, fit_mixture, parse_weights
 from mien.errors import ConfigError, DataError, ModelError
 from mien.evaluation.scores import Evaluation, record_evaluation, run_over
 from mien.exporting.graph import import_onnx
 from mien.hub import ONNX, ModelConfig, ModelFolder, write_config
 from mien.preprocess import Preprocessing, normalize
+from mien.priors import ClassPrior, label_shares
 from mien.recognizer import EmotionRecognizer
 
 if TYPE_CHECKING:
@@ -135,12 +141,13 @@ def ensemble(
             "read it with labels=members' schema",
             subject=manifest.source,
         )
-    alone = member_log_probs(members, part, progress=progress)
+    shares = common_shares([member.config for member in members])
+    alone = member_log_probs(members, part, shares, progress=progress)
     shared = shared_preprocessing([member.config.preprocessing for member in members])
     exact = all(member.config.preprocessing == shared for member in members)
     folders = [member.folder for member in members]
     # What the graph's own resizing makes of the faces is what the mixture has to fit.
-    seen = alone if exact else _run_merged(folders, shared, part)
+    seen = alone if exact else _run_merged(folders, shared, shares, part)
     probs = cross_fitted_probs(
         seen, part.class_ids, method=method, groups=part.groups, folds=folds, seed=seed
     )
@@ -148,8 +155,12 @@ def ensemble(
     used = np.flatnonzero(mixture.weights > 0)
     kept = mixture if len(used) == len(members) else replace(mixture, weights=mixture.weights[used])
     config = _config([folders[i] for i in used], kept, shared, tag)
+    # A regression takes the shares of the faces that it is fitted on, whatever the members hold.
+    held = label_shares(part.targets) if method == "stacking" else shares
+    if held is not None:
+        config = replace(config, prior=ClassPrior(tuple(np.round(held, 6))))
     output.mkdir(parents=True, exist_ok=True)
-    model = merge_graphs([folders[i] for i in used], shared, kept)
+    model = merge_graphs([folders[i] for i in used], shared, shares, kept)
     for stale in {*output.glob("model.*"), *output.glob("eval/*.*"), output / SPLIT}:
         if stale != output / ONNX:
             stale.unlink(missing_ok=True)  # it is of the ensemble that is replaced
@@ -162,9 +173,12 @@ def ensemble(
     honest = Evaluation.of(part, probs, model=config.name, split=split)
     folder = record_evaluation(folder, honest, config.data)
     own = [
-        Evaluation.of(part, np.exp(alone[:, index]), model=member.config.name, split=split)
+        Evaluation.of(
+            part, member_probs(member.config, alone[:, index], shares),
+            model=member.config.name, split=split,
+        )
         for index, member in enumerate(members)
-    ]
+    ]  # fmt: skip
     listed = tuple(
         MemberScore(one.model, member.path.name, float(weight), one.scores())
         for one, member, weight in zip(own, folders, mixture.weights, strict=True)
@@ -185,11 +199,13 @@ def _check_output(output: Path, models: Sequence[str | Path], *, overwrite: bool
             raise ConfigError("holds no ensemble: it is not overwritten", subject=output)
 
 
-def _run_merged(folders: Sequence[ModelFolder], shared: Preprocessing, part: Manifest) -> F64:
+def _run_merged(
+    folders: Sequence[ModelFolder], shared: Preprocessing, shares: F64 | None, part: Manifest
+) -> F64:
     """Returns the members' log-probabilities (N, M, K) as the merged graph makes them."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / ONNX
-        import_onnx().save_model(merge_graphs(folders, shared), path)
+        import_onnx().save_model(merge_graphs(folders, shared, shares), path)
         session = Session(path)
         batches = (normalize(load_faces(chunk, shared), shared) for chunk in chunks(part, 512))
         rows = [session.run(["log_probs"], {"input": batch})[0] for batch in batches]

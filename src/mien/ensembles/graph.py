@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.ensembles.members import log_ratio
 from mien.ensembles.mixing import FLOOR, Mixture
 from mien.errors import ModelError, first_line
 from mien.exporting.graph import GraphWriter, import_onnx, opset, read_graph, strip_traces
@@ -19,6 +20,8 @@ from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mien.arrays import F64
 
 
 #: Least version of the standard operators: ``Resize`` antialiases since 18.
@@ -90,12 +93,16 @@ def _mix(writer: GraphWriter, log_probs: str, mixture: Mixture) -> None:
 
 
 def merge_graphs(
-    members: Sequence[ModelFolder], shared: Preprocessing, mixture: Mixture | None = None
+    members: Sequence[ModelFolder],
+    shared: Preprocessing,
+    shares: F64 | None,
+    mixture: Mixture | None = None,
 ) -> Any:
     """Builds the graph of an ensemble of M folders: (N, C, S, S) becomes ``logits`` (N, K).
 
     Without a mixture the output is ``log_probs`` (N, M, K), the members' calibrated
-    log-probabilities; the weights of a mixture are all above 0.
+    log-probabilities for the ``shares`` of :func:`mien.ensembles.members.common_shares`; the
+    weights of a mixture are all above 0.
     """
     onnx, writer = import_onnx(), GraphWriter("mix.")
     helper, tensor = onnx.helper, onnx.helper.make_tensor_value_info
@@ -113,7 +120,10 @@ def merge_graphs(
     before, rows = len(writer.nodes), []
     for index, folder in enumerate(members):
         heat = writer.constant(folder.config.temperature)
-        logs = writer.add("LogSoftmax", writer.add("Div", f"m{index}.logits", heat), axis=1)
+        scaled = writer.add("Div", f"m{index}.logits", heat)
+        if (ratio := log_ratio(folder.config, shares)) is not None:
+            scaled = writer.add("Add", scaled, writer.constant(ratio))
+        logs = writer.add("LogSoftmax", scaled, axis=1)
         rows.append(writer.add("Unsqueeze", logs, writer.constant([1], np.int64)))
     name, shape = "log_probs", ["N", M, K]
     writer.add("Concat", *rows, output=name, axis=1)

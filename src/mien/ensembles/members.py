@@ -9,6 +9,7 @@ import numpy as np
 from mien.data.faces import chunks, load_faces
 from mien.errors import ConfigError
 from mien.metrics import log_softmax
+from mien.priors import reweigh
 from mien.recognizer import EmotionRecognizer
 
 if TYPE_CHECKING:
@@ -51,19 +52,52 @@ def _shared(config: ModelConfig) -> dict[str, str]:
     return {"labels": labels, "crop margin": repr(config.crop_margin), "alignment": align}
 
 
+def common_shares(configs: Sequence[ModelConfig]) -> F64 | None:
+    """Returns the shares (K,) of labels that all members answer for before they are mixed.
+
+    A mean of probabilities under different priors is a probability under none of them. So each
+    member is first brought to the mean of the shares that they answer for alone, which are also
+    those that their plain mean has over many faces. None: a member does not say what it holds.
+    """
+    priors = [config.prior for config in configs if config.prior is not None]
+    if len(priors) < len(configs):
+        return None
+    shares: F64 = np.mean([prior.own or prior.held for prior in priors], axis=0)
+    return shares
+
+
+def log_ratio(config: ModelConfig, shares: F64 | None) -> F64 | None:
+    """Returns (K,), what brings a member's log-probabilities to the shares; None: nothing does."""
+    return None if config.prior is None else config.prior.log_ratio(shares)
+
+
+def member_probs(config: ModelConfig, log_probs: F64, shares: F64 | None) -> F64:
+    """Returns a member's probabilities (N, K) as it answers alone; ``shares``: those inside."""
+    probs = np.exp(log_probs)
+    if shares is None or config.prior is None:
+        return probs
+    return reweigh(probs, shares, np.array(config.prior.own or config.prior.held))
+
+
 def member_log_probs(
     members: Sequence[EmotionRecognizer],
     part: Manifest,
+    shares: F64 | None,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> F64:
-    """Returns M members' calibrated log-probabilities (N, M, K) of N ready faces."""
+    """Returns M members' calibrated log-probabilities (N, M, K) of N ready faces.
+
+    ``shares`` are those of :func:`common_shares`.
+    """
     rows: list[list[F64]] = [[] for _ in members]
     for chunk in chunks(part):
         crops = {p: load_faces(chunk, p) for p in {m.config.preprocessing for m in members}}
         for found, member in zip(rows, members, strict=True):
             logits = member.pipeline.logits(crops[member.config.preprocessing])
-            found.append(log_softmax(logits, temperature=member.config.temperature))
+            logs = log_softmax(logits, temperature=member.config.temperature)
+            ratio = log_ratio(member.config, shares)
+            found.append(logs if ratio is None else log_softmax(logs + ratio))
             if progress:
                 progress(len(chunk))
     return np.stack([np.concatenate(found) for found in rows], axis=1)

@@ -186,10 +186,12 @@ def _prior(config: ModelConfig) -> str:
     if config.prior.own is not None:
         given = _by_label(config, config.prior.own, ".1%")
         own = f" They are turned into answers for other shares: {given}."
+    held = "how common each label was among the faces that it learned from"
+    if config.architecture == "ensemble":
+        held = "how common its members take each label to be"
     return (
-        "\nThe probabilities hold how common each label was among the faces that it learned "
-        f"from, to the power {config.prior.strength:g}: {shares}.{own} Where it is otherwise among "
-        "your faces, say so: `--prior balanced`, or shares of your own."
+        f"\nThe probabilities hold {held}, to the power {config.prior.strength:g}: {shares}.{own} "
+        "Where it is otherwise among your faces, say so: `--prior balanced`, or shares of your own."
     )
 
 

@@ -23,6 +23,7 @@ from mien.explanation import explain_crops
 from mien.hub import ONNX, WEIGHTS, ModelConfig, read_model_folder, write_config
 from mien.labels import HES3
 from mien.preprocess import Preprocessing, crop_faces
+from mien.priors import ClassPrior, label_shares, reweigh
 from mien.recognizer import EmotionRecognizer
 from support.faces import draw_face
 
@@ -47,7 +48,13 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return read_manifest(f"folder:{root}", labels=HES3)
 
 
-def _member(folder: Path, p: Preprocessing, seed: int, temperature: float = 1.0) -> Path:
+def _member(
+    folder: Path,
+    p: Preprocessing,
+    seed: int,
+    temperature: float = 1.0,
+    prior: ClassPrior | None = None,
+) -> Path:
     """A network of one linear layer on all pixels, with weights of chance."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
@@ -65,7 +72,8 @@ def _member(folder: Path, p: Preprocessing, seed: int, temperature: float = 1.0)
         graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10
     )
     onnx.save_model(model, folder / ONNX)
-    write_config(folder, ModelConfig("linear", folder.name, HES3, p, temperature=temperature))
+    config = ModelConfig("linear", folder.name, HES3, p, temperature=temperature, prior=prior)
+    write_config(folder, config)
     return folder
 
 
@@ -141,6 +149,43 @@ def test_file_is_the_mixture_of_its_members(tmp_path: Path, faces: Manifest, met
     assert [member["folder"] for member in report["members"]] == ["one", "two"]
     assert report["accuracy"] == result.scores["accuracy"]
     assert "cross-fitted" in report["note"]
+
+
+def test_members_of_different_priors_are_mixed_under_their_mean(
+    tmp_path: Path, faces: Manifest
+) -> None:
+    p = Preprocessing(size=32)
+    held, own = (0.2, 0.3, 0.5), (0.6, 0.3, 0.1)
+    paths = [
+        _member(tmp_path / "one", p, 1, 0.7, ClassPrior(held)),
+        _member(tmp_path / "two", p, 2, 1.6, ClassPrior((0.5, 0.25, 0.25), 0.5, own)),
+    ]
+    folder = ensemble(paths, faces, tmp_path / "both", folds=2).folder
+    mean = (0.4, 0.3, 0.3)
+    assert folder.config.prior == ClassPrior(mean)
+    part = faces.split("valid")
+    pictures = [part.images.read(index) for index in range(len(part))]
+
+    def answers(path: Path) -> np.ndarray:
+        return EmotionRecognizer(path, detector="none").predict_faces(pictures)
+
+    one, two = (reweigh(answers(m), h, mean) for m, h in zip(paths, (held, own), strict=True))  # type: ignore[arg-type]
+    mixed = ((one + two) / 2) ** (1 / folder.config.temperature)
+    assert np.allclose(answers(folder.path), mixed / mixed.sum(axis=1, keepdims=True), atol=1e-5)
+    report = json.loads((folder.path / "eval" / "valid.json").read_text())
+    right = [float((answers(m).argmax(axis=1) == part.class_ids).mean()) for m in paths]
+    assert [member["scores"]["accuracy"] for member in report["members"]] == right
+
+
+def test_priors_of_ensembles(tmp_path: Path, faces: Manifest) -> None:
+    known = ClassPrior((0.2, 0.3, 0.5), own=(0.6, 0.3, 0.1))
+    p = Preprocessing(size=32)
+    paths = [_member(tmp_path / "one", p, 1, prior=known), _member(tmp_path / "two", p, 2)]
+    mixed = ensemble(paths, faces, tmp_path / "both", folds=2)
+    assert mixed.folder.config.prior is None, "one does not say what it holds"
+    assert mixed.parity["max_difference"] < 1e-5
+    stacked = ensemble(paths, faces, tmp_path / "stack", folds=2, method="stacking").folder
+    assert stacked.config.prior == ClassPrior(label_shares(faces.split("valid").targets))
 
 
 def test_size_color_and_normalisation_are_converted_inside(tmp_path: Path, faces: Manifest) -> None:
