@@ -28,7 +28,8 @@ def command(
     the model back.
     """
     from mien.hub import CARD, read_model_folder
-    from mien.hub.remote import check_repo_id, push_model_folder, pushed_card, pushed_files
+    from mien.hub.calls import check_repo_id
+    from mien.hub.remote import push_model_folder, pushed_card, pushed_files
 
     folder = read_model_folder(model)
     check_repo_id(repo_id)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError, ModelError, import_extra
+from mien.hub.calls import call_hub, check_repo_id, hub_endpoint
 from mien.hub.folder import CONFIG, WEIGHTS
-from mien.hub.remote import call_hub, check_repo_id, hub_endpoint
 from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from mien.backends.torch import read_tensors
 from mien.errors import ConfigError, ModelError, first_line, import_extra, suggest
 from mien.hub.folder import CONFIG, WEIGHTS
 from mien.hub.foreign import IMAGENET, open_foreign, read_json, read_preprocessing
+from mien.hub.tensors import read_tensors
 from mien.models.layers import FaceNetwork
 from mien.models.registry import ModelSpec, register_family
 from mien.models.timm_backbones import PREFIX as TIMM

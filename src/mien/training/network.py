@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mien.backends.torch import read_tensors
 from mien.errors import ConfigError, MienError, ModelError
 from mien.hub import ASSETS, WEIGHTS, bundled_models
 from mien.hub.foreign import fetch_weights
+from mien.hub.tensors import read_tensors
 from mien.models import ModelSpec, create_model, model_spec
 from mien.models.timm_backbones import PREFIX, pretrained_record
 from mien.training.config import TrainConfig, split_names

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mien.backends.torch import read_tensors
 from mien.config import import_plugins, load_object
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
@@ -20,6 +19,7 @@ from mien.data.image_stores import find_shards, holds_shards
 from mien.data.inspection.run import Bars, silent
 from mien.data.sources import draw_shares, parse_sources, show_specs
 from mien.errors import ConfigError, DataError
+from mien.hub.tensors import read_tensors
 from mien.labels import as_schema
 from mien.locks import locked
 from mien.training.callbacks import load_callbacks, naming_full_disk, naming_full_memory

@@ -68,6 +68,6 @@ def test_report_has_a_section_on_groups(dataset: Path, tmp_path: Path) -> None:
     given = (evaluation, recognizer, manifest)
     text = write_report(tmp_path / "a.html", *given, groups=groups).read_text("utf-8")
     assert "Groups: kind" in text
-    assert "<td>&lt;b&gt;</td>" in text
-    assert "<td><b>" not in text
+    assert ">&lt;b&gt;</td>" in text
+    assert "><b></td>" not in text
     assert "Groups:" not in write_report(tmp_path / "b.html", *given).read_text("utf-8")

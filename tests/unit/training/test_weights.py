@@ -12,12 +12,12 @@ pytest.importorskip("torch")
 import torch
 from safetensors.torch import save_file
 
-from mien.backends.torch import read_tensors
 from mien.data import Manifest
 from mien.data.faces import load_faces
 from mien.data.image_stores import PixelImages
 from mien.errors import ConfigError, ModelError
 from mien.hub import bundled_models, read_model_folder
+from mien.hub.tensors import read_tensors
 from mien.labels import get_schema
 from mien.models import create_model, model_spec
 from mien.models.layers import normalize_tensor
