@@ -31,8 +31,12 @@ _FOCUSED = """() => {
 def violations(tab: Any) -> list[str]:
     """What axe-core finds wrong with a page as it stands, by rule and first place."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
-    found = axe.Axe().run(tab, options={"runOnly": _RULES}).response
-    assert len(found["passes"]) > 10, "the rules were not run"
+    for _ in range(6):
+        found = axe.Axe().run(tab, options={"runOnly": _RULES}).response
+        assert len(found["passes"]) > 10, "the rules were not run"
+        if not found["violations"]:
+            return []
+        tab.wait_for_timeout(500)  # what is being faded in has too little contrast for a moment
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
 
 
