@@ -230,8 +230,7 @@ def _tell_unknown(own: LabelSchema, manifest: Manifest) -> None:
     """Logs labels of the faces that a model cannot answer."""
     known = mapping_matrix(own, manifest.schema).any(axis=0)
     counts = np.bincount(manifest.class_ids, minlength=len(manifest.schema))
-    lost = [label for label, n, knows in zip(manifest.schema.labels, counts, known, strict=True)
-            if n and not knows]  # fmt: skip
+    lost = [manifest.schema.labels[index] for index in np.flatnonzero((counts > 0) & ~known)]
     if lost:
         _LOG.warning(
             "note: %s: the model has no label %s: its %s faces count as wrong. %s",

@@ -21,6 +21,7 @@ import numpy as np
 from mien.errors import InputError, import_extra
 from mien.images.source import address_error, address_of
 from mien.video.animation import TICK, is_animated_picture, read_stills
+from mien.video.blocks import is_unbroken
 
 if TYPE_CHECKING:
     import os
@@ -100,7 +101,7 @@ class Clip:
 class Tally:
     """What reading met.
 
-    ``damaged`` are packets; ``index`` and ``time_s`` those of the last frame, shown or not;
+    ``damaged`` are packets and pictures; ``index`` and ``time_s`` those of the last frame, shown or not;
     ``end_s`` is the end of the last packet of any kind, on the file's clock.
     """
 
@@ -111,13 +112,15 @@ class Tally:
 
     def is_whole(self, clip: Clip) -> bool:
         """Tells whether all was read that the file holds by what it says itself."""
+        if self.damaged or not is_unbroken(clip.path):
+            return False
         if clip.duration_s is None:
-            return not self.damaged and self.index + 1 >= (clip.frames or 0)
+            return self.index + 1 >= (clip.frames or 0)
         missing_s = clip.duration_s - max(self.time_s + 1 / clip.fps, self.end_s - clip.start_s)
         frame_s = max(1 / clip.fps, self.time_s / max(self.index, 1))
         slack_s = min(_SLACK_S, max(0.1 * clip.duration_s, 3 * frame_s))
         is_short = clip.frames is not None and self.index + 1 < clip.frames
-        return not self.damaged and missing_s <= (1.5 * frame_s if is_short else slack_s)
+        return missing_s <= (1.5 * frame_s if is_short else slack_s)
 
 
 def ahead(items: Generator[_T, None, None], depth: int) -> Generator[_T, None, None]:
@@ -311,6 +314,7 @@ def _decoded(container: Any, stream: Any, tally: Tally | None = None) -> Iterato
             pictures = []
             # A broadcast is joined midway: what comes before its first picture is no damage.
             tally.damaged += seen
+        tally.damaged += sum(picture.is_corrupt for picture in pictures if seen)
         seen = seen or bool(pictures)
         yield from pictures
 

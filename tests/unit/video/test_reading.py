@@ -186,7 +186,7 @@ def test_a_clock_that_starts_late_is_no_fault(ending: str, tmp_path: Path) -> No
     assert next(iter(read_frames(clip))).time_s == pytest.approx(0)
 
 
-@pytest.mark.parametrize("ending", ["ts", "mkv", "mp4"])
+@pytest.mark.parametrize("ending", ["ts", "mkv", "mp4", "avi", "flv"])
 def test_a_clip_damaged_in_the_middle_is_not_whole(ending: str, tmp_path: Path) -> None:
     path = write_clip(tmp_path / f"a.{ending}", _noise(24))
     data = bytearray(path.read_bytes())
