@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
 from mien.cli.flags import flag, output_flag
-from mien.cli.printing import interval, print_result, print_table, progress_bar, remark, score_cells
+from mien.cli.printing import (
+    failed,
+    interval,
+    print_result,
+    print_table,
+    progress_bar,
+    remark,
+    score_cells,
+)
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mien.arrays import Texts
+    from mien.data import Manifest
     from mien.evaluation import Evaluation
     from mien.evaluation.groups import GroupReport
     from mien.evaluation.robustness import RobustnessRow
@@ -60,8 +70,8 @@ def command(
     """Score a model on labelled faces: accuracy, calibration, classes.
 
     The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
+    Exit code 1 where pictures could not be read; the others are scored.
     """
-    from mien.atomic import write_text
     from mien.data import read_manifest
     from mien.data.sources import data_name
     from mien.evaluation import compare, evaluate
@@ -87,6 +97,7 @@ def command(
         values = read_groups(manifest.split(split).with_labels(), group_by, table=group_table)
     with progress_bar("evaluate", None, quiet=quiet) as advance:
         evaluation = evaluate(recognizer, manifest, split=split, progress=advance)
+        manifest, values = _readable(manifest, values, evaluation)
         other = evaluate(second, manifest, split=split, progress=advance) if second else None
     groups = by_group(evaluation, values, group_by) if group_by and values is not None else None
     rows = []
@@ -109,15 +120,44 @@ def command(
     if other:
         numbers["comparison"] = {**compare(evaluation, other).to_dict(), "with": other.to_dict()}
     if output:
-        output.mkdir(parents=True, exist_ok=True)
-        write_text(output / _FILES[0], json.dumps(numbers, indent=2) + "\n")
-        write_text(output / _FILES[1], evaluation.predictions_csv())
+        _write(output, numbers, evaluation)
     if record:
         _record(recognizer, evaluation, rows, data_name(data))
+    _show(evaluation, numbers, groups, format)
+
+
+def _readable(
+    manifest: Manifest, values: Texts | None, evaluation: Evaluation
+) -> tuple[Manifest, Texts | None]:
+    """Returns the pictures that were scored, and their groups, for what follows."""
+    if not evaluation.unreadable:
+        return manifest, values
+    part = manifest.split(evaluation.split).with_labels()
+    scored = set(evaluation.keys)
+    keep = [index for index in range(len(part)) if part.images.key(index) in scored]
+    return part.select(keep), None if values is None else values[keep]
+
+
+def _write(folder: Path, numbers: dict[str, Any], evaluation: Evaluation) -> None:
+    from mien.atomic import write_text
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _FILES[0], json.dumps(numbers, indent=2) + "\n")
+    write_text(folder / _FILES[1], evaluation.predictions_csv())
+
+
+def _show(
+    evaluation: Evaluation,
+    numbers: dict[str, Any],
+    groups: GroupReport | None,
+    format: flags.RowsFormat,  # noqa: A002 - the flag is --format
+) -> None:
     if format is flags.RowsFormat.csv:
         print(evaluation.predictions_csv(), end="")
     else:
         print_result(numbers, format, lambda: _print(evaluation, numbers, groups))
+    if evaluation.unreadable:
+        raise failed(f"{len(evaluation.unreadable)} pictures could not be read")
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:

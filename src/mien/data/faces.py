@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,11 +15,13 @@ from mien.preprocess import Preprocessing, crop_faces, whole_box
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mien.arrays import U8
+    from mien.arrays import U8, Bools
     from mien.data.image_stores import ImageStore
     from mien.data.manifest import Manifest
 
 __all__ = ["load_faces", "read_face", "read_picture"]
+
+_LOG = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -116,3 +119,27 @@ def load_faces(
     for _ in in_threads(load, len(manifest), workers=workers, progress=progress):
         pass
     return faces
+
+
+def keep_readable(part: Manifest, damaged: dict[int, DataError]) -> Bools:
+    """Tells which pictures of a split could be read (N,), and logs how many are left out.
+
+    Args:
+        part: The N pictures.
+        damaged: What :func:`load_faces` met, by position.
+
+    Raises:
+        DataError: If none could be read.
+    """
+    keep = np.ones(len(part), np.bool_)
+    if damaged:
+        first = damaged[min(damaged)]
+        if len(damaged) == len(part):
+            raise first
+        _LOG.warning(
+            "note: %d of %d %s pictures cannot be read and are left out; the first: %s "
+            "They are all named by: mien data inspect -d %s",
+            len(damaged), len(part), part.splits[0], first, part.source,
+        )  # fmt: skip
+        keep[list(damaged)] = False
+    return keep

@@ -15,7 +15,7 @@ import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
-from mien.data.faces import chunks, load_faces
+from mien.data.faces import chunks, keep_readable, load_faces
 from mien.errors import ConfigError, DataError, suggest
 from mien.hub.card import write_config_and_card
 from mien.hub.folder import refuse_bundled
@@ -54,6 +54,7 @@ class Evaluation:
         probs: float64 (N, K), the predicted ones.
         leaked: bool (N,), True where a byte-identical copy of the picture stands in train.
         sources: (N,) name of each face's dataset, or None where there is one.
+        unreadable: Names of pictures that could not be read and were left out.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Evaluation:
     probs: F64
     leaked: Bools
     sources: Texts | None = None
+    unreadable: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, part: Manifest, probs: F64, *, model: str, split: str) -> Evaluation:
@@ -155,6 +157,7 @@ class Evaluation:
             "data": self.data,
             "split": self.split,
             **self.by_source(),
+            **({"unreadable": list(self.unreadable)} if self.unreadable else {}),
         }
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -249,7 +252,8 @@ def evaluate(
 ) -> Evaluation:
     """Runs a model over one split of faces that are cropped already, and scores it.
 
-    Faces without a majority label are left out.
+    Faces without a majority label are left out, and so are pictures that cannot be read: these
+    are counted in a warning, and named by ``unreadable``.
 
     Args:
         model: A recognizer, of which the temperature is used; a model folder, a name, or None, the
@@ -260,7 +264,7 @@ def evaluate(
         progress: Called with the number of faces just finished.
 
     Raises:
-        DataError: If the split is missing or has no labelled face, or a picture is unreadable.
+        DataError: If the split is missing or has no labelled face that can be read.
         ConfigError: If model and dataset have no label in common, or an argument is unknown.
         ModelError: If the model cannot be loaded.
 
@@ -276,17 +280,34 @@ def evaluate(
     )
     manifest = as_manifest(data, labels=labels, runs=[recognizer.folder.path])
     part = manifest.split(split).with_labels()
-    logits = run_over(recognizer, part, progress=progress)
-    return evaluate_logits(logits, recognizer.config, part, split=split)
+    damaged: dict[int, DataError] = {}
+    logits = run_over(recognizer, part, progress=progress, damaged=damaged)
+    keep = keep_readable(part, damaged)
+    unreadable = tuple(part.images.key(index) for index in np.flatnonzero(~keep))
+    kept = part.select(keep) if damaged else part
+    evaluation = evaluate_logits(logits[keep], recognizer.config, kept, split=split)
+    return replace(evaluation, unreadable=unreadable)
 
 
 def run_over(
-    recognizer: EmotionRecognizer, part: Manifest, *, progress: Callable[[int], None] | None = None
+    recognizer: EmotionRecognizer,
+    part: Manifest,
+    *,
+    progress: Callable[[int], None] | None = None,
+    damaged: dict[int, DataError] | None = None,
 ) -> F32:
-    """Runs a model over all N ready faces of a manifest: logits (N, K)."""
-    logits = []
+    """Runs a model over all N ready faces of a manifest: logits (N, K).
+
+    ``damaged`` gets the positions of pictures that cannot be read; without it the first is raised.
+    """
+    logits: list[F32] = []
+    done = 0
     for chunk in chunks(part):
-        faces = load_faces(chunk, recognizer.config.preprocessing)
+        found: dict[int, DataError] | None = None if damaged is None else {}
+        faces = load_faces(chunk, recognizer.config.preprocessing, damaged=found)
+        if damaged is not None and found:
+            damaged.update({done + index: error for index, error in found.items()})
+        done += len(chunk)
         logits.append(recognizer.pipeline.logits(faces))
         if progress:
             progress(len(chunk))

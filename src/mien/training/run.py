@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ import torch
 
 from mien.config import import_plugins, load_object
 from mien.data import Manifest, read_manifest
-from mien.data.faces import load_faces
+from mien.data.faces import keep_readable, load_faces
 from mien.data.image_stores import find_shards, holds_shards
 from mien.data.inspection.run import Bars, silent
 from mien.data.sources import draw_shares, parse_sources, show_specs
@@ -68,7 +67,6 @@ if TYPE_CHECKING:
 
 #: Training faces that are scored without augmentation after each epoch, at most.
 _SAMPLE = 1024
-_LOG = logging.getLogger(__name__)
 
 __all__ = ["METRICS", "TrainingData", "check_parts", "load_data", "train"]
 
@@ -198,19 +196,8 @@ def _load_readable(
     damaged: dict[int, DataError] = {}
     workers = os.cpu_count() or 1
     faces = load_faces(part, preprocessing, workers=workers, progress=progress, damaged=damaged)
-    if not damaged:
-        return part, faces
-    first = damaged[min(damaged)]
-    if len(damaged) == len(part):
-        raise first
-    _LOG.warning(
-        "note: %d of %d %s pictures cannot be read and are left out; the first: %s "
-        "They are all named by: mien data inspect -d %s",
-        len(damaged), len(part), part.splits[0], first, part.source,
-    )  # fmt: skip
-    keep = np.ones(len(part), np.bool_)
-    keep[list(damaged)] = False
-    return part.select(keep), faces[keep]
+    keep = keep_readable(part, damaged)
+    return (part.select(keep), faces[keep]) if damaged else (part, faces)
 
 
 def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:

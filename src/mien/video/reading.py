@@ -101,8 +101,8 @@ class Clip:
 class Tally:
     """What reading met.
 
-    ``damaged`` are packets and pictures; ``index`` and ``time_s`` those of the last frame, shown or not;
-    ``end_s`` is the end of the last packet of any kind, on the file's clock.
+    ``damaged`` are packets and pictures; ``index`` and ``time_s`` those of the last frame, shown
+    or not; ``end_s`` is the end of the last packet of any kind, on the file's clock.
     """
 
     damaged: int = 0

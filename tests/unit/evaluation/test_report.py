@@ -74,3 +74,35 @@ def test_recording_needs_a_model_of_ones_own(capsys: pytest.CaptureFixture[str])
         main(["evaluate", "-d", "folder:.", "--record"])
     assert ended.value.code == 2
     assert "--model" in capsys.readouterr().err
+
+
+def test_damaged_faces_are_counted_and_named_and_the_rest_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    from support.faces import write_folder
+
+    root = write_folder(tmp_path / "faces", 6)
+    whole = evaluate(EmotionRecognizer(detector="none"), f"folder:{root}")
+    bad = [min((root / "valid" / label).iterdir()) for label in ("sadness", "neutral")]
+    for path, content in zip(bad, (b"", b"<html>"), strict=True):
+        path.write_bytes(content)
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "-d", f"folder:{root}", "--format", "json", "-o", str(out)])
+    assert stop.value.code == 1
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["n"] == whole.scores()["n"] - 2
+    assert report["unreadable"] == [str(path.relative_to(root)) for path in sorted(bad)]
+    assert json.loads((out / "evaluation.json").read_text()) == report
+    assert "2 pictures could not be read" in printed.err
+    said = caplog.text + printed.err
+    assert f"2 of {whole.scores()['n']} valid pictures cannot be read" in said
+    assert f"mien data inspect -d folder:{root}" in said
+    keep = np.isin(whole.keys, report["unreadable"], invert=True)
+    again = evaluate(EmotionRecognizer(detector="none"), f"folder:{root}")
+    assert again.probs == pytest.approx(whole.probs[keep], abs=1e-4)
+    for path in (root / "valid").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="is empty"):
+        evaluate(EmotionRecognizer(detector="none"), f"folder:{root}")

@@ -45,7 +45,7 @@ _MEANINGS = {
             "The same picture has two labels. At least one is wrong, or the face is ambiguous: "
             "keep votes, or drop both."
         ),
-        "unreadable": "Training leaves such files out. Fetch them again or take them out.",
+        "unreadable": "Training and scores leave such files out. Fetch or remove them.",
         "empty": "Files of no bytes, as an interrupted download leaves them.",
         "not_picture": (
             "The ending is that of a picture, the content is not: error pages are often saved so."
