@@ -1,7 +1,8 @@
 """Draws docs/images/clip.webp, the moving picture of the README, with mien itself.
 
-Usage: ``python scripts/moving_picture.py``, with the video extra. A camera pans over the photo in the
-package (an astronaut, photographed by NASA), twice in one frame, near and far; the light changes on the way.
+Usage: ``python scripts/moving_picture.py``, with the video extra. A camera pans over the photo in
+the package (an astronaut, photographed by NASA), twice in one frame, near and far; the light
+changes on the way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prints how well the detector finds faces, next to its peers: the table of ``docs/detector-scores.md``.
+"""Prints how well the detector finds faces, next to its peers: ``docs/detector-scores.md``.
 
 ``python -m research.detector.evaluate --shared ../shared --peers`` searches every photograph of
 ``data/photos`` valid with the detector in the package, and with YuNet_s, YuNet_n and UltraFace, all
