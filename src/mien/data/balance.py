@@ -72,7 +72,7 @@ def _few(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str]]:
         few = {label: n for label, n in _present(found).items() if n < FEW[split]}
         if few:
             shown = ", ".join(f"{label} {n}" for label, n in few.items())
-            yield "few_faces", f"{split} has under {FEW[split]} faces of {shown}"
+            yield "few_faces", f"{split} has fewer than {FEW[split]} faces of a class: {shown}"
         n = sum(found.values())
         if split != "train" and n and (half := 0.98 / np.sqrt(n)) > 0.05:
             has = f"{split} has {counted(n, 'face', 'faces')}"

@@ -38,6 +38,6 @@ def test_a_remark_has_the_numbers() -> None:
         "train has 10.0 times as many faces of happy (600) as of sad (60)",
         "happy is 91% of train and 19% of valid",
         "sad is 9% of train and 81% of valid",
-        "valid has under 20 faces of happy 19",
+        "valid has fewer than 20 faces of a class: happy 19",
         "valid has 100 faces: an accuracy on it is known to within 10 points at best",
     ]
