@@ -45,7 +45,8 @@ class Limits(NamedTuple):
 
     With ``below`` it must stay below ``high``. ``own`` names, with a colon, what may stand outside
     of ``choices``. A ``flag`` of "" is derived from the name, None: only in files and Python. A
-    list's flag is given once per value, or without ``repeat`` once, with commas.
+    list's flag is given once per value, or without ``repeat`` once, with commas. With ``auto`` that
+    word may stand for a number, and is 0.
     """
 
     low: float = -math.inf
@@ -56,6 +57,7 @@ class Limits(NamedTuple):
     short: str = ""
     flag: str | None = ""
     repeat: bool = True
+    auto: bool = False
 
 
 def option(default: Any, help_text: str, **limits: Any) -> Any:
@@ -209,7 +211,8 @@ class Saved:
 class Kind(NamedTuple):
     """The type of a setting: ``str``, ``int``, ``float`` or ``bool``, many of them, or None.
 
-    With ``or_one`` one value stands for itself and is not read as a list with commas.
+    With ``or_one`` one value stands for itself and is not read as a list with commas. With ``auto``
+    that word is 0.
     """
 
     base: type
@@ -217,22 +220,23 @@ class Kind(NamedTuple):
     optional: bool = False
     choices: tuple[str, ...] = ()
     or_one: bool = False
+    auto: bool = False
 
 
 def kinds_of(cls: type[Config]) -> dict[str, Kind]:
     """Returns the type of each field."""
     if cls not in _KINDS:
         hints, named = hints_of(cls), {item.name: item.metadata["limits"] for item in fields(cls)}
-        _KINDS[cls] = {name: _kind(hints[name], limits.choices) for name, limits in named.items()}
+        _KINDS[cls] = {name: _kind(hints[name], limits) for name, limits in named.items()}
     return _KINDS[cls]
 
 
-def _kind(hint: Any, choices: tuple[str, ...]) -> Kind:
+def _kind(hint: Any, limits: Limits) -> Kind:
     union = get_args(hint) if origin_of(hint) is types.UnionType else (hint,)
     parts = [part for part in union if part is not types.NoneType]
     several, optional = origin_of(parts[-1]) is tuple, len(parts) < len(union)
     base = get_args(parts[-1])[0] if several else parts[-1]
-    return Kind(base, several, optional, choices, or_one=len(parts) > 1)
+    return Kind(base, several, optional, limits.choices, or_one=len(parts) > 1, auto=limits.auto)
 
 
 def coerce(name: str, value: Any, kind: Kind) -> Any:
@@ -262,6 +266,8 @@ def coerce(name: str, value: Any, kind: Kind) -> Any:
 
 def _single(name: str, value: Any, kind: Kind) -> Any:
     base = kind.base
+    if kind.auto and value == "auto":
+        return base(0)
     refused = ConfigError(f"must be {_NAMES[base]}; got {value!r}", subject=name)
     if base is bool:
         value = {"true": True, "false": False}.get(value, value) if type(value) is str else value
@@ -299,6 +305,8 @@ def _check_limits(name: str, value: Any, limits: Limits) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         if isinstance(part, (int, float)) and not isinstance(part, bool):
             low, high, below = limits[:3]
+            if limits.auto and part == 0:
+                continue
             if not low <= part <= high or (below and part == high):
                 floor = "above 0" if 0 < low < 1e-6 else f"at least {low:g}"
                 upper = f"{'below' if below else 'at most'} {high:g}"

@@ -29,7 +29,9 @@ _MAX_LOSS = 1e6
 
 
 #: What PyTorch says where memory is not to be had, on CPU, CUDA and Apple's GPUs.
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_OUT_OF_MEMORY = (
+    "out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed",
+)  # fmt: skip
 
 
 @contextmanager
@@ -48,14 +50,19 @@ def naming_full_disk(output: Path) -> Iterator[None]:
         ) from error
 
 
+def is_full_memory(error: Exception) -> bool:
+    """Says whether an error tells that memory could not be had, on whatever device."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in said for word in _OUT_OF_MEMORY)
+
+
 @contextmanager
 def naming_full_memory(config: TrainConfig) -> Iterator[None]:
     """Turns the failure to allocate memory into an error that says which settings take less."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(word in said for word in _OUT_OF_MEMORY):
+        if not is_full_memory(error):
             raise
         side = config.size or "the network's own"
         raise ModelError(

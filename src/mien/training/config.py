@@ -104,7 +104,11 @@ class TrainConfig(Config):
     )
     freeze_bn: bool = switch("Keep the batch norms of the starting weights.")
     epochs: int = from_one(40, "Passes over the training faces.")
-    batch_size: int = option(128, "Faces per step, over all devices together.", low=2, short="-b")
+    batch_size: int = option(
+        128,
+        "Faces per step, over all devices together; auto: on a GPU the most that fit.",
+        low=2, short="-b", auto=True,
+    )  # fmt: skip
     optimizer: str = one_of(
         "Optimiser", "sgd", "momentum", "rmsprop", "adam", "adamw", own="timm:NAME, module:callable"
     )

@@ -36,9 +36,18 @@ _HEAD += f" {'faces/s':>7} {'left':>8} {'best':>7}"
 
 
 def describe_start(
-    config: TrainConfig, spec: ModelSpec, data: TrainingData, module: ExpressionModule, output: Path
+    config: TrainConfig,
+    spec: ModelSpec,
+    data: TrainingData,
+    module: ExpressionModule,
+    output: Path,
+    *,
+    is_auto: bool = False,
 ) -> Iterator[str]:
-    """Yields lines on data, network, training and run directory, for before the first epoch."""
+    """Yields lines on data, network, training and run directory, for before the first epoch.
+
+    ``is_auto`` tells that the batch size was chosen for the device.
+    """
     yield f"data      {show_specs(config.data)}"
     for name, part in (("train", data.train), ("valid", data.valid)):
         counts = part.counts()[name]
@@ -59,8 +68,8 @@ def describe_start(
     numbers = "bfloat16" if is_bf16(config) else "float32"
     yield (
         f"training  {counted(config.epochs, 'epoch', 'epochs')} of "
-        f"{counted(module.steps_per_epoch, 'step', 'steps')} of {config.batch_size} faces on "
-        f"{device}{f' ({where})' if where else ''} in {numbers}"
+        f"{counted(module.steps_per_epoch, 'step', 'steps')} of {config.batch_size} faces"
+        f"{' (auto)' if is_auto else ''} on {device}{f' ({where})' if where else ''} in {numbers}"
     )
     yield f"          {_method(config)}"
     yield f"run       {output}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mien.atomic import write_text
@@ -21,7 +22,7 @@ from mien.reporting.theme import (
 from mien.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -68,7 +69,9 @@ def prepare_directory(
     """Makes the run directory, or checks the one to resume and returns its checkpoint."""
     args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
     if resume and args.is_file():
-        changes = tell_changes(fixed_values(TrainConfig.load(args)), fixed_values(config))
+        then = TrainConfig.load(args)
+        now = replace(config, batch_size=config.batch_size or then.batch_size)
+        changes = tell_changes(fixed_values(then), fixed_values(now))
         if changes:
             reason = f"was started with other values: {changes}"
             hint = "Resume with the same ones, or give another --output."
@@ -89,6 +92,16 @@ def prepare_directory(
     output.mkdir(parents=True, exist_ok=True)
     write_text(args, config.to_yaml())
     return None
+
+
+def settle_batch_size(output: Path, config: TrainConfig, choose: Callable[[], int]) -> TrainConfig:
+    """Returns the recipe with a batch size, chosen unless ``args.yaml`` has one, where it stays."""
+    if config.batch_size:
+        return config
+    known = TrainConfig.load(output / ARGS).batch_size
+    settled = replace(config, batch_size=known or choose())
+    write_text(output / ARGS, settled.to_yaml())
+    return settled
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -21,6 +21,7 @@ from mien.errors import ConfigError, DataError
 from mien.hub.tensors import read_tensors
 from mien.labels import as_schema
 from mien.locks import locked
+from mien.training.batch_size import choose_batch_size
 from mien.training.callbacks import load_callbacks, naming_full_disk, naming_full_memory
 from mien.training.config import (
     MONITORS,
@@ -33,7 +34,12 @@ from mien.training.console import describe_start, say
 from mien.training.data.faces import FaceTensors, count_steps, deal_valid, limit_faces, make_loader
 from mien.training.data.stream import StreamedFaces, StreamLoader
 from mien.training.device import autocast, training_device
-from mien.training.directory import CHECKPOINTS, METRICS, prepare_directory
+from mien.training.directory import (
+    CHECKPOINTS,
+    METRICS,
+    prepare_directory,
+    settle_batch_size,
+)
 from mien.training.distillation import average_answers, load_teachers
 from mien.training.distributed.launch import launch, must_launch, node_rank
 from mien.training.distributed.processes import (
@@ -292,9 +298,11 @@ def train(
                     f"{dist.world_size} processes: give fewer devices",
                     subject=f"{show_specs(config.data)}:",
                 )
+        is_auto = not config.batch_size
+        config = settle_batch_size(output, config, lambda: suited_batch_size(config, spec, data))
         module = make_module(config, spec, data, bar)
         if progress and dist.is_rank_zero:
-            for line in describe_start(config, spec, data, module, output):
+            for line in describe_start(config, spec, data, module, output, is_auto=is_auto):
                 say(line)
         with naming_full_disk(output), naming_full_memory(config):
             trainer = make_trainer(
@@ -307,6 +315,12 @@ def train(
 
                 report_run(trainer.logger, folder)
             return folder
+
+
+def suited_batch_size(config: TrainConfig, spec: ModelSpec, data: TrainingData) -> int:
+    """Returns the batch size that suits device and faces, see :func:`choose_batch_size`."""
+    count, sample = len(data.train_faces), data.valid_faces
+    return choose_batch_size(config, count, sample, lambda tried: make_module(tried, spec, data))
 
 
 def make_module(

@@ -187,7 +187,7 @@ def test_fields_know_their_type_limits_and_help() -> None:
     assert by_name["form"]["help"] == "Form (round, square, module:form)."
     assert by_name["form"]["limits"].short == "-f"
     assert by_name["minutes"]["limits"] == Limits(low=1, high=90)
-    assert Limits() == (-math.inf, math.inf, False, (), "", "", "", True)
+    assert Limits() == (-math.inf, math.inf, False, (), "", "", "", True, False)
     assert _Bake().fan is False
     assert _Bake().notes == ()
     assert _Bake().to_dict() == {

@@ -86,6 +86,8 @@ def check_dist_info(config: TrainConfig, dist: DistInfo) -> None:
     if uses_gpu(config) and torch.cuda.device_count() < local:
         reason = f"processes need as many GPUs; this machine has {torch.cuda.device_count()}"
         raise ConfigError(reason, subject=local, hint="Give fewer devices, or device: cpu.")
+    if not config.batch_size:
+        raise ConfigError("auto is for one process: give a number", subject="batch_size")
     if config.batch_size % world or config.batch_size < 2 * world:
         raise ConfigError(
             f"batch_size {config.batch_size} cannot be shared by {world} processes, which need "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from mien.training.distributed.processes import SINGLE, process_settings
 from mien.training.hooks import Callback
 from mien.training.loop import Trainer
 from mien.training.network import trained_spec
-from mien.training.run import check_parts, load_data, make_module
+from mien.training.run import check_parts, load_data, make_module, suited_batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -161,6 +161,8 @@ def find_lr(recipe: TrainConfig, output: Path | None = None, *, steps: int = 100
         if not isinstance(faces, FaceTensors):
             raise DataError("lie in shards: search the rate on a folder or table of them",
                             subject="faces")  # fmt: skip
+        size = recipe.batch_size or suited_batch_size(recipe, spec, data)
+        recipe = replace(recipe, batch_size=size)
         module = make_module(recipe, spec, data)
         trainer = Trainer(1, training_device(recipe), partial(autocast, recipe), callbacks=[ramp])
         loader = make_loader(faces, recipe.batch_size, seed=recipe.seed)
