@@ -78,7 +78,12 @@ class ClassPrior(Saved):
         """Shares (K,) inside the probabilities."""
         return _scaled(np.array(self.shares) ** self.strength)
 
-    def log_ratio(self, target: Sequence[float] | None = None) -> F64 | None:
+    @property
+    def answered(self) -> F64:
+        """Shares (K,) that are answered for: :attr:`own`, else those inside."""
+        return self.held if self.own is None else np.array(self.own)
+
+    def log_ratio(self, target: Sequence[float] | F64 | None = None) -> F64 | None:
         """Returns (K,), what is added to log-probabilities to answer for other shares.
 
         Args:

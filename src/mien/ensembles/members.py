@@ -62,7 +62,7 @@ def common_shares(configs: Sequence[ModelConfig]) -> F64 | None:
     priors = [config.prior for config in configs if config.prior is not None]
     if len(priors) < len(configs):
         return None
-    shares: F64 = np.mean([prior.own or prior.held for prior in priors], axis=0)
+    shares: F64 = np.mean([prior.answered for prior in priors], axis=0)
     return shares
 
 
@@ -76,7 +76,7 @@ def member_probs(config: ModelConfig, log_probs: F64, shares: F64 | None) -> F64
     probs = np.exp(log_probs)
     if shares is None or config.prior is None:
         return probs
-    return reweigh(probs, shares, np.array(config.prior.own or config.prior.held))
+    return reweigh(probs, shares, config.prior.answered)
 
 
 def member_log_probs(

@@ -49,10 +49,12 @@ def test_a_run_says_and_keeps_the_size_that_was_chosen(
     assert f" steps of {kept.batch_size} faces (auto) on cpu" in said
     assert kept.lr == config.lr
     sizes: list[int] = []
-    monkeypatch.setattr(
-        "mien.training.tuning.find_lr.make_loader",
-        lambda _, size, **__: sizes.append(size) or 1 / 0,
-    )
-    with pytest.raises(ZeroDivisionError):
+
+    def stopped(_: object, size: int, **__: object) -> None:
+        sizes.append(size)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mien.training.tuning.find_lr.make_loader", stopped)
+    with pytest.raises(KeyboardInterrupt):
         find_lr(config)
     assert sizes == [kept.batch_size]
