@@ -71,8 +71,10 @@ Runs = Annotated[
 
 
 def _one_dataset(specs: list[str] | None) -> list[str] | None:
-    if specs and len(specs) > 1:
-        raise ConfigError("is for one dataset here; give it once", subject="--data")
+    if specs:
+        from mien.data.registry import one_spec
+
+        one_spec(specs)
     return specs
 
 

@@ -137,9 +137,10 @@ def register_reader(
 
 
 def read_spec(
-    spec: str, labels: str | LabelSchema | None, **how: Any
+    spec: str | Sequence[str], labels: str | LabelSchema | None, **how: Any
 ) -> tuple[Manifest, ReadRequest]:
     """Reads a dataset; ``how`` are further fields of the request."""
+    spec = one_spec(spec)
     kind, path, options = parse_spec(spec)
     label_map = _label_map(options.get("label_map", ""), spec)
     request = ReadRequest(spec, path, options, as_schema(labels), label_map=label_map, **how)
@@ -170,7 +171,7 @@ def map_labels(specs: Sequence[str], text: str) -> list[str]:
 
 
 def open_for_inspection(
-    spec: str, *, labels: str | LabelSchema | None = None
+    spec: str | Sequence[str], *, labels: str | LabelSchema | None = None
 ) -> tuple[Manifest, ReadRequest]:
     """Reads a dataset with everything in it: copies are not removed and no split is made up.
 
@@ -186,7 +187,23 @@ def open_for_inspection(
     return read_spec(spec, labels, valid_share=0.0, as_is=True)
 
 
-def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
+def one_spec(specs: str | Sequence[str]) -> str:
+    """Returns the spec of the one dataset that is meant.
+
+    Raises:
+        ConfigError: If there are several, or none.
+    """
+    if isinstance(specs, str):
+        return specs
+    if len(specs) != 1:
+        many = "train, tune, evaluate, compare, ensemble, calibrate and data inspect"
+        hint = f"Give them one by one; those that take several at once are {many}."
+        reason = f"are {len(specs)} datasets where one is read"
+        raise ConfigError(reason, subject=" and ".join(specs) or "-d", hint=hint)
+    return specs[0]
+
+
+def parse_spec(spec: str | Sequence[str]) -> tuple[str, Path, dict[str, str]]:
     """Splits a spec into kind, path and options.
 
     A path that exists as it stands is never cut, whatever commas it holds.
@@ -195,6 +212,7 @@ def parse_spec(spec: str) -> tuple[str, Path, dict[str, str]]:
     >>> kind, str(path), options
     ('folder', '.', {'dedupe': 'false'})
     """
+    spec = one_spec(spec)
     named = _KIND.fullmatch(spec)
     kind, rest = (named[1].lower(), named[2]) if named else ("", spec)
     if kind and not knows(READERS, kind) and _exists(_cut_options(spec)[0]):

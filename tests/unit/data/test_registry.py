@@ -120,3 +120,23 @@ def test_import_is_light() -> None:
     code = f"import sys, mien.data; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_list_of_one_is_one_dataset_and_of_several_is_refused(place: Path) -> None:
+    from mien.data.inspection.run import silent
+    from mien.data.resplit import resplit
+    from mien.data.writers.convert import convert_data
+
+    assert parse_spec([str(place)]) == parse_spec(str(place))
+    several: Any = [str(place), str(place)]
+    calls = [
+        lambda: parse_spec(several),
+        lambda: convert_data(several, place / "a.csv", "csv", bars=silent),
+        lambda: resplit(several, {"train": 0.5, "valid": 0.5}, bars=silent),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match="are 2 datasets where one is read") as refusal:
+            call()
+        assert "one by one" in refusal.value.hint
+    with pytest.raises(ConfigError, match="are 0 datasets"):
+        parse_spec([])

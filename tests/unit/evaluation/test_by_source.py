@@ -74,7 +74,7 @@ def test_one_dataset_is_one_only_where_one_is_meant(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["data", "split", "-d", specs[0], "-d", specs[1], "-o", str(tmp_path / "x.csv")])
-    assert "--data is for one dataset here" in capsys.readouterr().err
+    assert "are 2 datasets where one is read. Give them one by one" in capsys.readouterr().err
 
 
 def test_groups_of_several_need_a_table(specs: list[str]) -> None:
