@@ -283,7 +283,7 @@ def evaluate(
     damaged: dict[int, DataError] = {}
     logits = run_over(recognizer, part, progress=progress, damaged=damaged)
     keep = keep_readable(part, damaged)
-    unreadable = tuple(part.images.key(index) for index in np.flatnonzero(~keep))
+    unreadable = tuple(part.images.key(index) for index in np.flatnonzero(~keep).tolist())
     kept = part.select(keep) if damaged else part
     evaluation = evaluate_logits(logits[keep], recognizer.config, kept, split=split)
     return replace(evaluation, unreadable=unreadable)

@@ -13,6 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+from torch import Tensor, nn
+
 from mien.backends import open_backend
 from mien.backends.torch import load_network
 from mien.errors import ConfigError, ModelError
@@ -110,8 +112,8 @@ def test_large_logits_may_differ_by_as_much_more(
 
 
 def test_an_operation_that_onnx_lacks_is_named(trained: Path, tmp_path: Path) -> None:
-    class Odd(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
             return x.sum().item() * x
 
     with pytest.raises(ModelError, match="cannot be written as ONNX"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_list_of_one_is_one_dataset_and_of_several_is_refused(place: Path) -> 
 
     assert parse_spec([str(place)]) == parse_spec(str(place))
     several: Any = [str(place), str(place)]
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: parse_spec(several),
         lambda: convert_data(several, place / "a.csv", "csv", bars=silent),
         lambda: resplit(several, {"train": 0.5, "valid": 0.5}, bars=silent),
