@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,9 @@ def tune(
     >>> len(found.rows), sorted(found.best.values)
     (2, ['flip', 'lr'])
     """
-    with needs_extra("mien.tune", "train"):
+    with needs_extra("mien.tune", "train"), warnings.catch_warnings():
+        # In a notebook without ipywidgets, of a progress bar that only Optuna imports.
+        warnings.filterwarnings("ignore", message="IProgress not found")
         from mien.training.tuning.run import tune as search
     config, _ = make_recipe(data, recipe, values)
     settings = settings or TuneConfig()
