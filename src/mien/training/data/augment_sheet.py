@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mien.arrays import U8
     from mien.preprocess import Preprocessing
 
+__all__ = ["augmentation_sheet", "draw_augmentation", "pick_faces"]
 
 #: Keys of the recipe that are chances; the sheet shows what happens where they strike.
 _CHANCES = ("blur", "low_resolution", "noise", "erase")
