@@ -119,6 +119,14 @@ def test_pictures_stand_only_where_they_were_viewed(path: Path) -> None:
         assert cells[name]["metadata"]["tags"] in (["chart"], ["astronaut"])
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_pages_that_a_notebook_names_are_there(path: Path) -> None:
+    text = "".join("".join(cell["source"]) for cell in _cells(path, "markdown"))
+    pages = re.findall(r"docs/[\w-]+\.md", text)
+    assert pages
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
 def test_there_are_three_notebooks() -> None:
     assert [path.name for path in NOTEBOOKS] == ["make.ipynb", "techniques.ipynb", "use.ipynb"]
 
