@@ -44,7 +44,7 @@ def load_network(path: Path, config: NetworkConfig | None = None) -> DetectorNet
     return network.eval()
 
 
-def simplify(network: DetectorNetwork) -> DetectorNetwork:
+def simplify(network: Any) -> Any:
     """Returns a copy whose batch norms and input scale are folded into the convolutions."""
     plain = copy.deepcopy(network).eval()
     for module in list(plain.modules()):
@@ -123,6 +123,34 @@ def export_onnx(network: DetectorNetwork, path: Path) -> float:
     if not difference <= PARITY:
         raise ValueError(f"{path}: ONNX Runtime and torch disagree by {difference:.2g}.")
     return difference
+
+
+def export_crop_network(network: Any, path: Path, *, side: int, numbers: int, output: str) -> float:
+    """Writes a network that takes crops (N, 3, side, side) to (N, numbers).
+
+    Returns:
+        How far ONNX Runtime is from torch.
+    """
+    import onnx
+
+    plain = simplify(network)
+    stream = io.BytesIO()
+    torch.onnx.export(
+        plain, (torch.zeros(2, 3, side, side),), stream, dynamo=False, opset_version=OPSET,
+        input_names=["crops"], output_names=[output],
+        dynamic_axes={"crops": {0: "crop"}, output: {0: "crop"}},
+    )  # fmt: skip
+    model = onnx.load_from_string(stream.getvalue())
+    # The tracer loses it.
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = numbers
+    store_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, path)
+    x = torch.rand(5, 3, side, side, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.inference_mode():
+        expected = plain(x).numpy()
+    found = open_session(path).run(None, {"crops": x.numpy()})[0]
+    return float(np.abs(found - expected).max())
 
 
 def calibration_inputs(pack: Pack, count: int, side: int = 480) -> Iterator[NDArray[np.float32]]:

@@ -9,7 +9,6 @@ processor cores in about a quarter of an hour, goes on where it was stopped, and
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from research.detector.export import OPSET, simplify, store_half
+from research.detector.checkpoint import follow, load_run, save_run
+from research.detector.export import export_crop_network
 from research.detector.pack import IGNORE, Pack, decode_rgb, load_pack
 from research.detector.prepare import is_valid
 from research.detector.refiner import Crops, view
-from research.detector.teachers import YuNet, open_session
+from research.detector.teachers import YuNet
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -186,19 +186,12 @@ class LandmarkTraining:
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(requires_grad=False)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=lr, weight_decay=0.01)
-        if self.path.is_file():
-            state = torch.load(self.path, weights_only=True)
-            for name in ("network", "average", "optimizer"):
-                getattr(self, name).load_state_dict(state[name])
-            self.step = state["step"]
+        if load_run(self, self.path):
             torch.manual_seed(self.step)
 
     def save(self) -> None:
         """Writes the checkpoint whole or not at all."""
-        parts = {n: getattr(self, n).state_dict() for n in ("network", "average", "optimizer")}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({**parts, "step": self.step}, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").replace(self.path)
+        save_run(self, self.path)
 
     def learn(self) -> Tensor:
         """One step; returns the mean distance over that of the eyes."""
@@ -219,12 +212,7 @@ class LandmarkTraining:
         self.optimizer.step()
         self.step += 1
         decay = min(0.998, (1 + self.step) / (10 + self.step))
-        pairs = zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        )
-        for old, new in pairs:
-            if old.is_floating_point():
-                old.lerp_(new, 1 - decay)
+        follow(self.average, self.network, decay)
         return away.detach().mean()
 
     def run(self) -> None:
@@ -247,25 +235,7 @@ class LandmarkTraining:
 
 def export_landmarks(network: LandmarkNetwork, path: Path) -> float:
     """Writes ``landmarks.onnx``; returns how far ONNX Runtime is from torch."""
-    import onnx
-
-    plain = simplify(network)
-    stream = io.BytesIO()
-    torch.onnx.export(
-        plain, (torch.zeros(2, 3, SIDE, SIDE),), stream, dynamo=False, opset_version=OPSET,
-        input_names=["crops"], output_names=["points"],
-        dynamic_axes={"crops": {0: "crop"}, "points": {0: "crop"}},
-    )  # fmt: skip
-    model = onnx.load_from_string(stream.getvalue())
-    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 10  # the tracer loses it
-    store_half(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save_model(model, path)
-    x = torch.rand(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 255
-    with torch.inference_mode():
-        expected = plain(x).numpy()
-    found = open_session(path).run(None, {"crops": x.numpy()})[0]
-    return float(np.abs(found - expected).max())
+    return export_crop_network(network, path, side=SIDE, numbers=10, output="points")
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ a quarter of an hour, goes on where it was stopped, and writes ``refiner.safeten
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import time
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from research.detector.export import simplify, store_half
+from research.detector.checkpoint import follow, load_run, save_run
+from research.detector.export import export_crop_network
 from research.detector.network import Residual, conv_block
 from research.detector.pack import SOURCES
 from research.detector.proposals import CONTEXT as STORED_CONTEXT
@@ -30,7 +30,6 @@ from torch.nn import functional
 #: Side of the input, in pixels, and that of its square as a multiple of the proposal's side.
 SIDE, CONTEXT = 40, 1.5
 OUTPUTS = 15
-OPSET = 17
 
 
 @dataclass(frozen=True)
@@ -272,21 +271,12 @@ class RefinerTraining:
         self.crops, self.weights = Crops.of(found), sampling_weights(found, config)
         self.steps = max(1, round(config.epochs * len(found) / config.batch_size))
         self.step = 0
-        if self.path.is_file():
-            state = torch.load(self.path, weights_only=True)
-            for name in ("network", "average", "optimizer"):
-                getattr(self, name).load_state_dict(state[name])
-            self.step = state["step"]
+        if load_run(self, self.path):
             torch.manual_seed(config.seed + self.step)
 
     def save(self) -> None:
         """Writes the checkpoint whole or not at all."""
-        state = {
-            name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({**state, "step": self.step}, self.path.with_suffix(".part"))
-        self.path.with_suffix(".part").replace(self.path)
+        save_run(self, self.path)
 
     def learn(self) -> dict[str, Tensor]:
         """One step of the optimiser."""
@@ -307,12 +297,7 @@ class RefinerTraining:
         self.optimizer.step()
         self.step += 1
         decay = min(config.ema, (1 + self.step) / (10 + self.step))
-        pairs = zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        )
-        for old, new in pairs:
-            if old.is_floating_point():
-                old.lerp_(new, 1 - decay)
+        follow(self.average, self.network, decay)
         return {name: part.detach() for name, part in parts.items()}
 
     def run(self, seconds: float = 0.0) -> bool:
@@ -334,26 +319,7 @@ class RefinerTraining:
 
 def export_refiner(network: RefinerNetwork, path: Path) -> float:
     """Writes ``refiner.onnx``; returns how far ONNX Runtime is from torch."""
-    import onnx
-    from research.detector.teachers import open_session
-
-    plain = simplify(network)
-    stream = io.BytesIO()
-    torch.onnx.export(
-        plain, (torch.zeros(2, 3, SIDE, SIDE),), stream, dynamo=False, opset_version=OPSET,
-        input_names=["crops"], output_names=["answers"],
-        dynamic_axes={"crops": {0: "crop"}, "answers": {0: "crop"}},
-    )  # fmt: skip
-    model = onnx.load_from_string(stream.getvalue())
-    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = OUTPUTS
-    store_half(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save_model(model, path)
-    x = torch.rand(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 255
-    with torch.inference_mode():
-        expected = plain(x).numpy()
-    found = open_session(path).run(None, {"crops": x.numpy()})[0]
-    return float(np.abs(found - expected).max())
+    return export_crop_network(network, path, side=SIDE, numbers=OUTPUTS, output="answers")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 torch = pytest.importorskip("torch")
 
 from research.detector.fit import Examined, fit_calibration, logistic, outcome
+from research.detector.landmarks import LandmarkTraining, turned
 from research.detector.metrics import best_threshold, calibration_error, match
 from research.detector.network import DetectorNetwork, cell_grid, decode_boxes
 from research.detector.pack import IGNORE, SOURCES
@@ -135,6 +136,39 @@ def test_refiner_learns_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None
     views = view(Crops.of(found).take(torch.arange(64)), moved=False)
     right = (again.average(views.images)[:, 0] > 0) == (views.target > 0)
     assert right.float().mean() > 0.9
+
+
+def test_landmarks_move_with_the_crops_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("research.detector.refiner.degrade", lambda images, rand: images)
+    rng = np.random.default_rng(0)
+    images, points = np.full((16, 96, 96, 3), 60, np.uint8), np.zeros((16, 5, 2), np.float32)
+    points += rng.uniform(-0.12, 0.12, (16, 1, 2)).astype(np.float32)
+    for image, (x, y) in zip(images, points[:, 2], strict=True):
+        column, row = (int(96 * (value + 0.5)) for value in (x, y))
+        image[row - 3 : row + 4, column - 3 : column + 4] = 255
+    boxes = torch.tensor([[-0.2, -0.2, 0.2, 0.2]]).repeat(16, 1)
+    crops = Crops(torch.from_numpy(images), torch.ones(16), boxes, torch.from_numpy(points))
+    torch.manual_seed(0)
+    seen = turned(crops.take(torch.arange(16)), moved=True)
+    assert seen.images.shape == (16, 3, 48, 48)
+    weight = (seen.images[:, 0] - 60).clamp(min=0)
+    at = (torch.arange(48) + 0.5) / 48 - 0.5
+    spots = torch.stack([(weight.sum(1) * at).sum(1), (weight.sum(2) * at).sum(1)], 1)
+    spots /= weight.sum((1, 2))[:, None]
+    assert torch.allclose(spots, seen.points[:, 2], atol=0.03)
+
+    faces = crops, torch.ones(16).double()
+    training = LandmarkTraining(faces, tmp_path, 2, lr=0.01, batch=4)
+    training.learn()
+    training.save()
+    again = LandmarkTraining(faces, tmp_path, 2, lr=0.01, batch=4)
+    assert again.step == 1
+    assert torch.equal(again.network.maps.weight, training.network.maps.weight)
+    again.run()
+    assert again.step == 2
+    assert not torch.equal(again.network.maps.weight, training.network.maps.weight)
 
 
 def test_logistic_regression_finds_the_weights() -> None:
