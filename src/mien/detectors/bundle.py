@@ -82,10 +82,12 @@ class DetectorConfig:
             raise ConfigError(
                 f"min_score and iou must lie between 0 and 1; got {self.min_score} and {self.iou}."
             )
-        if not (math.isfinite(self.propose) and 1 <= self.context <= 4 and 0 <= self.refined <= 1):
+        contexts, weights = (self.context, self.mark_context), (self.refined, self.marked)
+        sound = all(1 <= each <= 4 for each in contexts) and all(0 <= each <= 1 for each in weights)
+        if not (math.isfinite(self.propose) and sound):
             raise ConfigError(
-                "propose must be a number, context must lie from 1 to 4 and refined from 0 to 1; "
-                f"got {self.propose}, {self.context} and {self.refined}."
+                "propose must be a number, context and mark_context must lie from 1 to 4, refined "
+                f"and marked from 0 to 1; got {self.propose}, {contexts} and {weights}."
             )
 
     def to_dict(self) -> dict[str, Any]:

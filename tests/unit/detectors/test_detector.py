@@ -222,6 +222,7 @@ def test_config_survives_json_and_refuses_nonsense() -> None:
     assert DetectorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     wrong: list[dict[str, Any]] = [
         {"min_score": 0}, {"iou": 1}, {"context": 0.5}, {"propose": float("nan")},
+        {"mark_context": 9}, {"marked": 1.5},
     ]  # fmt: skip
     for values in wrong:
         with pytest.raises(ConfigError):
