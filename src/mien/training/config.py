@@ -217,7 +217,7 @@ class TrainConfig(Config):
 
     def check(self) -> None:
         """Refuses values that contradict each other; the usual warm-up bends to few epochs."""
-        usual = type(self).warmup_epochs
+        usual = PRESETS.get(self.preset, {}).get("warmup_epochs", type(self).warmup_epochs)
         if self.warmup_epochs == usual and self.epochs <= usual:
             object.__setattr__(self, "warmup_epochs", self.epochs / 2)
         _check_numbers(self)

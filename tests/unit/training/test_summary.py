@@ -38,6 +38,13 @@ def test_the_end_names_epoch_classes_confusions_and_what_is_next() -> None:
     assert "mien predict photo.jpg --model runs/mine" in "\n".join(lines)
 
 
+@pytest.mark.parametrize("preset", ["", *PRESETS])
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_the_usual_warm_up_bends_to_few_epochs(preset: str, epochs: int) -> None:
+    config = TrainConfig.make({"preset": preset, "epochs": epochs})
+    assert 0 < config.warmup_epochs < config.epochs
+
+
 def test_a_preset_lies_under_all_else(tmp_path: Path) -> None:
     assert TrainConfig.make({"preset": "small"}).weights == "mienet_s.faces8"
     recipe = tmp_path / "recipe.yaml"
