@@ -21,7 +21,7 @@ from mien.images.source import address_error, address_of
 from mien.video.config import is_video_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mien.arrays import U8
 
@@ -105,7 +105,7 @@ def _found(word: str, path: Path) -> tuple[list[Item], list[Path]]:
     if items:
         return items, others
     looked = f"no pictures there; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
-    there = f", and found {_names(map(_told, others))}" if others else ""
+    there = f", and found {_names(others, _told)}" if others else ""
     return [Item(path, Path(path.name), fault=f"{word}: {looked}{there}.")], []
 
 
@@ -131,20 +131,19 @@ def _told(file: Path) -> str:
     return f"{file.name} ({guess_file(file)})"
 
 
-def _names(names: Iterable[str], most: int = 5) -> str:
-    shown = list(names)
-    more = [f"and {len(shown) - most:,} more"] if len(shown) > most else []
-    return ", ".join(shown[:most] + more)
+def _names(files: Sequence[Path], name: Callable[[Path], str], most: int = 5) -> str:
+    more = [f"and {len(files) - most:,} more"] if len(files) > most else []
+    return ", ".join([*map(name, files[:most]), *more])
 
 
 def _tell(others: Sequence[Path], clips: Sequence[Path]) -> None:
     """Says what is left out of folders and globs."""
     if others:
         count = f"{len(others):,} file" + "s" * (len(others) > 1)
-        remark(f"left out: {count} that mien does not read: {_names(map(_told, others))}")
+        remark(f"left out: {count} that mien does not read: {_names(others, _told)}")
     if clips:
         count = f"{len(clips):,} clip" + "s" * (len(clips) > 1)
-        names = _names(path.name for path in clips)
+        names = _names(clips, lambda path: path.name)
         example = f"Type for example: mien predict {clips[0]}"
         remark(f"left out: {count}, which are read apart from photos: {names}. {example}")
 
