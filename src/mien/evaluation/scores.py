@@ -123,7 +123,7 @@ class Evaluation:
             return {}
         names = dict.fromkeys(self.sources.tolist())
         each = {name: self.scores(self.sources == name) for name in names}
-        shown = [key for key in self.scores() if key not in ("n", "accuracy_ci")]
+        shown = [key for key in next(iter(each.values())) if key not in ("n", "accuracy_ci")]
         means = {key: fmean(scores[key] for scores in each.values()) for key in shown}
         return {"sources": each, "mean": means}
 
