@@ -248,6 +248,24 @@ def unknown_label(name: str, known: Iterable[str]) -> str:
     return f"{suggest(name, known)} To read it as another: --label-map {name}={meant}".strip()
 
 
+def spelling_remark(schema: LabelSchema) -> str:
+    """Returns a sentence on labels of one's own that are numbers, or nearly known ones, or ''."""
+    if schema.name in SCHEMAS:
+        return ""
+    if all(label.isdecimal() for label in schema.labels):
+        return f"the labels are numbers: name them, --label-map {schema.labels[0]}=LABEL,..."
+    known = [name for label, names in ALIASES.items() for name in (label, *names) if len(name) > 2]
+    near = [
+        f"{label}={close[0]}"
+        for label in schema.labels
+        if label not in FERPLUS8
+        and (close := difflib.get_close_matches(fold_label(label), known, 1, 0.8))
+    ]
+    if not near:
+        return ""
+    return f"labels that may be misspelled: to read them as others, --label-map {','.join(near)}."
+
+
 def mapping_matrix(source: LabelSchema, target: LabelSchema) -> F64:
     """Returns where each source label goes, as shares of the target labels.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -15,15 +14,14 @@ from mien.data.manifest import Manifest
 from mien.data.split import recorded_split, split_name, stratified_group_split
 from mien.errors import DataError
 from mien.labels import (
-    ALIASES,
     FER7,
     FERPLUS8,
     HES3,
-    SCHEMAS,
     LabelSchema,
     fold_label,
+    spelling_remark,
     unknown_label,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -65,25 +63,6 @@ def choose_schema(names: Iterable[str], where: str) -> LabelSchema:
         listed = f"{len(unique)} class(es) ({', '.join(unique.values()) or 'none'})"
         raise DataError(f"has {listed}, but a classifier needs at least two", subject=where)
     return LabelSchema("custom", tuple(sorted(unique.values())))
-
-
-def spelling_remark(schema: LabelSchema) -> str:
-    """Returns a sentence on labels of one's own that are numbers, or nearly known ones."""
-    if schema.name in SCHEMAS:
-        return ""
-    if all(label.isdecimal() for label in schema.labels):
-        return f"the labels are numbers: name them, --label-map {schema.labels[0]}=LABEL,..."
-    known = [name for label, names in ALIASES.items() for name in (label, *names) if len(name) > 2]
-    near = {
-        label: close[0]
-        for label in schema.labels
-        if label not in FERPLUS8
-        and (close := difflib.get_close_matches(fold_label(label), known, 1, 0.8))
-    }
-    pairs = ",".join(f"{label}={meant}" for label, meant in near.items())
-    return f"labels that may be misspelled: to read them as others, --label-map {pairs}." * bool(
-        near
-    )
 
 
 def class_id(schema: LabelSchema, name: str, where: str) -> int:
