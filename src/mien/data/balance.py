@@ -17,6 +17,8 @@ RATIO = 4.0
 FEW = {"train": 50, "valid": 20, "test": 20}
 #: By how many standard errors, and by what share of the faces, a class must differ.
 _ERRORS, _SHIFT = 4.0, 0.05
+#: Half of the widest 95 % interval of an accuracy (Wald's, at 0.5) that needs no remark.
+_HALF_WIDTH = 0.05
 
 
 def balance_remarks(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
@@ -29,7 +31,8 @@ def balance_remarks(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, 
         Pairs of a kind and a line: ``imbalance`` (a class of train has four times as many faces as
         another), ``share_shift`` (a class's shares of train and of another split differ by 5
         points and by four standard errors of a difference of shares), and ``few_faces`` (under 50
-        of a class in train, under 20 in valid or test).
+        of a class in train, under 20 in valid or test, or so few in valid or test that the 95 %
+        interval of an accuracy of one half is wider than 5 points to each side: 384 or fewer).
 
     >>> for kind, line in balance_remarks({"train": {"happy": 900, "sad": 90}}):
     ...     print(kind, "-", line)
@@ -74,7 +77,7 @@ def _few(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str]]:
             shown = ", ".join(f"{label} {n}" for label, n in few.items())
             yield "few_faces", f"{split} has fewer than {FEW[split]} faces of a class: {shown}"
         n = sum(found.values())
-        if split != "train" and n and (half := 0.98 / np.sqrt(n)) > 0.05:
+        if split != "train" and n and (half := 1.96 * 0.5 / np.sqrt(n)) > _HALF_WIDTH:
             has = f"{split} has {counted(n, 'face', 'faces')}"
             within = f"within {100 * half:.0f} points at best"
             yield "few_faces", f"{has}: an accuracy on it is known to {within}"
