@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -216,11 +215,13 @@ def test_pixels_are_compared_by_their_bytes() -> None:
     assert not holds_shards(images)
 
 
-@pytest.mark.parametrize("specs", [[], ["folder:/no/such", "folder:."]])
-def test_what_cannot_be_read_is_refused(specs: list[str]) -> None:
-    found: Any = specs
-    with pytest.raises(MienError):
-        read_manifest(found)
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [([], "no dataset: give KIND:PATH"), (["folder:/no/such", "folder:."], "there is no /no/such")],
+)
+def test_what_cannot_be_read_is_refused(specs: list[str], message: str) -> None:
+    with pytest.raises(MienError, match=message):
+        read_manifest(specs)
 
 
 def test_a_path_that_could_not_be_told_apart_is_refused(tmp_path: Path) -> None:
