@@ -45,7 +45,9 @@ def command(
     recipe = TrainConfig.load(config, data=data or None)
     if find_lr:
         if resume:
-            raise ConfigError("--resume goes on with a study, and --find-lr begins anew: leave it.")
+            raise ConfigError(
+                "--find-lr begins anew and has no study to go on with: leave --resume out."
+            )
         _find_lr(recipe, output, format)
         return
     if space is None:
