@@ -196,7 +196,7 @@ def one_spec(specs: str | Sequence[str]) -> str:
     if isinstance(specs, str):
         return specs
     if len(specs) != 1:
-        many = "train, tune, evaluate, compare, ensemble, calibrate and data inspect"
+        many = "train, tune, evaluate, compare, ensemble, calibrate, export and data inspect"
         hint = f"Give them one by one; those that take several at once are {many}."
         reason = f"are {len(specs)} datasets where one is read"
         raise ConfigError(reason, subject=" and ".join(specs) or "-d", hint=hint)
