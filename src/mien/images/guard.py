@@ -50,7 +50,7 @@ def refusals(name: str, data: bytes = b"") -> Iterator[None]:
 #: Pillow's decoders that a stranger's file may reach. MPO is what phones call their JPEG files.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 #: Those that may hold an animation, and the bytes of one that are read to know.
-_MOVING, _MOST = frozenset({"GIF", "WEBP", "PNG", "AVIF"}), 50_000_000
+_MOVING, _MAX_BYTES = frozenset({"GIF", "WEBP", "PNG", "AVIF"}), 50_000_000
 #: Pillow's own warnings stay quiet while at least one thread decodes.
 silent_pillow = functools.partial(muted_warnings, r"PIL(\.|$)")
 
@@ -145,8 +145,11 @@ def is_moving(image: Image.Image) -> bool:
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Tells by its content what a file is: ``photo``, ``clip``, or ``""`` for anything else.
 
-    An animation is a clip. A file that cannot be opened is ``""``.
+    An animation is a clip. A file that cannot be opened is ``""``, and so is a pipe or a device,
+    which is not opened: it might never answer.
     """
+    if not os.path.isfile(path):  # noqa: PTH113 - a str may hold any name
+        return ""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a str may hold any name
             head = file.read(4096)
@@ -158,14 +161,16 @@ def kind_of(path: str | os.PathLike[str]) -> str:
             moves = head[12:16] == b"VP8X" and head[20] & 2
             if not (moves or name == "GIF" or b"acTL" in head or head[4:12] == b"ftypavis"):
                 return "photo"
-            with silent_pillow(), open_picture(head + file.read(_MOST)) as image:
+            with silent_pillow(), open_picture(head + file.read(_MAX_BYTES)) as image:
                 return "clip" if is_moving(image) else "photo"
     except Exception:  # noqa: BLE001 - decoders raise anything; what begins like a photo is one
-        return "photo" if os.path.isfile(path) and os.access(path, os.R_OK) else ""  # noqa: PTH113
+        return "photo" if os.access(path, os.R_OK) else ""
 
 
 def guess_file(path: str | os.PathLike[str]) -> str:
     """Says what a file seems to be, as :func:`guess_content` does."""
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        return "is a pipe, socket or device"
     try:
         with open(path, "rb") as stream:  # noqa: PTH123 - a str may hold any name
             head = stream.read(512)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import types
 from collections import Counter
@@ -17,7 +18,7 @@ from PIL import Image
 from mien.cli.sources import SAMPLE, collect
 from mien.errors import InputError
 from mien.images import IMAGE_SUFFIXES, decode, list_images
-from mien.images.guard import kind_of
+from mien.images.guard import guess_file, kind_of
 from support.command_line import run
 
 SQUARE = Image.fromarray(
@@ -109,6 +110,21 @@ def test_kind_is_told_by_first_bytes(tmp_path: Path, head: bytes, kind: str) -> 
     (tmp_path / "x").write_bytes(head)
     assert kind_of(tmp_path / "x") == kind
     assert kind_of(tmp_path) == kind_of(tmp_path / "none") == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_a_pipe_is_not_opened_to_tell_what_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # With this end open and enough written, whoever opens it all the same reads a photo.
+    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(end, b"\xff\xd8\xff" + bytes(8192))
+        assert kind_of(pipe) == ""
+        assert guess_file(pipe) == "is a pipe, socket or device"
+        assert list_images(tmp_path) == []
+    finally:
+        os.close(end)
 
 
 def test_one_list_of_endings_serves_folders_and_jobs(mixed: Path) -> None:
