@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FPS, WIDTH, HEIGHT = 25, 640, 360
-KINDS, CROWDS = ("crossing", "gaps", "cuts"), (1, 2, 4, 8)
+KINDS, CROWDS = ("crossing", "hidden", "cuts"), (1, 2, 4, 8)
 PACKAGES = ["trackers==2.6.1", "trackeval==1.3.0"]
 #: A face counts as visible while others cover no more than this share of its box.
 COVERED = 0.6
@@ -119,7 +119,7 @@ def compose(
             # All sway over most of the width, each at its own pace: everybody crosses everybody.
             x = WIDTH / 2 + 0.38 * WIDTH * np.sin(speeds[n] * time_s + phases[n])
             y = rows[n] + 14 * np.sin(1.7 * time_s + phases[n])
-            is_hidden = kind == "gaps" and (time_s + phases[n]) % 2.0 < 0.6
+            is_hidden = kind == "hidden" and (time_s + phases[n]) % 2.0 < 0.6
             if is_hidden:
                 continue
             centre = (head.box[:2] + head.box[2:]) / 2
@@ -168,7 +168,7 @@ def detect(recognizer: EmotionRecognizer, frames: list[np.ndarray]) -> list[list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--portraits", type=Path)
-    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--environment", type=Path, default=Path(".venv-tracking"))
     parser.add_argument("--sheet", type=Path, help="PNG of a frame of each clip")
     given = parser.parse_args()
@@ -187,7 +187,7 @@ def main() -> None:
             "detections": detect(recognizer, frames),
             "tracks": {
                 "mien, every frame": track(recognizer, frames, 1),
-                "mien, every third frame": track(recognizer, frames, 3),
+                "mien, detection in every third": track(recognizer, frames, 3),
             },
         })  # fmt: skip
         print(f"{kind}, {count} people: {len(frames)} frames composed and read", flush=True)

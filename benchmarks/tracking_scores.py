@@ -93,7 +93,8 @@ def main() -> None:
             missed = clear["CLR_FN"] / (clear["CLR_FN"] + clear["CLR_TP"])
             cells = [
                 f"{np.mean(hota['HOTA']):.3f}", f"{np.mean(hota['AssA']):.3f}",
-                f"{joined['Identity']['IDF1']:.3f}", f"{int(clear['IDSW'])}", f"{missed:.1%}",
+                f"{joined['Identity']['IDF1']:.3f}", f"{int(clear['IDSW'])}",
+                f"{100 * missed:.1f} %",
             ]  # fmt: skip
             print(f"| {kind} | {name} | {' | '.join(cells)} |")
 
