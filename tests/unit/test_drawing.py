@@ -43,6 +43,19 @@ def rooms(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
     return found
 
 
+def _crowd(
+    seed: int, lefts: range, tops: range, sides: tuple[float, float]
+) -> list[tuple[float, float, float, float]]:
+    """Returns the boxes of faces in rows and columns, of any width in a range."""
+    rng = np.random.default_rng(seed)
+    return [
+        (x, y, x + side, y + 1.2 * side)
+        for x in lefts
+        for y in tops
+        for side in [rng.uniform(*sides)]
+    ]
+
+
 def _luminance(color: Sequence[int]) -> float:
     linear = [
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
@@ -103,13 +116,7 @@ def test_label_stays_inside_the_picture(
 
 
 def test_crowd_has_no_label_on_a_label_or_on_another_face(rooms: list[tuple[float, ...]]) -> None:
-    rng = np.random.default_rng(0)
-    corners = [
-        (x, y, x + size, y + 1.2 * size)
-        for x in range(5, 760, 50)
-        for y in range(5, 560, 45)
-        for size in [rng.uniform(12, 30)]
-    ]
+    corners = _crowd(0, range(5, 760, 50), range(5, 560, 45), (12, 30))
     _draw(*(_face(box) for box in corners), width=800, height=600)
     assert len(corners) > 200
     assert len(rooms) > 100
@@ -147,14 +154,9 @@ def test_letters_and_lines_grow_with_the_picture(rooms: list[tuple[float, ...]])
 
 def _dense() -> tuple[FaceEmotion, ...]:
     """Four rows of nine faces that nearly touch, and a crowd of faces as small as their numbers."""
-    rng = np.random.default_rng(1)
-    boxes = [
-        (x, y, x + side, y + 1.2 * side)
-        for y in range(40, 400, 92)
-        for x in range(30, 650, 70)
-        for side in [rng.uniform(56, 68)]
-    ] + [(x, y, x + 14.0, y + 17.0) for x in range(690, 790, 20) for y in range(60, 160, 26)]
-    return tuple(_face(box) for box in boxes)
+    rows = _crowd(1, range(30, 650, 70), range(40, 400, 92), (56, 68))
+    crowd = [(x, y, x + 14.0, y + 17.0) for x in range(690, 790, 20) for y in range(60, 160, 26)]
+    return tuple(_face(box) for box in [*rows, *crowd])
 
 
 def test_in_dense_rows_each_label_is_nearest_to_its_own_box(

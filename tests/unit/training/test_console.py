@@ -19,6 +19,7 @@ from mien.training import console
 from mien.training.config import TrainConfig
 from mien.training.console import EpochLines, epoch_line
 from mien.training.optim.losses import ExpressionLoss, weights_by_hand
+from support.terminal import Terminal
 
 ROW = {
     "epoch": 7.0, "train_loss": 1.23456, "valid_loss": 0.98765, "valid_accuracy": 0.812,
@@ -66,13 +67,8 @@ def test_a_line_per_epoch_marks_the_best_so_far(
     assert [line.split()[9:-2] for line in printed[1:]] == [["20", "s"], ["10", "s"], ["0", "s"]]
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def test_the_bar_of_a_terminal_fits_80_columns_and_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = _Terminal()
+    terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
@@ -16,6 +15,7 @@ from mien.cli.predict_clips import _bar
 from mien.cli.sources import SAMPLE
 from mien.video import VideoConfig
 from support.clips import sample_face, write_clip
+from support.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,8 @@ def test_clip_without_a_folder_is_only_told(
     assert list(tmp_path.iterdir()) == []
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def test_progress_says_frames_their_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = _Terminal()
+    terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
