@@ -32,7 +32,7 @@ _MIN_LETTERS, _TINY, _TINY_LETTERS = 11, 120, 9
 #: Distance of a label to other boxes, as a share of its height, and to other labels, in pixels.
 _OWNER_GAP, _LABEL_GAP = 0.4, 2
 #: Share of a face's height that a label inside may cover: with its word, and with its number only.
-_MOST_INSIDE, _MOST_NUMBER = 1 / 3, 1 / 2
+_MAX_INSIDE, _MAX_NUMBER = 1 / 3, 1 / 2
 #: Letters of a face in a clip keep their size until it should change by more than this share.
 _STEADY = 0.25
 
@@ -151,8 +151,8 @@ def _font(letters: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _letters(box: Box, size: tuple[int, int], seen_side: int) -> int:
     """Returns the size of a label's letters in pixels of the picture."""
     scale = max(max(size) / seen_side, 1.0)
-    least = _MIN_LETTERS * scale if max(size) >= _TINY else _TINY_LETTERS
-    return int(np.ceil(np.clip((box[2] - box[0]) / 6, least, max(min(size) / 25, least))))
+    smallest = _MIN_LETTERS * scale if max(size) >= _TINY else _TINY_LETTERS
+    return int(np.ceil(np.clip((box[2] - box[0]) / 6, smallest, max(min(size) / 25, smallest))))
 
 
 @lru_cache(maxsize=4096)
@@ -175,13 +175,13 @@ def _draw_label(
     """Draws a face's label where there is room among other boxes and labels; returns that room."""
     kept = None if subject.track_id is None else places.get(subject.track_id)
     if kept and abs(letters - kept[0]) <= _STEADY * kept[0]:
-        letters = int(kept[0])
+        letters = kept[0]
     options = [(text, place) for text in range(len(subject.texts)) for place in range(5)]
     if kept:
-        options.insert(0, (int(kept[1]), int(kept[2])))
+        options.insert(0, (kept[1], kept[2]))
     for text, place in options:
         words = subject.texts[text]
-        share = _MOST_INSIDE if text < 2 else _MOST_NUMBER
+        share = _MAX_INSIDE if text < 2 else _MAX_NUMBER
         room = _room(subject.box, _extent(words, letters)[:2], place, size, share)
         if room and _is_free(room, boxes, rooms, inside=room[2] <= subject.box[2] and place == 4):
             _write(pen, words, room, subject.color, letters)
