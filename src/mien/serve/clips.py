@@ -191,6 +191,7 @@ def in_memory(data: bytes) -> Iterator[str]:
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("mien-clip"), "wb") as file:
             file.write(data)
+            del data  # the caller may let go of it: a clip is held once
             file.flush()
             yield f"/proc/self/fd/{file.fileno()}"
         return

@@ -144,9 +144,7 @@ def test_room_is_bounded_and_nothing_is_kept() -> None:
     assert not jobs._jobs
 
 
-def test_clip_that_is_too_long_or_deleted_is_given_up(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clip_that_is_too_long_or_deleted_is_given_up(clip: Path) -> None:
     recognizer = EmotionRecognizer(detector="none")
     jobs = ClipJobs(ServeConfig(clips=2, max_clip_s=0.5))
     long = ClipJob("", clip.read_bytes(), recognizer, 10)
@@ -179,7 +177,10 @@ def test_service_of_several_processes_or_without_pyav_takes_none(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="files in memory are Linux's")
 def test_bytes_of_a_clip_are_on_no_disk() -> None:
-    with in_memory(b"abc") as path:
+    data = bytes(range(200))
+    references = sys.getrefcount(data)
+    with in_memory(data) as path:
         assert path.startswith("/proc/self/fd/")
-        assert Path(path).read_bytes() == b"abc"
+        assert Path(path).read_bytes() == data
+        assert sys.getrefcount(data) == references  # it is not held a second time
     assert not Path(path).exists()
