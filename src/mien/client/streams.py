@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Result: TypeAlias = "ImageResult | ErrorResult"
 
-#: The code by which a service closes that refuses an option.
-_REFUSED = 1008
+#: Codes by which a service closes that refuses an option or a frame's size, as HTTP says it.
+_REFUSED = {1008: 422, 1009: 413}
 
 
 def to_result(entry: Mapping[str, Any]) -> Result:
@@ -54,12 +54,15 @@ class Exchange:
             status = error.response.status_code
             detail = "the service refuses the stream: see the key and the web origin"
         elif isinstance(error, self._errors.ConnectionClosed) and error.rcvd is not None:
-            status = 422 if error.rcvd.code == _REFUSED else 0
+            status = _REFUSED.get(error.rcvd.code, 0)
             detail = error.rcvd.reason
         elif isinstance(error, TimeoutError):
             raise ServiceError(0, "a frame was not answered in time.") from error
         elif not isinstance(error, (OSError, ServiceError, self._errors.WebSocketException)):
             raise error
-        if status and status not in AGAIN:
+        if not status:
+            return patience.after_failure(error)
+        pause_s = patience.pause_s() if status in AGAIN else None
+        if pause_s is None:
             raise ServiceError(status, detail) from error
-        return patience.after_failure(error)
+        return pause_s

@@ -16,7 +16,9 @@ pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
 from mien.client import Client, ServiceError
+from mien.client.patience import Patience
 from mien.client.pictures import named_files, to_bytes
+from mien.client.streams import Exchange
 from mien.errors import ConfigError, InputError
 from mien.images import decode, encode
 from support.images import noise
@@ -108,6 +110,23 @@ def test_patience_ends_and_faults_are_not_repeated(pauses: list[float]) -> None:
                 client.predict(b"x")
     copied = pickle.loads(pickle.dumps(error.value))
     assert str(copied) == str(error.value)
+
+
+def test_stream_that_is_refused_or_stays_busy_says_so() -> None:
+    pytest.importorskip("websockets")
+    from websockets.exceptions import ConnectionClosedError
+    from websockets.frames import Close
+
+    exchange = Exchange("http://mien", {}, {}, timeout_s=1)
+    patience = Patience("http://mien", 1)
+    for code, status in ((1008, 422), (1009, 413)):
+        with pytest.raises(ServiceError, match="its reason") as error:
+            exchange.wait_s(ConnectionClosedError(Close(code, "its reason"), None), patience)
+        assert error.value.status == status
+    busy = ServiceError(503, "the queue is full")
+    assert exchange.wait_s(busy, patience) > 0
+    with pytest.raises(ServiceError, match="queue is full"):
+        exchange.wait_s(busy, Patience("http://mien", 0))
 
 
 def test_unreachable_and_impossible_are_said(tmp_path: Path) -> None:
