@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from urllib.request import urlopen
+from http.client import HTTPConnection
 
 from mien.serve.config import ServeConfig
 
@@ -17,13 +17,16 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to ask, not wh
 def main() -> str | None:
     """Asks ``/readyz``; returns what is wrong, or None."""
     config = ServeConfig.load(None, os.environ)
-    host = _ANY.get(config.host, config.host)
-    address = f"[{host}]" if ":" in host else host
+    # Not urllib: it would ask the proxy that the environment names.
+    connection = HTTPConnection(_ANY.get(config.host, config.host), config.port, timeout=2)
     try:
-        with urlopen(f"http://{address}:{config.port}/readyz", timeout=2):
-            return None
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
     except OSError as error:
         return f"not ready: {error}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"not ready: HTTP {status}"
 
 
 if __name__ == "__main__":

@@ -236,6 +236,7 @@ def test_health_check_follows_the_port(server: Server) -> None:
 
     def check(port: int) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, "MIEN_PORT": str(port), "MIEN_HOST": "0.0.0.0"}
+        variables |= {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # of no concern to it
         command = [sys.executable, "-m", "mien.serve.health"]
         return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
