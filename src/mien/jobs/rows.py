@@ -53,8 +53,11 @@ def read_row(name: str) -> bytes | InputError:
     try:
         picture = next(iter(_open(word)[split][int(row)].values())) or {}
         data = picture.get("bytes")
-        path = picture.get("path")
-        return bytes(data) if data is not None else Path(path or "").read_bytes()
+        if data is not None:
+            return bytes(data)
+        if not (path := picture.get("path")):
+            return InputError("holds no picture", subject=name)
+        return Path(path).read_bytes()
     except OSError as error:
         return InputError(f"cannot be read: {error.strerror or error}", subject=name)
     except MienError as error:

@@ -48,3 +48,10 @@ def test_options_and_their_faults(saved: Path) -> None:
             list(list_rows(f"hf:{saved},{option}"))
     first = read_row(f"hf:{saved}#train/0")
     assert isinstance(first, bytes)
+
+
+def test_row_without_a_picture_says_so(tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_dict({"photo": [None]})
+    rows.cast_column("photo", datasets.Image()).save_to_disk(str(tmp_path / "saved"))
+    (name,) = list_rows(f"hf:{tmp_path / 'saved'}")
+    assert str(read_row(name)) == f"{name} holds no picture."
