@@ -38,7 +38,8 @@ def check_sources(words: Sequence[str]) -> list[str]:
             hint = "Write it to a file list.txt and name that."
             raise ConfigError("a list on stdin (-) is gone when the job is resumed", hint=hint)
         if is_dataset(word):
-            found.append(f"{absolute(word)}#{fingerprint(absolute(word))}")
+            dataset = absolute(word)
+            found.append(f"{dataset}#{fingerprint(dataset)}")
             continue
         if is_address(word):
             found.append(check_address(word))
@@ -46,7 +47,7 @@ def check_sources(words: Sequence[str]) -> list[str]:
         if is_video_name(word):
             hint = "Leave --engine out."
             raise ConfigError("is a clip, and a job is for photos", subject=word, hint=hint)
-        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
+        path = _absolute_path(word)
         if not path.exists() and not any(mark in word for mark in "*?["):
             raise InputError(f"there is no file or folder {word!r}: check the path.")
         if _is_list(path):
@@ -73,7 +74,7 @@ def list_sources(words: Sequence[str], left_out: Counter[str] | None = None) -> 
         if is_address(word):
             yield from _address(word, left_out)
             continue
-        path = Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111
+        path = _absolute_path(word)
         if _is_list(path):
             yield from _lines(path)
         elif path.is_dir():
@@ -82,6 +83,10 @@ def list_sources(words: Sequence[str], left_out: Counter[str] | None = None) -> 
             yield str(path)
         else:
             yield from map(str, list_images(str(path)))
+
+
+def _absolute_path(word: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(word)))  # noqa: PTH100, PTH111 - keeps ~user
 
 
 def _is_list(path: Path) -> bool:

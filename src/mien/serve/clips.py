@@ -90,13 +90,13 @@ class ClipJobs:
         """Returns why no clip more is taken, or None."""
         self._forget()
         if self._config.workers > 1 or not self._config.clips:
-            detail = "this service takes no clips: it has several processes, or none are allowed."
+            detail = "this service takes no clips: start it with --workers 1 and --clips above 0."
             return ProblemError(501, detail, reason="clips")
         if find_spec("av") is None:
             detail = 'this service takes no clips: type pip install "mien[serve,video]" there.'
             return ProblemError(501, detail, reason="clips")
         if len(self._jobs) >= self._config.clips:
-            detail = "as many clips as may be are held: delete what is done, or try again later."
+            detail = "no room for another clip: delete one that is done, or try again later."
             return busy(detail, 10, reason="clips")
         return None
 
@@ -115,7 +115,7 @@ class ClipJobs:
         self._forget()
         job = self._jobs.get(number)
         if job is None or job.owner != owner:
-            raise ProblemError(404, "there is no such clip: it was deleted, or kept long enough.")
+            raise ProblemError(404, "there is no such clip: it was deleted, or it expired.")
         return job
 
     def drop(self, job: ClipJob) -> None:
@@ -247,4 +247,4 @@ def clip_routes(engine: Engine) -> APIRouter:
 
 
 def _owner(config: ServeConfig, request: Request) -> str:
-    return str(request.state.client) if config.api_keys or config.api_keys_file else ""
+    return str(request.state.client) if config.needs_key else ""

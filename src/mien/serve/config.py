@@ -99,6 +99,11 @@ class ServeConfig(Config):
         return int(self.max_body_mb * 1_000_000)
 
     @property
+    def needs_key(self) -> bool:
+        """Whether clients must send an API key."""
+        return bool(self.api_keys or self.api_keys_file)
+
+    @property
     def max_clip(self) -> int:
         """Largest clip in bytes."""
         return int(self.max_clip_mb * 1_000_000)

@@ -50,12 +50,11 @@ def document(app: FastAPI, config: ServeConfig) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         parts.pop(name, None)
     found["components"]["securitySchemes"] = _KEYS
-    needs_key = bool(config.api_keys or config.api_keys_file)
     ways: list[dict[str, list[str]]] = [{name: []} for name in _KEYS]
     for operations in found["paths"].values():
         for operation in operations.values():
             if "401" in operation["responses"]:
-                operation["security"] = ways if needs_key else [*ways, {}]
+                operation["security"] = ways if config.needs_key else [*ways, {}]
     return found
 
 
