@@ -110,10 +110,10 @@ class ClipJobs:
         self._jobs[job.id] = job
         self._waiting.put(job)
 
-    def find(self, number: str, owner: str) -> ClipJob:
+    def find(self, clip_id: str, owner: str) -> ClipJob:
         """Returns a clip of that client's; ProblemError 404."""
         self._forget()
-        job = self._jobs.get(number)
+        job = self._jobs.get(clip_id)
         if job is None or job.owner != owner:
             raise ProblemError(404, "there is no such clip: it was deleted, or it expired.")
         return job
@@ -208,8 +208,8 @@ def clip_routes(engine: Engine) -> APIRouter:
     config = engine.config
     known = schemas.responses("clip", schemas.ClipState, (401, 404, 422, 429, 503))
 
-    def find(request: Request, number: str) -> ClipJob:
-        return engine.clips.find(number, _owner(config, request))
+    def find(request: Request, clip_id: str) -> ClipJob:
+        return engine.clips.find(clip_id, _owner(config, request))
 
     @router.post(
         "", status_code=202, operation_id="post_clip", openapi_extra=schemas.clip_body(),
@@ -231,15 +231,15 @@ def clip_routes(engine: Engine) -> APIRouter:
         headers = {"location": f"{config.root_path}{PATH}/{job.id}"}
         return JSONResponse(job.to_plain(), 202, headers)
 
-    @router.get("/{number}", operation_id="get_clip", responses=known)
-    async def get(request: Request, number: str) -> Response:
+    @router.get("/{clip_id}", operation_id="get_clip", responses=known)
+    async def get(request: Request, clip_id: str) -> Response:
         """Says how far a clip is; its faces, frame by frame, once it is done."""
-        return JSONResponse(find(request, number).to_plain())
+        return JSONResponse(find(request, clip_id).to_plain())
 
-    @router.delete("/{number}", operation_id="delete_clip", responses=known)
-    async def delete(request: Request, number: str) -> Response:
+    @router.delete("/{clip_id}", operation_id="delete_clip", responses=known)
+    async def delete(request: Request, clip_id: str) -> Response:
         """Deletes a clip and what was found in it; one that is being read is given up."""
-        job = find(request, number)
+        job = find(request, clip_id)
         engine.clips.drop(job)
         return JSONResponse({**job.to_plain(), "status": "deleted", "frames": None})
 
