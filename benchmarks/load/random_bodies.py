@@ -1,4 +1,4 @@
-"""Hostile input of all kinds: never a 5xx, never a hang, and memory is given back.
+"""Hostile input of all kinds: no 5xx but the 503 for clips, no hang, and memory is given back.
 
 Noise under all content types, noise in the clothes of multipart, JSON, pictures and clips, pictures
 that are cut short or damaged, and pictures that claim to be huge; on every route. Memory at the end
@@ -118,7 +118,7 @@ def main() -> int:
     moving = animation()
     rng = random.Random(given.seed)
     statuses: Counter[int] = Counter()
-    slowest = 0.0
+    slowest, faults = 0.0, 0
     with running("--detector", "none", "--keep-clip-s", "2") as service:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
         start_mb = 0.0
@@ -129,7 +129,10 @@ def main() -> int:
             method = rng.choice(("POST",) * 7 + ("PUT", "GET", "DELETE"))
             path = rng.choice(PATHS) + rng.choice(QUERIES)
             start = time.perf_counter()
-            statuses[ask(connection, method, path, random_body(rng), rng.choice(KINDS))] += 1
+            status = ask(connection, method, path, random_body(rng), rng.choice(KINDS))
+            statuses[status] += 1
+            # 503 says that four clips are held already, and is for clips only.
+            faults += status >= 500 and not (status == 503 and path.startswith("/v1/clips"))
             slowest = max(slowest, time.perf_counter() - start)
             if turn == 200:
                 time.sleep(3)
@@ -144,9 +147,7 @@ def main() -> int:
         f"memory: {start_mb:.0f} MB at the start, {peak_mb:.0f} at most, {end_mb:.0f} at the end: "
         f"{end_mb / start_mb - 1:+.1%}"
     )
-    # 503 says that four clips are held already.
-    good = all(status < 500 or status == 503 for status in statuses)
-    good = good and end_mb <= 1.2 * start_mb and code == 0
+    good = faults == 0 and end_mb <= 1.2 * start_mb and code == 0
     print("kept" if good else "BROKEN")
     return 0 if good else 1
 
