@@ -11,7 +11,7 @@ import torch
 
 from mien.training.callbacks import is_full_memory
 from mien.training.device import autocast, training_device
-from mien.training.hooks import Callback
+from mien.training.hooks import Callback, EnoughError
 from mien.training.loop import Trainer
 
 if TYPE_CHECKING:
@@ -83,15 +83,11 @@ def _heaviest(config: TrainConfig, size: int) -> TrainConfig:
     return replace(config, **changes)
 
 
-class _EnoughError(Exception):
-    """Ends the loop."""
-
-
 class _FewSteps(Callback):
     def on_train_batch_end(self, _trainer: Any, _module: Any, _outputs: Any, *where: Any) -> None:
         """Ends after the last step of a try."""
         if where[-1] + 1 == _TRIED:
-            raise _EnoughError
+            raise EnoughError
 
 
 class _Repeated(list[Any]):
@@ -111,5 +107,5 @@ def _try_steps(
     torch.cuda.empty_cache()  # of a try that did not fit
     batch = sample[[at % len(sample) for at in range(size)]]
     trainer = Trainer(1, device, partial(autocast, module.config), callbacks=[_FewSteps()])
-    with suppress(_EnoughError):
+    with suppress(EnoughError):
         trainer.fit(module, _Repeated([batch] * _TRIED), [])

@@ -20,3 +20,7 @@ class Callback:
     From ``on_validation_epoch_end`` on ``trainer.callback_metrics`` has every score of the epoch.
     What ``state_dict()`` returns is in the checkpoint, and ``load_state_dict`` gets it back.
     """
+
+
+class EnoughError(Exception):
+    """A hook raises it to end a trial in the middle of an epoch; who began the trial catches it."""

@@ -24,7 +24,7 @@ from mien.training.data.faces import FaceTensors, make_loader
 from mien.training.device import autocast, training_device
 from mien.training.directory import csv_text
 from mien.training.distributed.processes import SINGLE, process_settings
-from mien.training.hooks import Callback
+from mien.training.hooks import Callback, EnoughError
 from mien.training.loop import Trainer
 from mien.training.network import trained_spec
 from mien.training.run import check_parts, load_data, make_module, suited_batch_size
@@ -112,15 +112,11 @@ class _Ramp(Callback):
         self._mean = SMOOTHING * self._mean + (1 - SMOOTHING) * loss
         mean = self._mean / (1 - SMOOTHING ** (at + 1))
         if not math.isfinite(mean) or (self.losses and mean > TOO_HIGH * min(self.losses)):
-            raise _EnoughError
+            raise EnoughError
         self.rates.append(float(self.wanted[at]))
         self.losses.append(mean)
         if at + 1 == len(self.wanted):
-            raise _EnoughError
-
-
-class _EnoughError(Exception):
-    """Ends the loop."""
+            raise EnoughError
 
 
 class _Cycle:
@@ -166,7 +162,7 @@ def find_lr(recipe: TrainConfig, output: Path | None = None, *, steps: int = 100
         module = make_module(recipe, spec, data)
         trainer = Trainer(1, training_device(recipe), partial(autocast, recipe), callbacks=[ramp])
         loader = make_loader(faces, recipe.batch_size, seed=recipe.seed)
-        with suppress(_EnoughError):
+        with suppress(EnoughError):
             trainer.fit(module, _Cycle(loader, steps), [])
     if len(ramp.rates) < 10:
         raise DataError(f"ran away after {len(ramp.rates)} steps at tiny rates: check the data",
