@@ -16,7 +16,7 @@ from mien.data.sources import show_specs
 from mien.models.registry import count_macs, count_parameters
 from mien.reporting.text import counted
 from mien.training.device import is_bf16, training_device
-from mien.training.directory import plot_curves
+from mien.training.directory import best_epoch, plot_curves
 from mien.training.hooks import Callback
 
 if TYPE_CHECKING:
@@ -184,14 +184,13 @@ class EpochLines(Callback):
         """Prints the line of the epoch."""
         self._remove_bar()
         rows = self.rows()
-        sign = -1 if self.monitor == "loss" else 1
-        scores = [row.get(f"valid_{self.monitor}", float("nan")) for row in rows]
-        best = max(range(len(rows)), key=lambda at: sign * scores[at])
+        best = best_epoch(rows, self.monitor)
+        score = rows[best].get(f"valid_{self.monitor}", float("nan"))
         done = trainer.current_epoch + 1 - self._first
         spent = time.perf_counter() - self._started
         left = spent / done * (trainer.max_epochs - trainer.current_epoch - 1)
         lines = [
-            epoch_line(rows[at], trainer.max_epochs, self.monitor, scores[best],
+            epoch_line(rows[at], trainer.max_epochs, self.monitor, score,
                        is_best=at == best, left=left)
             for at in (range(len(rows)) if self._shown else [len(rows) - 1])
         ]  # fmt: skip

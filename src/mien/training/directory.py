@@ -125,9 +125,10 @@ def draw_curves(metrics: Path, output: Path, monitor: str = "accuracy", title: s
 
 
 def best_epoch(history: Sequence[Mapping[str, float]], monitor: str) -> int:
-    """Returns the position of the first epoch that is the best by a monitor."""
+    """Returns the position of the first epoch that is the best by a monitor; 0 if none has it."""
     sign = -1 if monitor == "loss" else 1
-    return max(range(len(history)), key=lambda at: sign * history[at][f"valid_{monitor}"])
+    scores = [sign * row.get(f"valid_{monitor}", math.nan) for row in history]
+    return max(range(len(history)), key=scores.__getitem__)
 
 
 def plot_curves(
