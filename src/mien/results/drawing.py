@@ -69,11 +69,16 @@ def contrasting(color: Color) -> Color:
     return _BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else _WHITE
 
 
+def in_notebook() -> bool:
+    """Says whether the code runs in a cell of a notebook."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
 def show_image(image_rgb: U8, title: str) -> None:
     """Shows a picture: in a notebook below the cell, else in the system's viewer."""
     picture = Image.fromarray(image_rgb)
-    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if hasattr(shell, "kernel"):
+    if in_notebook():
         from IPython.display import display
 
         display(picture)  # type: ignore[no-untyped-call]

@@ -15,6 +15,7 @@ from mien.data.balance import balance_remarks
 from mien.data.sources import show_specs
 from mien.models.registry import count_macs, count_parameters
 from mien.reporting.text import counted
+from mien.results.drawing import in_notebook
 from mien.training.device import is_bf16, training_device
 from mien.training.directory import best_epoch, plot_curves
 from mien.training.hooks import Callback
@@ -223,13 +224,6 @@ def _epoch_bar() -> Any:
         console=Console(stderr=True),
         transient=True,
     )
-
-
-def in_notebook() -> bool:
-    """Says whether the code runs in a cell of a notebook."""
-    shell = sys.modules.get("IPython")
-    current = shell.get_ipython() if shell else None
-    return current is not None and hasattr(current, "kernel")
 
 
 class _NotebookView:
