@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
@@ -41,7 +42,7 @@ class RunRow:
     """One run.
 
     Args:
-        run: Name of its folder.
+        run: Name of its folder, or its path where folders of several runs have that name.
         model: ``<architecture>.<tag>``.
         scores: See :meth:`mien.evaluation.Evaluation.scores`.
         costs: Size and training.
@@ -183,6 +184,11 @@ class RunComparison:
         )
 
 
+def _name_runs(paths: Sequence[Path]) -> list[str]:
+    counts = Counter(path.name for path in paths)
+    return [path.name if counts[path.name] == 1 else path.as_posix() for path in paths]
+
+
 def compare(
     models: Sequence[str | Path],
     data: str | Sequence[str] | Manifest,
@@ -219,14 +225,15 @@ def compare(
     found = [evaluation.evaluate(each, manifest, split=split, progress=progress) for each in opened]
     latency = measure_latency(opened) if timing else [None] * len(opened)
     order = sorted(range(len(found)), key=lambda i: -found[i].scores()["accuracy"])
+    names = _name_runs([each.folder.path for each in opened])
     rows = []
     for index, following in zip_longest(order, order[1:]):
         folder = opened[index].folder
         test = None if following is None else evaluation.compare(found[index], found[following])
         scores, costs = found[index].scores(), read_costs(folder)
-        row = RunRow(folder.path.name, folder.config.name, scores, costs, latency[index], test)
+        row = RunRow(names[index], folder.config.name, scores, costs, latency[index], test)
         rows.append(row)
-    folders = {opened[index].folder.path.name: opened[index].folder.path for index in order}
+    folders = {names[index]: opened[index].folder.path for index in order}
     read = {n: read_history(p / METRICS) for n, p in folders.items() if (p / METRICS).is_file()}
     histories = {name: rows for name, rows in read.items() if rows and "valid_loss" in rows[0]}
     recipes = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,16 @@ def test_runs_are_ranked_and_tested_against_each_other(runs: tuple[Path, Path, P
     assert test.p_value == pytest.approx(exact)
     assert first.latency_ms is not None
     assert min(first.latency_ms) > 0
+
+
+def test_runs_whose_folders_have_one_name_are_told_apart(
+    runs: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    good, bad, data = runs
+    for place, run in (("first", good), ("second", bad)):
+        copied = shutil.copytree(run, tmp_path / place / "train")
+        (copied / "metrics.csv").write_text("epoch,seconds,valid_loss\n1,30,0.5\n")
+    models = [tmp_path / place / "train" for place in ("first", "second")]
+    found = compare(models, read_manifest(f"folder:{data}"), timing=False)
+    names = {path.as_posix() for path in models}
+    assert {row.run for row in found.rows} == set(found.histories) == names
