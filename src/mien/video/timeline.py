@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _HEAD = ("frame", "time_s", "track_id", "x1", "y1", "x2", "y2", "detection_score", "detected")
 _ANSWER = ("emotion", "confidence", "std", "effective_frames", "uncertain", "quality_flags")
 _WHOLE = {"frame", "frames", "track_id", "detected", "uncertain"}
-_TEXT = {"emotion", "quality_flags"}
+_TEXT, _WORDS = {"emotion"}, {"quality_flags"}
 #: Shortest subtitle in seconds: shorter ones cannot be read.
 _MIN_S = 0.6
 
@@ -103,9 +103,12 @@ def read_timeline(path: Path) -> Iterator[TimelineRow]:
 
 
 def write_parquet(path: Path, timeline: Path) -> bool:
-    """Writes a timeline once more as Parquet, piece by piece; False without pyarrow."""
+    """Writes a timeline once more as Parquet, piece by piece; False without pyarrow.
+
+    ``quality_flags`` are a list of words there, as in the files of a job.
+    """
     try:
-        from pyarrow import ArrowInvalid, float64, int64, string, system_memory_pool
+        from pyarrow import ArrowInvalid, Table, float64, int64, string, system_memory_pool
         from pyarrow import csv as arrow_csv
         from pyarrow.parquet import ParquetWriter
     except ImportError:
@@ -113,7 +116,7 @@ def write_parquet(path: Path, timeline: Path) -> bool:
     with timeline.open(encoding="utf-8", newline="") as stream:
         header = next(csv.reader(stream), [])
     kinds = {
-        name: int64() if name in _WHOLE else string() if name in _TEXT else float64()
+        name: int64() if name in _WHOLE else string() if name in _TEXT | _WORDS else float64()
         for name in header
     }
     options = arrow_csv.ConvertOptions(column_types=kinds)
@@ -126,13 +129,28 @@ def write_parquet(path: Path, timeline: Path) -> bool:
             arrow_csv.open_csv(
                 timeline, small, convert_options=options, memory_pool=pool
             ) as reader,
-            ParquetWriter(temporary, reader.schema, memory_pool=pool) as writer,
+            ParquetWriter(
+                temporary, _split_words(reader.schema.empty_table()).schema, memory_pool=pool
+            ) as writer,
         ):
             for batch in reader:
-                writer.write_batch(batch)
+                writer.write_table(_split_words(Table.from_batches([batch])))
     except ArrowInvalid as error:
         raise DataError(f"cannot be written as Parquet: {error}", subject=timeline) from error
     return True
+
+
+def _split_words(rows: Any) -> Any:
+    """Returns an Arrow table with lists in place of words that spaces part."""
+    from pyarrow import compute, list_, scalar, string
+
+    nothing = scalar([], list_(string()))
+    for name in _WORDS.intersection(rows.column_names):
+        texts = rows[name]
+        words = compute.ascii_split_whitespace(texts)
+        words = compute.if_else(compute.equal(texts, ""), nothing, words)
+        rows = rows.set_column(rows.column_names.index(name), name, words)
+    return rows
 
 
 def interval_header(labels: Sequence[str]) -> list[str]:
