@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.labels import FERPLUS8
-from mien.reporting.theme import CLASS_COLORS, DARK, LIGHT
+from mien.reporting.theme import CLASS_COLORS, DARK, LIGHT, series_style
 from mien.results.drawing import PALETTE, css_color
 
 #: What the colour-blind see, on linear RGB: Machado, Oliveira and Fernandes (2009), severity 1.
@@ -69,6 +69,17 @@ def test_classes_of_a_report_are_told_apart(deficiency: str) -> None:
     distances = _distances(colors, deficiency)
     assert distances.min() > 26
     assert distances[FERPLUS8.index("disgust"), FERPLUS8.index("contempt")] > 29
+
+
+@pytest.mark.parametrize(("count", "least"), [(2, 80), (3, 40), (4, 29), (6, 27)])
+def test_first_series_are_the_farthest_apart(count: int, least: float) -> None:
+    colors = [series_style(at)[0] for at in range(count)]
+    assert min(_distances(colors, each).min() for each in DEFICIENCIES) > least
+
+
+def test_series_of_one_colour_have_other_markers() -> None:
+    assert len({series_style(at) for at in range(20)}) == 20
+    assert {series_style(at)[0] for at in range(10)} == set(CLASS_COLORS)
 
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)

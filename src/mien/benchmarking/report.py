@@ -132,12 +132,12 @@ class BenchmarkReport:
 
     def plot(self, theme: Theme = LIGHT) -> Figure:
         """Draws the stages of a photo, a group of bars for each model (extra ``eval``)."""
-        from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
+        from mien.reporting.theme import add_legend, label_axes, new_figure, series_style
 
         count = len(self.models)
         figure, axes = new_figure(theme, 7.6, 1.4 + 0.34 * count * len(STAGES))
         for index, figures in enumerate(self.models):
-            color = CLASS_COLORS[(index + 3) % len(CLASS_COLORS)]
+            color, _ = series_style(index)
             for row, stage in enumerate(STAGES):
                 spread, y = figures.photo_ms[stage], row + (index - (count - 1) / 2) * 0.8 / count
                 name = figures.model if row == 0 else None

@@ -17,7 +17,7 @@ from mien.errors import ConfigError, MissingExtraError
 from mien.recognizer import EmotionRecognizer
 from mien.reporting.pages import draw, render
 from mien.reporting.text import markdown_table
-from mien.reporting.theme import CLASS_COLORS, LIGHT, add_legend, label_axes, new_figure
+from mien.reporting.theme import LIGHT, add_legend, label_axes, new_figure, series_style
 from mien.training.directory import ARGS, METRICS, plot_runs, read_history
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ HEADER = (
     "run", "accuracy", "95 % interval", "balanced", "macro-F1", "ECE", "NLL", "parameters", "MACs",
     "MB", "ms (1)", "ms (32)", "epochs", "minutes", "p to next",
 )  # fmt: skip
-#: Marks of the runs in the picture; the next shape where the colours begin again.
-_SHAPES = ("o", "s", "^", "D")
 
 
 @dataclass(frozen=True)
@@ -140,8 +138,7 @@ class RunComparison:
         for index, row in enumerate(self.rows):
             cost = row.latency_ms[0] if row.latency_ms else row.costs.bytes / 1e6
             low, high = (100 * value for value in row.scores["accuracy_ci"])
-            color = CLASS_COLORS[(index + 3) % len(CLASS_COLORS)]
-            shape = _SHAPES[index // len(CLASS_COLORS) % len(_SHAPES)]
+            color, shape = series_style(index)
             axes.vlines(cost, low, high, color=color, linewidth=1.2)
             share = 100 * row.scores["accuracy"]
             axes.plot(cost, share, shape, color=color, markersize=6, label=row.run)

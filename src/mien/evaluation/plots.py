@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import metrics
-from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure
+from mien.reporting.theme import CLASS_COLORS, add_legend, label_axes, new_figure, series_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,8 +171,8 @@ def plot_corruptions(rows: Sequence[RobustnessRow], theme: Theme) -> Figure:
     for index, kind in enumerate(kinds):
         steps = [row for row in rows if row.condition == kind]
         values = [clean.hits / clean.n, *(row.hits / row.n for row in steps)]
-        color = CLASS_COLORS[(index + 1) % len(CLASS_COLORS)]
-        axes.plot(range(len(values)), values, "o-", color=color, label=kind, markersize=3.5)
+        color, marker = series_style(index)
+        axes.plot(range(len(values)), values, f"{marker}-", color=color, label=kind, markersize=3.5)
     axes.set_ylim(0, 1)
     axes.set_xticks(range(6), ["none", "1", "2", "3", "4", "5"])
     label_axes(axes, theme, "severity", "accuracy")

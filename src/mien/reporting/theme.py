@@ -49,6 +49,19 @@ CLASS_COLORS = (
     "#d9659b", "#7a8f2b",
 )  # fmt: skip
 
+#: Those that runs, models and other series take: the first ones are the farthest apart.
+_SERIES = tuple(CLASS_COLORS[at] for at in (3, 1, 5, 7, 0, 2, 4, 6, 8, 9))
+_MARKERS = "os^DvPX"
+
+
+def series_style(index: int) -> tuple[str, str]:
+    """Returns colour and marker of a series by its number; they repeat after 10 and 7.
+
+    >>> series_style(0), series_style(10)
+    (('#6b36fe', 'o'), ('#6b36fe', 'D'))
+    """
+    return _SERIES[index % len(_SERIES)], _MARKERS[index % len(_MARKERS)]
+
 
 def new_figure(theme: Theme, width: float = 6.0, height: float = 4.4) -> tuple[Figure, Axes]:
     """Returns an empty figure with one pair of axes (extra ``eval``)."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from mien.atomic import write_text
 from mien.errors import ConfigError
 from mien.reporting.theme import (
-    CLASS_COLORS,
     LIGHT,
     Theme,
     add_legend,
     label_axes,
     new_panels,
     save_figure,
+    series_style,
 )
 from mien.training.config import TrainConfig
 
@@ -192,22 +192,28 @@ def _finish_curves(panels: tuple[Axes, ...], theme: Theme) -> None:
 def plot_runs(
     histories: Mapping[str, Sequence[Mapping[str, float]]], theme: Theme = LIGHT
 ) -> Figure:
-    """Lays the curves of runs over each other: validation as a line, training in dashes."""
+    """Lays the curves of runs over each other: validation as a line, training in dashes.
+
+    Each panel marks a run's best epoch by its own score.
+    """
     figure, panels = new_panels(theme, 2, 6.0, 6.0, ratios=(1.0, 1.0))
     for at, (name, history) in enumerate(histories.items()):
         epochs = [row["epoch"] for row in history]
-        color = CLASS_COLORS[(at + 3) % len(CLASS_COLORS)]
+        color, marker = series_style(at)
         for axes, score in zip(panels, ("loss", "accuracy"), strict=True):
             valid, clean = (
                 [row.get(f"{part}_{score}", math.nan) for row in history]
                 for part in ("valid", "train_clean")
             )
-            dots = "o" if len(epochs) < 3 else ""
-            axes.plot(epochs, valid, color=color, linewidth=1.8, marker=dots, label=name)
+            axes.plot(
+                epochs, valid, color=color, linewidth=1.8, label=name,
+                marker=marker, markevery=None if len(epochs) < 3 else [best_epoch(history, score)],
+            )  # fmt: skip
             axes.plot(epochs, clean, color=color, linewidth=1.0, linestyle=(0, (3, 2)))
     add_legend(panels[0], theme)
     panels[0].set_title(
-        "validation; training faces in dashes", loc="left", fontsize=10, color=theme.ink
-    )
+        "validation, best epoch marked; training faces in dashes",
+        loc="left", fontsize=10, color=theme.ink,
+    )  # fmt: skip
     _finish_curves(panels, theme)
     return figure
