@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PEERS = ROOT / "benchmarks" / "peers"
-NAMES = ("accuracy", "environments", "page", "protocol", "run", "standins")
+NAMES = ("accuracy", "environments", "page", "protocol", "run", "standins", "train")
 
 
 def output_of(command: list[str]) -> str:
@@ -178,3 +179,37 @@ def test_page_holds_what_the_files_say(
     monkeypatch.setattr(sys, "argv", ["page.py", files[0], files[0], "-o", str(target)])
     with pytest.raises(SystemExit, match="second file"):
         peers("page").main()
+
+
+def test_programs_that_train_agree_in_network_input_and_epochs(peers: Any) -> None:
+    programs = {path.stem: path.read_text() for path in (PEERS / "training").glob("with_*.py")}
+    assert set(programs) == {"with_fastai", "with_keras", "with_mien", "with_ultralytics"}
+    for name, source in programs.items():
+        assert re.search(r"(epochs=|fit_one_cycle\()4\b", source), name
+        assert re.search(r"(batch|batch_size|bs)=64\b", source), name
+        assert re.search(r"(imgsz=|size=|Resize\(|Input\(\()64\b", source), name
+        assert source.count("\n# trained\n") == 1, name  # where measure.py stamps
+
+
+def test_page_of_frameworks_has_the_programs_as_they_are(peers: Any) -> None:
+    page = (ROOT / "docs" / "frameworks.md").read_text()
+    assert peers("train").renew(page) == page
+    assert page.count("```python") == 4
+
+
+def test_lines_are_logical_ones(peers: Any) -> None:
+    count = peers("train").logical_lines
+    assert count("x = [\n    1,\n    2,\n]\n") == 1
+    assert count('"""What.\n\nMore."""\n\nimport os\n\n\ndef f():\n    return 1\n# said\n') == 3
+
+
+def test_targets_of_training_by_hand(peers: Any) -> None:
+    def tool(first: float, trained: float, lines: int) -> dict[str, Any]:
+        return {"stamps": {"first_step": [first, 1], "trained": [trained, 1]}, "lines": lines}
+
+    tools = {"mien": tool(4, 60, 3), "a": tool(5, 50, 9), "b": tool(16, 120, 5)}
+    said = peers("train").targets(tools)
+    assert "first step: 0.80 of the quickest other, 0.25 of the slowest (met)" in said
+    assert "trained: 1.20 of the quickest other, 0.50 of the slowest (missed)" in said
+    assert "lines: 3 against 5 (met)" in said
+    assert peers("train").targets({"mien": tools["mien"]}) == ""
