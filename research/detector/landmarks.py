@@ -12,6 +12,7 @@ import argparse
 import math
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,10 +158,27 @@ def collect(pack: Path, shared: Path, workers: int) -> tuple[Crops, Tensor]:
     return Crops(images, torch.ones(count), boxes, points), (sides / 64).clamp(max=1).double()
 
 
-def turned(crops: Crops, *, moved: bool) -> Crops:
-    """Cuts the network's inputs out of stored crops; moved, scaled and tilted up to 25 degrees."""
+@dataclass(frozen=True)
+class LandmarkConfig:
+    """How long the training is, and how far faces are moved and tilted in it.
+
+    Args:
+        jitter: Share of the moving and scaling of the second network's training.
+        tilt: Degrees at most.
+    """
+
+    steps: int = 8000
+    lr: float = 0.004
+    batch: int = 128
+    jitter: float = 1.0
+    tilt: float = 25.0
+
+
+def turned(crops: Crops, config: LandmarkConfig) -> Crops:
+    """Cuts the network's inputs out of stored crops; moved, scaled and tilted."""
     return view(
-        crops, moved=moved, side=SIDE, ratio=CONTEXT / STORED_CONTEXT, tilt=math.radians(25)
+        crops, moved=True, side=SIDE, ratio=CONTEXT / STORED_CONTEXT,
+        tilt=math.radians(config.tilt), jitter=config.jitter,
     )  # fmt: skip
 
 
@@ -171,21 +189,21 @@ class LandmarkTraining:
         self,
         faces: tuple[Crops, Tensor],
         output: Path,
-        steps: int,
+        config: LandmarkConfig,
         *,
-        lr: float,
-        batch: int,
         start: Path | None = None,
     ) -> None:
         torch.manual_seed(0)
         (self.crops, self.weights), self.path = faces, output / "landmarks.pt"
-        self.steps, self.lr, self.batch, self.step = steps, lr, batch, 0
+        self.config, self.step = config, 0
         self.network, self.average = LandmarkNetwork(), LandmarkNetwork().eval()
         if start is not None:
             self.network.load_state_dict(load_file(start))
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(requires_grad=False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=lr, weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, weight_decay=0.01
+        )
         if load_run(self, self.path):
             torch.manual_seed(self.step)
 
@@ -195,11 +213,13 @@ class LandmarkTraining:
 
     def learn(self) -> Tensor:
         """One step; returns the mean distance over that of the eyes."""
-        done = self.step / self.steps
+        done = self.step / self.config.steps
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * min(done / 0.03 + 0.01, (1 + math.cos(math.pi * done)) / 2)
-        index = torch.multinomial(self.weights, self.batch, replacement=True)
-        batch = turned(self.crops.take(index), moved=True)
+            group["lr"] = self.config.lr * min(
+                done / 0.03 + 0.01, (1 + math.cos(math.pi * done)) / 2
+            )
+        index = torch.multinomial(self.weights, self.config.batch, replacement=True)
+        batch = turned(self.crops.take(index), self.config)
         self.network.train()
         found = self.network(batch.images).view(-1, 5, 2)
         # Of a profile the eyes lie close together: at least a quarter of the face counts.
@@ -219,12 +239,12 @@ class LandmarkTraining:
         """Trains to the end."""
         start = saved = time.monotonic()
         total = 0.0
-        while self.step < self.steps:
+        while self.step < self.config.steps:
             total += float(self.learn())
             now = time.monotonic()
             if self.step % 200 == 0:
                 print(
-                    f"{self.step} of {self.steps}, {now - start:.0f} s: {total / 200:.4f}",
+                    f"{self.step} of {self.config.steps}, {now - start:.0f} s: {total / 200:.4f}",
                     flush=True,
                 )
                 total = 0.0
@@ -245,18 +265,16 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="weights to go on from")
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--lr", type=float, default=0.004)
-    parser.add_argument("--batch", type=int, default=128)
+    for field in fields(LandmarkConfig):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     faces = collect(args.pack, args.shared, args.threads)
     print(f"{len(faces[1]):,} faces", flush=True)
-    training = LandmarkTraining(
-        faces, args.output, args.steps, lr=args.lr, batch=args.batch, start=args.start
-    )  # fmt: skip
+    config = LandmarkConfig(**{f.name: getattr(args, f.name) for f in fields(LandmarkConfig)})
+    training = LandmarkTraining(faces, args.output, config, start=args.start)
     training.run()
     training.save()
     network = training.average

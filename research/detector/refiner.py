@@ -128,6 +128,7 @@ def view(
     side: int = SIDE,
     ratio: float = CONTEXT / STORED_CONTEXT,
     tilt: float = math.pi / 18,
+    jitter: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Crops:
     """Cuts the inputs of a network out of stored crops.
@@ -138,6 +139,7 @@ def view(
         side: Of the inputs, in pixels.
         ratio: Side of an input as a share of the stored crop's.
         tilt: How far they are turned at most, in radians.
+        jitter: Share of the usual moving and scaling.
         generator: Of the random numbers.
     """
     count = len(crops.target)
@@ -148,8 +150,8 @@ def view(
     scale = torch.full((count,), ratio)
     shift, flip, angle = torch.zeros(count, 2), torch.ones(count), torch.zeros(count)
     if moved:
-        scale = ratio * torch.exp((rand(count) - 0.5) * 0.4)
-        shift = (rand(count, 2) - 0.5) * 0.2
+        scale = ratio * torch.exp((rand(count) - 0.5) * 0.4 * jitter)
+        shift = (rand(count, 2) - 0.5) * 0.2 * jitter
         flip = torch.where(rand(count) < 0.5, -1.0, 1.0)
         angle = (rand(count) - 0.5) * (2 * tilt)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale

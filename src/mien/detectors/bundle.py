@@ -67,9 +67,9 @@ class DetectorConfig:
     context: float = 1.5
     crop_size: int = 40
     refined: float = 0.4
-    mark_context: float = 1.35
+    mark_context: float = 1.3
     mark_size: int = 48
-    marked: float = 0.7
+    marked: float = 0.8
     iou: float = 0.4
     inside: float = 0.7
     sha256: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 torch = pytest.importorskip("torch")
 
 from research.detector.fit import Examined, fit_calibration, logistic, outcome
-from research.detector.landmarks import LandmarkTraining, turned
+from research.detector.landmarks import LandmarkConfig, LandmarkTraining, turned
 from research.detector.metrics import best_threshold, calibration_error, match
 from research.detector.network import DetectorNetwork, cell_grid, decode_boxes
 from research.detector.pack import IGNORE, SOURCES
@@ -151,7 +151,8 @@ def test_landmarks_move_with_the_crops_and_training_goes_on(
     boxes = torch.tensor([[-0.2, -0.2, 0.2, 0.2]]).repeat(16, 1)
     crops = Crops(torch.from_numpy(images), torch.ones(16), boxes, torch.from_numpy(points))
     torch.manual_seed(0)
-    seen = turned(crops.take(torch.arange(16)), moved=True)
+    config = LandmarkConfig(steps=2, lr=0.01, batch=4)
+    seen = turned(crops.take(torch.arange(16)), config)
     assert seen.images.shape == (16, 3, 48, 48)
     weight = (seen.images[:, 0] - 60).clamp(min=0)
     at = (torch.arange(48) + 0.5) / 48 - 0.5
@@ -160,10 +161,10 @@ def test_landmarks_move_with_the_crops_and_training_goes_on(
     assert torch.allclose(spots, seen.points[:, 2], atol=0.03)
 
     faces = crops, torch.ones(16).double()
-    training = LandmarkTraining(faces, tmp_path, 2, lr=0.01, batch=4)
+    training = LandmarkTraining(faces, tmp_path, config)
     training.learn()
     training.save()
-    again = LandmarkTraining(faces, tmp_path, 2, lr=0.01, batch=4)
+    again = LandmarkTraining(faces, tmp_path, config)
     assert again.step == 1
     assert torch.equal(again.network.maps.weight, training.network.maps.weight)
     again.run()
