@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien import __version__
 from mien.errors import needs_extra
@@ -48,10 +48,10 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
     engine = Engine(config, owns_process=owns_process)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         loading = asyncio.create_task(_load(engine))
         try:
-            yield
+            yield {"metrics": engine.metrics}  # for the protocol, which is outside of us
         finally:
             engine.queue.open = False
             await asyncio.gather(loading, return_exceptions=True)

@@ -82,6 +82,12 @@ class ServeConfig(Config):
     )
     shutdown_s: float = from_one(30.0, "Longest time to finish what was accepted, at the end.")
     max_connections: int = from_one(1000, "Open connections per process; beyond it 503.")
+    max_idle: int = from_zero(
+        256,
+        "Idle connections that one address may hold per process; beyond it the one idle longest is "
+        "closed; 0: any number.",
+        high=100_000,
+    )
     log_level: str = one_of("What is logged", "info", "debug", "warning", "error")
 
     def check(self) -> None:

@@ -39,7 +39,7 @@ def _run(config: ServeConfig, listener: socket.socket) -> None:
     from uvicorn.supervisors import Multiprocess
 
     # Imported by name in each process, before its parent may ask whether it lives: keep it light.
-    from mien.serve.protocol import LimitedProtocol
+    from mien.serve.protocol import IdleConnections, LimitedProtocol
 
     host, port = listener.getsockname()[:2]
     if host not in ("127.0.0.1", "::1") and not load_keys(config):
@@ -53,6 +53,7 @@ def _run(config: ServeConfig, listener: socket.socket) -> None:
         timeout_graceful_shutdown=int(config.shutdown_s), timeout_keep_alive=20,
     )  # fmt: skip
     settings.header_timeout_s = config.header_timeout_s  # type: ignore[attr-defined]
+    settings.idle = IdleConnections(config.max_idle)  # type: ignore[attr-defined]
     # A process that loads models on a full machine is alive, though it answers late.
     settings.timeout_worker_healthcheck = 30
     log("listening", url=f"http://{host}:{port}", workers=config.workers, pid=os.getpid())

@@ -19,6 +19,7 @@ def server() -> Iterator[Server]:
     running = Server(
         "--detector", "none", "--detector", "haar", "--max-body-mb", "2", "--max-images", "4",
         "--header-timeout-s", "1", "--body-timeout-s", "1", "--queue-size", "64",
+        "--max-idle", "40",
     )  # fmt: skip
     yield running
     assert running.stop() == 0

@@ -90,6 +90,40 @@ def test_huge_headers_are_cut_off(server: Server) -> None:
     assert httpx.get(server.url + "/healthz").status_code == 200
 
 
+def test_idle_connections_of_one_address_are_bounded(server: Server) -> None:
+    """At most 40 here: the one that is idle longest is closed, one with a request is not."""
+
+    def connect(address: str) -> socket.socket:
+        return socket.create_connection(
+            ("127.0.0.1", server.port), timeout=5, source_address=(address, 0)
+        )
+
+    def is_open(raw: socket.socket) -> bool:
+        raw.settimeout(0.1)
+        try:
+            return raw.recv(1) != b""
+        except TimeoutError:
+            return True
+
+    data = _post(encode(noise(120)), "busy")
+    with contextlib.ExitStack() as stack:
+        busy, other = (stack.enter_context(connect(f"127.0.0.{end}")) for end in (7, 8))
+        busy.sendall(data[:-1])
+        slow = []
+        for _ in range(43):
+            slow.append(stack.enter_context(connect("127.0.0.7")))
+            slow[-1].sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+            time.sleep(0.002)
+        assert [is_open(raw) for raw in slow[:4]] == [False] * 3 + [True]
+        assert is_open(other)
+        assert is_open(slow[-1])
+        busy.sendall(data[-1:])
+        assert busy.recv(4096).startswith(b"HTTP/1.1 200")
+        slow[-1].sendall(b"a\r\n\r\n")
+        assert slow[-1].recv(4096).startswith(b"HTTP/1.1 200")
+    assert 'mien_rejections_total{reason="idle"}' in httpx.get(server.url + "/metrics").text
+
+
 def test_slow_clients_keep_no_honest_one_out() -> None:
     """The load of ``benchmarks/load/stalled.py``, smaller."""
     stalled = load_script("stalled")

@@ -31,6 +31,7 @@ from mien.serve.answers import Reading, explain_upload
 from mien.serve.batcher import Batcher
 from mien.serve.config import ServeConfig
 from mien.serve.problems import ProblemError
+from mien.serve.protocol import IdleConnections
 from mien.serve.telemetry import logs
 from mien.serve.uploads import Upload, _parse_json, _parse_multipart, clean_name, read_body
 
@@ -46,6 +47,25 @@ def test_keys_come_from_file_and_settings(tmp_path: Path) -> None:
     assert find_client(keys, {b"authorization": b"bearer other"}) == "key2"
     for wrong in ({}, {b"x-api-key": b"Secret"}, {b"authorization": b"Basic secret"}):
         assert find_client(keys, wrong) is None
+
+
+def test_connection_that_is_idle_longest_is_closed_for_a_new_one() -> None:
+    connections: list[Any] = [object() for _ in range(5)]
+    first, second, third, fourth, other = connections
+    idle = IdleConnections(2)
+    assert [idle.add("a", one) for one in (first, second)] == [None, None]
+    assert idle.add("b", other) is None  # of another address
+    idle.discard("a", first)  # it has a request
+    assert idle.add("a", third) is None
+    assert idle.add("a", first) is second  # and is idle again, the newest
+    idle.discard("a", second)
+    assert idle.add("a", fourth) is third
+    for one in connections:
+        idle.discard("a", one)
+    idle.discard("b", other)
+    assert not idle._idle  # nothing is kept of addresses that left
+    unbounded = IdleConnections(0)
+    assert [unbounded.add("a", one) for one in connections] == [None] * 5
 
 
 def test_a_client_may_have_two_keys_while_it_changes_them() -> None:
