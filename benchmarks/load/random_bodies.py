@@ -1,9 +1,9 @@
 """Hostile input of all kinds: no 5xx but the 503 for clips, no hang, and memory is given back.
 
 Noise under all content types, noise in the clothes of multipart, JSON, pictures and clips, pictures
-that are cut short or damaged, and pictures that claim to be huge; on every route. Memory at the end
-is compared with that after one good request of each kind and 200 hostile ones, when everything has
-run once.
+that are cut short or damaged, and pictures that claim to be huge; on every route. One in ten is a
+WebSocket of ``random_streams.py``. Memory at the end is compared with that after one good request
+of each kind and 200 hostile ones, when everything has run once.
 
 Usage: ``python benchmarks/load/random_bodies.py --count 10000``.
 Exit code 1 if a promise is broken.
@@ -23,6 +23,7 @@ import zlib
 from collections import Counter
 
 from PIL import Image
+from random_streams import attack, is_fault
 from service import SAMPLE, running
 
 KINDS = (
@@ -42,6 +43,9 @@ CLIPS = (
 )
 QUERIES = ("", "", "?labels=hes3", "?min_face=-1", "?top_k=" + "9" * 50, "?%00=%ff", "?model=..")
 
+#: What uvicorn says, with a trace, of a text that a client sends.
+_NOT_UTF8 = "Invalid UTF-8 sequence received from client."
+
 
 def random_body(rng: random.Random) -> bytes:
     """Returns noise, or noise in the clothes of multipart or JSON."""
@@ -58,6 +62,13 @@ def random_body(rng: random.Random) -> bytes:
     if kind < 0.6:
         return b'{"images": [' + body[:50] + rng.choice((b"]}", b"", b"[" * 9999, b'{"data": "'))
     return body
+
+
+def random_picture(rng: random.Random) -> bytes:
+    """Returns a picture, or what pretends to be one."""
+    noise = rng.randbytes(rng.choice((0, 1, 10, 300, 5000, 50_000)))
+    make = rng.choice((lambda *_: PHOTO, lambda _, noise: noise, damaged, huge))
+    return make(rng, noise)
 
 
 def ask(
@@ -118,6 +129,7 @@ def main() -> int:
     moving = animation()
     rng = random.Random(given.seed)
     statuses: Counter[int] = Counter()
+    ends: Counter[str] = Counter()
     slowest, faults = 0.0, 0
     with running("--detector", "none", "--keep-clip-s", "2") as service:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
@@ -126,13 +138,18 @@ def main() -> int:
             kind = "application/octet-stream" if path == "/v1/clips" else KINDS[1]
             ask(connection, "POST", path, moving if path == "/v1/clips" else part(PHOTO), kind)
         for turn in range(given.count):
-            method = rng.choice(("POST",) * 7 + ("PUT", "GET", "DELETE"))
-            path = rng.choice(PATHS) + rng.choice(QUERIES)
             start = time.perf_counter()
-            status = ask(connection, method, path, random_body(rng), rng.choice(KINDS))
-            statuses[status] += 1
-            # 503 says that four clips are held already, and is for clips only.
-            faults += status >= 500 and not (status == 503 and path.startswith("/v1/clips"))
+            if rng.random() < 0.1:
+                end = attack(service.port, rng, random_picture)
+                ends[end] += 1
+                faults += is_fault(end)
+            else:
+                method = rng.choice(("POST",) * 7 + ("PUT", "GET", "DELETE"))
+                path = rng.choice(PATHS) + rng.choice(QUERIES)
+                status = ask(connection, method, path, random_body(rng), rng.choice(KINDS))
+                statuses[status] += 1
+                # 503 says that four clips are held already, and is for clips only.
+                faults += status >= 500 and not (status == 503 and path.startswith("/v1/clips"))
             slowest = max(slowest, time.perf_counter() - start)
             if turn == 200:
                 time.sleep(3)
@@ -141,13 +158,17 @@ def main() -> int:
         peak_mb = max(size for _, size in service.memory_mb)
         end_mb = service.memory_mb[-1][1]
         code = service.stop()
+        lines = [line for line in service.lines() if "trace" in line]
+        traces = [line["trace"] for line in lines if line["event"] != _NOT_UTF8]
     print(f"{given.count} requests: {dict(sorted(statuses.items()))}")
+    print(f"streams among them: {dict(sorted(ends.items()))}")
+    print(f"traces in the log: {len(traces)}", *traces[:1])
     print(f"slowest answer: {slowest * 1000:.0f} ms")
     print(
         f"memory: {start_mb:.0f} MB at the start, {peak_mb:.0f} at most, {end_mb:.0f} at the end: "
         f"{end_mb / start_mb - 1:+.1%}"
     )
-    good = faults == 0 and end_mb <= 1.2 * start_mb and code == 0
+    good = faults == 0 and not traces and end_mb <= 1.2 * start_mb and code == 0
     print("kept" if good else "BROKEN")
     return 0 if good else 1
 

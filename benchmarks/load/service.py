@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -43,12 +43,17 @@ class Service:
         self.port = int(self.url.rpartition(":")[2])
         threading.Thread(target=self._watch, daemon=True).start()
 
+    def lines(self) -> list[dict[str, Any]]:
+        """Returns what the server has said."""
+        lines = self._log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
     def _wait(self) -> str:
         end, url = time.monotonic() + 60, ""
         while time.monotonic() < end and self.process.poll() is None:
-            for line in self._log.read_text().splitlines():
-                if line.startswith("{") and json.loads(line)["event"] == "listening":
-                    url = json.loads(line)["url"]
+            for line in self.lines():
+                if line["event"] == "listening":
+                    url = line["url"]
             with contextlib.suppress(OSError, ValueError):
                 if urllib.request.urlopen(url + "/readyz", timeout=5).status == 200:
                     return url

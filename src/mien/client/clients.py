@@ -6,11 +6,12 @@ import asyncio
 import base64
 import json
 import time
+import uuid
 from collections.abc import AsyncIterable
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from mien.client.patience import AGAIN, Patience, ServiceError
+from mien.client.patience import Patience, Service, ServiceError
 from mien.client.pictures import named_files, to_bytes
 from mien.client.streams import Exchange, Result, to_result
 from mien.errors import ConfigError, InputError, import_extra
@@ -28,8 +29,6 @@ ClipFrame: TypeAlias = tuple[float, tuple[FaceEmotion, ...]]
 _CLIPS = "/v1/clips"
 #: Time between two questions how far a clip is.
 _POLL_S = 0.3
-#: How long a service is waited for that never answered: nobody may have started it.
-_NEVER_MET_S = 5.0
 
 
 class BaseClient:
@@ -49,18 +48,11 @@ class BaseClient:
             raise ConfigError(f"url must start with http:// or https://; got {url!r}.")
         if patience_s < 0 or not timeout_s > 0:
             raise ConfigError("patience_s must be at least 0 and timeout_s above 0.")
-        self._url, self._patience_s, self._timeout_s = url.rstrip("/"), patience_s, timeout_s
+        self._service, self._timeout_s = Service(url.rstrip("/"), patience_s), timeout_s
         self._httpx = import_extra("httpx", "mien.client", "client")
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._http = getattr(self._httpx, self._kind)(
             base_url=url, headers=self._headers, timeout=timeout_s, trust_env=False
-        )
-        #: Whether the service ever answered: one that was never there is not waited for long.
-        self._met = False
-
-    def _patience(self) -> Patience:
-        return Patience(
-            self._url, self._patience_s if self._met else min(_NEVER_MET_S, self._patience_s)
         )
 
     def _wait_s(self, patience: Patience, answer: Any) -> float | None:
@@ -74,11 +66,7 @@ class BaseClient:
             ):
                 raise ServiceError(0, f"the connection failed: {answer!r}.") from answer
             return patience.after_failure(answer)
-        self._met = True
-        if answer.status_code not in AGAIN:
-            return None
-        demanded = answer.headers.get("retry-after", "")
-        return patience.pause_s(float(demanded) if demanded.isdigit() else 0.0)
+        return patience.after_answer(answer.status_code, answer.headers)
 
 
 def upload_call(
@@ -134,17 +122,11 @@ def read_clip(state: dict[str, Any]) -> list[ClipFrame] | None:
 
 
 def clip_call(clip: Picture, **options: Any) -> dict[str, Any]:
-    """Returns the request that posts a clip."""
+    """Returns the request that posts a clip; one that is sent twice is taken once."""
     params = {name: value for name, value in options.items() if value is not None}
-    headers = {"content-type": "application/octet-stream"}
-    content = to_bytes(clip)
-    return {
-        "method": "POST",
-        "url": _CLIPS,
-        "content": content,
-        "params": params,
-        "headers": headers,
-    }
+    headers = {"content-type": "application/octet-stream", "idempotency-key": uuid.uuid4().hex}
+    call = {"method": "POST", "url": _CLIPS, "params": params, "headers": headers}
+    return {**call, "content": to_bytes(clip)}
 
 
 def read_map(response: Any) -> tuple[ImageResult, bytes]:
@@ -164,7 +146,7 @@ class Client(BaseClient):
         timeout_s: Longest wait for one answer.
         patience_s: How long to try again, with growing pauses, while the service says 429 or 503
             or cannot be reached, for example since it is started anew; 5 s at most where it never
-            answered. To read a picture twice changes nothing.
+            answered. To read a picture twice changes nothing, and a clip is taken once.
 
     Raises:
         ConfigError: If a value is impossible.
@@ -254,16 +236,16 @@ class Client(BaseClient):
             MissingExtraError: If websockets is not installed.
         """
         connect = import_extra("websockets.sync.client", "Client.stream", "client").connect
-        exchange = Exchange(self._url, self._headers, options, timeout_s=self._timeout_s)
+        exchange = Exchange(self._service.url, self._headers, options, timeout_s=self._timeout_s)
         with ExitStack() as stack:
             socket: Any = None
             for frame in frames:
-                data, patience = to_bytes(frame, suffix=".jpg"), self._patience()
+                data, patience = to_bytes(frame, suffix=".jpg"), Patience(self._service)
                 while True:
                     try:
                         if socket is None:
                             socket = stack.enter_context(connect(**exchange.connection))
-                            self._met = True
+                            self._service.met = True
                         socket.send(data)
                         result = exchange.result(socket.recv(self._timeout_s))
                     except Exception as error:  # noqa: BLE001 - the exchange raises what is final
@@ -320,7 +302,7 @@ class Client(BaseClient):
         return bool(response.status_code == 200)
 
     def _call(self, **request: Any) -> Any:
-        patience = self._patience()
+        patience = Patience(self._service)
         while True:
             try:
                 answer = self._http.request(**request)
@@ -386,16 +368,16 @@ class AsyncClient(BaseClient):
     ) -> AsyncIterator[Result]:
         """Sends frames over one WebSocket; as :meth:`Client.stream`."""
         connect = import_extra("websockets.asyncio.client", "AsyncClient.stream", "client").connect
-        exchange = Exchange(self._url, self._headers, options, timeout_s=self._timeout_s)
+        exchange = Exchange(self._service.url, self._headers, options, timeout_s=self._timeout_s)
         async with AsyncExitStack() as stack:
             socket: Any = None
             async for frame in _each(frames):
-                data, patience = to_bytes(frame, suffix=".jpg"), self._patience()
+                data, patience = to_bytes(frame, suffix=".jpg"), Patience(self._service)
                 while True:
                     try:
                         if socket is None:
                             socket = await stack.enter_async_context(connect(**exchange.connection))
-                            self._met = True
+                            self._service.met = True
                         await socket.send(data)
                         answer = await asyncio.wait_for(socket.recv(), self._timeout_s)
                         result = exchange.result(answer)
@@ -441,7 +423,7 @@ class AsyncClient(BaseClient):
         return bool(response.status_code == 200)
 
     async def _call(self, **request: Any) -> Any:
-        patience = self._patience()
+        patience = Patience(self._service)
         while True:
             try:
                 answer = await self._http.request(**request)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode
 
-from mien.client.patience import AGAIN, Patience, ServiceError
+from mien.client.patience import Patience, ServiceError
 from mien.errors import import_extra
 from mien.results import ErrorResult, ImageResult
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 Result: TypeAlias = "ImageResult | ErrorResult"
 
-#: Codes by which a service closes that refuses an option or a frame's size, as HTTP says it.
-_REFUSED = {1008: 422, 1009: 413}
+#: Codes by which a service closes that refuses an option or a frame's size, or that is loading its
+#: models, as HTTP says it.
+_CLOSED = {1008: 422, 1009: 413, 1013: 503}
 
 
 def to_result(entry: Mapping[str, Any]) -> Result:
@@ -49,12 +51,12 @@ class Exchange:
 
     def wait_s(self, error: Exception, patience: Patience) -> float:
         """Returns how long to wait after an error; what is final is raised as ServiceError."""
-        status, detail = getattr(error, "status", 0), str(error)
+        status, detail, headers = getattr(error, "status", 0), str(error), {}
         if isinstance(error, self._errors.InvalidStatus):
-            status = error.response.status_code
-            detail = "the service refuses the stream: see the key and the web origin"
+            status, headers = error.response.status_code, error.response.headers
+            detail = _detail(error.response)
         elif isinstance(error, self._errors.ConnectionClosed) and error.rcvd is not None:
-            status = _REFUSED.get(error.rcvd.code, 0)
+            status = _CLOSED.get(error.rcvd.code, 0)
             detail = error.rcvd.reason
         elif isinstance(error, TimeoutError):
             raise ServiceError(0, "a frame was not answered in time.") from error
@@ -62,7 +64,14 @@ class Exchange:
             raise error
         if not status:
             return patience.after_failure(error)
-        pause_s = patience.pause_s() if status in AGAIN else None
+        pause_s = patience.after_answer(status, headers)
         if pause_s is None:
             raise ServiceError(status, detail) from error
         return pause_s
+
+
+def _detail(answer: Any) -> str:
+    """Returns what a refused handshake says; a proxy in between may say nothing."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(answer.body)["detail"])
+    return "the service refuses the stream: see the key and the web origin"

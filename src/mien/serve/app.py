@@ -74,7 +74,9 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.cors_origin),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+            allow_headers=[
+                "authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id",
+            ],
             expose_headers=["location", "retry-after", "x-request-id"],
         )  # fmt: skip
     app.openapi = partial(document, app, config)  # type: ignore[method-assign]

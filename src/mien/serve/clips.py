@@ -45,12 +45,17 @@ class _DroppedError(Exception):
 
 @dataclass(eq=False)
 class ClipJob:
-    """A clip and how far it is; ``owner`` is whose key posted it, "" without keys."""
+    """A clip and how far it is; ``owner`` is whose key posted it, "" without keys.
+
+    ``posted`` tells it from others where it is posted again: who did, the name that they chose for
+    it ("": none), the options, and the number of bytes.
+    """
 
     owner: str
     data: bytes | None
     recognizer: EmotionRecognizer
     fps: float
+    posted: tuple[str, str, str, int] = ("", "", "", 0)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     status: str = WAITING
     read_s: float = 0.0
@@ -109,6 +114,11 @@ class ClipJobs:
             self._thread.start()
         self._jobs[job.id] = job
         self._waiting.put(job)
+
+    def known(self, client: str, key: str) -> ClipJob | None:
+        """Returns the clip that a client posted under a name, or None; "" is no name."""
+        jobs = (job for job in self._jobs.values() if job.posted[:2] == (client, key))
+        return next(jobs, None) if key else None
 
     def find(self, clip_id: str, owner: str) -> ClipJob:
         """Returns a clip of that client's; ProblemError 404."""
@@ -215,7 +225,11 @@ def clip_routes(engine: Engine) -> APIRouter:
         "", status_code=202, operation_id="post_clip", openapi_extra=schemas.clip_body(),
         responses=schemas.responses("clip", schemas.ClipState, good=202),
     )  # fmt: skip
-    async def post(request: Request, options: Annotated[schemas.ClipOptions, Query()]) -> Response:
+    async def post(
+        request: Request,
+        options: Annotated[schemas.ClipOptions, Query()],
+        idempotency_key: schemas.IdempotencyKey = "",
+    ) -> Response:
         """Takes a clip, the body's bytes, to be read in the background."""
         _, recognizer = engine.loaded().choose(options)
         kind = request.headers.get("content-type", "").partition(";")[0]
@@ -226,8 +240,13 @@ def clip_routes(engine: Engine) -> APIRouter:
                 request.receive, most=config.max_clip, timeout_s=config.body_timeout_s, grow=grow
             )
         request.state.fields = {"bytes": len(data)}
-        job = ClipJob(_owner(config, request), data, recognizer, options.fps)
-        engine.clips.add(job)
+        posted = request.state.client, idempotency_key, request.url.query, len(data)
+        job = engine.clips.known(*posted[:2])
+        if job is None:
+            job = ClipJob(_owner(config, request), data, recognizer, options.fps, posted)
+            engine.clips.add(job)
+        elif job.posted != posted:
+            raise ProblemError(422, "another clip has this Idempotency-Key: choose a new one.")
         headers = {"location": f"{config.root_path}{PATH}/{job.id}"}
         return JSONResponse(job.to_plain(), 202, headers)
 

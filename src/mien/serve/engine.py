@@ -113,6 +113,7 @@ class Engine:
         self, future: asyncio.Future[Any], *, until: float, gone: Awaitable[object] | None
     ) -> Any:
         """Awaits a result; ProblemError 504 at the deadline, GoneError when the client is away."""
+        future.add_done_callback(_fetch)
         watches = [] if gone is None else [asyncio.ensure_future(gone)]
         timeout = max(0.0, until - time.monotonic())
         try:
@@ -120,11 +121,11 @@ class Engine:
                 [future, *watches], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
+            future.cancel()  # whoever waits may be cancelled, too
             for watch in watches:
                 watch.cancel()
         if future in done:
             return future.result()
-        future.cancel()
         if done:
             raise GoneError
         late = f"not answered within {self.config.deadline_s:g} s: send fewer or smaller pictures."
@@ -148,6 +149,12 @@ class Engine:
         finally:
             with self._lock:
                 self._preparing -= 1
+
+
+def _fetch(future: asyncio.Future[Any]) -> None:
+    """Fetches how work ended: what nobody waits for any more is no fault to be logged."""
+    if not future.cancelled():
+        future.exception()
 
 
 class _Work:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from mien.serve.access import RateLimit, find_client, load_keys
 from mien.serve.clips import PATH as CLIPS
@@ -63,13 +64,15 @@ class Guard:
         await answer(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope["state"]["request_id"]
         try:
             self._check(scope)
             self._check_origin(scope)
         except ProblemError as problem:
             self._engine.metrics.rejections.labels(problem.reason).inc()
-            log("stream refused", status=problem.status, request_id=scope["state"]["request_id"])
-            await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:100]})
+            log("stream refused", status=problem.status, request_id=request_id)
+            answer = problem.response(request_id)
+            await WebSocket(scope, receive, send).send_denial_response(answer)
             return
         await self._app(scope, receive, send)
 
@@ -165,7 +168,9 @@ class Guard:
             if not length.isdigit() or int(length[:20]) > most:
                 raise too_large(most)
             limits = engine.clips if path == CLIPS else engine.queue
-            if refusal := limits.refusal():
+            key = _header(scope, b"idempotency-key").decode("latin-1")
+            again = path == CLIPS and engine.clips.known(scope["state"]["client"], key)
+            if not again and (refusal := limits.refusal()):
                 raise refusal
 
     def _finish(self, scope: Scope, status: int) -> None:

@@ -88,7 +88,7 @@ class LimitedProtocol(_Base):  # type: ignore[misc]
     def _rest(self) -> None:
         eldest = self.config.idle.add(self._address, self)
         if eldest is not None:
-            eldest._wake()  # noqa: SLF001 - of this class
+            eldest._wake()
             eldest.transport.close()
             self.app_state["metrics"].rejections.labels("idle").inc()
 

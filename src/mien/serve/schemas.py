@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
+from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from mien.results import ErrorResult, FaceEmotion, ImageResult
@@ -21,6 +22,14 @@ _Prior = Annotated[
         max_length=400,
         description="Shares of labels to answer for: natural, balanced, or "
         "LABEL=SHARE,LABEL=SHARE.",
+    ),
+]
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        max_length=100,
+        description="A name that the client chooses: a clip that is posted again with it, since "
+        "the answer was lost, is taken once.",
     ),
 ]
 

@@ -83,6 +83,20 @@ def test_stream_answers_each_frame_and_outlives_the_service(photo: bytes) -> Non
     assert found[1].faces[0].emotion == found[2].faces[0].emotion == expected.emotion
 
 
+def test_streams_above_the_rate_wait_for_their_turn(photo: bytes) -> None:
+    server = Server("--detector", "none", "--rate", "1", "--burst", "1")
+    start, answers = time.monotonic(), list[Any]()
+    try:
+        with Client(server.url) as client:
+            for _ in range(3):
+                answers += client.stream([photo])
+    finally:
+        assert server.stop() == 0
+    assert all(isinstance(answer, ImageResult) for answer in answers)
+    assert len(answers) == 3
+    assert time.monotonic() - start > 1.9
+
+
 def _again(port: str) -> Server:
     time.sleep(1)
     return Server("--detector", "none", "--port", port)

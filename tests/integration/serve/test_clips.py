@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("av")
+httpx = pytest.importorskip("httpx")
 
 from starlette.testclient import TestClient
 
@@ -88,6 +89,62 @@ def test_client_waits_for_a_clip_and_leaves_nothing(server: Server, clip: Path) 
             return await client.predict_clip(clip, fps=5, detector="none")
 
     assert asyncio.run(run()) == frames
+
+
+def test_clip_that_is_posted_again_is_taken_once(service: TestClient) -> None:
+    def post(key: str, query: str = "", data: bytes = b"no clip") -> Any:
+        headers = {"idempotency-key": key} if key else {}
+        return service.post(f"/v1/clips{query}", content=data, headers=headers)
+
+    first, other = post("a"), post("b")  # there is room for two
+    again = post("a")
+    assert first.status_code == other.status_code == again.status_code == 202
+    assert first.json()["id"] == again.json()["id"] != other.json()["id"]
+    assert again.headers["location"] == first.headers["location"]
+    assert post("a", "?fps=3").status_code == post("a", data=b"longer").status_code == 422
+    assert post("c").status_code == post("").status_code == 503
+    assert service.delete(other.headers["location"]).status_code == 200
+    new = [post("") for _ in range(2)]
+    assert [answer.status_code for answer in new] == [202, 503]  # without a key each is another
+    assert service.delete(first.headers["location"]).status_code == 200
+    assert post("k" * 101).status_code == 422
+    later = post("a")  # nothing is kept of what was deleted, the key neither
+    assert later.status_code == 202
+    assert later.json()["id"] != first.json()["id"]
+    for answer in (new[0], later):
+        assert service.delete(answer.headers["location"]).status_code == 200
+
+
+class _Lossy(httpx.BaseTransport):  # type: ignore[misc]
+    """Loses the first answer of each address and method."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self.lost = inner, list[str]()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer: httpx.Response = self._inner.handle_request(request)
+        name = f"{request.method} {request.url.path}"
+        if name not in self.lost:
+            self.lost.append(name)
+            answer.close()
+            raise httpx.ReadError("the connection was lost")
+        return answer
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_client_that_loses_answers_leaves_no_clip_behind(server: Server, clip: Path) -> None:
+    with Client(server.url) as client:
+        lossy = client._http._transport = _Lossy(client._http._transport)
+        frames = client.predict_clip(clip, fps=5, detector="none")
+    assert [time_s for time_s, _ in frames] == [0, 0.2, 0.4, 0.6, 0.8]
+    assert {"POST", "DELETE"} <= {name.split()[0] for name in lossy.lost}
+    with httpx.Client(base_url=server.url, trust_env=False) as plain:
+        posted = [plain.post("/v1/clips", content=b"x") for _ in range(5)]
+        assert [answer.status_code for answer in posted] == [202] * 4 + [503]  # room for all four
+        for answer in posted[:4]:
+            plain.delete(answer.headers["location"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
-from support.images import broken_images
+from mien.images import encode
+from support.images import broken_images, noise
+from support.load_scripts import load_script
 
 if TYPE_CHECKING:
     from support.service import Server
@@ -76,6 +78,22 @@ def test_random_bodies_are_answered(server: Server) -> None:
             answer = client.request(**request)
             assert answer.status_code in _GOOD, (request, answer.text)
     assert server.process.poll() is None
+
+
+def test_random_streams_are_ended(server: Server) -> None:
+    """A part of ``benchmarks/load/random_bodies.py``."""
+    streams = load_script("random_streams")
+    rng, good = random.Random(1), encode(noise(48))
+    before = len(server.lines())
+
+    def make(rng: random.Random) -> bytes:
+        return rng.choice((good, good[:200], rng.randbytes(500)))
+
+    ends = {streams.attack(server.port, rng, make, 10) for _ in range(250)}
+    assert not any(map(streams.is_fault, ends))
+    closed = {f"close {code}" for code in (1002, 1003, 1007, 1008, 1009)}
+    assert {"answered", "left", "400", "403", *closed} <= ends
+    assert not [line for line in server.lines()[before:] if line["event"] == "failed"]
 
 
 def test_memory_stays_flat_under_bombs(server: Server) -> None:

@@ -98,10 +98,13 @@ def test_text_and_oversized_frames_close_the_stream(server: Server) -> None:
 
 def test_other_web_sites_may_not_connect(server: Server) -> None:
     with (
-        pytest.raises(InvalidStatus),
+        pytest.raises(InvalidStatus) as refused,
         connect(_url(server), proxy=None, origin=Origin("https://evil.example")),
     ):
         pass
+    answer = refused.value.response
+    assert answer.status_code == 403
+    assert "origin" in json.loads(answer.body or b"")["detail"]
     with connect(_url(server), proxy=None, origin=Origin(server.url)) as stream:
         stream.send(FRAME)
         assert stream.recv(10)

@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
 from mien.client import Client, ServiceError
-from mien.client.patience import Patience
+from mien.client.patience import Patience, Service
 from mien.client.pictures import named_files, to_bytes
 from mien.client.streams import Exchange
 from mien.errors import ConfigError, InputError
@@ -55,6 +55,14 @@ def test_not_now_is_tried_again(pauses: list[float]) -> None:
     assert 0.2 <= pauses[0] <= 0.25
     assert 2 <= pauses[1] <= 2.5
     assert 0.8 <= pauses[2] <= 1.0
+
+
+def test_service_that_is_busy_from_the_first_call_on_is_waited_for(pauses: list[float]) -> None:
+    with Client(patience_s=30) as client:
+        busy = httpx.Response(503, headers={"retry-after": "4"}, json={})
+        _made_up(client, busy, busy, busy, httpx.Response(200, json={}))
+        assert client.models() == {}
+    assert 12 <= sum(pauses) <= 15  # above the 5 s for one that never answered
 
 
 def test_outage_is_waited_for_where_the_service_was_there_before(pauses: list[float]) -> None:
@@ -118,7 +126,7 @@ def test_stream_that_is_refused_or_stays_busy_says_so() -> None:
     from websockets.frames import Close
 
     exchange = Exchange("http://mien", {}, {}, timeout_s=1)
-    patience = Patience("http://mien", 1)
+    patience = Patience(Service("http://mien", 1))
     for code, status in ((1008, 422), (1009, 413)):
         with pytest.raises(ServiceError, match="its reason") as error:
             exchange.wait_s(ConnectionClosedError(Close(code, "its reason"), None), patience)
@@ -126,7 +134,31 @@ def test_stream_that_is_refused_or_stays_busy_says_so() -> None:
     busy = ServiceError(503, "the queue is full")
     assert exchange.wait_s(busy, patience) > 0
     with pytest.raises(ServiceError, match="queue is full"):
-        exchange.wait_s(busy, Patience("http://mien", 0))
+        exchange.wait_s(busy, Patience(Service("http://mien", 0)))
+    loading = ConnectionClosedError(Close(1013, "the models are being loaded"), None)
+    with pytest.raises(ServiceError, match="models are being loaded") as error:
+        exchange.wait_s(loading, Patience(Service("http://mien", 0)))
+    assert error.value.status == 503
+
+
+def test_stream_that_is_refused_for_its_rate_waits_as_it_is_told() -> None:
+    pytest.importorskip("websockets")
+    from websockets.datastructures import Headers
+    from websockets.exceptions import InvalidStatus
+    from websockets.http11 import Response
+
+    exchange = Exchange("http://mien", {}, {}, timeout_s=1)
+    patience = Patience(Service("http://mien", 8))
+    body = b'{"detail": "too many requests."}'
+    many = InvalidStatus(Response(429, "", Headers({"Retry-After": "3"}), body))
+    assert 3 <= exchange.wait_s(many, patience) <= 3.75
+    assert 3 <= exchange.wait_s(many, patience) <= 3.75  # it answers: 5 s are not the end
+    with pytest.raises(ServiceError, match="too many requests") as error:
+        exchange.wait_s(many, patience)
+    assert error.value.status == 429
+    for body in (b"", b"<html></html>", b"[]"):
+        with pytest.raises(ServiceError, match="refuses the stream"):
+            exchange.wait_s(InvalidStatus(Response(403, "", Headers(), body)), patience)
 
 
 def test_unreachable_and_impossible_are_said(tmp_path: Path) -> None:

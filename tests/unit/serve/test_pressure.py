@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +18,9 @@ httpx = pytest.importorskip("httpx")
 from mien.detectors import get_detector
 from mien.images import encode
 from mien.serve import ServeConfig, create_app
+from mien.serve.answers import Reading, read_uploads
+from mien.serve.schemas import Options
+from mien.serve.uploads import Upload
 from support.images import noise
 
 PICTURE = encode(noise(48))
@@ -120,6 +124,32 @@ def test_client_that_leaves_frees_its_work() -> None:
             assert slow.seen == 2  # three of the four were dropped before their turn
 
     asyncio.run(run())
+
+
+def test_stream_that_is_left_frees_its_work_and_says_nothing() -> None:
+    said: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        async with _service() as (_, engine, slow):
+            asyncio.get_running_loop().set_exception_handler(lambda _, what: said.append(what))
+            model, recognizer = engine.models.choose(Options())
+            how = Reading(model, recognizer)
+            streams = [
+                asyncio.create_task(read_uploads(engine, [Upload("a", PICTURE)], how))
+                for _ in range(3)
+            ]
+            await _until(lambda: slow.seen == 1 and engine.queue.pictures == 3)
+            for stream in streams:
+                stream.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
+            assert engine.queue.pictures == 0
+            slow.go.set()
+        gc.collect()  # what nobody fetched is told when it is thrown away
+        await asyncio.sleep(0)
+        assert slow.seen == 1  # two were dropped before their turn
+
+    asyncio.run(run())
+    assert said == []
 
 
 def test_stalled_uploads_keep_nobody_else_out() -> None:
