@@ -3,7 +3,7 @@
 Noise under all content types, noise in the clothes of multipart, JSON, pictures and clips, pictures
 that are cut short or damaged, and pictures that claim to be huge; on every route. One in ten is a
 WebSocket of ``random_streams.py``. Memory at the end is compared with that after one good request
-of each kind and 200 hostile ones, when everything has run once.
+and one stream of each kind, and 200 hostile inputs, when everything has run once.
 
 Usage: ``python benchmarks/load/random_bodies.py --count 10000``.
 Exit code 1 if a promise is broken.
@@ -23,7 +23,7 @@ import zlib
 from collections import Counter
 
 from PIL import Image
-from random_streams import attack, is_fault
+from random_streams import MESSAGES, attack, is_fault
 from service import SAMPLE, running
 
 KINDS = (
@@ -133,10 +133,12 @@ def main() -> int:
     slowest, faults = 0.0, 0
     with running("--detector", "none", "--keep-clip-s", "2") as service:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-        start_mb = 0.0
+        start_mb, course = 0.0, list[str]()
         for path in POSTED:
             kind = "application/octet-stream" if path == "/v1/clips" else KINDS[1]
             ask(connection, "POST", path, moving if path == "/v1/clips" else part(PHOTO), kind)
+        for message in MESSAGES:
+            attack(service.port, rng, random_picture, message=message)
         for turn in range(given.count):
             start = time.perf_counter()
             if rng.random() < 0.1:
@@ -154,6 +156,8 @@ def main() -> int:
             if turn == 200:
                 time.sleep(3)
                 start_mb = service.memory_mb[-1][1]
+            elif turn % (1 + given.count // 10) == 0:
+                course.append(f"{service.memory_mb[-1][1]:.0f}")
         time.sleep(3)
         peak_mb = max(size for _, size in service.memory_mb)
         end_mb = service.memory_mb[-1][1]
@@ -168,6 +172,7 @@ def main() -> int:
         f"memory: {start_mb:.0f} MB at the start, {peak_mb:.0f} at most, {end_mb:.0f} at the end: "
         f"{end_mb / start_mb - 1:+.1%}"
     )
+    print(f"on the way: {' '.join(course)} MB")
     good = faults == 0 and not traces and end_mb <= 1.2 * start_mb and code == 0
     print("kept" if good else "BROKEN")
     return 0 if good else 1

@@ -10,11 +10,14 @@ import json
 import socket
 import struct
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
+
+#: Makes bytes to send of a picture, or of what pretends to be one.
+Message: TypeAlias = "Callable[[random.Random, bytes], bytes]"
 
 QUERIES = (
     *[""] * 9, "?labels=hes3", "?include_map=true", "?top_k=1",
@@ -24,11 +27,12 @@ _GOOD_HEADERS = {
     "Host": "x", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }  # fmt: skip
+_COMPRESSED = {"Sec-WebSocket-Extensions": "permessage-deflate"}
 _WRONG_HEADERS = (
     {"Sec-WebSocket-Version": "99"}, {"Sec-WebSocket-Key": "no"}, {"Sec-WebSocket-Key": ""},
     {"Origin": "https://evil.example"}, {"Connection": "close"}, {"Upgrade": "h2c"},
     {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits=99"},
-    {"Sec-WebSocket-Extensions": "permessage-deflate"}, {"Sec-WebSocket-Protocol": "\x01,,"},
+    _COMPRESSED, {"Sec-WebSocket-Protocol": "\x01,,"},
 )  # fmt: skip
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
 #: The close code by which a server says that it failed.
@@ -65,7 +69,7 @@ def bomb() -> bytes:
 
 _BOMB = bomb()
 #: What is sent once the stream is open.
-MESSAGES: tuple[Callable[[random.Random, bytes], bytes], ...] = (
+MESSAGES: tuple[Message, ...] = (
     lambda _, noise: frame(noise),
     lambda rng, noise: frame(noise) * rng.randrange(2, 40),
     lambda *_: frame(b'{"frame": 1}', _TEXT),
@@ -81,7 +85,7 @@ MESSAGES: tuple[Callable[[random.Random, bytes], bytes], ...] = (
     fragments,
 )
 #: As these, but nobody can say whether it is whole: the client leaves in the middle.
-UNFINISHED: tuple[Callable[[random.Random, bytes], bytes], ...] = (
+UNFINISHED: tuple[Message, ...] = (
     lambda rng, noise: frame(noise)[: rng.randrange(1, 12)],
     lambda *_: frame(bytes(2_000_000))[:-1],
     lambda _, noise: noise,
@@ -89,20 +93,27 @@ UNFINISHED: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 
 
 def attack(
-    port: int, rng: random.Random, make: Callable[[random.Random], bytes], timeout_s: float = 30
+    port: int,
+    rng: random.Random,
+    make: Callable[[random.Random], bytes],
+    timeout_s: float = 30,
+    *,
+    message: Message | None = None,
 ) -> str:
-    """Opens a stream with one of them in it; returns how it ended.
+    """Opens a stream with one of them in it, ``message`` or any; returns how it ended.
 
-    ``make`` gives the bytes of a hostile or good picture. The end is ``500`` (a status, where the
-    handshake is refused), ``close 1003``, ``frame 503``, ``answered``, ``left``, ``cut``; nothing
-    within ``timeout_s`` raises TimeoutError.
+    ``make`` gives the bytes of a hostile or good picture. With a ``message`` all else is in order.
+    The end is ``500`` (a status, where the handshake is refused), ``close 1003``, ``frame 503``,
+    ``answered``, ``left``, ``cut``; nothing within ``timeout_s`` raises TimeoutError.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as raw:
-        wrong = rng.choice(_WRONG_HEADERS) if rng.random() < 0.2 else {}
-        lines = [f"{name}: {value}" for name, value in {**_GOOD_HEADERS, **wrong}.items()]
-        head = f"GET /v1/stream{rng.choice(QUERIES)} HTTP/1.1\r\n" + "\r\n".join(lines)
+        more = rng.choice(_WRONG_HEADERS) if rng.random() < 0.2 else {}
+        more = more if message is None else _COMPRESSED
+        query = rng.choice(QUERIES) if message is None else ""
+        lines = [f"{name}: {value}" for name, value in {**_GOOD_HEADERS, **more}.items()]
+        head = f"GET /v1/stream{query} HTTP/1.1\r\n" + "\r\n".join(lines)
         raw.sendall(head.encode() + b"\r\n\r\n")
-        if rng.random() < 0.05:
+        if message is None and rng.random() < 0.05:
             return "left"
         with raw.makefile("rb") as answer, contextlib.suppress(ConnectionError):
             status = answer.readline()[9:12].decode()
@@ -110,11 +121,11 @@ def attack(
                 return status or "cut"
             while answer.readline() not in (b"\r\n", b""):
                 pass
-            unfinished = rng.random() < 0.2
-            message = rng.choice(UNFINISHED if unfinished else MESSAGES)(rng, make(rng))
+            unfinished = message is None and rng.random() < 0.2
+            chosen = message or rng.choice(UNFINISHED if unfinished else MESSAGES)
             with contextlib.suppress(ConnectionError):  # it may refuse while we send
-                raw.sendall(message)
-            if unfinished or rng.random() < 0.2:
+                raw.sendall(chosen(rng, make(rng)))
+            if unfinished or (message is None and rng.random() < 0.2):
                 return "left"
             with contextlib.suppress(ConnectionError):
                 raw.sendall(frame(b"no picture"))  # is answered where the stream goes on

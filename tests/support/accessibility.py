@@ -40,6 +40,17 @@ def violations(tab: Any) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
 
 
+def out_of_sight(tab: Any) -> list[str]:
+    """The figures in tables and cards that lie beside the window, or are cut."""
+    found: list[str] = tab.evaluate(
+        """[...document.querySelectorAll("td, .card b")].filter(x => {
+            const { left, right } = x.getBoundingClientRect();
+            return left < 0 || right > innerWidth || x.scrollWidth > x.clientWidth + 1;
+        }).map(x => x.innerText)"""
+    )
+    return found
+
+
 def walk(tab: Any, most: int = 60) -> list[dict[str, Any]]:
     """Goes through a page with the Tab key; returns what had the focus, each once."""
     found: dict[str, dict[str, Any]] = {}

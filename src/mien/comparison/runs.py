@@ -98,6 +98,12 @@ class RunComparison:
         found = {key: {run: r.get(key) for run, r in self.recipes.items()} for key in keys}
         return {k: values for k, values in found.items() if len(set(map(str, values.values()))) > 1}
 
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Returns header and rows, without the columns in which no run has anything."""
+        rows = [row.cells() for row in self.rows]
+        kept = [at for at, column in enumerate(zip(*rows, strict=True)) if any(column)]
+        return [HEADER[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
     def _recipe_table(self) -> tuple[tuple[str, ...], list[list[str]]]:
         rows = [[key, *map(str, values.values())] for key, values in self.differences().items()]
         return ("key", *self.recipes), rows
@@ -114,7 +120,7 @@ class RunComparison:
 
     def markdown(self) -> str:
         """Returns a Markdown table and what its columns mean."""
-        table = markdown_table(HEADER, [row.cells() for row in self.rows])
+        table = markdown_table(*self._table())
         header, rows = self._recipe_table()
         recipes = f"\nWhere the recipes differ:\n\n{markdown_table(header, rows)}\n" if rows else ""
         return f"{table}\n\n{self.note}\n{recipes}"
@@ -160,7 +166,7 @@ class RunComparison:
             title=f"{len(self.rows)} runs compared",
             subtitle=f"{self.data}, {self.split}",
             tables=[
-                ("", HEADER, [row.cells() for row in self.rows]),
+                ("", *self._table()),
                 *([("Where the recipes differ", *recipes)] if recipes[1] else []),
             ],
             notes=[self.note],
@@ -173,11 +179,15 @@ class RunComparison:
     @property
     def note(self) -> str:
         """What the columns mean, in sentences."""
+        timing = (
+            "ms: milliseconds per face in ONNX Runtime with one face and with 32 at once, measured "
+            "in turns in one process; compare them within this table only. "
+        )
+        timed = any(row.latency_ms for row in self.rows)
         return (
-            f"n = {self.rows[0].scores['n']} faces of {self.split}. ms: milliseconds per face in "
-            "ONNX Runtime with one face and with 32 at once, measured in turns in one process; "
-            "compare them within this table only. p to next: McNemar's exact test against the row "
-            "below, not corrected for the number of rows."
+            f"n = {self.rows[0].scores['n']} faces of {self.split}. {timing if timed else ''}"
+            "p to next: McNemar's exact test against the row below, not corrected for the number "
+            "of rows."
         )
 
 

@@ -186,7 +186,7 @@ def _finish_curves(panels: tuple[Axes, ...], theme: Theme) -> None:
         label_axes(axes, theme, "epoch" if axes is panels[-1] else "", what)
         axes.tick_params(labelbottom=axes is panels[-1])
     panels[1].yaxis.set_major_formatter(PercentFormatter(1.0))
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def plot_runs(

@@ -10,6 +10,8 @@ pytest.importorskip("matplotlib")
 
 from mien.comparison import compare
 from mien.data import read_manifest
+from mien.reporting.pages import write_report
+from support.accessibility import out_of_sight, violations
 
 
 def test_runs_are_ranked_and_tested_against_each_other(runs: tuple[Path, Path, Path]) -> None:
@@ -30,6 +32,29 @@ def test_runs_are_ranked_and_tested_against_each_other(runs: tuple[Path, Path, P
     assert test.p_value == pytest.approx(exact)
     assert first.latency_ms is not None
     assert min(first.latency_ms) > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_has_every_figure_in_sight(
+    runs: tuple[Path, Path, Path], tmp_path: Path, scheme: str
+) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    good, bad, data = runs
+    found = compare([good, bad], read_manifest(f"folder:{data}"), threads=1)
+    write_report(found, tmp_path / "page.html")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for width in (390, 1280):
+            tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+            tab.goto((tmp_path / "page.html").as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert out_of_sight(tab) == []
+            assert tab.locator("td:visible").count() > 20
+            assert violations(tab) == []
+        browser.close()
 
 
 def test_runs_whose_folders_have_one_name_are_told_apart(

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mien.cli.data import app
 from mien.errors import ConfigError, DataError
+from support.accessibility import out_of_sight
 from support.data_inspect_command import run
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -61,6 +62,7 @@ def test_the_report_opens_offline_in_a_browser(
         assert len(sizes) == 10  # two copies, two mean faces, two sheets, four histograms
         assert min(sizes) > 0
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert out_of_sight(page) == []
         back = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.screenshot(path=tmp_path / "report.png", full_page=True)
         browser.close()

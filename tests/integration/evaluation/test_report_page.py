@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.accessibility import violations
+from support.accessibility import out_of_sight, violations
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +24,7 @@ def test_no_figure_is_out_of_sight_at_any_width(report: Path, scheme: str) -> No
             tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
             tab.goto(report.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            outside = tab.evaluate(
-                """[...document.querySelectorAll("td, .card b")].filter(x => {
-                    const { left, right } = x.getBoundingClientRect();
-                    return left < 0 || right > innerWidth || x.scrollWidth > x.clientWidth + 1;
-                }).map(x => x.innerText)"""
-            )
-            assert outside == []
+            assert out_of_sight(tab) == []
             assert tab.locator("td:visible").count() > 20
             assert violations(tab) == []
         browser.close()

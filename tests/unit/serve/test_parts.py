@@ -57,9 +57,9 @@ def test_connection_that_is_idle_longest_is_closed_for_a_new_one() -> None:
     assert idle.add("b", other) is None  # of another address
     idle.discard("a", first)  # it has a request
     assert idle.add("a", third) is None
-    assert idle.add("a", first) is second  # and is idle again, the newest
+    assert idle.add("a", first) == second  # and is idle again, the newest
     idle.discard("a", second)
-    assert idle.add("a", fourth) is third
+    assert idle.add("a", fourth) == third
     for one in connections:
         idle.discard("a", one)
     idle.discard("b", other)

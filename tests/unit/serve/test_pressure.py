@@ -132,7 +132,7 @@ def test_stream_that_is_left_frees_its_work_and_says_nothing() -> None:
     async def run() -> None:
         async with _service() as (_, engine, slow):
             asyncio.get_running_loop().set_exception_handler(lambda _, what: said.append(what))
-            model, recognizer = engine.models.choose(Options())
+            model, recognizer = engine.models.choose(Options.model_validate({}))
             how = Reading(model, recognizer)
             streams = [
                 asyncio.create_task(read_uploads(engine, [Upload("a", PICTURE)], how))

@@ -196,7 +196,7 @@ def plot_history(result: TuneResult) -> Figure:
         [*numbers, max(row.number for row in result.rows)], [*so_far, so_far[-1]], where="post",
         color=LIGHT.second, linewidth=1.8, label="best so far",
     )  # fmt: skip
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.margins(y=0.12)
     add_legend(axes, LIGHT)
     label_axes(axes, LIGHT, "trial", f"{_name(result)}, validation faces")
