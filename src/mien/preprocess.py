@@ -217,10 +217,10 @@ def _crop_one(image_rgb: U8, box: F64, preprocessing: Preprocessing) -> U8:
     region = Image.fromarray(image_rgb[top:bottom, left:right])
     if preprocessing.color == "gray":
         region = region.convert("L")
-    pixels = np.asarray(region)
     before_x, before_y = max(left - math.floor(x1), 0), max(top - math.floor(y1), 0)
     after_x, after_y = max(math.ceil(x2) - right, 0), max(math.ceil(y2) - bottom, 0)
     if before_x or before_y or after_x or after_y:
+        pixels = np.asarray(region)
         pad = ((before_y, after_y), (before_x, after_x)) + ((0, 0),) * (pixels.ndim - 2)
         region = Image.fromarray(np.pad(pixels, pad, mode="edge"))
     origin_x, origin_y = left - before_x, top - before_y

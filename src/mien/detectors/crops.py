@@ -45,17 +45,25 @@ class CropNetwork:
         return replace(self, session=self.session.single_threaded)
 
     def answers(self, image_rgb: U8, boxes: Floats, *, mirrored: bool = False) -> tuple[F32, F64]:
-        """Returns the network's numbers (N, numbers), and the squares (N, 4) it has seen."""
+        """Returns the network's numbers (N, numbers), and the squares (N, 4) it has seen.
+
+        Mirrored: (2, N, numbers), of the crops and of their mirror images.
+        """
         squares = crop_box(boxes, Framing(scale=self.context))
         settings = Preprocessing(size=self.size, color="rgb")
-        parts = [np.zeros((0, self.numbers), np.float32)]
+        copies = 1 + mirrored
+        parts = [np.zeros((copies, 0, self.numbers), np.float32)]
         for start in range(0, len(squares), BATCH):
             crops = crop_faces(image_rgb, squares[start : start + BATCH], settings)
-            if mirrored:
-                crops = crops[:, :, ::-1]
-            x = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
-            parts.append(self.session.run(None, {self.session.inputs[0].name: x})[0])
-        return np.concatenate(parts), squares
+            x = np.empty((copies, len(crops), 3, self.size, self.size), np.float32)
+            x[0] = crops.transpose(0, 3, 1, 2)
+            x[1:] = x[0, ..., ::-1]
+            values = self.session.run(
+                None, {self.session.inputs[0].name: x.reshape(-1, *x.shape[2:])}
+            )
+            parts.append(values[0].reshape(copies, len(crops), self.numbers))
+        answers = np.concatenate(parts, axis=1)
+        return (answers if mirrored else answers[0]), squares
 
 
 def in_photo(shares: Floats, squares: F64) -> F64:

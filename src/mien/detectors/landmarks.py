@@ -35,8 +35,7 @@ class LandmarkLocalizer:
 
     def place(self, image_rgb: U8, faces: Candidates) -> Candidates:
         """Returns faces with landmarks that were looked for anew."""
-        seen, squares = self.network.answers(image_rgb, faces.boxes_xyxy)
-        other, _ = self.network.answers(image_rgb, faces.boxes_xyxy, mirrored=True)
+        (seen, other), squares = self.network.answers(image_rgb, faces.boxes_xyxy, mirrored=True)
         turned = other.reshape(-1, 5, 2)[:, _MIRRORED] * np.array([-1, 1], np.float32)
         own = in_photo((seen.reshape(-1, 5, 2) + turned) / 2, squares)
         mean = self.weight * own + (1 - self.weight) * faces.landmarks
