@@ -43,6 +43,8 @@ CLIPS = (
 )
 QUERIES = ("", "", "?labels=hes3", "?min_face=-1", "?top_k=" + "9" * 50, "?%00=%ff", "?model=..")
 
+#: Time after which the service has given freed memory back, which it does every 10 s.
+_QUIET_S = 13.0
 #: What uvicorn says, with a trace, of a text that a client sends.
 _NOT_UTF8 = "Invalid UTF-8 sequence received from client."
 
@@ -154,11 +156,11 @@ def main() -> int:
                 faults += status >= 500 and not (status == 503 and path.startswith("/v1/clips"))
             slowest = max(slowest, time.perf_counter() - start)
             if turn == 200:
-                time.sleep(3)
+                time.sleep(_QUIET_S)
                 start_mb = service.memory_mb[-1][1]
             elif turn % (1 + given.count // 10) == 0:
                 course.append(f"{service.memory_mb[-1][1]:.0f}")
-        time.sleep(3)
+        time.sleep(_QUIET_S)
         peak_mb = max(size for _, size in service.memory_mb)
         end_mb = service.memory_mb[-1][1]
         code = service.stop()

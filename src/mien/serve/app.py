@@ -18,7 +18,7 @@ with needs_extra("the service", "serve"):
 
     from mien.serve.clips import clip_routes
     from mien.serve.documents import document, document_routes
-    from mien.serve.engine import Engine
+    from mien.serve.engine import Engine, trim_memory
     from mien.serve.guard import Guard
     from mien.serve.problems import ProblemError
     from mien.serve.routes import picture_routes, plain_routes
@@ -32,6 +32,9 @@ _ABOUT = """Reads facial expressions: what an expression looks like to human rat
 probabilities. It does not know what a person feels. Pictures are held in memory while they are
 read, never written to disk, never kept, and never fetched from an address."""
 
+#: Pause between two returns of freed memory, seconds.
+_TRIM_S = 10.0
+
 
 def create_app(config: ServeConfig | None = None, *, owns_process: bool = False) -> FastAPI:
     """Builds the application; its models are loaded when it starts.
@@ -39,7 +42,7 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
     Args:
         config: The settings; None: the defaults.
         owns_process: Nothing else runs in this process, so working threads may get a lower
-            priority; ``mien serve`` sets it.
+            priority and freed memory is given back; ``mien serve`` sets it.
 
     Raises:
         ConfigError: If a setting is unusable (an unreadable key file, for example).
@@ -50,10 +53,13 @@ def create_app(config: ServeConfig | None = None, *, owns_process: bool = False)
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         loading = asyncio.create_task(_load(engine))
+        trimming = asyncio.create_task(_trim(engine)) if owns_process else None
         try:
             yield {"metrics": engine.metrics}  # for the protocol, which is outside of us
         finally:
             engine.queue.open = False
+            if trimming is not None:
+                trimming.cancel()
             await asyncio.gather(loading, return_exceptions=True)
             await asyncio.to_thread(engine.close)
             log("stopped")
@@ -91,6 +97,14 @@ async def _load(engine: Engine) -> None:
         return
     engine.queue.open = True
     log("ready", models=list(engine.config.models), detectors=list(engine.config.detector))
+
+
+async def _trim(engine: Engine) -> None:
+    """Gives freed memory back while nothing is being read."""
+    while True:
+        await asyncio.sleep(_TRIM_S)
+        if not engine.queue.pictures:
+            await asyncio.to_thread(trim_memory)
 
 
 def _make_problems(app: FastAPI) -> None:

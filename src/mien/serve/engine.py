@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import sys
 import threading
@@ -220,3 +221,10 @@ def lower_priority() -> None:
             thread = threading.get_native_id()
             own = os.getpriority(os.PRIO_PROCESS, thread)
             os.setpriority(os.PRIO_PROCESS, thread, min(own + _NICE, 19))
+
+
+def trim_memory() -> None:
+    """Gives the memory of freed pictures back to the system, which glibc keeps for later ones."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

@@ -42,6 +42,17 @@ def test_default_photo_is_there() -> None:
     assert load_script("service").SAMPLE.is_file()
 
 
+def test_page_says_which_promise_is_measured_with_which_command() -> None:
+    page = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|") and "`benchmarks/" in line]
+    commands = load_script("promises").PROMISES.values()
+    assert [row.split("|")[2].strip(" `") for row in rows] == [*commands]
+    for command in commands:
+        script, *flags = command.partition(" -- ")[0].split()
+        text = (ROOT / script).read_text(encoding="utf-8")
+        assert all(f'"{flag}"' in text for flag in flags if flag.startswith("--")), command
+
+
 def test_dashboard_asks_for_metrics_that_exist() -> None:
     pytest.importorskip("prometheus_client")
     import re

@@ -19,6 +19,7 @@ from mien.detectors import get_detector
 from mien.images import encode
 from mien.serve import ServeConfig, create_app
 from mien.serve.answers import Reading, read_uploads
+from mien.serve.engine import trim_memory
 from mien.serve.schemas import Options
 from mien.serve.uploads import Upload
 from support.images import noise
@@ -42,8 +43,11 @@ class SlowDetector:
 
 
 @asynccontextmanager
-async def _service(**settings: Any) -> AsyncIterator[tuple[Any, Any, SlowDetector]]:
-    app = create_app(ServeConfig(detector=("none",), decoders=1, **settings))
+async def _service(
+    *, owns_process: bool = False, **settings: Any
+) -> AsyncIterator[tuple[Any, Any, SlowDetector]]:
+    config = ServeConfig(detector=("none",), decoders=1, **settings)
+    app = create_app(config, owns_process=owns_process)
     engine, slow = app.state.engine, SlowDetector()
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
@@ -150,6 +154,28 @@ def test_stream_that_is_left_frees_its_work_and_says_nothing() -> None:
 
     asyncio.run(run())
     assert said == []
+
+
+def test_freed_memory_is_given_back_while_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[bool] = []
+    monkeypatch.setattr("mien.serve.app._TRIM_S", 0.005)
+    monkeypatch.setattr("mien.serve.app.trim_memory", lambda: trimmed.append(True))
+    trim_memory()  # the real one: on this system there may be nothing to do
+
+    async def run() -> None:
+        async with _service(owns_process=True) as (client, engine, slow):
+            await _until(lambda: len(trimmed) > 1)
+            sent = _send(client)
+            await _until(lambda: engine.queue.pictures == 1)
+            await asyncio.sleep(0.02)
+            trimmed.clear()
+            await asyncio.sleep(0.05)
+            assert trimmed == []
+            slow.go.set()
+            assert (await sent).status_code == 200
+            await _until(lambda: len(trimmed) > 1)
+
+    asyncio.run(run())
 
 
 def test_stalled_uploads_keep_nobody_else_out() -> None:
