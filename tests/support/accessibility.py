@@ -41,7 +41,7 @@ def violations(tab: Any) -> list[str]:
 
 
 def out_of_sight(tab: Any) -> list[str]:
-    """The figures in tables and cards that lie beside the window, or are cut."""
+    """The figures in tables and cards that lie outside the window, or are cut."""
     found: list[str] = tab.evaluate(
         """[...document.querySelectorAll("td, .card b")].filter(x => {
             const { left, right } = x.getBoundingClientRect();
