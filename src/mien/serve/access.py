@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from mien.serve.config import ServeConfig
 
-_HASH = re.compile(r"[0-9a-f]{64}")
+#: An entry: ``SHA256`` or ``NAME:SHA256``; sha256sum prints a file's name, or ``-``, behind it.
+_ENTRY = re.compile(r"(?:(.*):)?([0-9a-fA-F]{64})(?: [ *]\S+)?")
 
 
 def load_keys(config: ServeConfig) -> dict[bytes, str]:
@@ -42,14 +43,14 @@ def load_keys(config: ServeConfig) -> dict[bytes, str]:
             raise ConfigError(f"api_keys_file {path} holds no key: it would lock everybody out.")
     keys: dict[bytes, str] = {}
     for line in filter(None, lines):
-        name, _, digest = line.rpartition(":")
-        if not _HASH.fullmatch(digest.lower()):
+        entry = _ENTRY.fullmatch(line)
+        if entry is None:
             # The line itself is not shown: it may be a key in clear.
             raise ConfigError(
                 "an API key entry is not a sha256 (64 hex digits, or NAME:SHA256). "
                 "Make one with: printf %s KEY | sha256sum"
             )
-        keys[bytes.fromhex(digest)] = name or f"key{len(keys) + 1}"
+        keys[bytes.fromhex(entry[2])] = entry[1] or f"key{len(keys) + 1}"
     return keys
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import threading
 import time
@@ -20,6 +21,7 @@ from mien.cli.sources import SAMPLE
 from mien.client import AsyncClient, Client, ServiceError
 from mien.client.pictures import Picture
 from mien.images import decode
+from support import ROOT
 from support.service import Server
 
 
@@ -113,3 +115,18 @@ def test_async_stream_takes_frames_as_they_come(server: Server, photo: bytes) ->
             return [result async for result in client.stream(frames(), max_faces=1)]
 
     assert [len(result.faces) for result in asyncio.run(run())] == [1, 1, 1]
+
+
+def test_an_app_that_asks_the_service_answers_its_page(
+    server: Server, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastapi.testclient import TestClient
+
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "service"))
+    monkeypatch.setenv("MIEN_URL", server.url)
+    module = importlib.import_module("app")
+    with TestClient(module.app) as browser:
+        assert 'fetch("/faces"' in browser.get("/").text
+        (face,) = browser.post("/faces", files={"photo": photo}).json()
+        assert (face["emotion"], face["box"]) == ("happiness", [0, 0, 512, 512])
+        assert browser.post("/faces", files={"photo": b"bad"}).status_code == 422

@@ -41,10 +41,13 @@ _HASH = hashlib.sha256(b"secret").hexdigest()
 def test_keys_come_from_file_and_settings(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     other = hashlib.sha256(b"other").hexdigest().upper()
-    file.write_text(f"# comment\nann:{_HASH}  # her laptop\n\n{other}\n")
+    third = hashlib.sha256(b"third").hexdigest()
+    # The last line is what sha256sum prints.
+    file.write_text(f"# comment\nann:{_HASH}  # her laptop\n\n{other}\n{third}  -\n")
     keys = load_keys(ServeConfig(api_keys_file=str(file)))
     assert find_client(keys, {b"authorization": b"Bearer secret"}) == "ann"
     assert find_client(keys, {b"authorization": b"bearer other"}) == "key2"
+    assert find_client(keys, {b"x-api-key": b"third"}) == "key3"
     for wrong in ({}, {b"x-api-key": b"Secret"}, {b"authorization": b"Basic secret"}):
         assert find_client(keys, wrong) is None
 
