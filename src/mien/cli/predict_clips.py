@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import tempfile
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mien.recognizer import EmotionRecognizer
-    from mien.video import VideoConfig, VideoFrame, VideoSummary
+    from mien.video import VideoConfig, VideoFrame, VideoResult, VideoSummary
 
 
 def predict_clips(
@@ -42,20 +43,25 @@ def predict_clips(
         _check_copy(output, paths, overwrite=how.overwrite)
     else:
         flags.check_folder_name(output)
-    if how.form == "csv" and len(paths) > 1:
-        raise ConfigError("--format csv prints one timeline: name one clip, or give -o FOLDER.")
     folders = _folders(paths, output)
+    table = _CsvTable(several=len(paths) > 1)
     if how.form == "table":
         print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  expressions")
     unread: list[str] = []
+    csv_only: set[str] = set()
     for path, folder in zip(paths, folders, strict=True):
         try:
-            if _predict_clip(path, recognizer, config, folder, how).frames_failed:
+            result = _predict_clip(path, recognizer, config, folder, how, table)
+            csv_only |= {warning for warning in result.warnings if "Parquet" in warning}
+            if result.summary.frames_failed:
                 unread.append(f"{path}: the detector failed on some frames")
         except (InputError, DetectorError) as error:
             if len(paths) == 1 or how.on_error == "stop":
                 raise
             unread.append(str(error))
+    if output is not None and not is_video_name(output):  # what is not kept needs no Parquet
+        for warning in csv_only:
+            remark(warning)
     if unread:
         raise failed(*unread)
 
@@ -120,7 +126,8 @@ def _predict_clip(
     config: VideoConfig,
     folder: Path | None,
     how: Manner,
-) -> VideoSummary:
+    table: _CsvTable,
+) -> VideoResult:
     from mien.video import read_video
 
     copy = folder if folder is not None and is_video_name(folder) else None
@@ -142,12 +149,10 @@ def _predict_clip(
         if copy is not None:
             result.files["annotated.mp4"].replace(copy)
         if how.form == "csv":
-            table = "intervals.csv" if config.every_s else "timeline.csv"
-            with result.files[table].open(encoding="utf-8") as stream:
-                sys.stdout.writelines(stream)
+            rows = "intervals.csv" if config.every_s else "timeline.csv"
+            table.print(result.files[rows], str(path))
     for warning in result.warnings:
-        # What is not kept needs no Parquet.
-        if folder.exists() or "Parquet" not in warning:
+        if "Parquet" not in warning:
             remark(f"{path}: {warning}")
     if not result.summary.complete:
         remark(f"{path} is not whole: it breaks off or is damaged; the rest of it was read")
@@ -155,7 +160,33 @@ def _predict_clip(
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif how.form == "table":
         _print_tracks(result.summary)
-    return result.summary
+    return result
+
+
+class _CsvTable:
+    """Prints the tables of clips as one; of several with a column ``source`` in front.
+
+    Of several clips one without a face is a row that is empty but for its source.
+    """
+
+    def __init__(self, *, several: bool) -> None:
+        self._several, self._headed = several, False
+
+    def print(self, file: Path, source: str) -> None:
+        """Prints the rows of a file, and its header the first time."""
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = csv.reader(stream)
+            header = next(rows)
+            if not self._headed:
+                writer.writerow(["source", *header] if self._several else header)
+                self._headed = True
+            written = 0
+            for written, row in enumerate(rows, 1):  # noqa: B007 - counted
+                writer.writerow([source, *row] if self._several else row)
+            if self._several and not written:
+                writer.writerow([source, *[""] * len(header)])
+        sys.stdout.flush()
 
 
 def _print_tracks(summary: VideoSummary) -> None:

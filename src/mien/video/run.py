@@ -283,7 +283,7 @@ class _Run:
             write_rows(tables["intervals"], interval_header(labels), found)
         written = [write_parquet(folder / f"{name}.parquet", tables[name]) for name in tables]
         if not all(written):
-            warnings += ("its tables are there as CSV only: pip install pyarrow for Parquet",)
+            warnings += ("tables are there as CSV only: pip install pyarrow for Parquet",)
         summarizer = Summarizer(labels, gap_s=max(_UNSEEN_S, 3 * frame_s), frame_s=frame_s)
         for row in read_timeline(timeline):
             summarizer.add(row)

@@ -87,3 +87,24 @@ def test_intervals_are_a_tidy_table(
     capsys.readouterr()
     assert _run(str(clip), "--every", "1", "--format", "csv") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_several_clips_are_one_table_and_one_remark(
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = write_clip(tmp_path / "empty.mp4", [np.full((160, 240, 3), 120, np.uint8)] * 12, fps=12)
+    monkeypatch.setattr("mien.video.run.write_parquet", lambda *_: False)
+    out = str(tmp_path / "out")
+    command = (str(clip), str(empty), "-o", out, "--every", "1", "--format", "csv")
+    assert _run(*command) == 0
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert [(row["source"], row["start_s"], row["emotion"]) for row in rows] == [
+        (str(clip), "0.0", "happiness"),
+        (str(clip), "1.0", "happiness"),
+        (str(empty), "", ""),
+    ]
+    assert printed.err.count("pip install pyarrow") == 1
