@@ -210,6 +210,8 @@ def _print(evaluation: Evaluation, report: dict[str, Any], groups: GroupReport |
         ("class", "faces", *shares, "F1"),
         (
             [label, m["support"], *(f"{m[name]:.1%}" for name in shares), f"{m['f1']:.3f}"]
+            if m["support"]
+            else [label, "·", "", "", ""]
             for label, m in report["per_class"].items()
         ),
         title="classes",

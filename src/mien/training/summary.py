@@ -40,5 +40,5 @@ def describe_end(
     pairs = biggest_confusions(counts, labels, limit=3)
     yield from (f"{'most confused: ' if not at else ' ' * 15}{p}" for at, p in enumerate(pairs))
     yield f"next: mien predict photo.jpg --model {output}"
-    yield f"      mien evaluate --model {output} -d DATA --output {output.name}.html"
-    yield f"      mien export {output} --format int8-dynamic"
+    yield f"      mien evaluate --model {output} -d DATA --report {output.name}.html"
+    yield f"      mien export {output} --format int8-static -d DATA -o small"
