@@ -1,4 +1,4 @@
-"""Imports every module of the light door and makes sure that no heavy library came along."""
+"""Imports every module of the base install and makes sure that no heavy library came along."""
 
 import importlib
 import importlib.util
@@ -15,7 +15,7 @@ EXTRAS = ("training", "models", "exporting", "serve", "demo", "video", "jobs", "
 
 for name in HEAVY:
     if importlib.util.find_spec(name) is not None:
-        sys.exit(f"{name} is installed: this is not the light door")
+        sys.exit(f"{name} is installed: this is not the base install")
 NEED_TORCH = (
     "mien.backends.torch", "mien.explanation.layers", "mien.explanation.gradients",
     "mien.hub.timm_layout",
@@ -35,4 +35,4 @@ except mien.MissingExtraError as error:
     assert 'pip install "mien[train]"' in str(error), error
 else:
     sys.exit("the torch backend did not ask for its extra")
-print(f"{len(names)} modules of the light door import without any extra")
+print(f"{len(names)} modules of the base install import without any extra")

@@ -95,6 +95,7 @@ PROSE = {
     r"(?:^|[.:;] |\"|`)(?-i:Of) (?:an?|each|every) \w+,? (?:the|its|no|only|one)"
     r"\b": "In a clip, ... are",
     r"\bmien finder\b": "mien detector",
+    r"\b(?:light|full|first) door\b": "base install, every extra",
 }
 
 #: (path, pattern of the line, why): ordinary English, and names of others.

@@ -1,4 +1,4 @@
-"""Every input that was once misread or passed over, on the light door and on the full one.
+"""Every input that was once misread or passed over, on the base install and with every extra.
 
 All are made here, tiny. Each has what it must say and how it must end; a traceback or silence
 fails. ``python -m support.light`` runs every verb; here are the sources.

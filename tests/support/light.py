@@ -1,4 +1,4 @@
-"""The light door in this environment: libraries of the extras cannot be imported.
+"""The base install in this environment: libraries of the extras cannot be imported.
 
 ``python -m support.light [EXTRA...]`` imports every module of mien and runs every verb without the
 libraries of any extra but those that are named, and prints what ended in anything but an answer or
