@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,16 @@ NAMES = {"start": "first answer", "photo": "a photo", "crop": "a ready crop", "p
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--commit", help="what was measured; by default the present one")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     values = read(given.files)
+    commit = given.commit or present_commit()
     (given.output.parent / "images").mkdir(parents=True, exist_ok=True)
     if "mien benchmark" in values:
         report = BenchmarkReport.from_dict(values["mien benchmark"])
         save_figure(report.plot(), given.output.parent / "images" / "benchmarks.png")
-    write_text(given.output, page(values))
+    write_text(given.output, page(values, commit))
     print(f"wrote {given.output}")
 
 
@@ -70,14 +73,21 @@ def read(files: list[Path]) -> dict[str, Any]:
     return values
 
 
-def page(values: dict[str, Any]) -> str:
+def present_commit() -> str:
+    """Returns the commit of this repository, seven digits."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def page(values: dict[str, Any], commit: str) -> str:
     """Returns the page, a section for each kind of file that is there."""
     parts = [HEAD]
+    measured = f"\n*Measured at `{commit}` (detector, mienet_s.faces8).*\n"
     for kind, section in (
         ("mien benchmark", photo_section), ("folder", folder_section), ("peers", peers_section),
     ):  # fmt: skip
         if kind in values:
-            parts.append(section(values[kind]))
+            parts.append(section(values[kind]) + measured)
     return "\n".join([*parts, AGAIN])
 
 
@@ -103,7 +113,7 @@ def folder_section(value: dict[str, Any]) -> str:
         table(("", "pictures/s", "share of the bound"), rows),
         "The bound is the number of cores over the sum of the stages, each on one thread, alone: "
         + ", ".join(f"{name} {spread(entry, 2)} ms" for name, entry in stages.items())
-        + f". CPU time a picture: {spread(cpu['mien'])} ms, of the stages alone "
+        + f". CPU time per picture: {spread(cpu['mien'])} ms, of the stages alone "
         f"{spread(cpu['stages'])} ms; {spread(value['busy_cores'], 2)} cores were busy.",
         f"Memory held by a process that reads 2,000 photos: {held or 'not measured'}.",
         f"{settings['pictures']} pictures per turn from {', '.join(value['photos'])}, "
@@ -117,23 +127,23 @@ def peers_section(value: dict[str, Any]) -> str:
     rows, notes = [], []
     for name, peer in value["peers"].items():
         standin = peer.get("standin")
-        disk = f"{peer['disk_mb']:,.0f}" if "disk_mb" in peer else "as mien"
+        disk = f"{peer['disk_mb']:,.0f}"
         title = f"{name}\\*" if standin else name
         rows.append([title, disk, spread(peer["start_s"], 2), spread(peer["photo_ms"]),
                      spread(peer["crops_per_second"], 0), spread(peer["peak_mb"], 0)])  # fmt: skip
         if standin:
             notes.append(
                 f"- {name}\\*: {standin['what']}; {standin['parameters'] / 1e6:.1f} million "
-                f"parameters, {standin['bytes'] / 1e6:.0f} MB."
+                f"parameters, {standin['bytes'] / 1e6:.0f} MB. {package_note(peer)}"
             )
     header = ("", "disk, MB", "first answer, s", "a photo, ms", "crops/s", "peak, MB")
     settings, photo = value["settings"], value["photo"]
     parts = [
         table(header, rows),
         "A star marks a **stand-in: a network of that size with random weights**, because the "
-        "tool's own weights cannot be had here. It runs in mien's environment behind mien's "
-        "detector, so it says what the network alone costs, nothing of the tool around it, and "
-        "nothing of its accuracy:\n\n" + "\n".join(notes)
+        "tool's package brings no weights, and they could not be fetched. It runs in mien's "
+        "environment behind mien's detector, so it says what the network alone costs, nothing of "
+        "the tool around it, and nothing of its accuracy:\n\n" + "\n".join(notes)
         if notes
         else "",
         ratio_table(value["ratios"]),
@@ -149,6 +159,14 @@ def peers_section(value: dict[str, Any]) -> str:
         machine(value["machine"]),
     ]
     return section("Comparison with other tools", *[part for part in parts if part])
+
+
+def package_note(peer: dict[str, Any]) -> str:
+    """Returns what is known of a stand-in's own package."""
+    took = f"takes {spread(peer['import_s'], 2)} s to import" if "import_s" in peer else (
+        f"cannot be imported ({peer['import_error']})"
+    )  # fmt: skip
+    return f"Its package, `{' '.join(peer['install'])}`, {took}; disk is that of its environment."
 
 
 def ratio_table(ratios: dict[str, Any]) -> str:
@@ -198,9 +216,10 @@ def accuracy_part(value: dict[str, Any] | None) -> str:
         "majority, and those called contempt, for which fer has no class, are left out. mien "
         "answers in the seven classes too, what it gives to contempt going to the others in fixed "
         f"shares. mien leads by {value['difference_points']:.1f} points ({low:.1f} to {high:.1f}; "
-        "pairs, 95 %). mien was trained on FER+ labels of other faces of this collection and its "
-        "epoch chosen on these; fer's network on the older FER2013 labels of the same collection, "
-        "so part of the lead is the better labels."
+        "pairs, 95 %). mien's default learned from five sets, one of them FER+ labels of other "
+        "faces of this collection, and half of these faces chose the strength of its prior; fer's "
+        "network learned the older FER2013 labels of the same collection, so part of the lead is "
+        "the better labels. Faces of three other sources stand in the README."
     )
 
 

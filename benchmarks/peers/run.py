@@ -24,6 +24,7 @@ from mien.atomic import write_text
 from mien.benchmarking.machine import describe_machine
 from mien.benchmarking.processes import run_fresh
 from mien.benchmarking.timing import Spread
+from mien.errors import MienError
 from mien.hub import ASSETS
 from mien.images import decode, list_images
 
@@ -172,9 +173,28 @@ def make_peers(work: Path, only: list[str] | None) -> list[Peer]:
             from standins import make_standin
 
             folder = work / "standins" / name
-            standin = make_standin(folder, entry)
-            peers.append(Peer(name, command, ["--model", str(folder)], {"standin": standin}))
+            facts = {"standin": make_standin(folder, entry), **package_facts(work / name, entry)}
+            peers.append(Peer(name, command, ["--model", str(folder)], facts))
     return peers
+
+
+def package_facts(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """Returns the room of a stand-in's own package, and the seconds of its import, if it has any.
+
+    Five fresh processes import it, after one that does not count.
+    """
+    python = make_environment(folder, entry["install"])
+    program = f"import {entry['module']}; print('imported', flush=True); print(None)"
+    command = [str(python), "-c", program]
+    try:
+        times = [run_fresh(command).start_s for _ in range(6)][1:]
+    except MienError as error:
+        return {"install": entry["install"], **sizes(python, []), "import_error": str(error)}
+    return {
+        "install": entry["install"],
+        **sizes(python, []),
+        "import_s": Spread.of(times).to_dict(),
+    }
 
 
 def ratios(peers: list[Peer]) -> dict[str, dict[str, Any]]:

@@ -95,6 +95,18 @@ def test_python_is_python(name: str) -> None:
             ast.parse(block.body, name)
 
 
+@pytest.mark.parametrize("name", sorted(PAGE_BLOCKS))
+def test_commands_and_comments_are_whole_in_a_window_of_1280_pixels(name: str) -> None:
+    """99 columns fit there (``docs/extra.css``); what a command printed may be wider."""
+    lines = [
+        line
+        for block in PAGE_BLOCKS[name]
+        for line in block.body.splitlines()
+        if block.kind in {"console", "bash"} or (block.kind == "python" and "#" in line)
+    ]
+    assert [line for line in lines if len(line) > 99] == []
+
+
 @pytest.mark.parametrize("name", [name for name in sorted(PAGE_BLOCKS) if _runnable(name)])
 def test_python_prints_what_the_page_says(name: str) -> None:
     code = f"\nprint({_NEXT!r})\n".join(_runnable(name))

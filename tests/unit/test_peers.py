@@ -122,7 +122,10 @@ def _peers_json(run: Any, accuracy: Any) -> dict[str, Any]:
         install=["fer==1"], versions={"fer": "1"},
     )  # fmt: skip
     standin = {"what": "a net", "parameters": 1_500_000, "bytes": 6_000_000}
-    other = _peer(run, "deepface", 0.5, 4.0, 2000.0, standin=standin)
+    other = _peer(
+        run, "deepface", 0.5, 4.0, 2000.0, standin=standin, disk_mb=400.0,
+        install=["deepface==1", "flask"], import_s={"median": 0.8, "low": 0.75, "high": 0.9},
+    )  # fmt: skip
     peers = [mien, fer, other]
     truth = ["fear"] * 10
     said = {"mien": ["fear"] * 9 + ["anger"], "fer": ["fear"] * 7 + ["anger"] * 3}
@@ -166,17 +169,21 @@ def test_page_holds_what_the_files_say(
     target = tmp_path / "docs" / "benchmarks.md"
     target.parent.mkdir()
     files = [str(tmp_path / "b.json"), str(tmp_path / "p.json")]
-    monkeypatch.setattr(sys, "argv", ["page.py", *files, "-o", str(target)])
+    named = [*files, "--commit", "abc1234", "-o", str(target)]
+    monkeypatch.setattr(sys, "argv", ["page.py", *named])
     peers("page").main()
     text = target.read_text()
+    assert text.count("Measured at `abc1234` (detector, mienet_s.faces8)") == 2
     assert (tmp_path / "docs" / "images" / "benchmarks.png").stat().st_size > 5000
     assert report.models[0].photo_ms["total"].text() in text
     assert "| fer | 8,000 | 15.00 (12.50 to 17.50) | 50.0 (50.0 to 50.0) |" in text
-    assert "| deepface\\* | as mien |" in text
+    assert "| deepface\\* | 400 |" in text
+    assert "`deepface==1 flask`, takes 0.80 (0.75 to 0.90) s to import" in text
     assert "mien leads by 20.0 points" in text
     assert "aim: at most 0.1, met" in text
     assert text.count("<!-- block: needs") == text.count("```bash")
-    monkeypatch.setattr(sys, "argv", ["page.py", files[0], files[0], "-o", str(target)])
+    twice = ["page.py", files[0], files[0], "--commit", "abc1234", "-o", str(target)]
+    monkeypatch.setattr(sys, "argv", twice)
     with pytest.raises(SystemExit, match="second file"):
         peers("page").main()
 

@@ -1,0 +1,91 @@
+"""Tables of measured figures say on which commit they were measured.
+
+Below such a table, before the next heading, stands ``*Measured at `abc1234`.*``; with names in
+parentheses, ``(detector, mienet_s.faces8)``, it is of networks in the package, and not older than
+their weights. A table that only looks measured has ``<!-- table: nothing measured here -->``
+above it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Figures of a measurement: decimals, percentages, counts of thousands.
+_FIGURE = re.compile(r"\d+\.\d|\d ?%|\d,\d{3}")
+_MARK = re.compile(r"[Mm]easured at `([0-9a-f]{7,12})`(?: \(([^)]*)\))?")
+_EXEMPT = "<!-- table: nothing measured here -->"
+
+
+def measured_tables(text: str) -> list[tuple[str, str]]:
+    """Returns the tables with three figures or more: the header, and what stands below it."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for table in re.finditer(r"^\|.*\n\| ?-.*\n(?:\|.*\n?)+", text, re.MULTILINE):
+        above, below = text[: table.start()].rstrip(), text[table.end() :]
+        header, _, rows = table[0].split("\n", 2)
+        if len(_FIGURE.findall(rows)) >= 3 and not above.endswith(_EXEMPT):
+            found.append((header, re.split(r"^#", below, maxsplit=1, flags=re.MULTILINE)[0]))
+    return found
+
+
+MARKS = [
+    (page.name, header, mark)
+    for page in PAGES
+    for header, below in measured_tables(page.read_text(encoding="utf-8"))
+    for mark in [_MARK.search(below)]
+]
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def history() -> None:
+    """Skips where the whole history is not here."""
+    if shutil.which("git") is None or _git("rev-parse", "--is-shallow-repository").stdout != (
+        "false\n"
+    ):
+        pytest.skip("needs the repository with its history")
+    if Path(_git("rev-parse", "--show-toplevel").stdout.strip()).resolve() != ROOT.resolve():
+        pytest.skip("needs a repository of its own")
+
+
+def test_a_measured_table_is_one_with_figures() -> None:
+    table = "| a | b |\n|---|---|\n| 1.5 | 2 % |\n| 3,000 | x |\n"
+    ((header, below),) = measured_tables(f"{table}\n*Measured at `abc1234` (detector).*\n## Next\n")
+    assert (header, _MARK.search(below)[2]) == ("| a | b |", "detector")  # type: ignore[index]
+    assert _MARK.search(measured_tables(f"{table}\n## Next\n\nMeasured at `abc1234`")[0][1]) is None
+    assert not measured_tables(f"{_EXEMPT}\n\n{table}")
+    assert not measured_tables(f"```text\n{table}```\n")
+    assert not measured_tables("| a |\n|---|\n| 1.5 |\n| 2 |\n")
+
+
+def test_every_measured_table_says_when() -> None:
+    assert [(page, header) for page, header, mark in MARKS if mark is None] == []
+    assert len(MARKS) >= 30
+
+
+@pytest.mark.usefixtures("history")
+def test_the_commits_are_there_and_not_older_than_the_weights() -> None:
+    for page, header, mark in MARKS:
+        assert mark is not None, (page, header)
+        commit = mark[1]
+        assert _git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0, (page, commit)
+        for name in filter(None, (mark[2] or "").split(", ")):
+            folder = f"src/mien/assets/{name}"
+            # The detector's third network places landmarks alone: no box or score is of it.
+            weights = [f"{folder}/*.onnx", f"{folder}/*.safetensors", f":!{folder}/landmarks.onnx"]
+            newest = _git("log", "-1", "--format=%H", "--", *weights).stdout.strip()
+            assert newest, (page, name)
+            done = _git("merge-base", "--is-ancestor", newest, commit)
+            assert done.returncode == 0, f"{page}: {header} is older than {name}"
