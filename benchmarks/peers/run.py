@@ -260,7 +260,7 @@ def _accuracy(
 
 def _crops(photo: Path) -> NDArray[np.uint8]:
     """Returns copies of the photo's face: uint8 (CROPS, 48, 48); for speed they will do."""
-    found = EmotionRecognizer().prepare(photo).crops
+    found = EmotionRecognizer().pipeline.prepare(photo).crops
     return np.repeat(found[..., 0], CROPS, axis=0)[:CROPS]  # type: ignore[index]
 
 

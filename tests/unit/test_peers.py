@@ -108,6 +108,10 @@ def test_photo_of_one_face_is_cut_to_size(peers: Any, tmp_path: Path) -> None:
     assert source == "astronaut.jpg"
 
 
+def test_crops_for_speed_are_copies_of_the_photos_face(peers: Any) -> None:
+    assert peers("run")._crops(SAMPLE).shape == (32, 48, 48)
+
+
 def _peer(run: Any, name: str, start_s: float, photo_ms: float, crops: float, **facts: Any) -> Any:
     return run.Peer(
         name, [], facts=facts, starts_s=[start_s, 2 * start_s], peaks_mb=[100.0, 100.0],
