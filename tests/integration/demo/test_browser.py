@@ -227,6 +227,14 @@ def test_camera_is_followed(chromium: Launch, page: Page, shared: Path, tmp_path
     assert rate
     assert 0 < float(rate[1]) <= 30  # ten a second are sent; the first ones may come in a burst
     assert int(rate[2]) > 0
+    agreed = 0
+    for _ in range(5):  # the sentence and the card are of one picture
+        said = view.inner_text()
+        if sentence := re.search(r"looks like (\w+), ((?:under |over )?\d+%)", said):
+            assert f"The face: {sentence[1]} {sentence[2]}" in said
+            agreed += 1
+        visit.tab.wait_for_timeout(150)
+    assert agreed
     assert set(page.files()) <= before  # nothing of a camera touches the disk
     visit.check_manners()
     visit.context.close()

@@ -12,8 +12,9 @@ pytest.importorskip("httpx")
 
 from starlette.testclient import TestClient
 
-from mien import ImageResult
+from mien import EmotionRecognizer, ImageResult
 from mien.images import decode
+from support.serve_routes import _client, wait
 
 
 def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
@@ -39,3 +40,23 @@ def test_explain_draws_a_map(client: TestClient, photo: bytes) -> None:
     assert bad.status_code == 422
     # What maps cost counts in the queue, so that a full service refuses them in time.
     assert client.app.state.engine.queue.cost_s["map"] > 0  # type: ignore[attr-defined]
+
+
+def test_several_models_answer_in_one_process_each_as_in_the_library(photo: bytes) -> None:
+    names = {"a": "mienet_s.faces8", "b": "mienet_s.ferplus8"}
+    models = tuple(f"{name}={model}" for name, model in names.items())
+    with _client(model=models, detector=("none",)) as several:
+        wait(several)
+        listed = several.get("/v1/models").json()["models"]
+        assert {entry["name"]: entry["model"] for entry in listed} == names
+        probs = []
+        for name, model in names.items():
+            answer = several.post(f"/v1/predict?model={name}", files={"images": ("a.jpg", photo)})
+            result = ImageResult.from_dict(answer.json()["results"][0])
+            expected = EmotionRecognizer(model, detector="none").predict(photo)
+            assert result.model == model
+            assert result.faces == expected.faces
+            probs.append(result.faces[0].probs)
+        assert probs[0] != probs[1]
+        text = several.get("/metrics").text
+        assert all(f'mien_model_seconds_count{{model="{name}"}}' in text for name in names)

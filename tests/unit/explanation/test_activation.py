@@ -107,3 +107,15 @@ def test_paint_refuses_what_does_not_fit() -> None:
         paint_maps(picture, np.zeros((2, 4)), np.ones((1, 2, 2)))
     with pytest.raises(InputError):
         paint_maps(picture.astype(float), np.zeros((1, 4)), np.ones((1, 2, 2)))
+
+
+def test_map_fades_with_the_probability_of_its_label() -> None:
+    picture = np.full((40, 40, 3), 128, np.uint8)
+    squares, maps = np.array([[0.0, 0.0, 40.0, 40.0]]), np.ones((1, 4, 4))
+    changes = [
+        np.abs(paint_maps(picture, squares, maps, np.array([share])).astype(int) - 128).mean()
+        for share in (0.0, 0.1, 0.5, 1.0)
+    ]
+    assert changes[0] == changes[1] > 1  # the faintest is still seen
+    assert changes[2] == pytest.approx(changes[3] / 2, rel=0.05)
+    assert changes[1] == pytest.approx(changes[3] / 10, rel=0.15)
