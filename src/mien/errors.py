@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 
+#: Attribute of a log record that tells of a fault which did not end the work: a picture that is
+#: left out, a label that a model lacks. The command line then ends with exit code 1.
+FAULT = "fault"
+
+
 class MienError(Exception):
     """Base of all errors that mien raises on purpose.
 

@@ -13,7 +13,7 @@ import typer
 
 from mien import __version__
 from mien.atomic import is_full
-from mien.errors import ConfigError, MienError
+from mien.errors import FAULT, ConfigError, MienError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,10 @@ VERBS = {
     "doctor": "Check the installation and say what is missing.",
 }
 
-_EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout, progress to stderr."
+_EPILOG = (
+    "Exit codes: 0 done, 1 failed or something left out, 2 wrong usage. Results go to stdout, "
+    "progress to stderr."
+)
 #: What Typer raises on wrong usage; where its class lies differs between versions.
 _ClickError: Any = typer.BadParameter.__mro__[2]
 
@@ -97,10 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verb = next((word for word in given if not word.startswith("-")), None)
+    from mien.cli.printing import failed
+
     try:
         command = typer.main.get_command(build_app(verb))
-        with _printed("mien.data"):
+        with _told_remarks() as remarks:
             code = command.main(given, prog_name="mien", standalone_mode=False)
+        if remarks.faults and not code:
+            code = failed(*remarks.faults).exit_code
     except MienError as error:
         wrong_usage = isinstance(error, ConfigError) and not is_full(error.__cause__)
         _fail(str(error), 2 if wrong_usage else 1)
@@ -127,31 +134,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class _Remarks(logging.Handler):
-    """Prints each record of a logger to stderr, once."""
+    """Prints each record of a logger to stderr, once, and keeps what is a fault."""
 
     def __init__(self) -> None:
         super().__init__()
         self._printed: set[str] = set()
+        self.faults: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a record."""
         if (text := record.getMessage()) not in self._printed:
             self._printed.add(text)
             print(text, file=sys.stderr, flush=True)
+            if fault := getattr(record, FAULT, ""):
+                self.faults.append(fault)
 
 
 @contextmanager
-def _printed(name: str) -> Iterator[None]:
-    """Prints what a logger says of how it understood its input."""
-    logger, handler = logging.getLogger(name), _Remarks()
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+def _told_remarks() -> Iterator[_Remarks]:
+    """Prints warnings, and of data how it was understood; the faults among them are yielded."""
+    every, data, handler = logging.getLogger("mien"), logging.getLogger("mien.data"), _Remarks()
+    level = data.level
+    every.addHandler(handler)
+    data.setLevel(logging.INFO)
     try:
-        yield
+        yield handler
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        every.removeHandler(handler)
+        data.setLevel(level)
 
 
 def _fail(message: str, code: int) -> None:

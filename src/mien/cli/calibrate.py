@@ -23,6 +23,7 @@ Prior = StrEnum("Prior", ["own", "learned", "shipped"])
 
 
 @flags.with_label_map
+@flags.with_on_error
 def command(
     model: Annotated[str, flag("Model folder; it is changed.", "-m", "--model")],
     data: flags.OptionalDatasets = None,
@@ -67,6 +68,7 @@ def command(
     with progress_bar("calibrate", None, quiet=quiet) as advance:
         result = calibrate(recognizer, manifest, split=split, coverage=coverage, progress=advance)
     parts = {name: getattr(result, name).to_dict() for name in ("conformal", "quality", "check")}
+    parts |= {"unreadable": list(result.unreadable)} if result.unreadable else {}
     if prior is not None and result.folder.config.prior is not None:
         parts["prior"] = result.folder.config.prior.to_dict()
     print_result(parts, format, lambda: _print(result))

@@ -10,6 +10,7 @@ from mien.cli.printing import check_reports, print_report, progress_bar
 
 
 @flags.with_label_map
+@flags.with_on_error
 def command(
     runs: flags.Runs,
     data: flags.Datasets,

@@ -115,6 +115,7 @@ def card(
 
 @app.command()
 @flags.with_label_map
+@flags.with_on_error
 def split(
     data: flags.Data,
     output: Annotated[Path, output_flag("Manifest: .csv or .parquet.")],
@@ -141,8 +142,6 @@ def split(
     done = resplit(data[0], wanted, seed=seed, near=near, workers=workers, labels=labels, bars=bars)
     write_manifest(done.manifest, output, copy=copy, overwrite=overwrite)
     _told(done.manifest, f"{len(done.manifest)} pictures in {done.groups} groups: {output}")
-    if done.unreadable:
-        remark(f"note: {len(done.unreadable)} unreadable pictures are left out")
 
 
 @app.command()
@@ -177,6 +176,7 @@ def convert(
 
 @app.command()
 @flags.with_label_map
+@flags.with_on_error
 def shard(
     data: flags.Data,
     output: Annotated[Path, output_flag("Folder to write.", folder=True)],

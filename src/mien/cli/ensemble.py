@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 @flags.with_label_map
+@flags.with_on_error
 def command(
     runs: flags.Runs,
     output: Annotated[Path, output_flag("Model folder to write.", folder=True)],

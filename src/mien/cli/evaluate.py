@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mien.cli import flags
 from mien.cli.flags import flag, output_flag
 from mien.cli.printing import (
-    failed,
     interval,
     print_result,
     print_table,
@@ -31,6 +30,7 @@ _FILES = ("evaluation.json", "predictions.csv")
 
 
 @flags.with_label_map
+@flags.with_on_error
 def command(
     data: flags.Datasets,
     model: flags.Model = None,
@@ -70,7 +70,7 @@ def command(
     """Score a model on labelled faces: accuracy, calibration, classes.
 
     The faces are ready crops; faces without a majority label are left out. Intervals are 95 %.
-    Exit code 1 where pictures could not be read; the others are scored.
+    Exit code 1 where pictures could not be read, or have labels that the model lacks.
     """
     from mien.data import read_manifest
     from mien.data.sources import data_name
@@ -156,8 +156,6 @@ def _show(
         print(evaluation.predictions_csv(), end="")
     else:
         print_result(numbers, format, lambda: _print(evaluation, numbers, groups))
-    if evaluation.unreadable:
-        raise failed(f"{len(evaluation.unreadable)} pictures could not be read")
 
 
 def _check_places(output: Path | None, report: Path | None, *, overwrite: bool) -> None:

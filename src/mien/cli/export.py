@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @flags.with_label_map
+@flags.with_on_error
 @flags.with_flags
 def command(
     settings: ExportConfig,

@@ -156,20 +156,44 @@ _METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
 def with_label_map(command: Callable[..., None]) -> Callable[..., None]:
     """Adds ``--label-map`` to a command with ``--data``: it becomes an option of the datasets."""
 
-    @functools.wraps(command)
-    def run(*, label_map: str | None, **given: Any) -> None:
-        if label_map:
-            from mien.data.registry import map_labels
+    def rename(specs: list[str], pairs: str) -> list[str]:
+        from mien.data.registry import map_labels
 
+        return map_labels(specs, pairs)
+
+    shown = flag("Read labels of the data as others: old=new,old=new.", "--label-map")
+    return _with_data_option(command, _parameter("label_map", str, shown), rename)
+
+
+def with_on_error(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds ``--on-error`` to a command with ``--data``: it becomes an option of the datasets."""
+
+    def stop(specs: list[str], chosen: OnError) -> list[str]:
+        return [f"{spec},on_error={chosen}" for spec in specs]
+
+    shown = flag("A picture of the data that cannot be read is left out; or stop there.")
+    return _with_data_option(command, _parameter("on_error", OnError, shown), stop)
+
+
+def _with_data_option(
+    command: Callable[..., None],
+    parameter: inspect.Parameter,
+    change: Callable[[list[str], Any], list[str]],
+) -> Callable[..., None]:
+    """Adds a flag to a command with ``--data``: where it is given, it changes the specs."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        if (value := given.pop(parameter.name)) not in (None, "", OnError.proceed):
             if not given.get("data"):
-                raise ConfigError("is for the labels of --data: give that", subject="--label-map")
-            given["data"] = map_labels(given["data"], label_map)
+                name = f"--{parameter.name.replace('_', '-')}"
+                raise ConfigError("is for what --data names: give that", subject=name)
+            given["data"] = change(given["data"], value)
         command(**given)
 
     kept = inspect.signature(command, eval_str=True).parameters.values()
-    shown = flag("Read labels of the data as others: old=new,old=new.", "--label-map")
     parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in kept]
-    parameters.append(_parameter("label_map", str, shown))
+    parameters.append(parameter)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {item.name: item.annotation for item in parameters}
     del run.__wrapped__

@@ -12,7 +12,7 @@ import typer
 
 from mien.cli import flags
 from mien.cli.flags import flag, output_flag
-from mien.cli.printing import interval, print_table, progress_bar, remark, score_cells
+from mien.cli.printing import failed, interval, print_table, progress_bar, remark, score_cells
 from mien.errors import ConfigError, import_extra
 from mien.training.config import TrainConfig
 
@@ -33,7 +33,7 @@ class Help(flags.GroupedHelp):
         title: tuple(names.split())
         for title, names in {
             "Most used": "data output preset model weights epochs batch_size lr config resume",
-            "Data": "labels label_map color size first_size first_share limit workers "
+            "Data": "labels label_map on_error color size first_size first_share limit workers "
             "shuffle_buffer",
             "Network": "model_args dropout",
             "Transfer": "freeze freeze_epochs unfreeze layer_decay freeze_bn teachers "
@@ -52,6 +52,7 @@ class Help(flags.GroupedHelp):
 
 
 @flags.with_label_map
+@flags.with_on_error
 @flags.with_flags
 def command(
     recipe: TrainConfig,
@@ -135,6 +136,11 @@ def _report(folder: ModelFolder) -> None:
         f"{interval(valid['accuracy_ci'])}, n = {valid['n']}), macro-F1 {valid['macro_f1']:.3f}, "
         f"ECE {valid['ece']:.3f}"
     )
+    from mien.reporting.text import counted
     from mien.training.result import TrainResult
 
-    print(TrainResult.read(folder.path).summary())
+    result = TrainResult.read(folder.path)
+    print(result.summary())
+    if result.unreadable:
+        count = counted(result.unreadable, "picture", "pictures")
+        raise failed(f"{count} could not be read and took no part")

@@ -20,6 +20,7 @@ _SHOWN = 10
 
 
 @flags.with_label_map
+@flags.with_on_error
 @flags.with_flags
 def command(
     settings: TuneConfig,

@@ -84,6 +84,7 @@ class RunComparison:
         rows: The runs.
         histories: A row per epoch, by run; of those that mien trained.
         recipes: The recipe, by run; of those that mien trained.
+        unreadable: Names of pictures that could not be read and were left out.
     """
 
     data: str
@@ -91,6 +92,7 @@ class RunComparison:
     rows: tuple[RunRow, ...]
     histories: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
     recipes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
 
     def differences(self) -> dict[str, dict[str, Any]]:
         """Returns the keys in which the recipes differ: the value in each run that has one."""
@@ -115,7 +117,8 @@ class RunComparison:
             test = None if row.against_next is None else row.against_next.to_dict()
             latency = None if row.latency_ms is None else list(row.latency_ms)
             rows.append({**asdict(row), "latency_ms": latency, "against_next": test})
-        found = {"data": self.data, "split": self.split, "runs": rows}
+        found: dict[str, Any] = {"data": self.data, "split": self.split, "runs": rows}
+        found |= {"unreadable": list(self.unreadable)} if self.unreadable else {}
         return {**found, "differences": self.differences()}
 
     def markdown(self) -> str:
@@ -207,6 +210,8 @@ def compare(
 ) -> RunComparison:
     """Scores runs on the same faces and sets them side by side.
 
+    Pictures that cannot be read are left out and counted in a warning.
+
     Args:
         models: Two model folders or bundled names, or more.
         data: Labelled faces: a dataset's spec or a manifest.
@@ -246,4 +251,5 @@ def compare(
     recipes = {}
     with suppress(MissingExtraError):  # PyYAML comes with the extra train
         recipes = {n: read_values(p / ARGS) for n, p in folders.items() if (p / ARGS).is_file()}
-    return RunComparison(manifest.source, split, tuple(rows), histories, recipes)
+    unreadable = found[0].unreadable
+    return RunComparison(manifest.source, split, tuple(rows), histories, recipes, unreadable)

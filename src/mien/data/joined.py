@@ -171,6 +171,7 @@ def _join(
         np.concatenate([part.targets for part in manifests]),
         np.concatenate([part.class_ids for part in manifests]),
         splits, _groups(parts), leaked, tuple(warnings), sources,
+        max(part.on_error for part in manifests),  # stop where one says so
     )  # fmt: skip
     return whole if keep.all() else whole.select(keep)
 

@@ -46,6 +46,8 @@ class Manifest:
             in train, or stood there before it was removed.
         warnings: What a person should know about the data, a sentence each.
         sources: (N,) name of the dataset that each picture is of, or None where there is one.
+        on_error: What a picture that cannot be read does: ``continue``, it is left out and
+            counted; ``stop``, it is an error.
 
     Raises:
         DataError: If the fields do not fit each other.
@@ -72,6 +74,7 @@ class Manifest:
     leaked: Bools
     warnings: tuple[str, ...] = ()
     sources: Texts | None = None
+    on_error: str = "continue"
 
     def __post_init__(self) -> None:
         N, K = len(self.images), len(self.schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from mien.data.manifest import Manifest
 
-#: Options that every dataset may have: what it is called among several, its terms, and how its
-#: labels are read: label_map=OLD:NEW|OLD:NEW.
-SOURCE_OPTIONS = ("name", "weight", "license", "label_map")
+#: Options that every dataset may have: what it is called among several, its terms, how its labels
+#: are read (label_map=OLD:NEW|OLD:NEW), and what a damaged picture does (on_error=stop).
+SOURCE_OPTIONS = ("name", "weight", "license", "label_map", "on_error")
 # Two characters or more, so that the C of C:\faces is no kind.
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.+)", re.DOTALL)
 # A value holds no separator of paths or options, so that /a,b=c/d stays one path.
@@ -144,7 +144,9 @@ def read_spec(
     kind, path, options = parse_spec(spec)
     label_map = _label_map(options.get("label_map", ""), spec)
     request = ReadRequest(spec, path, options, as_schema(labels), label_map=label_map, **how)
-    return READERS[kind].read(request), request
+    stops = request.choice("on_error", "continue", "stop") == "stop"
+    manifest = READERS[kind].read(request)
+    return replace(manifest, on_error="stop") if stops else manifest, request
 
 
 def _label_map(text: str, spec: str) -> dict[str, str]:

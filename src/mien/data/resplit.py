@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.faces import damaged_keys, keep_readable
 from mien.data.inspection.run import Bars, compare_pictures, picture_groups
 from mien.data.registry import open_for_inspection
 from mien.data.split import check_shares, split_name, stratified_group_split
@@ -98,10 +99,11 @@ def resplit(
     names = np.array([f"group{root:07}" for root in roots.tolist()])
     if manifest.groups is not None:
         names = manifest.groups[roots]
-    lost = np.flatnonzero(~scan.readable).tolist()
-    kept, names = manifest.select(scan.readable), names[scan.readable]
+    damaged = scan.damaged(manifest)
+    keep = keep_readable(manifest, damaged)
+    kept, names = manifest.select(keep), names[keep]
     splits = stratified_group_split(kept.class_ids, names, shares, seed)
     fresh = dataclasses.replace(
         kept, splits=splits, groups=names, leaked=np.zeros(len(kept), np.bool_), warnings=()
     )
-    return Resplit(fresh, tuple(map(manifest.images.key, lost)), len(np.unique(names)))
+    return Resplit(fresh, damaged_keys(manifest, damaged), len(np.unique(names)))

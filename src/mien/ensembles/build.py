@@ -13,7 +13,7 @@ import numpy as np
 from mien.atomic import check_new, replacing, write_text
 from mien.backends.session import Session
 from mien.data import Manifest, as_manifest
-from mien.data.faces import chunks, load_faces
+from mien.data.faces import damaged_keys, keep_readable, load_chunks
 from mien.data.split import SPLIT, write_split
 from mien.ensembles.graph import merge_graphs, shared_preprocessing
 from mien.ensembles.members import (
@@ -71,6 +71,7 @@ class EnsembleResult:
         parity: ``faces``, and between the file and the members run one by one with their own
             preprocessing the ``max_difference`` and ``mean_difference`` of a probability and
             ``same_label``, the share of faces with the same answer.
+        unreadable: Names of pictures that could not be read and were left out.
     """
 
     folder: ModelFolder
@@ -79,12 +80,14 @@ class EnsembleResult:
     scores: dict[str, Any]
     fitted_scores: dict[str, Any]
     parity: dict[str, float]
+    unreadable: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
         members = [asdict(member) for member in self.members]
         found = {**vars(self), "members": members, "temperature": self.folder.config.temperature}
-        return {name: value for name, value in found.items() if name != "folder"}
+        left = {"folder"} if self.unreadable else {"folder", "unreadable"}
+        return {name: value for name, value in found.items() if name not in left}
 
 
 def ensemble(
@@ -104,6 +107,7 @@ def ensemble(
 
     Weights and temperature are fitted on the faces of ``split``; the scores that the folder
     carries are cross-fitted on it, so that no face is scored by a mixture that has seen it.
+    Pictures that cannot be read are left out and counted in a warning.
 
     Args:
         models: Two model folders or more, with the same labels and framing.
@@ -142,7 +146,11 @@ def ensemble(
             subject=manifest.source,
         )
     shares = common_shares([member.config for member in members])
-    alone = member_log_probs(members, part, shares, progress=progress)
+    damaged: dict[int, DataError] = {}
+    alone = member_log_probs(members, part, shares, progress=progress, damaged=damaged)
+    unreadable, keep = damaged_keys(part, damaged), keep_readable(part, damaged)
+    if damaged:
+        part, alone = part.select(keep), alone[keep]
     shared = shared_preprocessing([member.config.preprocessing for member in members])
     exact = all(member.config.preprocessing == shared for member in members)
     folders = [member.folder for member in members]
@@ -184,7 +192,9 @@ def ensemble(
         for one, member, weight in zip(own, folders, mixture.weights, strict=True)
     )
     flattered = Evaluation.of(part, fitted, model=config.name, split=split)
-    result = EnsembleResult(folder, method, listed, honest.scores(), flattered.scores(), parity)
+    result = EnsembleResult(
+        folder, method, listed, honest.scores(), flattered.scores(), parity, unreadable
+    )
     _note_fitting(folder, result, split, folds)
     return result
 
@@ -207,7 +217,8 @@ def _run_merged(
         path = Path(place) / ONNX
         import_onnx().save_model(merge_graphs(folders, shared, shares), path)
         session = Session(path)
-        batches = (normalize(load_faces(chunk, shared), shared) for chunk in chunks(part, 512))
+        loaded = (faces[shared] for _, faces in load_chunks(part, [shared], size=512))
+        batches = (normalize(faces, shared) for faces in loaded)
         rows = [session.run(["log_probs"], {"input": batch})[0] for batch in batches]
     return np.concatenate(rows).astype(np.float64)
 

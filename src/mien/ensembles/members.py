@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.faces import chunks, load_faces
+from mien.data.faces import load_chunks
 from mien.errors import ConfigError
 from mien.metrics import log_softmax
 from mien.priors import reweigh
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mien.arrays import F64
     from mien.data import Manifest
+    from mien.errors import DataError
     from mien.hub import ModelConfig
 
 
@@ -85,14 +86,16 @@ def member_log_probs(
     shares: F64 | None,
     *,
     progress: Callable[[int], None] | None = None,
+    damaged: dict[int, DataError] | None = None,
 ) -> F64:
     """Returns M members' calibrated log-probabilities (N, M, K) of N ready faces.
 
-    ``shares`` are those of :func:`common_shares`.
+    ``shares`` are those of :func:`common_shares`, ``damaged`` that of
+    :func:`mien.data.faces.load_faces`.
     """
     rows: list[list[F64]] = [[] for _ in members]
-    for chunk in chunks(part):
-        crops = {p: load_faces(chunk, p) for p in {m.config.preprocessing for m in members}}
+    inputs = {member.config.preprocessing for member in members}
+    for chunk, crops in load_chunks(part, inputs, damaged):
         for found, member in zip(rows, members, strict=True):
             logits = member.pipeline.logits(crops[member.config.preprocessing])
             logs = log_softmax(logits, temperature=member.config.temperature)

@@ -67,13 +67,14 @@ class SetCheck:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """A calibrated model folder, and what the check found."""
+    """A calibrated model folder, what the check found, and pictures that could not be read."""
 
     folder: ModelFolder
     conformal: ConformalThresholds
     quality: QualityBounds
     faces_by_label: dict[str, int]
     check: SetCheck
+    unreadable: tuple[str, ...] = ()
 
 
 def cross_fit(
@@ -178,6 +179,8 @@ def calibrate(
 ) -> CalibrationResult:
     """Fits the prediction sets of a model folder on labelled faces, and writes them into it.
 
+    Pictures that cannot be read are left out and counted in a warning; ``unreadable`` names them.
+
     Args:
         recognizer: The model; its temperature stays as it is.
         manifest: Faces in the labels of the model.
@@ -189,7 +192,7 @@ def calibrate(
         ConfigError: If ``coverage`` lies outside of 0 to 1, or the folder cannot be written.
         DataError: If the labels are not those of the model, or the split has too few faces.
     """
-    from mien.data.faces import load_faces
+    from mien.data.faces import damaged_keys, load_readable
 
     config = recognizer.config
     part = manifest.split(split).with_labels()
@@ -200,7 +203,9 @@ def calibrate(
             subject=part.source,
             hint=f"Read it with the labels of the model: --labels {config.schema.name}",
         )
-    crops = load_faces(part, config.preprocessing, progress=progress)
+    damaged: dict[int, DataError] = {}
+    kept, crops = load_readable(part, config.preprocessing, progress=progress, damaged=damaged)
+    unreadable, part = damaged_keys(part, damaged), kept
     probs = config.calibrated(recognizer.pipeline.logits(crops))
     labels = config.schema.labels
     check = check_sets(probs, part.class_ids, crops, labels, coverage=coverage)
@@ -209,7 +214,7 @@ def calibrate(
     folder = _write(recognizer.folder, conformal=conformal, quality=quality)
     counts = np.bincount(part.class_ids, minlength=len(labels)).tolist()
     faces = dict(zip(labels, counts, strict=True))
-    return CalibrationResult(folder, conformal, quality, faces, check)
+    return CalibrationResult(folder, conformal, quality, faces, check, unreadable)
 
 
 def _write(folder: ModelFolder, **changes: Any) -> ModelFolder:

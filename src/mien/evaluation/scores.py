@@ -15,8 +15,8 @@ import numpy as np
 
 from mien import metrics
 from mien.atomic import replacing, write_text
-from mien.data.faces import chunks, keep_readable, load_faces
-from mien.errors import ConfigError, DataError, suggest
+from mien.data.faces import damaged_keys, keep_readable, load_chunks
+from mien.errors import FAULT, ConfigError, DataError, suggest
 from mien.hub.card import write_config_and_card
 from mien.hub.folder import refuse_bundled
 from mien.labels import SCHEMAS, map_probs, mapping_matrix, unknown_label
@@ -235,10 +235,11 @@ def _tell_unknown(own: LabelSchema, manifest: Manifest) -> None:
     counts = np.bincount(manifest.class_ids, minlength=len(manifest.schema))
     lost = [manifest.schema.labels[index] for index in np.flatnonzero((counts > 0) & ~known)]
     if lost:
+        names, count = ", ".join(lost), f"{int(counts[~known].sum()):,}"
         _LOG.warning(
             "note: %s: the model has no label %s: its %s faces count as wrong. %s",
-            manifest.source, ", ".join(lost), f"{int(counts[~known].sum()):,}",
-            unknown_label(lost[0], own.labels),
+            manifest.source, names, count, unknown_label(lost[0], own.labels),
+            extra={FAULT: f"{count} faces count as wrong: the model has no label {names}"},
         )  # fmt: skip
 
 
@@ -283,10 +284,9 @@ def evaluate(
     damaged: dict[int, DataError] = {}
     logits = run_over(recognizer, part, progress=progress, damaged=damaged)
     keep = keep_readable(part, damaged)
-    unreadable = tuple(part.images.key(index) for index in np.flatnonzero(~keep).tolist())
     kept = part.select(keep) if damaged else part
     evaluation = evaluate_logits(logits[keep], recognizer.config, kept, split=split)
-    return replace(evaluation, unreadable=unreadable)
+    return replace(evaluation, unreadable=damaged_keys(part, damaged))
 
 
 def run_over(
@@ -301,14 +301,8 @@ def run_over(
     ``damaged`` gets the positions of pictures that cannot be read; without it the first is raised.
     """
     logits: list[F32] = []
-    done = 0
-    for chunk in chunks(part):
-        found: dict[int, DataError] | None = None if damaged is None else {}
-        faces = load_faces(chunk, recognizer.config.preprocessing, damaged=found)
-        if damaged is not None and found:
-            damaged.update({done + index: error for index, error in found.items()})
-        done += len(chunk)
-        logits.append(recognizer.pipeline.logits(faces))
+    for chunk, faces in load_chunks(part, [recognizer.config.preprocessing], damaged):
+        logits.append(recognizer.pipeline.logits(*faces.values()))
         if progress:
             progress(len(chunk))
     return np.concatenate(logits)

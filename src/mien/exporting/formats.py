@@ -224,7 +224,7 @@ def _training_faces(
     source: ModelFolder, manifest: Manifest | None, options: ExportConfig
 ) -> tuple[Faces, Faces]:
     """Draws two sets of training faces: to calibrate on, and to compare calibrations on."""
-    from mien.data.faces import load_faces
+    from mien.data.faces import load_readable
 
     if manifest is None:
         raise ConfigError(
@@ -233,13 +233,12 @@ def _training_faces(
         )
     train = manifest.split("train")
     count = options.calibration_faces
-    order = np.random.default_rng(options.seed).permutation(len(train))[: 2 * count]
-    if options.calibration != "compare":
-        order = order[:count]
-    elif len(order) < 2 * count:
-        count = max(len(order) // 2, 1)
+    wanted = 2 * count if options.calibration == "compare" else count
+    order = np.random.default_rng(options.seed).permutation(len(train))[:wanted]
     p = source.config.preprocessing
-    batch = normalize(load_faces(train.select(order), p), p)
+    batch = normalize(load_readable(train.select(order), p)[1], p)
+    if options.calibration == "compare" and len(batch) < wanted:
+        count = max(len(batch) // 2, 1)
     return batch[:count], batch[count:]
 
 

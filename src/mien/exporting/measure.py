@@ -65,7 +65,7 @@ class ParityCheck:
         *,
         split: str = "valid",
     ) -> None:
-        from mien.data.faces import load_faces
+        from mien.data.faces import load_readable
 
         p = config.preprocessing
         self._config, self._manifest, self._split = config, manifest, split
@@ -73,7 +73,7 @@ class ParityCheck:
             shape = (_NOISE, p.size, p.size, p.channels)
             self._faces = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         else:
-            self._faces = load_faces(manifest, p)
+            self._manifest, self._faces = load_readable(manifest, p)
         self._reference = reference
         self._logits = self.logits(reference)
         self._before = self._accuracy(self._logits)[0]

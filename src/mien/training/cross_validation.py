@@ -17,6 +17,7 @@ import numpy as np
 from mien import metrics
 from mien.atomic import replacing, write_text
 from mien.data import Manifest, read_manifest
+from mien.data.faces import keep_readable
 from mien.data.inspection.run import Bars, compare_pictures, picture_groups, silent
 from mien.data.split import grouped_folds, stratified_group_split
 from mien.errors import ConfigError, DataError
@@ -169,9 +170,12 @@ def plan_folds(
         config.data, labels=config.labels or None, valid_share=0.0, seed=config.seed
     )
     kept = whole.select(whole.splits != "test")
-    count, workers = len(kept), os.cpu_count() or 1
-    _, copies = compare_pictures(kept, near=near, workers=workers, bars=bars or silent)
+    workers = os.cpu_count() or 1
+    scan, copies = compare_pictures(kept, near=near, workers=workers, bars=bars or silent)
     groups = np.array([f"group{root:07}" for root in picture_groups(kept, copies).tolist()])
+    readable = keep_readable(kept, scan.damaged(kept))
+    kept, groups = kept.select(readable), groups[readable]
+    count = len(kept)
     manifest = replace(
         kept, splits=np.full(count, "train"), groups=groups, leaked=np.zeros(count, np.bool_)
     )

@@ -98,6 +98,7 @@ def finish_run(
     evaluation = evaluate_logits(logits, model, data.valid, split="valid")
     faces = {"train": len(data.train), "valid": len(data.valid)}
     faces |= {"select": int(data.selects.sum()), "calibrate": len(held_out)}
+    faces |= {"unreadable": data.unreadable} if data.unreadable else {}
     keys = [held_out.images.key(index) for index in range(len(held_out))]
     write_split(output, data.valid, seed=config.seed, faces=faces, calibrate=keys)
     save_weights(network, output / WEIGHTS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.config import read_values
+from mien.data.split import SPLIT
 from mien.errors import ModelError, import_extra, needs_extra
 from mien.hub import read_model_folder
 from mien.training.config import TrainConfig
@@ -85,6 +86,12 @@ class TrainResult:
             raise ModelError("cannot be read", subject=path) from error
         best = best_epoch(self.history, self._monitor)
         return "\n".join(describe_end(report, self.history, best, self.folder))
+
+    @property
+    def unreadable(self) -> int:
+        """Number of pictures that could not be read and took no part."""
+        faces = json.loads((self.folder / SPLIT).read_text(encoding="utf-8")).get("faces", {})
+        return int(faces.get("unreadable", 0))
 
     @property
     def _monitor(self) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from mien.config import import_plugins, load_object
 from mien.data import Manifest, read_manifest
-from mien.data.faces import keep_readable, load_faces
+from mien.data.faces import load_readable
 from mien.data.image_stores import find_shards, holds_shards
 from mien.data.inspection.run import Bars, silent
 from mien.data.sources import draw_shares, parse_sources, show_specs
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mien.arrays import U8, Bools
+    from mien.arrays import Bools
     from mien.hub import ModelFolder
     from mien.models import ModelSpec
     from mien.preprocess import Preprocessing
@@ -91,6 +91,7 @@ class TrainingData:
         drawn: float64, how often each training face is drawn by the weights of the datasets,
             summing to 1; None: each once per epoch.
         names: The names of the datasets, where there are several.
+        left_out: Pictures of both splits that could not be read when they were loaded.
     """
 
     train: Manifest
@@ -100,6 +101,13 @@ class TrainingData:
     selects: Bools
     drawn: Tensor | None = None
     names: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def unreadable(self) -> int:
+        """Number of pictures that could not be read and took no part."""
+        streamed = isinstance(self.train_faces, StreamedFaces)
+        return self.left_out + (len(self.train_faces.damaged) if streamed else 0)
 
     def drawn_targets(self) -> Tensor:
         """Returns the training targets (N, K), each times how often its face is drawn."""
@@ -168,17 +176,20 @@ def load_data(
     _check_monitored(config, valid.select(selects))
 
     def tensors(part: Manifest) -> tuple[Manifest, FaceTensors]:
-        part, faces = _load_readable(part, preprocessing, progress)
+        part, faces = load_readable(
+            part, preprocessing, workers=os.cpu_count() or 1, progress=progress
+        )
         numbers = None
         if part.sources is not None:
             numbers = np.array([names.index(name) for name in part.sources.tolist()], np.int64)
         return part, FaceTensors(faces, part.targets, part.class_ids, numbers)
 
     if find_shards(train.images) is None:
-        (train, faces), (read, valid_faces) = tensors(train), tensors(valid)
-        drawn = _drawn(config, train)
+        (kept, faces), (read, valid_faces) = tensors(train), tensors(valid)
+        drawn = _drawn(config, kept)
         selects = selects if read is valid else deal_valid(read, config.seed)
-        return TrainingData(train, read, faces, valid_faces, selects, drawn, names)
+        lost = len(train) + len(valid) - len(kept) - len(read)
+        return TrainingData(kept, read, faces, valid_faces, selects, drawn, names, lost)
     if config.sampler == "weighted":
         raise ConfigError(
             "sampler: weighted draws from all faces at once, and shards are read one after "
@@ -192,18 +203,8 @@ def load_data(
     streamed = StreamedFaces(train, preprocessing)
     read, valid_faces = tensors(valid)
     selects = selects if read is valid else deal_valid(read, config.seed)
-    return TrainingData(train, read, streamed, valid_faces, selects)
-
-
-def _load_readable(
-    part: Manifest, preprocessing: Preprocessing, progress: Callable[[int], None] | None
-) -> tuple[Manifest, U8]:
-    """Decodes the faces of a split, and leaves those out that cannot be read, which is said."""
-    damaged: dict[int, DataError] = {}
-    workers = os.cpu_count() or 1
-    faces = load_faces(part, preprocessing, workers=workers, progress=progress, damaged=damaged)
-    keep = keep_readable(part, damaged)
-    return (part.select(keep), faces[keep]) if damaged else (part, faces)
+    lost = len(valid) - len(read)
+    return TrainingData(train, read, streamed, valid_faces, selects, left_out=lost)
 
 
 def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:

@@ -177,3 +177,12 @@ def test_a_killed_one_resumes_to_the_same_scores(
     again = cross_validate(recipe, output, folds=2, resume=True, progress=False)
     assert (output / "fold_1" / "held_out.npz").stat().st_mtime_ns == kept
     assert np.allclose(again.pooled.probs, result.pooled.probs, atol=1e-4)
+
+
+def test_damaged_faces_are_in_no_fold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = _write(tmp_path)
+    (tmp_path / "faces" / "p03_1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = cross_validate(_recipe(table, epochs=1), tmp_path / "runs", folds=2, progress=False)
+    assert len(result.pooled.keys) == (PEOPLE - 1) * EACH  # with the copy, without the damaged one
+    assert "faces/p03_1.png" not in result.pooled.keys
+    assert "1 of 70 pictures cannot be read" in caplog.text

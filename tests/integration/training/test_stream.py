@@ -10,7 +10,9 @@ from mien.data import Manifest, read_manifest
 from mien.data.writers.parquet import write_shards
 from mien.errors import DataError
 from mien.training.config import TrainConfig
+from mien.training.result import TrainResult
 from mien.training.run import train
+from support.command_line import run
 from support.faces import write_folder
 
 
@@ -34,6 +36,28 @@ def test_damaged_shard_ends_the_training_and_is_named(faces: Manifest, tmp_path:
     values = _values(tmp_path / "s")
     with pytest.raises(DataError, match=r"train-00002-of-00004\.parquet is damaged"):
         train(TrainConfig.make(values), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("form", ["folder", "shards"])
+def test_a_training_with_damaged_pictures_ends_with_exit_code_1(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_folder(tmp_path / "faces", 13)
+    for name in ("train/happiness/003.png", "valid/neutral/001.png"):
+        (root / name).write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
+    if form == "shards":
+        write_shards(read_manifest(f"folder:{root}"), tmp_path / "shards", faces_per_shard=10)
+        root = tmp_path / "shards"
+    flags = ["--model", "mienet_test", "--epochs", "1", "--threads", "1", "-b", "8", "-q",
+             "--workers", "0"]  # fmt: skip
+    words = ["train", "-d", f"{form}:{root}", *flags, "-o", str(tmp_path / "run")]
+    assert run(*words) == 1
+    printed = capsys.readouterr()
+    assert "accuracy" in printed.out
+    assert "error: 2 pictures could not be read and took no part" in printed.err
+    assert TrainResult.read(tmp_path / "run").unreadable == 2
+    assert run(*words, "--on-error", "stop", "--overwrite") == 1
+    assert "accuracy" not in capsys.readouterr().out
 
 
 def _values(shards: Path) -> dict[str, object]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import ImageOps
 
+from mien.cli import main
 from mien.cli.data import app
 from mien.data import read_manifest
 from mien.data.inspection import inspect_data
@@ -53,8 +54,11 @@ def test_a_new_split_has_no_leak_and_balanced_classes(
     assert {item.kind for item in before.leaks} == {"near_across", "mirrored_across", "stem_across"}
     output = tmp_path / "split.csv"
     shares = "train=0.7,valid=0.15,test=0.15"
-    assert run("split", "-d", f"folder:{leaking}", "-o", output, "--shares", shares) == 0
-    assert "1 unreadable" in capsys.readouterr().err
+    words = ("data", "split", "-d", f"folder:{leaking}", "-o", str(output), "--shares", shares)
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 1  # one could not be read
+    assert "of 109 pictures could not be read" in capsys.readouterr().err
     after = inspect_data(f"csv:{output}")
     assert after.leaks == ()
     assert len(after.manifest) == len(before.manifest) - 1

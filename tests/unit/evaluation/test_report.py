@@ -95,9 +95,10 @@ def test_damaged_faces_are_counted_and_named_and_the_rest_is_scored(
     assert report["n"] == whole.scores()["n"] - 2
     assert report["unreadable"] == [str(path.relative_to(root)) for path in sorted(bad)]
     assert json.loads((out / "evaluation.json").read_text()) == report
-    assert "2 pictures could not be read" in printed.err
+    n = whole.scores()["n"]
+    assert f"error: 2 of {n} valid pictures could not be read" in printed.err
     said = caplog.text + printed.err
-    assert f"2 of {whole.scores()['n']} valid pictures cannot be read" in said
+    assert f"2 of {n} valid pictures cannot be read" in said
     assert f"mien data inspect -d folder:{root}" in said
     keep = np.isin(whole.keys, report["unreadable"], invert=True)
     again = evaluate(EmotionRecognizer(detector="none"), f"folder:{root}")

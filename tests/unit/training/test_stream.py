@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from mien.data import Manifest, read_manifest
 from mien.data.faces import load_faces
 from mien.data.writers.parquet import write_shards
-from mien.errors import ConfigError, MienError
+from mien.errors import ConfigError, DataError, MienError
 from mien.preprocess import Preprocessing
 from mien.training.config import TrainConfig
 from mien.training.data.faces import count_steps
@@ -90,7 +90,9 @@ def test_buffer_bounds_the_faces_held() -> None:
 
 def _faces_of(batch: Any) -> list[bytes]:
     assert not isinstance(batch, MienError)
-    return [face.permute(1, 2, 0).numpy().tobytes() for face in batch[0]]
+    (images, _, _), damaged = batch
+    assert not damaged
+    return [face.permute(1, 2, 0).numpy().tobytes() for face in images]
 
 
 def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
@@ -152,3 +154,27 @@ def test_teachers_are_not_asked_beforehand_about_shards(shards: Path) -> None:
     config = TrainConfig.make({**_values(shards), "teachers": "somewhere", "distill_views": 2})
     with pytest.raises(ConfigError, match="distill_views: 0"):
         load_data(config, INPUT)
+
+
+def test_damaged_pictures_are_left_out_of_their_batches(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_folder(tmp_path / "faces", 13)
+    for name in ("happiness/003.png", "neutral/007.png"):
+        (root / "train" / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    write_shards(read_manifest(f"folder:{root}"), tmp_path / "shards", faces_per_shard=10)
+    for workers in (0, 2):
+        streamed, config = _stream(tmp_path / "shards", workers=workers)
+        loader = StreamLoader(streamed, config, SINGLE)
+        for epoch in (0, 1):
+            loader.sampler.set_epoch(epoch)
+            assert sum(len(batch[0]) for batch in loader) == 37
+        assert len(streamed.damaged) == 2
+        told = [record.message for record in caplog.records]
+        assert len(told) == 1
+        assert "2 of 39 train pictures cannot be read and are left out" in told[0]
+        caplog.clear()
+    stopping = read_manifest(f"shards:{tmp_path / 'shards'},on_error=stop").split("train")
+    streamed = StreamedFaces(stopping, INPUT)
+    with pytest.raises(DataError, match="train-0000"):
+        list(StreamLoader(streamed, config, SINGLE))

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mien.data.faces import in_threads
 from mien.data.inspection.duplicates import HASH_SIDE, THUMB_SIDE, perceptual_hashes
-from mien.errors import MienError
+from mien.errors import DataError, MienError
 from mien.images import decode
 from mien.images.guard import guess_content, picture_suffix
 from mien.preprocess import whole_box
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mien.arrays import F32, F64, I64, U8, Bools
     from mien.data.image_stores import ImageStore
+    from mien.data.manifest import Manifest
 
 #: Side of the mean faces.
 MEAN_SIDE = 48
@@ -56,6 +57,13 @@ class Scan:
     def readable(self) -> Bools:
         """(N,) bool, True where the picture was decoded."""
         return self.sizes[:, 0] > 0
+
+    def damaged(self, manifest: Manifest) -> dict[int, DataError]:
+        """Returns why pictures of the manifest could not be read, by their positions."""
+        return {
+            index: DataError(f"cannot be read: {why}", subject=manifest.images.key(index))
+            for index, (_, why) in self.problems.items()
+        }
 
     def summary(self) -> dict[str, Any]:
         """Returns quantiles of each measure and the most common sizes, as plain JSON types."""

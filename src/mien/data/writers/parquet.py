@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.atomic import check_free, replacing, replacing_folder
-from mien.data.faces import read_face
+from mien.data.faces import keep_readable, read_face
 from mien.data.filenames import plain_name, printable
 from mien.data.readers.arrowtables import VOTES
 from mien.data.readers.shards import FORMAT, INDEX
 from mien.data.split import SPLITS
 from mien.data.writers.files import Advance, has_votes, relative_names
-from mien.errors import ConfigError, needs_extra
+from mien.errors import ConfigError, DataError, needs_extra
 from mien.hub import sha256
 
 if TYPE_CHECKING:
@@ -65,19 +66,27 @@ def write_shards(
 
     Train is shuffled first, so that each shard is a fair sample of it; the files of a split are
     equally large. Shards with pictures are read as ``parquet:DIR`` too; ``pixels`` stores each face
-    as bare pixels of that size and colour, which training reads without decoding. The folder
-    appears whole or not at all.
+    as bare pixels of that size and colour, which training reads without decoding; pictures that
+    cannot be read are left out then, and counted in a warning. The folder appears whole or not at
+    all.
     """
     if faces_per_shard < 1:
         raise ConfigError(f"faces_per_shard must be at least 1; got {faces_per_shard}")
     check_free(output, overwrite=overwrite)
     schema = _schema(manifest, pixels)
+    damaged: dict[int, DataError] = {}
 
-    def row(index: int) -> dict[str, Any]:
+    def row(index: int) -> dict[str, Any] | None:
         made = _row(manifest, index)
         if pixels is not None:
             data, key = made.pop("image")["bytes"], manifest.images.key(index)
-            made["pixels"] = read_face(data, key, pixels).tobytes()
+            try:
+                made["pixels"] = read_face(data, key, pixels).tobytes()
+            except DataError as error:
+                if manifest.on_error == "stop":
+                    raise
+                damaged[index] = error
+                return None
         return made
 
     entries: list[dict[str, Any]] = []
@@ -90,14 +99,16 @@ def write_shards(
             for number, part in enumerate(np.array_split(rows, count) if count else []):
                 path = folder / f"{split}-{number:05}-of-{count:05}.parquet"
                 _write_rows(path, schema, part.tolist(), row, ROWS, progress)
-                leaked = np.flatnonzero(manifest.leaked[part]).tolist()
-                entry = {"file": path.name, "split": split, "faces": len(part), "leaked": leaked}
+                kept = part[~np.isin(part, list(damaged))]
+                leaked = np.flatnonzero(manifest.leaked[kept]).tolist()
+                entry = {"file": path.name, "split": split, "faces": len(kept), "leaked": leaked}
                 entries.append(entry | {"bytes": path.stat().st_size, "sha256": sha256(path)})
+        kept_all = manifest.select(keep_readable(manifest, damaged)) if damaged else manifest
         index = {
             "format": FORMAT,
             "source": manifest.source.partition(":")[0],
             "schema": manifest.schema.to_dict(),
-            "counts": manifest.counts(),
+            "counts": kept_all.counts(),
             "rows_per_group": ROWS,
             "pixels": pixels and {"size": pixels.size, "color": pixels.color},
             "shards": entries,
@@ -111,18 +122,18 @@ def _write_rows(
     path: Path,
     schema: Any,
     rows: Sequence[int],
-    make: Callable[[int], dict[str, Any]],
+    make: Callable[[int], dict[str, Any] | None],
     size: int,
     progress: Advance | None,
 ) -> None:
-    """Writes rows in groups of ``size``, so that memory stays small."""
+    """Writes rows in groups of ``size``, so that memory stays small; one that is None is none."""
     import pyarrow as pa
     from pyarrow import parquet
 
     with parquet.ParquetWriter(path, schema, compression="zstd") as file:
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            file.write_table(pa.Table.from_pylist([make(index) for index in part], schema))
+        made = (row for index in rows if (row := make(index)) is not None)
+        while part := list(islice(made, size)):
+            file.write_table(pa.Table.from_pylist(part, schema))
             if progress:
                 progress(len(part))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mien.data import Manifest, read_manifest
-from mien.data.faces import load_faces
+from mien.data.faces import load_readable
 from mien.errors import ConfigError
 from mien.explanation.sheets import sheet
 from mien.training.config import TrainConfig, check_data
@@ -77,8 +77,9 @@ def augmentation_sheet(
     instead of a matter of chance; then MixUp and CutMix, with both parents and their shares. The
     recipe's seed picks the faces and draws the changes. Returned is uint8 (H, W, 3).
     """
-    chosen = train.select(pick_faces(train, faces, seed=config.seed))
-    before = torch.from_numpy(load_faces(chosen, preprocessing)).permute(0, 3, 1, 2).float()
+    picked = train.select(pick_faces(train, faces, seed=config.seed))
+    chosen, pictures = load_readable(picked, preprocessing)
+    before = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
     generator = torch.Generator().manual_seed(config.seed)
     labels = [chosen.schema.labels[k] if k >= 0 else "no majority" for k in chosen.class_ids]
     after = augment(before.repeat_interleave(copies, dim=0), config, generator)

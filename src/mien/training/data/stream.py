@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from mien.data.faces import read_face
+from mien.data.faces import keep_readable, read_face
 from mien.data.image_stores import find_shards
-from mien.errors import MienError
+from mien.errors import DataError, MienError
 from mien.training.data.faces import count_steps
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mien.arrays import I64
+    from mien.arrays import I64, U8
     from mien.data import Manifest
     from mien.preprocess import Preprocessing
     from mien.training.config import TrainConfig
@@ -39,6 +39,9 @@ class StreamedFaces:
         assert found is not None  # noqa: S101 - the caller looked
         self.store, rows = found
         self.preprocessing = preprocessing
+        self.manifest = manifest
+        #: Why pictures could not be read, by their positions; the loader adds to it.
+        self.damaged: dict[int, DataError] = {}
         self.targets = torch.from_numpy(manifest.targets)
         self.class_ids = torch.from_numpy(manifest.class_ids)
         order = np.argsort(rows, kind="stable")
@@ -62,18 +65,31 @@ class StreamedFaces:
                 yield from zip(positions[low:high].tolist(), pictures, strict=True)
             first += len(rows)
 
-    def decode(self, faces: list[tuple[int, bytes]]) -> Batch:
-        """Returns faces uint8 (N, C, S, S), targets (N, K) and class ids (N,)."""
-        p = self.preprocessing
-        shape = (len(faces), p.size, p.size, p.channels)
+    def decode(self, faces: list[tuple[int, bytes]]) -> tuple[Batch, dict[int, DataError]]:
+        """Returns faces uint8 (N, C, S, S), targets (N, K) and class ids (N,).
+
+        Pictures that cannot be read are left out; why is returned by their positions.
+        """
+        p, positions, damaged = self.preprocessing, [at for at, _ in faces], {}
         if self.store.is_ready(p):
             pixels = np.frombuffer(bytearray().join(data for _, data in faces), np.uint8)
         else:
-            pictures = ((self.store.as_picture(data), f"face {at} of train") for at, data in faces)
-            pixels = np.stack([read_face(data, key, p) for data, key in pictures])
-        chosen = torch.tensor([position for position, _ in faces])
+            read: dict[int, U8] = {}
+            for at, data in faces:
+                try:
+                    read[at] = read_face(self.store.as_picture(data), self._key(at), p)
+                except DataError as error:
+                    damaged[at] = error
+            if not read:
+                raise damaged[positions[0]]
+            positions, pixels = list(read), np.stack(list(read.values()))
+        shape = (len(positions), p.size, p.size, p.channels)
+        chosen = torch.tensor(positions)
         images = torch.from_numpy(pixels.reshape(shape)).permute(0, 3, 1, 2)
-        return images.contiguous(), self.targets[chosen], self.class_ids[chosen]
+        return (images.contiguous(), self.targets[chosen], self.class_ids[chosen]), damaged
+
+    def _key(self, position: int) -> str:
+        return self.manifest.images.key(position)
 
 
 def shuffled(faces: Iterable[T], size: int, random: np.random.Generator) -> Iterator[T]:
@@ -115,10 +131,11 @@ def plan_batches(
     return start + before, sizes[worker::workers]
 
 
-class EpochStream(IterableDataset["Batch | MienError"]):
+class EpochStream(IterableDataset["tuple[Batch, dict[int, DataError]] | MienError"]):
     """Batches of one epoch, read from shards in an order of the seed and the epoch's number.
 
-    A damaged shard is handed on as an error, which no worker process could raise whole.
+    With each come the pictures of it that could not be read. A damaged shard is handed on as an
+    error, which no worker process could raise whole.
     """
 
     def __init__(self, faces: StreamedFaces, config: TrainConfig, dist: DistInfo) -> None:
@@ -131,7 +148,7 @@ class EpochStream(IterableDataset["Batch | MienError"]):
         """Chooses the epoch; the training loop calls it."""
         self._epoch.fill_(epoch)
 
-    def __iter__(self) -> Iterator[Batch | MienError]:
+    def __iter__(self) -> Iterator[tuple[Batch, dict[int, DataError]] | MienError]:
         info = torch.utils.data.get_worker_info()
         workers, worker = (info.num_workers, info.id) if info else (1, 0)
         config, faces, dist, epoch = self.config, self.faces, self.dist, int(self._epoch)
@@ -165,7 +182,15 @@ class StreamLoader:
         return self._steps
 
     def __iter__(self) -> Iterator[Batch]:
+        known, faces = self.sampler.faces.damaged, self.sampler.faces.manifest
+        before = len(known)
         for batch in self._loader:
             if isinstance(batch, MienError):
                 raise batch
-            yield batch
+            read, damaged = batch
+            known.update(damaged)
+            if damaged and faces.on_error == "stop":
+                break
+            yield read
+        if len(known) > before:
+            keep_readable(faces, known)
