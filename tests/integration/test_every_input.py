@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -57,6 +58,14 @@ CASES = {
     "folder of clips": Case(("predict", "clips"), 0, "no face", VIDEO),
     "glob of clips": Case(("predict", "clips/*.gif"), 0, "no face", VIDEO),
     "moving gif": Case(("predict", "clips/a.gif"), 0, "no face found in 0.3 s", VIDEO),
+    # Cut short and called complete.
+    "clock starts late": Case(("predict", "late.mkv"), 0, "no face found in 0.6 s", VIDEO),
+    "damaged in the middle": Case(("predict", "damaged.ts"), 1, "the clip is not whole", VIDEO),
+    "cut short": Case(("predict", "cut.mkv"), 1, "the clip is not whole", VIDEO),
+    "zeros in a packet": Case(("predict", "zeros.mp4"), 1, "the clip is not whole", VIDEO),
+    "damaged, as JSON": Case(
+        ("predict", "damaged.ts", "--format", "json"), 1, '"complete": false', VIDEO
+    ),
     # Scored wrong without a remark.
     "detection layout": Case(("data", "inspect", "-d", "folder:det"), 1, "laid out for detection"),
     "two of three": Case(("data", "inspect", "-d", "folder:two"), 0, "no pictures of: angry"),
@@ -64,6 +73,9 @@ CASES = {
     "misspelled": Case(("data", "inspect", "-d", "folder:misspelt"), 0, "happyness=happiness"),
     "label map": Case(
         ("data", "inspect", "-d", "folder:ids", "--label-map", "1=happy,2=sad"), 0, "happy 3"
+    ),
+    "label of no model": Case(
+        ("evaluate", "-d", "folder:unknown", "--split", "train"), 1, "--label-map boredom="
     ),
     "several": Case(
         ("data", "split", "-d", "two", "-d", "ids", "-o", "x.csv"), 2, "2 datasets where one"
@@ -91,6 +103,14 @@ CASES = {
     "stop at the first": Case(("predict", "empty", "sample", "--on-error", "stop"), 1, "empty"),
     "damaged face": Case(
         ("evaluate", "-d", "folder:damaged"), 1, "1 of 4 valid pictures cannot be read"
+    ),
+    "damaged face, compared": Case(
+        ("compare", "mienet_s.ferplus8", "mienet_s.faces8", "--no-timing", "-d", "folder:damaged"),
+        1,
+        "1 of 4 valid pictures could not be read",
+    ),
+    "stop at a damaged face": Case(
+        ("evaluate", "-d", "folder:damaged", "--on-error", "stop"), 1, "error: valid/happiness/bad"
     ),
     "damaged face inspected": Case(("data", "inspect", "-d", "folder:damaged"), 0, "bad.png"),
     # Encodings of lists.
@@ -136,9 +156,29 @@ def _write_sources(place: Path) -> None:
         (place / f"{encoding}.txt").write_bytes(text.encode(encoding))
 
 
+def write_clips(place: Path) -> Path:
+    """Writes clips, whole and damaged, for which PyAV is needed: the light door has none."""
+    from support.clips import write_clip
+
+    frames = list(np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), np.uint8))
+    late = [5000 + index / 25 for index in range(16)]
+    write_clip(place / "late.mkv", frames, times_s=late)
+    for name in ("damaged.ts", "cut.mkv", "zeros.mp4"):
+        path = write_clip(place / name, frames)
+        data, half = bytearray(path.read_bytes()), path.stat().st_size // 2
+        if name == "cut.mkv":
+            del data[half:]
+        else:
+            length = 100 if name == "zeros.mp4" else half // 5
+            data[half : half + length] = bytes(length)
+        path.write_bytes(data)
+    return place
+
+
 def _write_datasets(place: Path) -> None:
     for name in ("det/images", "det/labels", "two/happy", "two/sad", "ids/1", "ids/2",
-                 "misspelt/happyness", "misspelt/sad", "train"):  # fmt: skip
+                 "misspelt/happyness", "misspelt/sad", "unknown/boredom", "unknown/sad",
+                 "train"):  # fmt: skip
         _faces(place / name)
     for split in ("train", "valid"):
         for label in ("happiness", "sadness"):
@@ -168,9 +208,10 @@ def run(words: tuple[str, ...]) -> tuple[object, str]:
     return None, said.getvalue()
 
 
-def run_all() -> dict[str, tuple[object, str]]:
-    """Makes the inputs and runs every case."""
+def run_all(clips: Path) -> dict[str, tuple[object, str]]:
+    """Makes the inputs, next to the clips, and runs every case."""
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        shutil.copytree(clips, Path(), dirs_exist_ok=True)
         _write_sources(Path())
         _write_datasets(Path())
         before = set(Path().rglob("*"))
@@ -179,14 +220,15 @@ def run_all() -> dict[str, tuple[object, str]]:
     return answers
 
 
-def _run_light() -> dict[str, tuple[object, str]]:
+def _run_light(clips: Path) -> dict[str, tuple[object, str]]:
     code = (
         "import json, sys; from support.light import LIBRARIES, block; block(list(LIBRARIES)); "
-        "import test_every_input as every; sys.stdout.write(json.dumps(every.run_all()))"
+        "from pathlib import Path; import test_every_input as every; "
+        "sys.stdout.write(json.dumps(every.run_all(Path(sys.argv[1]))))"
     )
     path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests", Path(__file__).parent)))
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, str(clips)],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -194,12 +236,15 @@ def _run_light() -> dict[str, tuple[object, str]]:
 
 
 @pytest.fixture(scope="module")
-def answers() -> Callable[[str], dict[str, tuple[object, str]]]:
+def answers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], dict[str, tuple[object, str]]]:
     made: dict[str, dict[str, tuple[object, str]]] = {}
+    clips = write_clips(tmp_path_factory.mktemp("clips"))
 
     def of(door: str) -> dict[str, tuple[object, str]]:
         if door not in made:
-            made[door] = _run_light() if door == "light" else run_all()
+            made[door] = _run_light(clips) if door == "light" else run_all(clips)
         return made[door]
 
     return of

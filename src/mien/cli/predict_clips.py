@@ -47,23 +47,22 @@ def predict_clips(
     table = _CsvTable(several=len(paths) > 1)
     if how.form == "table":
         print(f"{'clip':<24}  {'face':>4}  {'from':>7}  {'to':>7}  {'seen':>7}  expressions")
-    unread: list[str] = []
+    faults: list[str] = []
     csv_only: set[str] = set()
     for path, folder in zip(paths, folders, strict=True):
         try:
-            result = _predict_clip(path, recognizer, config, folder, how, table)
-            csv_only |= {warning for warning in result.warnings if "Parquet" in warning}
-            if result.summary.frames_failed:
-                unread.append(f"{path}: the detector failed on some frames")
+            warnings = _predict_clip(path, recognizer, config, folder, how, table).warnings
+            csv_only |= {warning.text for warning in warnings if warning.code == "parquet"}
+            faults += (f"{path}: {warning.text}" for warning in warnings if warning.is_fault)
         except (InputError, DetectorError) as error:
             if len(paths) == 1 or how.on_error == "stop":
                 raise
-            unread.append(str(error))
+            faults.append(str(error))
     if output is not None and not is_video_name(output):  # what is not kept needs no Parquet
         for warning in csv_only:
             remark(warning)
-    if unread:
-        raise failed(*unread)
+    if faults:
+        raise failed(*faults)
 
 
 def predict_camera(
@@ -152,10 +151,8 @@ def _predict_clip(
             rows = "intervals.csv" if config.every_s else "timeline.csv"
             table.print(result.files[rows], str(path))
     for warning in result.warnings:
-        if "Parquet" not in warning:
-            remark(f"{path}: {warning}")
-    if not result.summary.complete:
-        remark(f"{path} is not whole: it breaks off or is damaged; the rest of it was read")
+        if warning.code != "parquet" and not warning.is_fault:
+            remark(f"{path}: {warning.text}")
     if how.form == "json":
         print(json.dumps(result.summary.to_dict()), flush=True)
     elif how.form == "table":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         predict_video,
         track_live,
     )
-    from mien.video.summary import VideoResult, VideoSummary
+    from mien.video.summary import VideoResult, VideoSummary, VideoWarning
     from mien.video.tracker import KalmanTracker, Tracker
 
 _STREAM = ("LatestFrame", "VideoFrame", "camera_frames", "predict_video", "track_live")
@@ -31,7 +31,7 @@ __getattr__ = lazy_names(
         "mien.video.recognizer": ("TrackedFace", "VideoRecognizer"),
         "mien.video.run": ("read_video",),
         "mien.video.stream": _STREAM,
-        "mien.video.summary": ("VideoResult", "VideoSummary"),
+        "mien.video.summary": ("VideoResult", "VideoSummary", "VideoWarning"),
         "mien.video.tracker": ("KalmanTracker", "Tracker"),
     },
 )
@@ -46,6 +46,7 @@ __all__ = [
     "VideoRecognizer",
     "VideoResult",
     "VideoSummary",
+    "VideoWarning",
     "camera_frames",
     "is_video_name",
     "predict_video",

@@ -9,6 +9,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from mien.errors import InputError
 from mien.images import ImageLimits
 from mien.images.guard import open_picture, picture_format, refusals, silent_pillow
 from mien.images.pixels import pil_to_rgb
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds per unit of time, and how long browsers show a frame that does not say.
 TICK, _DEFAULT_MS = Fraction(1, 1000), 100
+#: Largest animation, in bytes: Pillow reads it whole.
+MAX_BYTES = 200_000_000
 
 
 def is_animated_picture(path: Path) -> bool:
@@ -29,6 +32,10 @@ def is_animated_picture(path: Path) -> bool:
 
 def read_stills(path: Path, max_pixels: int) -> Iterator[SimpleNamespace]:
     """Yields the frames of an animation, times in milliseconds, with the names of PyAV's frames."""
+    if (size := path.stat().st_size) > MAX_BYTES:
+        reason = f"is an animation of {size:,} bytes, which are read at once; the limit is"
+        hint = "Convert it to MP4, which is read frame by frame."
+        raise InputError(f"{reason} {MAX_BYTES:,}", subject=repr(str(path)), hint=hint)
     data, limits, pts = path.read_bytes(), ImageLimits(max_pixels=max_pixels), 0
     with silent_pillow(), refusals(repr(str(path)), data), open_picture(data) as image:
         for number in range(getattr(image, "n_frames", 1)):

@@ -1,7 +1,8 @@
 """The blocks that a file consists of: each says how long it is, so that what is missing shows.
 
 FFmpeg looks for the next block that it understands when one is damaged, and says nothing of those
-between; in AVI, FLV and Matroska nothing else counts the frames reliably.
+between; in AVI, FLV and Matroska nothing else counts the frames reliably. Nor does it say when
+zeros inside of a packet happen to decode.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -21,6 +23,37 @@ _MATROSKA = _MATROSKA_LISTS | {
     0x1A45DFA3, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770,
     0x1254C367, 0xEC, 0xBF, 0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF,
 }  # fmt: skip
+
+#: What no unit of H.264 or H.265 holds: their encoders put a byte after each second zero, so that
+#: a unit's start can be found. One zero more than that, since some files end units in zeros.
+_HOLE = bytes(4)
+#: Codecs of such units, and where their headers say how many bytes the length of a unit has.
+_LENGTHS = {"h264": 4, "hevc": 21}
+
+
+def has_hole(packet: bytes, codec: str, header: bytes | None) -> bool:
+    """Tells whether bytes inside of a packet were overwritten with zeros, where that shows.
+
+    Args:
+        packet: What one picture is decoded from.
+        codec: FFmpeg's name; of others than H.264 and H.265 nothing is known: False.
+        header: The codec's header in the container; it says whether units follow start codes or
+            their lengths.
+    """
+    if codec not in _LENGTHS or _HOLE not in packet:
+        return False
+    return any(_HOLE in unit.rstrip(b"\0") for unit in _units(packet, header, _LENGTHS[codec]))
+
+
+def _units(packet: bytes, header: bytes | None, at: int) -> Iterator[bytes]:
+    if not header or header[0] != 1 or len(header) <= at:
+        yield from packet.split(b"\0\0\1")
+        return
+    wide, position = (header[at] & 3) + 1, 0
+    while position < len(packet):
+        start = position + wide
+        position = start + int.from_bytes(packet[position:start], "big")
+        yield packet[start:position]
 
 
 def is_unbroken(path: Path) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from mien.errors import InputError, import_extra
 from mien.images.source import address_error, address_of
 from mien.video.animation import TICK, is_animated_picture, read_stills
-from mien.video.blocks import is_unbroken
+from mien.video.blocks import has_hole, is_unbroken
 
 if TYPE_CHECKING:
     import os
@@ -302,10 +302,12 @@ def _decoded(container: Any, stream: Any, tally: Tally | None = None) -> Iterato
     """Yields the pictures that can be decoded; a damaged packet is passed over."""
     av, seen = import_av(), False
     tally = Tally() if tally is None else tally
+    codec, header = stream.codec_context.name, stream.codec_context.extradata
     for packet in _packets(container, tally):
         if packet is not None and packet.stream.index != stream.index:
             continue
-        tally.damaged += packet is not None and packet.is_corrupt
+        if packet is not None:
+            tally.damaged += packet.is_corrupt or has_hole(bytes(packet), codec, header)
         try:
             pictures = stream.codec_context.decode(None) if packet is None else packet.decode()
         except av.error.EOFError:
@@ -314,7 +316,7 @@ def _decoded(container: Any, stream: Any, tally: Tally | None = None) -> Iterato
             pictures = []
             # A broadcast is joined midway: what comes before its first picture is no damage.
             tally.damaged += seen
-        tally.damaged += sum(picture.is_corrupt for picture in pictures if seen)
+        tally.damaged += sum(p.is_corrupt for p in pictures if seen or p.key_frame)
         seen = seen or bool(pictures)
         yield from pictures
 

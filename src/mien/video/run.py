@@ -24,7 +24,7 @@ from mien.video.parts import PARTS, Parts, Progress, identity_of
 from mien.video.picture import draw_picture
 from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_frames, reason_of
 from mien.video.recognizer import TrackedFace, VideoRecognizer
-from mien.video.summary import Summarizer, VideoResult, VideoSummary
+from mien.video.summary import Summarizer, VideoResult, VideoSummary, VideoWarning
 from mien.video.timeline import (
     interval_header,
     interval_rows,
@@ -262,17 +262,18 @@ class _Run:
         video = self._video
         recognizer, numbers = video.recognizer, range(len(state.pieces))
         labels, frame_s = recognizer.labels, 1.0 / clip.rate(config.fps)
-        warnings: tuple[str, ...] = ()
+        warnings: list[VideoWarning] = []
         if video.failed == video.searched > 0:
             raise DetectorError(video.fault)
         if video.failed:
             count = f"{video.failed:,} of {video.searched:,} frames that were searched"
-            warnings += (f"the detector failed on {count}: {video.fault}",)
+            text = f"the detector failed on {count}: {video.fault}"
+            warnings.append(VideoWarning("detector", text, is_fault=True))
         if config.annotate:
             pieces = [(parts.piece(number), state.pieces[number]) for number in numbers]
             if not join_pieces(folder / "annotated.mp4", pieces, clip):
                 reason = "annotated.mp4 has no sound: that of the clip is damaged, or of a kind"
-                warnings += (f"{reason} that MP4 cannot hold",)
+                warnings.append(VideoWarning("sound", f"{reason} that MP4 cannot hold"))
         timeline = folder / "timeline.csv"
         rows = (parts.piece(number, ".csv") for number in numbers)
         join_timelines(timeline, rows, timeline_header(labels))
@@ -283,7 +284,8 @@ class _Run:
             write_rows(tables["intervals"], interval_header(labels), found)
         written = [write_parquet(folder / f"{name}.parquet", tables[name]) for name in tables]
         if not all(written):
-            warnings += ("tables are there as CSV only: pip install pyarrow for Parquet",)
+            text = "tables are there as CSV only: pip install pyarrow for Parquet"
+            warnings.append(VideoWarning("parquet", text))
         summarizer = Summarizer(labels, gap_s=max(_UNSEEN_S, 3 * frame_s), frame_s=frame_s)
         for row in read_timeline(timeline):
             summarizer.add(row)
@@ -301,6 +303,10 @@ class _Run:
             detector=recognizer.pipeline.detector.name, labels=labels, tracks=tuple(tracks),
             config=config.to_dict(), frames_failed=video.failed,
         )  # fmt: skip
+        if not summary.complete:
+            count = f" in {tally.damaged:,} places" if tally.damaged > 1 else ""
+            text = f"the clip is not whole: it breaks off or is damaged{count}; the rest was read"
+            warnings.append(VideoWarning("damaged", text, is_fault=True))
         themes = {"timeline.png": LIGHT, "timeline-dark.png": DARK}
         for name, theme in themes.items():
             if config.picture and (theme is LIGHT or config.dark):
@@ -317,5 +323,5 @@ class _Run:
         write_text(folder / "summary.json", json.dumps(summary.to_dict(), indent=1) + "\n")
         parts.clear()
         return VideoResult(
-            summary, {n: folder / n for n in FILES if (folder / n).exists()}, warnings
+            summary, {n: folder / n for n in FILES if (folder / n).exists()}, tuple(warnings)
         )

@@ -106,18 +106,38 @@ class VideoSummary:
 
 
 @dataclass(frozen=True)
+class VideoWarning:
+    """What the results of a clip leave out; as text it is its sentence.
+
+    Args:
+        code: ``damaged`` (the clip is not whole), ``detector`` (it failed on some frames),
+            ``sound`` (the copy has none) or ``parquet`` (tables are CSV only).
+        text: The sentence.
+        is_fault: Frames were not read, so that the command line exits with 1.
+    """
+
+    code: str
+    text: str
+    is_fault: bool = False
+
+    def __str__(self) -> str:
+        """Returns the sentence."""
+        return self.text
+
+
+@dataclass(frozen=True)
 class VideoResult:
     """The results of a clip.
 
     Args:
         summary: What was found.
         files: Path by name, of those that were written.
-        warnings: What they leave out, in sentences.
+        warnings: What they leave out.
     """
 
     summary: VideoSummary
     files: dict[str, Path]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[VideoWarning, ...] = ()
 
 
 def valences(labels: Sequence[str]) -> F64 | None:

@@ -167,7 +167,8 @@ def test_a_broken_clip_says_that_it_is_not_whole(
     path = write_clip(tmp_path / "a.ts", noise)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + data[len(data) * 6 // 10 :])
-    assert _run(str(path), "--detector", "none", "--format", "json") == 0
+    assert _run(str(path), "--detector", "none", "--format", "json") == 1
     out, err = capsys.readouterr()
+    assert "error: " in err
     assert "is not whole: it breaks off or is damaged" in err
     assert json.loads(out)["complete"] is False

@@ -210,6 +210,58 @@ def test_a_transport_stream_with_a_hole_is_read_on_both_sides(tmp_path: Path) ->
     assert not tally.is_whole(clip)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("at", [0, 12])
+def test_zeros_inside_a_packet_are_seen_where_the_decoder_says_nothing(
+    at: int, ending: str, codec: str, tmp_path: Path
+) -> None:
+    if codec == "libx265" and not _can_encode(codec):
+        pytest.skip("this FFmpeg has no x265")
+    path = write_clip(tmp_path / f"a.{ending}", _noise(16), codec=codec)
+    assert _read(path) == (16, True)
+    data, (start, size) = bytearray(path.read_bytes()), _packets(path)[at]
+    start += size // 2
+    # A transport stream cuts packets into pieces of 184 bytes.
+    length = 60 if ending == "ts" else size // 4
+    start = start // 188 * 188 + 100 if ending == "ts" else start
+    data[start : start + length] = bytes(length)
+    path.write_bytes(data)
+    assert _read(path)[1] is False
+
+
+def test_zeros_that_are_no_hole() -> None:
+    from mien.video.blocks import has_hole
+
+    header = bytes([1, 100, 0, 10, 255])  # lengths of four bytes
+    whole = b"\0\0\0\x05abc\0\0" + b"\0\0\0\x03def"
+    assert not has_hole(whole, "h264", header)
+    assert has_hole(b"\0\0\0\x08ab\0\0\0\0cd", "h264", header)
+    assert not has_hole(b"\0\0\0\x01ab\0\0\0\0\0\0\0\x01cd\0\0\0", "h264", None)
+    assert has_hole(b"\0\0\0\x01ab\0\0\0\0cd", "h264", None)
+    assert not has_hole(b"ab\0\0\0\0cd", "vp9", header)
+
+
+def _can_encode(codec: str) -> bool:
+    return codec in av.codecs_available
+
+
+def _packets(path: Path) -> list[tuple[int, int]]:
+    """Returns position and size of each packet of pictures."""
+    with av.open(str(path)) as container:
+        return [(p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
+
+
+def test_an_animation_that_is_too_large_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [Image.new("RGB", (64, 48), (40 * index, 90, 60)) for index in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    monkeypatch.setattr("mien.video.animation.MAX_BYTES", 100)
+    with pytest.raises(InputError, match=r"the limit is 100. Convert it to MP4"):
+        open_clip(tmp_path / "a.gif")
+
+
 def test_a_clock_that_begins_anew_loses_no_frame(tmp_path: Path) -> None:
     once = write_clip(tmp_path / "a.ts", _numbered(40)).read_bytes()
     (tmp_path / "b.ts").write_bytes(once + once)

@@ -188,8 +188,10 @@ def test_a_detector_that_fails_on_some_frames_ends_no_clip(clip: Path, tmp_path:
     assert result.summary.frames_failed == 3
     assert result.summary.frames_read == expected.frames_read == 40
     (warning,) = result.warnings
-    assert warning.startswith("the detector failed on 3 of 40 frames that were searched: ")
-    assert "out of memory" in warning
+    assert (warning.code, warning.is_fault) == ("detector", True)
+    text = str(warning)
+    assert text.startswith("the detector failed on 3 of 40 frames that were searched: ")
+    assert "out of memory" in text
     assert [t.track_id for t in result.summary.tracks] == [t.track_id for t in expected.tracks]
     for track, other in zip(result.summary.tracks, expected.tracks, strict=True):
         assert track.frames == other.frames, "faces moved on while the detector failed"
