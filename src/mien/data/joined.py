@@ -15,7 +15,7 @@ from mien.data.registry import ReadRequest, read_spec
 from mien.data.sources import Source, list_specs, parse_sources, show_specs
 from mien.data.split import read_held_out
 from mien.errors import ConfigError, DataError, MienError
-from mien.labels import as_schema
+from mien.labels import as_schema, mapping_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,26 +97,25 @@ def _common_schema(parts: Mapping[str, Manifest]) -> LabelSchema:
 
 
 def to_schema(part: Manifest, schema: LabelSchema) -> Manifest:
-    """Reads a dataset's labels in another schema, by name or alias.
+    """Reads a dataset's labels in another schema, as :func:`mien.labels.mapping_matrix` does.
 
-    Faces whose label the schema lacks are left out, which is said; votes for such a label are left
-    out of the others, whose shares are scaled to sum to 1.
+    A label that the schema lacks goes to others in measured shares where there are any: its faces
+    then have no majority, and are learned from by these shares. Faces with another such label are
+    left out, which is said; votes for it are left out of the others, whose shares are scaled to sum
+    to 1.
 
     Raises:
         DataError: If no face is left.
     """
     if part.schema.labels == schema.labels:
         return replace(part, schema=schema)
-    spellings = [(name, *part.schema.aliases.get(name, ())) for name in part.schema.labels]
-    goes = np.array(
-        [next((schema.index(s) for s in names if s in schema), -1) for names in spellings]
-    )
-    targets = np.zeros((len(part), len(schema)), np.float64)
-    for k in np.flatnonzero(goes >= 0):
-        targets[:, goes[k]] += part.targets[:, k]
+    matrix = mapping_matrix(part.schema, schema)
+    known, shared = matrix.any(axis=1), (matrix > 0).sum(axis=1) > 1
+    goes = np.where(known & ~shared, matrix.argmax(axis=1), -1)
+    targets = part.targets @ matrix
     sums = targets.sum(axis=1, keepdims=True)
-    lost = (sums[:, 0] <= 0) | ((part.class_ids >= 0) & (goes[part.class_ids] < 0))
-    occurs = (part.targets[lost] > 0).any(axis=0) & (goes < 0)
+    lost = (sums[:, 0] <= 0) | ((part.class_ids >= 0) & ~known[part.class_ids])
+    occurs = (part.targets[lost] > 0).any(axis=0) & ~known
     missing = ", ".join(np.array(part.schema.labels)[occurs])
     if lost.all():
         reason = f"has no label of the schema {schema.name!r}; it has {missing}"
@@ -131,6 +130,12 @@ def to_schema(part: Manifest, schema: LabelSchema) -> Manifest:
             f"out: the schema {schema.name!r} has no {missing}."
         )
         _LOG.warning("note: %s: %s", part.source, warnings[-1])
+    if len(dealt := np.flatnonzero((part.class_ids >= 0) & shared[part.class_ids])):
+        names = ", ".join(np.array(part.schema.labels)[np.unique(part.class_ids[dealt])])
+        warnings.append(
+            f"{len(dealt)} pictures of {names} have shares of the labels of {schema.name!r} and no "
+            "majority: they are learned from, and not scored."
+        )
     whole = replace(
         part, schema=schema, targets=(targets / sums).astype(np.float32),
         class_ids=np.where((part.class_ids >= 0) & ~lost, goes[part.class_ids], -1),

@@ -6,6 +6,7 @@ What is fetched lands in the Hub's own cache, and only ``.json`` and ``.safetens
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ConfigError, ModelError, import_extra
 from mien.hub.calls import call_hub, check_repo_id, hub_endpoint
 from mien.hub.folder import CONFIG, WEIGHTS
-from mien.preprocess import Preprocessing
+from mien.preprocess import INTERPOLATIONS, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_LOG = logging.getLogger(__name__)
 #: How transformers' feature extractors are set up.
 PREPROCESSOR = "preprocessor_config.json"
 _PATTERNS = (CONFIG, PREPROCESSOR, "*.safetensors", "*.safetensors.index.json")
-#: Pillow's numbers of resampling filters.
-_FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
+#: Pillow's resampling filters by number; of these, mien has those of :data:`INTERPOLATIONS`.
+_FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 #: Mean and standard deviation that most networks for photos are trained with.
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -80,7 +82,11 @@ def read_preprocessing(folder: Path, config: Mapping[str, Any]) -> Preprocessing
     """Returns how the pictures of a network in transformers' layout are prepared.
 
     Scaling, offset and mean of its ``preprocessor_config.json`` become one mean and std on 0..1;
-    a folder without that file has those of ImageNet. ``config`` is its ``config.json``.
+    a folder without that file has those of ImageNet. ``config`` is its ``config.json``. A filter
+    that mien lacks becomes bilinear, which is logged.
+
+    Raises:
+        ModelError: If the file names no filter of Pillow.
     """
     given = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
     mean, std = (given.get(f"image_{name}") for name in ("mean", "std"))
@@ -94,7 +100,7 @@ def read_preprocessing(folder: Path, config: Mapping[str, Any]) -> Preprocessing
         255 * (given.get("rescale_factor") or 1 / 255) if given.get("do_rescale", True) else 255
     )
     offset = 1.0 if given.get("rescale_offset") else 0.0
-    interpolation = _FILTERS.get(given.get("resample", 2), "bilinear")
+    interpolation = _interpolation(given.get("resample"), folder / PREPROCESSOR)
     return Preprocessing(
         size=_side(given.get("crop_size") if given.get("do_center_crop") else given.get("size"))
         or _side(given.get("size")) or _side(config.get("image_size")) or 224,
@@ -102,6 +108,27 @@ def read_preprocessing(folder: Path, config: Mapping[str, Any]) -> Preprocessing
         mean=tuple((value + offset) / factor for value in mean),
         std=tuple(value / factor for value in std),
     )  # fmt: skip
+
+
+def _interpolation(given: Any, path: Path) -> str:
+    name = "bilinear" if given is None else str(given).lower()
+    if type(given) is int and 0 <= given < len(_FILTERS):
+        name = _FILTERS[given]
+    if name not in _FILTERS:
+        hint = f"It is one of Pillow's filters, 0 to 5: {', '.join(_FILTERS)}."
+        raise ModelError(f"has the unknown filter resample={given!r}", subject=path, hint=hint)
+    return known_interpolation(name, path, "bilinear")
+
+
+def known_interpolation(name: str, where: object, instead: str) -> str:
+    """Returns the interpolation of a network of others, or another where mien lacks it, logged."""
+    if name in INTERPOLATIONS:
+        return name
+    _LOG.warning(
+        "note: %s resamples with %r, which mien does not have: %s is taken. Its answers differ a "
+        "little until it is trained on.", where, name, instead,
+    )  # fmt: skip
+    return instead
 
 
 def _side(size: Any) -> int:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mien.errors import ConfigError, import_extra, suggest
+from mien.hub.foreign import known_interpolation
 from mien.models.layers import FaceNetwork
 from mien.models.registry import ModelSpec, register_family
-from mien.preprocess import INTERPOLATIONS, Preprocessing
+from mien.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,14 +144,14 @@ def timm_spec(name: str, record: Mapping[str, Any]) -> ModelSpec:
         )
         return TimmBackbone(backbone, num_classes=num_classes, dropout=dropout)
 
-    interpolation = record.get("interpolation", "bicubic")
+    interpolation = known_interpolation(record.get("interpolation", "bicubic"), name, "bicubic")
     return ModelSpec(
         name,
         build,
         Preprocessing(
             size=int(record["input_size"][1]),
             color="rgb",
-            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
+            interpolation=interpolation,
             normalization="fixed",
             mean=tuple(record["mean"]),
             std=tuple(record["std"]),

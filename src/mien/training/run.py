@@ -106,8 +106,8 @@ class TrainingData:
     @property
     def unreadable(self) -> int:
         """Number of pictures that could not be read and took no part."""
-        streamed = isinstance(self.train_faces, StreamedFaces)
-        return self.left_out + (len(self.train_faces.damaged) if streamed else 0)
+        faces = self.train_faces
+        return self.left_out + (len(faces.damaged) if isinstance(faces, StreamedFaces) else 0)
 
     def drawn_targets(self) -> Tensor:
         """Returns the training targets (N, K), each times how often its face is drawn."""

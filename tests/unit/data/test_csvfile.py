@@ -252,3 +252,27 @@ def test_an_archive_without_a_kind_is_named(tmp_path: Path) -> None:
         read_manifest(str(tmp_path / "faces.zip"))
     with pytest.raises(DataError, match=r"https://example\.org/a\.csv is an address"):
         read_manifest("csv:https://example.org/a.csv")
+
+
+def test_label_map_renames_columns_of_votes_and_adds_those_of_one_label(table: Table) -> None:
+    text = "file_name,hapiness,grin,sad\na.png,1,2,1\nb.png,0,0,4\n"
+    options = ",label_map=hapiness:happy|grin:happy|rage:angry"
+    manifest = table(text, options=options, valid_share=0)
+    assert manifest.schema == HES3
+    np.testing.assert_allclose(manifest.targets, [[0, 0.75, 0.25], [0, 0, 1]])
+    assert manifest.class_ids.tolist() == [1, 2]
+    assert "label_map names what no picture has: rage." in manifest.warnings
+    swapped = table(
+        "file_name,happy,sad\na.png,3,1\n", options=",label_map=happy:sad|sad:happy",
+        valid_share=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(swapped.targets, [[0, 0.25, 0.75]])
+    assert swapped.class_ids.tolist() == [2]
+
+
+def test_label_map_renames_labels_and_their_votes_alike(table: Table) -> None:
+    header = "file_name,label,angry,happy,kummer"
+    text = f"{header}\na.png,kummer,0,1,3\nb.png,happy,0,2,0\n"
+    manifest = table(text, options=",label_map=kummer:sad", valid_share=0)
+    np.testing.assert_allclose(manifest.targets, [[0, 0.25, 0.75], [0, 1, 0]])
+    assert manifest.class_ids.tolist() == [2, 1]

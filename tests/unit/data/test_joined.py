@@ -134,9 +134,9 @@ def test_labels_of_no_known_schema_are_named(two: list[str], tmp_path: Path) -> 
     assert read_manifest([f"folder:{odd}", f"folder:{same}"]).schema.labels == ("frown", "smile")
 
 
-def test_votes_for_a_label_that_the_schema_lacks_are_scaled_away() -> None:
+def test_contempt_goes_where_a_model_s_contempt_goes() -> None:
     from mien.data.joined import to_schema
-    from mien.labels import FER7, FERPLUS8
+    from mien.labels import FER7, FERPLUS8, mapping_matrix
 
     votes = np.zeros((3, 8), np.float32)
     contempt, fear = FERPLUS8.index("contempt"), FERPLUS8.index("fear")
@@ -148,10 +148,33 @@ def test_votes_for_a_label_that_the_schema_lacks_are_scaled_away() -> None:
         np.array([fear, contempt, -1]), np.array(["train"] * 3), None, np.zeros(3, bool),
     )  # fmt: skip
     found = to_schema(part, FER7)
+    shares = mapping_matrix(FERPLUS8, FER7)[contempt]
+    only = np.eye(7)[FER7.index("fear")]
+    assert keys(found) == ["x", "y", "z"]
+    expected = [0.25 * shares + 0.75 * only, shares, 0.5 * (shares + only)]
+    np.testing.assert_allclose(found.targets, expected, atol=1e-6)
+    assert found.class_ids.tolist() == [FER7.index("fear"), -1, -1]
+    assert "1 pictures of contempt have shares of the labels of 'fer7'" in found.warnings[0]
+
+
+def test_votes_for_a_label_that_the_schema_lacks_are_scaled_away() -> None:
+    from mien.data.joined import to_schema
+    from mien.labels import FER7, HES3
+
+    votes = np.zeros((3, 7), np.float32)
+    fear, sadness = FER7.index("fear"), FER7.index("sadness")
+    votes[0, [fear, sadness]] = 0.25, 0.75
+    votes[1, fear] = 1
+    votes[2, [fear, sadness]] = 0.5, 0.5
+    part = Manifest(
+        "votes", FER7, PixelImages("xyz", np.zeros((3, 4, 4), np.uint8)), votes,
+        np.array([sadness, fear, -1]), np.array(["train"] * 3), None, np.zeros(3, bool),
+    )  # fmt: skip
+    found = to_schema(part, HES3)
     assert keys(found) == ["x", "z"]
-    assert found.targets[:, FER7.index("fear")].tolist() == [1, 1]
-    assert found.class_ids.tolist() == [FER7.index("fear"), -1]
-    assert "1 pictures, such as y (contempt), are left out" in found.warnings[0]
+    assert found.targets[:, HES3.index("sad")].tolist() == [1, 1]
+    assert found.class_ids.tolist() == [HES3.index("sad"), -1]
+    assert "1 pictures, such as y (fear), are left out" in found.warnings[0]
 
 
 def test_copies_in_another_ones_valid_leave_train(two: list[str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mien.data import read_manifest
@@ -284,3 +285,18 @@ def test_votes_that_do_not_fit_say_what_to_do(
     write(tmp_path / "x.parquet", names, image=pictures("a", "b"), label=label, votes=votes)
     with pytest.raises(DataError, match=message):
         read_manifest(f"parquet:{tmp_path / 'x.parquet'}")
+
+
+def test_label_map_and_the_order_of_labels_go_for_votes_too(tmp_path: Path) -> None:
+    votes = [[0.25, 0.75, 0.0], [0.5, 0.0, 0.5]]
+    path = write(
+        tmp_path / "x.parquet", ["kummer", "happy", "grin"], image=pictures("a", "b"),
+        label=[1, 0], votes=votes,
+    )  # fmt: skip
+    spec = f"parquet:{path},label_map=kummer:sad|grin:happy"
+    manifest = read_manifest(spec, valid_share=0)
+    assert manifest.schema.labels == ("angry", "happy", "sad")
+    np.testing.assert_allclose(manifest.targets, [[0, 0.75, 0.25], [0, 0.5, 0.5]])
+    assert manifest.class_ids.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"has votes for 'kummer'.*--label-map kummer="):
+        read_manifest(f"parquet:{path},label_map=grin:happy", labels="hes3")

@@ -56,6 +56,25 @@ def test_without_a_preprocessor_the_size_is_the_networks(tmp_path: Path) -> None
     assert (found.size, found.mean) == (96, (0.485, 0.456, 0.406))
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(0, "bilinear"), (4, "bilinear"), (3, "bicubic"), ("bicubic", "bicubic"), (None, "bilinear")],
+)
+def test_a_filter_that_mien_lacks_is_told(
+    tmp_path: Path, given: object, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = _write(tmp_path, preprocessor_config={"size": 64, "resample": given})
+    assert read_preprocessing(folder, {}).interpolation == expected
+    assert ("resamples with" in caplog.text) == (given in (0, 4))
+
+
+@pytest.mark.parametrize("given", [7, "cubic", [3], True])
+def test_a_filter_that_nobody_has_is_refused(tmp_path: Path, given: object) -> None:
+    folder = _write(tmp_path, preprocessor_config={"size": 64, "resample": given})
+    with pytest.raises(ModelError, match=r"unknown filter resample=.*0 to 5: nearest, lanczos"):
+        read_preprocessing(folder, {})
+
+
 def test_folders_that_are_unfit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         open_foreign("./nowhere")

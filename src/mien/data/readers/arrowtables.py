@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.data.image_stores import ArrowImages
+from mien.data.readers.assemble import label_matrix
 from mien.errors import DataError, needs_extra
+from mien.labels import unknown_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,30 +141,34 @@ def vote_targets(
 ) -> F64 | None:
     """Returns (N, K) shares of votes, or None where the files hold no votes.
 
-    ``parts`` are by file the labels that it names and its rows of votes; ``labels`` the N names,
-    empty where none has a majority; ``where`` is for messages.
+    ``parts`` are by file the labels that it names and its rows of votes in their order; ``labels``
+    the N names, empty where none has a majority; ``where`` is for messages.
     """
     if any(votes is None for _, votes in parts):
         if "" in labels:
             hint = "Write it into all of them, or into none."
             raise DataError(f"has a column {VOTES!r} in some files only", subject=where, hint=hint)
         return None
-    K, column = len(schema), f"column {VOTES!r} of {where}"
-    for names, _ in parts:
-        if names != list(schema.labels):
-            given = f"names the labels {', '.join(names)}" if names else "does not name its labels"
+    column, found = f"column {VOTES!r} of {where}", []
+    for names, rows in parts:
+        if names is None:
             raise DataError(
-                f"must have {K} values per row in the order of the labels, but the table {given}",
+                f"must have {len(schema)} values per row in the order of the labels, but the table "
+                "does not name its labels",
                 subject=column,
-                hint=f"Store the labels as a ClassLabel of {', '.join(schema.labels)}"
-                + ("." if names else ", or pass --labels."),
+                hint=f"Store the labels as a ClassLabel of {', '.join(schema.labels)}, or pass "
+                "--labels.",
             )
-    rows = [row for _, votes in parts for row in votes or ()]
-    for at, row in enumerate(rows):
-        if row is None or len(row) != K or not sum(row) > 0:
-            reason = f"must have {K} values per row with a sum above 0, but row {at} has {row}"
-            raise DataError(reason, subject=column)
-    votes = np.array(rows, np.float64)
+        if unknown := [name for name in names if name not in schema]:
+            reason = f"has votes for {unknown[0]!r}, which is not in the schema {schema.name!r}"
+            raise DataError(reason, subject=column, hint=unknown_label(unknown[0], schema.labels))
+        M = len(names)
+        for at, row in enumerate(rows or ()):
+            if row is None or len(row) != M or not sum(row) > 0:
+                reason = f"must have {M} values per row with a sum above 0, but row {at} has {row}"
+                raise DataError(reason, subject=column)
+        found.append(np.array(rows, np.float64) @ label_matrix(names, schema))
+    votes = np.concatenate(found)
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 

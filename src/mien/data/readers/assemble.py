@@ -117,6 +117,11 @@ def one_hot(class_ids: I64, schema: LabelSchema) -> F32:
     return np.eye(len(schema), dtype=np.float32)[class_ids]
 
 
+def label_matrix(names: Sequence[str], schema: LabelSchema) -> F32:
+    """Returns (M, K) of 0 and 1: which label of the schema each of M names is."""
+    return one_hot(np.array([schema.index(name) for name in names]), schema)
+
+
 def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     request: ReadRequest,
     images: ImageStore,
@@ -127,6 +132,7 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     splits: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     told: Bools | bool = True,
+    columns: Iterable[str] = (),
     keep: Bools | None = None,
     where: Callable[[int], str] | None = None,
     warnings: Iterable[str] = (),
@@ -148,6 +154,7 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
         groups: N subjects or source pictures, which are never split; None: not known.
         told: bool (N,) or one for all: the groups are known to be shared, and are warned of if
             the given splits do not keep them apart.
+        columns: Names of columns of votes, as the data spells them.
         keep: bool (N,), pictures to keep; leaks are looked for among all.
         where: Names a row in messages.
         warnings: Sentences of the reader; empty ones are dropped.
@@ -157,7 +164,7 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
         ConfigError: If ``dedupe`` is neither true nor false.
     """
     place = where or (lambda _row: str(request.path))
-    unused = request.label_map.keys() - {fold_label(name) for name in set(labels)}
+    unused = request.label_map.keys() - {fold_label(name) for name in {*labels, *columns}}
     labels = [request.rename(name) for name in labels] if request.label_map else labels
     schema = schema or request.labels or choose_schema(set(labels) - {""}, str(request.path))
     ids = {name: class_id(schema, name, place(row)) for name, row in _firsts(labels)}

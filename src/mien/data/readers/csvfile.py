@@ -9,7 +9,7 @@ import operator
 import re
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from mien.data.image_stores import FileImages
 from mien.data.readers.assemble import KNOWN_SCHEMAS, assemble, check_files, with_slashes
 from mien.data.registry import ReadRequest, register_reader
 from mien.errors import DataError
+from mien.labels import fold_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -177,13 +178,18 @@ def read_csv(request: ReadRequest) -> Manifest:
     commas, semicolons or tabs.
     """
     table = read_table(request.path)
-    schema, targets, warnings = request.labels, None, [""]
+    schema, targets, warnings, columns = request.labels, None, [""], table.header
+    if request.label_map:
+        table = replace(table, header=tuple(map(request.rename, columns)))
     if table.find("label") is None or (schema := _schema_of_votes(table, request.labels)):
-        table, schema, targets = _shares(table, schema, warnings)
+        table, schema, targets = _shares(table, schema, warnings, merge=bool(request.label_map))
     labels = table.cells("label")
     if labels is None:
         assert targets is not None and schema is not None  # noqa: S101, PT018 - _shares gave both
         labels = [schema.labels[row.argmax()] if row.max() > 0.5 else "" for row in targets]
+        used = {fold_label(name) for name in columns}
+        left = {old: new for old, new in request.label_map.items() if old not in used}
+        request = replace(request, label_map=left)  # the others are done
     names = _file_names(table, warnings)
     groups = subjects = table.cells("subject_id")
     if subjects is None:
@@ -200,6 +206,7 @@ def read_csv(request: ReadRequest) -> Manifest:
         splits=table.cells("split"),
         groups=groups,
         told=subjects is not None,
+        columns=columns if targets is not None else (),
         where=table.where,
         warnings=warnings,
     )
@@ -212,9 +219,12 @@ def _schema_of_votes(table: CsvTable, wanted: LabelSchema | None) -> LabelSchema
 
 
 def _shares(
-    table: CsvTable, wanted: LabelSchema | None, warnings: list[str]
+    table: CsvTable, wanted: LabelSchema | None, warnings: list[str], *, merge: bool
 ) -> tuple[CsvTable, LabelSchema, F64]:
-    """Returns the rows with votes, their schema and the (N, K) shares of the votes."""
+    """Returns the rows with votes, their schema and the (N, K) shares of the votes.
+
+    With ``merge``, votes of several columns for one label are added up.
+    """
     reserved = {spelling for spellings in COLUMNS.values() for spelling in spellings}
     free = [at for at, name in enumerate(table.header) if name.casefold() not in reserved]
     # max keeps the first of equals: the smallest schema.
@@ -230,13 +240,13 @@ def _shares(
             hint="Name a column 'label', or name columns after the labels "
             f"({', '.join(schema.labels)}).",
         )
-    if len({k for _, k in columns}) < len(columns):
+    if len({k for _, k in columns}) < len(columns) and not merge:
         reason = f"has two columns for one label among {table.named(at for at, _ in columns)}"
         raise DataError(reason, subject=table.path, hint="Keep one of them.")
     votes = np.zeros((len(table.rows), len(schema)))
     for at, k in columns:
         for row, cell in enumerate(table.column(at)):
-            votes[row, k] = _number(cell, f"{table.where(row)}, column {table.header[at]}")
+            votes[row, k] += _number(cell, f"{table.where(row)}, column {table.header[at]}")
     totals = votes.sum(axis=1, keepdims=True)
     rows = np.flatnonzero(totals > 0)
     if not len(rows):

@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.data.image_stores import ImageStore, PixelImages
 from mien.data.readers.arrowtables import arrow_images, picture_column, read_columns
-from mien.data.readers.assemble import assemble
+from mien.data.readers.assemble import assemble, label_matrix
 from mien.data.readers.csvfile import CsvTable, read_table
 from mien.data.registry import ReadRequest, register_reader
 from mien.data.split import SPLITS, split_name
@@ -148,6 +148,9 @@ def _from_votes(
     """Makes a manifest of pictures that are ``named``; ``whole`` is what to type to have all."""
     class_ids, train = majority_class(votes), np.array(splits) == "train"
     targets, keep = vote_targets(votes, class_ids, train, mode)
+    if request.label_map:
+        names = [request.rename(name) for name in FERPLUS8.labels]
+        targets = targets @ label_matrix(names, FERPLUS8)
     keep &= named
     if not keep.any():
         raise DataError("keeps no face with these votes; see mode=", subject=request.spec)
@@ -161,7 +164,7 @@ def _from_votes(
         )
     return assemble(
         request, images, labels, schema=FERPLUS8, targets=targets, splits=splits, keep=keep,
-        warnings=warnings,
+        columns=FERPLUS8.labels, warnings=warnings,
     )  # fmt: skip
 
 

@@ -145,10 +145,12 @@ def _join_parts(
         schema=schema,
         targets=vote_targets(
             # A file that names no labels is read with those wanted.
-            [(part.names or wanted, part.votes) for part in parts],
+            [([*map(request.rename, part.names)] if part.names else wanted, part.votes)
+             for part in parts],
             labels, schema, request.spec,
         ),
         splits=splits,
+        columns={name for part in parts for name in part.names or ()},
         groups=_column(parts, "subject_id", request.path),
         warnings=[f"{dropped} rows without a label are left out."] if dropped else (),
     )  # fmt: skip
