@@ -258,3 +258,14 @@ def test_the_command_line_takes_a_prior(capsys: pytest.CaptureFixture[str]) -> N
     assert result["prior"]["fear"] == pytest.approx(0.5)
     assert main(["predict", str(SAMPLE), "--prior", "even"]) == 2
     assert "Give natural, balanced" in capsys.readouterr().err
+
+
+def test_photos_that_cannot_be_read_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    from mien.errors import FAULT
+    from mien.evaluation.calibration import prior_of_photos
+
+    faces = list(np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8))
+    prior_of_photos(EmotionRecognizer(detector="none", threads=1), [*faces, b"no picture"])
+    (record,) = caplog.records
+    assert "1 of 101 photos cannot be read and are left out" in record.getMessage()
+    assert getattr(record, FAULT) == "1 of 101 photos could not be read"

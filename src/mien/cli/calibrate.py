@@ -110,7 +110,7 @@ def _prior(
     if part is not None:
         return replace(known, own=label_shares(part.targets))
     reader = EmotionRecognizer(recognizer.folder.path)
-    return prior_of_photos(reader, [item.path for item in collect(source)])
+    return prior_of_photos(reader, [item.path for item in collect(source, partial=True)])
 
 
 def _print_prior(folder: ModelFolder, prior: ClassPrior) -> None:

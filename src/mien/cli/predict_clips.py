@@ -105,7 +105,6 @@ def _check_copy(copy: Path, paths: Sequence[Path], *, overwrite: bool) -> None:
     if copy.resolve() == paths[0].resolve():
         raise ConfigError("would replace the clip itself: give another name", subject=f"-o {copy}")
     check_new(copy, overwrite=overwrite)
-    copy.absolute().parent.mkdir(parents=True, exist_ok=True)
 
 
 def _folders(paths: Sequence[Path], output: Path | None) -> list[Path | None]:
@@ -128,10 +127,14 @@ def _predict_clip(
     table: _CsvTable,
 ) -> VideoResult:
     from mien.video import read_video
+    from mien.video.reading import open_clip
 
     copy = folder if folder is not None and is_video_name(folder) else None
     # Next to the copy, so that it is put in its place whole or not at all.
     place = None if copy is None else copy.absolute().parent
+    if place is not None and not place.is_dir():
+        open_clip(path, max_pixels=config.max_pixels)  # a folder is made for what can be read
+        place.mkdir(parents=True)
     temporary = tempfile.TemporaryDirectory(prefix=".mien-", dir=place)
     with temporary as name, _bar(path, quiet=how.quiet) as bar:
         if folder is None or copy is not None:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from mien.cli.printing import Manner, failed, progress_bar
+from mien.cli.printing import Manner, failed, progress_bar, remark
 from mien.cli.sources import Outputs
 from mien.errors import InputError
 from mien.results import ErrorResult, ImageResult, csv_header
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Write = Callable[[ImageResult | ErrorResult], None]
 
+#: Warnings of pictures that are printed, at most.
+_MAX_NOTES = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -36,12 +38,15 @@ def predict_photos(items: list[Item], config: JobConfig, output: Path | None, ho
         if item.fault:
             bad += 1
             write(ErrorResult(item.name, item.fault, InputError.__name__))
+    notes: list[str] = []
     with progress_bar("predict", len(items), quiet=how.quiet) as advance:
         stream = recognizer.stream(
             paths, workers=config.workers or None, keep_images=outputs is not None
         )
         for index, (result, image_rgb) in zip(good, stream, strict=True):
             write(result)
+            if isinstance(result, ImageResult) and how.form != "json":  # which has them itself
+                notes += (f"{items[index].name}: {warning}" for warning in result.warnings)
             if isinstance(result, ErrorResult):
                 bad += 1
                 if how.on_error == "stop":
@@ -49,6 +54,10 @@ def predict_photos(items: list[Item], config: JobConfig, output: Path | None, ho
             elif outputs is not None and image_rgb is not None:
                 outputs.save(index, result.draw(image_rgb))
             advance(1)
+    for note in notes[:_MAX_NOTES]:
+        remark(f"note: {note}")
+    if len(notes) > _MAX_NOTES:
+        remark(f"note: {len(notes) - _MAX_NOTES:,} more such notes: --format json has them")
     if bad:
         what = "picture" if len(items) == 1 else f"of {len(items)} pictures"
         raise failed(f"{bad} {what} could not be read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from mien.atomic import naming_unwritable
 from mien.conformal import COVERAGE, ConformalThresholds, fit_conformal
 from mien.data.split import grouped_folds
-from mien.errors import DataError
+from mien.errors import FAULT, DataError
 from mien.hub.card import write_config_and_card
 from mien.hub.folder import refuse_bundled
 from mien.metrics import fit_temperature, softmax
 from mien.priors import estimate_shares
 from mien.quality import QualityBounds, face_quality, fit_quality
+from mien.results import ErrorResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +36,7 @@ __all__ = [
     "write_prior",
 ]  # fmt: skip
 
+_LOG = logging.getLogger(__name__)
 #: Times that the faces are halved, at random, to check the coverage.
 ROUNDS = 20
 
@@ -238,7 +241,7 @@ def prior_of_photos(recognizer: EmotionRecognizer, photos: Iterable[ImageSource]
     Args:
         recognizer: The model; its folder says which shares its answers hold.
         photos: Pictures as for :meth:`mien.EmotionRecognizer.predict`; unreadable ones are left
-            out.
+            out and counted in a warning.
 
     Returns:
         The model's prior with these shares as :attr:`mien.priors.ClassPrior.own`.
@@ -253,10 +256,21 @@ def prior_of_photos(recognizer: EmotionRecognizer, photos: Iterable[ImageSource]
     plain.pipeline = replace(
         plain.pipeline, prior=tuple(known.held.tolist()), schema=recognizer.config.schema
     )
-    rows = [
-        [face.probs[label] for label in recognizer.config.schema.labels]
-        for result in plain.predict_many(photos)
-        for face in getattr(result, "faces", ())
-    ]
+    rows, lost, read = [], [], 0
+    for result in plain.predict_many(photos):
+        if isinstance(result, ErrorResult):
+            lost.append(result)
+            continue
+        read += 1
+        rows += [
+            [face.probs[label] for label in recognizer.config.schema.labels]
+            for face in result.faces
+        ]
+    if lost:
+        count = f"{len(lost)} of {len(lost) + read} photos"
+        _LOG.warning(
+            "note: %s cannot be read and are left out; the first: %s", count, lost[0].error,
+            extra={FAULT: f"{count} could not be read"},
+        )  # fmt: skip
     probs = np.array(rows).reshape(-1, len(recognizer.config.schema))
     return replace(known, own=estimate_shares(probs, known.held))

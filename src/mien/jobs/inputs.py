@@ -115,12 +115,18 @@ def _is_named_picture(path: str) -> bool:
     return path.lower().endswith(_PICTURES)
 
 
+def _is_picture(path: str) -> bool:
+    """Tells whether a file is a picture; a link to one that is gone is a row with its error."""
+    lost = _is_named_picture(path) and os.path.islink(path)  # noqa: PTH114 - of millions
+    return lost or is_image_file(path)
+
+
 def _folder(folder: str, left_out: Counter[str]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         reason = f"cannot be listed: {error.strerror or error}"
         raise InputError(reason, subject=f"{error.filename!r}") from error
 
-    return _walk(os.walk(folder, onerror=refuse), is_image_file, left_out)
+    return _walk(os.walk(folder, onerror=refuse), _is_picture, left_out)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -63,11 +63,9 @@ def is_used(output: Path) -> bool:
     return any(path.name != ARGS for path in output.iterdir())
 
 
-def prepare_directory(
-    output: Path, config: TrainConfig, *, resume: bool, overwrite: bool
-) -> Path | None:
-    """Makes the run directory, or checks the one to resume and returns its checkpoint."""
-    args, last = output / ARGS, output / CHECKPOINTS / "last.ckpt"
+def check_directory(output: Path, config: TrainConfig, *, resume: bool, overwrite: bool) -> bool:
+    """Refuses a run directory that is taken; tells whether a run in it is to be resumed."""
+    args = output / ARGS
     if resume and args.is_file():
         then = TrainConfig.load(args)
         now = replace(config, batch_size=config.batch_size or then.batch_size)
@@ -76,7 +74,7 @@ def prepare_directory(
             reason = f"was started with other values: {changes}"
             hint = "Resume with the same ones, or give another --output."
             raise ConfigError(reason, subject=output, hint=hint)
-        return last if last.is_file() else None
+        return True
     if is_used(output):
         if not overwrite:
             hint = (
@@ -87,10 +85,20 @@ def prepare_directory(
         if not args.is_file():
             reason = f"is no run directory (no {ARGS}): it is not overwritten"
             raise ConfigError(reason, subject=output)
-        for name in ("last.ckpt", "best.ckpt"):
-            (output / CHECKPOINTS / name).unlink(missing_ok=True)
+    return False
+
+
+def prepare_directory(
+    output: Path, config: TrainConfig, *, resume: bool, overwrite: bool
+) -> Path | None:
+    """Makes the run directory, or checks the one to resume and returns its checkpoint."""
+    last, best = (output / CHECKPOINTS / f"{name}.ckpt" for name in ("last", "best"))
+    if check_directory(output, config, resume=resume, overwrite=overwrite):
+        return last if last.is_file() else None
+    last.unlink(missing_ok=True)
+    best.unlink(missing_ok=True)
     output.mkdir(parents=True, exist_ok=True)
-    write_text(args, config.to_yaml())
+    write_text(output / ARGS, config.to_yaml())
     return None
 
 

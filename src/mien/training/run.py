@@ -37,6 +37,7 @@ from mien.training.device import autocast, training_device
 from mien.training.directory import (
     CHECKPOINTS,
     METRICS,
+    check_directory,
     prepare_directory,
     settle_batch_size,
 )
@@ -155,8 +156,7 @@ def load_data(
         ConfigError: If the recipe wants of shards what they cannot give.
         DataError: If a split is missing, or the training faces show fewer than two classes.
     """
-    if manifest is None:
-        manifest = read_manifest(config.data, seed=config.seed, labels=config.labels or None)
+    manifest = manifest or _read(config)
     train, valid = manifest.split("train"), manifest.split("valid").with_labels()
     if config.limit:
         train = limit_faces(train, config.limit, config.seed)
@@ -205,6 +205,10 @@ def load_data(
     selects = selects if read is valid else deal_valid(read, config.seed)
     lost = len(valid) - len(read)
     return TrainingData(train, read, streamed, valid_faces, selects, left_out=lost)
+
+
+def _read(config: TrainConfig) -> Manifest:
+    return read_manifest(config.data, seed=config.seed, labels=config.labels or None)
 
 
 def _drawn(config: TrainConfig, train: Manifest) -> Tensor | None:
@@ -274,6 +278,7 @@ def train(
                 "recipe and give the dataset by data, or start with torchrun."
             )
         check_dist_info(config, read_dist_info())
+        parse_sources(config.data)  # a path that is not there leaves no folder
         if node_rank(config) == 0:
             with locked(output, "training"):  # then the first of the processes takes it
                 prepare_directory(output, config, resume=resume, overwrite=overwrite)
@@ -284,11 +289,15 @@ def train(
         naming_lost_process(output, dist),
         process_settings(config, dist),
     ):
+        how: Any = {"resume": resume, "overwrite": overwrite}
 
         def prepare() -> Path | None:
             stack.enter_context(locked(output, "training"))
-            return prepare_directory(output, config, resume=resume, overwrite=overwrite)
+            return prepare_directory(output, config, **how)
 
+        on_rank_zero(dist, lambda: check_directory(output, config, **how))
+        with fail_together(dist):
+            manifest = manifest or _read(config)
         checkpoint = on_rank_zero(dist, prepare)
         bar = bar if bar and dist.is_rank_zero else silent
         with fail_together(dist), bar("reading faces", None) as advance:

@@ -39,6 +39,18 @@ def test_folder_with_a_bad_file_answers_the_rest(
     assert "1 of 4 pictures" in err
 
 
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_what_a_picture_lacks_is_told(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(7):
+        (tmp_path / f"{number}.jpg").write_bytes(SAMPLE.read_bytes()[:-2])
+    assert run("predict", str(tmp_path), "--detector", "none", "--format", form) == 0
+    said = capsys.readouterr().err
+    assert said.count("its pixels are all there") == 5
+    assert "note: 2 more such notes: --format json has them" in said
+
+
 def test_table_shows_every_picture(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("predict", str(photos)) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -179,3 +191,6 @@ def test_exit_codes_mean_the_same_for_photos_and_jobs(photos: Path, tmp_path: Pa
         words = ("predict", str(photos / name), "--detector", "none")
         out = str(tmp_path / f"{name or 'all'}.parquet")
         assert run(*words) == run(*words, "-o", out, "-j", "1") == code
+    (photos / "below" / "gone.jpg").symlink_to("nowhere.jpg")
+    words = ("predict", str(photos / "below"), "--detector", "none")
+    assert run(*words) == run(*words, "-o", str(tmp_path / "links.parquet"), "-j", "1") == 1

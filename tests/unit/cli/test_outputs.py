@@ -122,6 +122,33 @@ def test_nothing_is_made_where_the_input_is_bad(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "gone.mp4", "-o", "new/copy.mp4"),
+        ("train", "-d", "gone", "-o", "run"),
+        ("train", "-d", "folder:empty", "-o", "run"),
+        ("train", "-d", "gone", "-o", "run", "--devices", "2", "--device", "cpu"),
+        ("tune", "-d", "gone", "-o", "study", "--space", "space.yaml", "--trials", "1"),
+        ("tune", "-d", "gone", "-o", "study", "--find-lr"),
+        ("evaluate", "-d", "gone", "-o", "scores"),
+        ("data", "shard", "-d", "gone", "-o", "shards"),
+    ],
+)
+def test_nothing_is_made_where_the_data_is_bad(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in {"predict": ("av",), "tune": ("torch", "optuna"), "train": ("torch", "onnx")}.get(
+        words[0], ()
+    ):
+        pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "space.yaml").write_text("lr: [0.01, 0.1]\n")
+    assert run(*words) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "space.yaml"]
+
+
 def test_a_run_that_never_began_is_no_obstacle(tmp_path: Path) -> None:
     from mien.training.directory import is_used
 

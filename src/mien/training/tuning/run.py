@@ -16,6 +16,7 @@ from optuna import TrialPruned
 from optuna.trial import TrialState
 
 from mien.atomic import log_level, write_text
+from mien.data import read_manifest
 from mien.errors import ConfigError, DataError, MienError
 from mien.locks import locked
 from mien.metrics import macro_f1
@@ -59,6 +60,7 @@ def tune(
     has as many as asked for. A trial whose worker died is run again.
     """
     total = _check(recipe, space, settings)
+    read_manifest(recipe.data, seed=recipe.seed, labels=recipe.labels or None)  # or refuses it
     name = settings.study or output.resolve().name
     url = settings.storage or studies.sqlite_url(output.resolve() / studies.DATABASE)
     studies.prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
