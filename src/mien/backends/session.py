@@ -124,7 +124,7 @@ def _open_onnx(path: Path, *, threads: int, device: str, sha256: str, spin: bool
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        kind = guess_content(data[:512])
+        kind = guess_content(data[:512], failed=False)
         said = "" if data and kind.startswith("starts with") else f"it {kind}; "
         reason = f"cannot be opened by ONNX Runtime: {said}{first_line(error).rstrip('.')}"
         raise ModelError(reason, subject=str(path), hint="Fetch or export it again.") from error

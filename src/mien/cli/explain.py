@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli import flags
 from mien.cli.flags import flag, output_flag
-from mien.cli.printing import failed, print_table, progress_bar
+from mien.cli.printing import failed, print_notes, print_table, progress_bar
 from mien.errors import ConfigError, DetectorError, InputError, suggest
 
 if TYPE_CHECKING:
@@ -90,10 +90,12 @@ def command(
     outputs = Outputs(output, items, overwrite=overwrite) if output else None
     scores = MapScores(recognizer, label=known, method=method) if faithfulness else None
     unread: list[str] = []
+    notes: list[str] = []
     with progress_bar("explain", len(items), quiet=quiet) as advance:
         for index, item in enumerate(items):
             try:
                 read = read_image(recognizer, item.path)
+                notes += (f"{item.name}: {warning}" for warning in read.result.warnings)
                 if scores is not None:
                     scores.add(read)
                 if outputs is not None:
@@ -103,6 +105,7 @@ def command(
             advance(1)
     if scores is not None:
         _print_scores(scores.to_dict(), format)
+    print_notes(notes)
     if unread:
         raise failed(*unread)
 

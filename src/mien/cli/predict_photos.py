@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from mien.cli.printing import Manner, failed, progress_bar, remark
+from mien.cli.printing import Manner, failed, print_notes, progress_bar
 from mien.cli.sources import Outputs
 from mien.errors import InputError
 from mien.results import ErrorResult, ImageResult, csv_header
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Write = Callable[[ImageResult | ErrorResult], None]
 
-#: Warnings of pictures that are printed, at most.
-_MAX_NOTES = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -54,10 +52,7 @@ def predict_photos(items: list[Item], config: JobConfig, output: Path | None, ho
             elif outputs is not None and image_rgb is not None:
                 outputs.save(index, result.draw(image_rgb))
             advance(1)
-    for note in notes[:_MAX_NOTES]:
-        remark(f"note: {note}")
-    if len(notes) > _MAX_NOTES:
-        remark(f"note: {len(notes) - _MAX_NOTES:,} more such notes: --format json has them")
+    print_notes(notes)
     if bad:
         what = "picture" if len(items) == 1 else f"of {len(items)} pictures"
         raise failed(f"{bad} {what} could not be read")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mien.cli.flags import Format
 
 
+#: Warnings of photos that are printed, at most.
+_MAX_NOTES = 5
 #: Characters of a name that stand in a line of a table.
 _MIN_NAME = 18
 
@@ -123,6 +125,14 @@ def print_report(report: Any, output: Path | None, picture: Path | None, form: F
 def remark(text: str) -> None:
     """Prints what a person should know, to stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Prints what results of photos warn of to stderr, the first of them."""
+    for note in notes[:_MAX_NOTES]:
+        remark(f"note: {note}")
+    if len(notes) > _MAX_NOTES:
+        remark(f"note: {len(notes) - _MAX_NOTES:,} more such notes: mien predict --format json")
 
 
 def failed(*faults: str) -> typer.Exit:

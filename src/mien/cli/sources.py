@@ -14,7 +14,7 @@ from mien.cli.printing import remark
 from mien.errors import ConfigError, InputError
 from mien.hub import ASSETS
 from mien.images import IMAGE_SUFFIXES, save_image
-from mien.images.files import check_suffix, list_files
+from mien.images.files import EMPTY_NAME, check_suffix, list_files
 from mien.images.guard import guess_file, kind_of
 from mien.images.lists import LIST_SUFFIXES, read_list
 from mien.images.source import address_error, address_of
@@ -79,6 +79,8 @@ def _read_source(word: str) -> tuple[list[Item], list[Path]]:
     if word == "-":
         stream = getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode())
         return [_named(line) for line in read_list(stream)], []
+    if not word.strip():  # a Path of it would be the folder that one is in
+        return [Item(Path("''"), Path("picture"), fault=EMPTY_NAME)], []
     path = Path(os.path.expanduser(word))  # noqa: PTH111 - keeps an unknown ~user
     if address_of(word):
         return [_named(word)], []

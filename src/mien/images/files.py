@@ -25,6 +25,9 @@ IMAGE_SUFFIXES = frozenset(
      ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm"}
 )  # fmt: skip
 
+#: What is said of a name without letters, which to the system means the folder one is in.
+EMPTY_NAME = "an empty name: is a variable of the shell not set? For this folder type a dot."
+
 #: Formats that mien writes, by suffix.
 _WRITERS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP",

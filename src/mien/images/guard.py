@@ -176,17 +176,21 @@ def guess_file(path: str | os.PathLike[str]) -> str:
             head = stream.read(512)
     except OSError as error:
         return (error.strerror or str(error)).lower()
-    return guess_content(head) if head else "is empty"
+    return guess_content(head, failed=False) if head else "is empty"
 
 
-def guess_content(data: bytes) -> str:
-    """Says what a file that is no picture seems to be, as the end of a sentence: ``is text``."""
+def guess_content(data: bytes, *, failed: bool = True) -> str:
+    """Says what bytes seem to be, as the end of a sentence: ``is text``.
+
+    ``failed``: no decoder knew them, so that what begins like a picture is a damaged one.
+    """
     for offset, sign, meaning in _SIGNS:
         if data[offset : offset + len(sign)] == sign:
             return meaning
     for offset, sign, name, _ in _PICTURES:
         if data[offset : offset + len(sign)] == sign:
-            return f"starts like a {name}, but its header is damaged or cut short"
+            damaged = f"starts like a {name}, but its header is damaged or cut short"
+            return damaged if failed else f"is a {name} picture"
     head = data[:512]
     if b"<svg" in head:
         return "is an SVG drawing: export it as PNG"

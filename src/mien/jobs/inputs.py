@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mien.errors import ConfigError, InputError
 from mien.hub import sha256
 from mien.images import IMAGE_SUFFIXES, list_images
-from mien.images.files import is_image_file
+from mien.images.files import EMPTY_NAME, is_image_file
 from mien.images.lists import LIST_SUFFIXES, read_list
 from mien.jobs.rows import absolute, fingerprint, is_dataset, list_rows
 from mien.jobs.stores import check_address, is_address, open_store, readable, store_answers
@@ -37,6 +37,8 @@ def check_sources(words: Sequence[str]) -> list[str]:
         if word == "-":
             hint = "Write it to a file list.txt and name that."
             raise ConfigError("a list on stdin (-) is gone when the job is resumed", hint=hint)
+        if not word.strip():
+            raise InputError(EMPTY_NAME)
         if is_dataset(word):
             dataset = absolute(word)
             found.append(f"{dataset}#{fingerprint(dataset)}")

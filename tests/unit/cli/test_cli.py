@@ -48,7 +48,7 @@ def test_what_a_picture_lacks_is_told(
     assert run("predict", str(tmp_path), "--detector", "none", "--format", form) == 0
     said = capsys.readouterr().err
     assert said.count("its pixels are all there") == 5
-    assert "note: 2 more such notes: --format json has them" in said
+    assert "note: 2 more such notes: mien predict --format json" in said
 
 
 def test_table_shows_every_picture(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

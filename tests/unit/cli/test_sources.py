@@ -209,6 +209,32 @@ def test_a_user_who_is_not_known_is_an_error(
     assert run("predict", str(SAMPLE), "--import", "~nosuch/a.py") in {1, 2}
 
 
+@pytest.mark.parametrize("word", ["", " "])
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    word: str, mixed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mixed)
+    for more in ([], ["-o", "r.parquet"]):
+        assert run("predict", word, *more) == 1
+        printed = capsys.readouterr()
+        assert "an empty name: is a variable of the shell not set?" in printed.err
+        assert "a.png" not in printed.out
+    assert run("predict", word, str(SAMPLE)) == 1
+    assert "astronaut" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jpg"])
+def test_a_photo_that_is_given_as_data_is_called_one(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    photo = tmp_path / f"a.{ending}"
+    photo.write_bytes(SAMPLE.read_bytes())
+    assert run("data", "inspect", "-d", str(photo)) == (2 if ending == "jpg" else 1)
+    assert "is a JPEG picture" in capsys.readouterr().err
+
+
 LISTS = {
     "bom": lambda names: "\n".join(names).encode("utf-8-sig"),
     "utf-16": lambda names: "\n".join(names).encode("utf-16"),

@@ -102,7 +102,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", subject=path) from error
     if not is_text(data[:512]):
-        kind = guess_content(data[:512])
+        kind = guess_content(data[:512], failed=False)
         typed = {"Parquet": f"parquet:{path}", "tar ": f"tar -xf {path}"}
         hint = next((f"Type {text}." for word, text in typed.items() if word in kind), "")
         raise DataError(f"is no CSV, whatever its name says: it {kind}", subject=path, hint=hint)
