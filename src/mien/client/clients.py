@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 #: Seconds from the start of a clip, and the faces there.
 ClipFrame: TypeAlias = tuple[float, tuple[FaceEmotion, ...]]
+_LOG = logging.getLogger(__name__)
 _CLIPS = "/v1/clips"
 #: Time between two questions how far a clip is.
 _POLL_S = 0.3
@@ -110,11 +112,16 @@ def read_results(response: Any) -> list[Result]:
 
 
 def read_clip(state: dict[str, Any]) -> list[ClipFrame] | None:
-    """Returns the frames of a clip that is done, None before; ServiceError if it failed."""
+    """Returns the frames of a clip that is done, None before; ServiceError if it failed.
+
+    That the clip is not whole is logged.
+    """
     if state["status"] == "failed":
         raise ServiceError(422, state["error"])
     if state["status"] != "done":
         return None
+    if state.get("complete") is False:
+        _LOG.warning("note: the clip is not whole: it breaks off or is damaged; the rest was read")
     return [
         (entry["time_s"], tuple(map(FaceEmotion.from_dict, entry["faces"])))
         for entry in state["frames"]

@@ -61,6 +61,7 @@ class ClipJob:
     read_s: float = 0.0
     length_s: float | None = None
     frames: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = True
     error: str = ""
     ended: float = 0.0
     dropped: bool = False
@@ -70,7 +71,7 @@ class ClipJob:
         plain: dict[str, Any] = {"id": self.id, "status": self.status, "read_s": self.read_s}
         plain["length_s"] = self.length_s
         if self.status == DONE:
-            plain["frames"] = self.frames
+            plain |= {"frames": self.frames, "complete": self.complete}
         if self.status == FAILED:
             plain["error"] = self.error
         return plain
@@ -166,7 +167,7 @@ class ClipJobs:
 
     def _read(self, job: ClipJob) -> None:
         from mien.video import VideoConfig, VideoRecognizer
-        from mien.video.reading import open_clip, read_frames
+        from mien.video.reading import Tally, open_clip, read_frames
 
         data, job.data = job.data, None
         with in_memory(data or b"") as path:
@@ -177,13 +178,16 @@ class ClipJobs:
                 clip = open_clip(path, max_pixels=self._config.max_pixels)
                 job.length_s = None if clip.duration_s is None else round(clip.duration_s, 3)
                 video = VideoRecognizer(job.recognizer, VideoConfig(), fps=clip.rate(job.fps))
-                with closing(read_frames(clip, fps=job.fps, shown=False)) as frames:
+                tally = Tally()
+                read = read_frames(clip, fps=job.fps, shown=False, tally=tally)
+                with closing(read) as frames:
                     for frame in frames:
                         self._check(job, frame.time_s)
                         faces = [item.face for item in video.read(frame.image_rgb, frame.time_s)]
                         job.read_s = round(frame.time_s, 3)
                         entry = {"time_s": job.read_s, "faces": [face.to_dict() for face in faces]}
                         job.frames.append(entry)
+                job.complete = tally.is_whole(clip)
             except MienError as error:
                 raise error.about("the clip") from error
 

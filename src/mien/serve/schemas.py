@@ -128,13 +128,17 @@ class ClipFrame(BaseModel):
 
 
 class ClipState(BaseModel):
-    """A clip: seconds of it that are read, and of how many; `frames` once it is done."""
+    """A clip: seconds of it that are read, and of how many; `frames` once it is done.
+
+    `complete` is false where the clip breaks off, or parts of it are missing or damaged.
+    """
 
     id: str
     status: Literal["waiting", "reading", "done", "failed", "deleted"]
     read_s: float
     length_s: float | None
     frames: list[ClipFrame] | None = None
+    complete: bool | None = None
     error: str | None = None
 
 

@@ -122,6 +122,11 @@ class Tally:
         is_short = clip.frames is not None and self.index + 1 < clip.frames
         return missing_s <= (1.5 * frame_s if is_short else slack_s)
 
+    def loss(self) -> str:
+        """Returns what is said of a clip that is not whole."""
+        count = f" in {self.damaged:,} places" if self.damaged > 1 else ""
+        return f"the clip is not whole: it breaks off or is damaged{count}; the rest was read"
+
 
 def ahead(items: Generator[_T, None, None], depth: int) -> Generator[_T, None, None]:
     """Yields the items of a generator that runs in a thread, at most ``depth`` ahead.

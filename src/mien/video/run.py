@@ -304,9 +304,7 @@ class _Run:
             config=config.to_dict(), frames_failed=video.failed,
         )  # fmt: skip
         if not summary.complete:
-            count = f" in {tally.damaged:,} places" if tally.damaged > 1 else ""
-            text = f"the clip is not whole: it breaks off or is damaged{count}; the rest was read"
-            warnings.append(VideoWarning("damaged", text, is_fault=True))
+            warnings.append(VideoWarning("damaged", tally.loss(), is_fault=True))
         themes = {"timeline.png": LIGHT, "timeline-dark.png": DARK}
         for name, theme in themes.items():
             if config.picture and (theme is LIGHT or config.dark):

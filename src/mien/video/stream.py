@@ -5,6 +5,7 @@ With a camera, answers are about now however slow the model is: frames are dropp
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from mien.errors import InputError
 from mien.images.guard import kind_of
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig, is_video_name
-from mien.video.reading import AHEAD, ahead, import_av, open_clip, read_frames, reason_of
+from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_frames, reason_of
 from mien.video.recognizer import TrackedFace, VideoRecognizer
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mien.results import ImageResult
     from mien.video.tracker import Tracker
 
+_LOG = logging.getLogger(__name__)
 #: FFmpeg's name for cameras, and how it calls camera 0, by ``sys.platform``.
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 #: Seconds over which the frame rate is averaged, and after which a silent camera is given up.
@@ -217,7 +219,8 @@ def predict_video(
         tracker: What numbers the faces; None: a :class:`mien.video.KalmanTracker`.
 
     Yields:
-        Each frame that was read, until the source ends.
+        Each frame that was read, until the source ends. A clip that turns out not to be whole is
+        logged then.
 
     Raises:
         InputError: If the source cannot be read, fails or falls silent.
@@ -237,10 +240,13 @@ def predict_video(
         return
     clip = open_clip(name, max_pixels=config.max_pixels)
     video = VideoRecognizer(recognizer, config, fps=clip.rate(config.fps), tracker=tracker)
-    frames = read_frames(clip, fps=config.fps, shown=False)
+    tally = Tally()
+    frames = read_frames(clip, fps=config.fps, shown=False, tally=tally)
     with closing(ahead(frames, AHEAD)) as stream:
         shots = ((Snapshot(f.image_rgb, time.monotonic(), 0), f.time_s) for f in stream)
         yield from _answers(video, shots, name)
+    if not tally.is_whole(clip):
+        _LOG.warning("note: %s: %s", name, tally.loss())
 
 
 def track_live(

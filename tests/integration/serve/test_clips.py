@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from mien import EmotionRecognizer
 from mien.client import AsyncClient, Client, ServiceError
-from mien.client.clients import ClipFrame
+from mien.client.clients import ClipFrame, read_clip
 from mien.serve import ServeConfig
 from mien.serve.clips import ClipJob, ClipJobs, _DroppedError, in_memory
 from mien.serve.problems import ProblemError
@@ -63,10 +63,24 @@ def test_clip_is_read_in_the_background_and_deleted(service: TestClient, clip: P
         [face.to_dict() for face in frame.result.faces] for frame in expected
     ]
     assert (state["read_s"], state["length_s"]) == (0.8, 1.0)
+    assert state["complete"] is True
     address = posted.headers["location"]
     assert service.delete(address).json()["status"] == "deleted"
     assert service.get(address).status_code == service.delete(address).status_code == 404
     assert 'route="/v1/clips/ID"' in service.get("/metrics").text
+
+
+def test_a_clip_that_is_not_whole_says_so(
+    service: TestClient, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_clip(tmp_path / "a.mkv", crossing(10), fps=10)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    posted = service.post("/v1/clips", content=path.read_bytes())
+    state = _ended(service, posted.json()["id"])
+    assert (state["status"], state["complete"]) == ("done", False)
+    assert read_clip(state)
+    assert "the clip is not whole" in caplog.text
+    service.delete(posted.headers["location"])
 
 
 def test_client_waits_for_a_clip_and_leaves_nothing(server: Server, clip: Path) -> None:

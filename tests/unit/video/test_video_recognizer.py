@@ -198,6 +198,18 @@ def test_a_detector_that_fails_on_some_frames_ends_no_clip(clip: Path, tmp_path:
     assert expected.frames_failed == 0
 
 
+def test_predict_video_says_that_a_clip_is_not_whole(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recognizer = EmotionRecognizer(detector=ColorFaces(), threads=1)
+    assert len(list(predict_video(clip, recognizer=recognizer))) == 40
+    assert not caplog.records
+    path = write_clip(tmp_path / "a.mkv", crossing(12))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert list(predict_video(path, recognizer=recognizer))
+    assert "a.mkv: the clip is not whole" in caplog.text
+
+
 def test_predict_video_goes_on_after_a_detector_failed(clip: Path) -> None:
     recognizer = EmotionRecognizer(detector=Failing(0, 1, 30), threads=1)
     frames = list(predict_video(clip, recognizer=recognizer))
