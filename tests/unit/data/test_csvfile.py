@@ -205,7 +205,7 @@ def test_a_table_that_is_gone_or_a_folder(tmp_path: Path) -> None:
         (b"PAR1\x15\x04\0\0", r"it is a Parquet table. Type parquet:.*faces\.csv"),
         (b"<!DOCTYPE html><html>log in\n", "it is HTML or XML text"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "like a PNG"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it is a PNG picture"),
         (b"\0\x01\x02\x03" * 99, "it starts with"),
     ],
     ids=["tar", "gzip", "zip", "parquet", "login page", "lfs", "picture", "other"],
@@ -259,14 +259,14 @@ def test_label_map_renames_columns_of_votes_and_adds_those_of_one_label(table: T
     options = ",label_map=hapiness:happy|grin:happy|rage:angry"
     manifest = table(text, options=options, valid_share=0)
     assert manifest.schema == HES3
-    np.testing.assert_allclose(manifest.targets, [[0, 0.75, 0.25], [0, 0, 1]])
+    np.testing.assert_allclose(manifest.targets, np.array([[0, 0.75, 0.25], [0, 0, 1]]))
     assert manifest.class_ids.tolist() == [1, 2]
     assert "label_map names what no picture has: rage." in manifest.warnings
     swapped = table(
         "file_name,happy,sad\na.png,3,1\n", options=",label_map=happy:sad|sad:happy",
         valid_share=0,
     )  # fmt: skip
-    np.testing.assert_allclose(swapped.targets, [[0, 0.25, 0.75]])
+    np.testing.assert_allclose(swapped.targets, np.array([[0, 0.25, 0.75]]))
     assert swapped.class_ids.tolist() == [2]
 
 
@@ -274,5 +274,5 @@ def test_label_map_renames_labels_and_their_votes_alike(table: Table) -> None:
     header = "file_name,label,angry,happy,kummer"
     text = f"{header}\na.png,kummer,0,1,3\nb.png,happy,0,2,0\n"
     manifest = table(text, options=",label_map=kummer:sad", valid_share=0)
-    np.testing.assert_allclose(manifest.targets, [[0, 0.25, 0.75], [0, 1, 0]])
+    np.testing.assert_allclose(manifest.targets, np.array([[0, 0.25, 0.75], [0, 1, 0]]))
     assert manifest.class_ids.tolist() == [2, 1]

@@ -296,7 +296,7 @@ def test_label_map_and_the_order_of_labels_go_for_votes_too(tmp_path: Path) -> N
     spec = f"parquet:{path},label_map=kummer:sad|grin:happy"
     manifest = read_manifest(spec, valid_share=0)
     assert manifest.schema.labels == ("angry", "happy", "sad")
-    np.testing.assert_allclose(manifest.targets, [[0, 0.75, 0.25], [0, 0.5, 0.5]])
+    np.testing.assert_allclose(manifest.targets, np.array([[0, 0.75, 0.25], [0, 0.5, 0.5]]))
     assert manifest.class_ids.tolist() == [1, 2]
     with pytest.raises(DataError, match=r"has votes for 'kummer'.*--label-map kummer="):
         read_manifest(f"parquet:{path},label_map=grin:happy", labels="hes3")

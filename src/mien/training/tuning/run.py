@@ -60,7 +60,8 @@ def tune(
     has as many as asked for. A trial whose worker died is run again.
     """
     total = _check(recipe, space, settings)
-    read_manifest(recipe.data, seed=recipe.seed, labels=recipe.labels or None)  # or refuses it
+    if not settings.storage:
+        _read(recipe)  # before a file is made
     name = settings.study or output.resolve().name
     url = settings.storage or studies.sqlite_url(output.resolve() / studies.DATABASE)
     studies.prepare_folder(output, name, shared=bool(settings.storage), resume=resume)
@@ -75,6 +76,8 @@ def tune(
                 pruner=make_pruner(settings, recipe),
                 direction="maximize" if settings.maximise else "minimize",
             )
+            if settings.storage:
+                _read(recipe)
             studies.join_study(study, studies.identity_of(recipe, space, settings))
             output.mkdir(parents=True, exist_ok=True)
             about = {"study": name, "storage": studies.hide_password(url), **study.user_attrs}
@@ -84,6 +87,11 @@ def tune(
             return _report(study, recipe, metric=settings.metric, output=output)
         finally:
             storage.engine.dispose()
+
+
+def _read(recipe: TrainConfig) -> None:
+    """Refuses data that cannot be read, in which each trial would fail."""
+    read_manifest(recipe.data, seed=recipe.seed, labels=recipe.labels or None)
 
 
 def _open(url: str, output: Path, settings: TuneConfig) -> RDBStorage:
