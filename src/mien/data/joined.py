@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from mien.arrays import Bools, Texts
+    from mien.arrays import Texts
     from mien.labels import LabelSchema
 
 _LOG = logging.getLogger(__name__)
@@ -110,11 +110,12 @@ def to_schema(part: Manifest, schema: LabelSchema) -> Manifest:
     if part.schema.labels == schema.labels:
         return replace(part, schema=schema)
     matrix = mapping_matrix(part.schema, schema)
-    known, shared = matrix.any(axis=1), (matrix > 0).sum(axis=1) > 1
+    reached = (matrix > 0).sum(axis=1)
+    known, shared = reached > 0, reached > 1
     goes = np.where(known & ~shared, matrix.argmax(axis=1), -1)
     targets = part.targets @ matrix
     sums = targets.sum(axis=1, keepdims=True)
-    lost: Bools = (sums[:, 0] <= 0) | ((part.class_ids >= 0) & ~known[part.class_ids])
+    lost = (sums[:, 0] <= 0) | ((part.class_ids >= 0) & ~known[part.class_ids])
     occurs = (part.targets[lost] > 0).any(axis=0) & ~known
     missing = ", ".join(np.array(part.schema.labels)[occurs])
     if lost.all():

@@ -159,12 +159,19 @@ def test_failed_trials_are_told_and_the_study_goes_on(faces: Path, tmp_path: Pat
 
 
 def test_a_study_of_failures_says_why(tmp_path: Path, faces: Path) -> None:
-    recipe = _recipe(faces).to_dict()
-    gone = TrainConfig.make({**recipe, "data": f"folder:{tmp_path / 'gone'}"})
-    with pytest.raises(DataError, match=r"none of the 2 trials.*2 failed.*there is no"):
-        tune(gone, SPACE, output=tmp_path / "study", settings=TuneConfig(trials=2))
+    space, recipe = make_space({"lr": [1e29, 1e30]}), _recipe(faces, ema_decay=0, weight_decay=0)
+    with pytest.raises(DataError, match=r"none of the 2 trials.*2 failed.*diverged"):
+        tune(recipe, space, output=tmp_path / "study", settings=TuneConfig(trials=2))
     rows = list(csv.DictReader((tmp_path / "study" / "trials.csv").read_text().splitlines()))
     assert [row["state"] for row in rows] == ["failed", "failed"]
+
+
+def test_a_study_on_data_that_is_gone_leaves_nothing(tmp_path: Path, faces: Path) -> None:
+    recipe = _recipe(faces).to_dict()
+    gone = TrainConfig.make({**recipe, "data": f"folder:{tmp_path / 'gone'}"})
+    with pytest.raises(DataError, match="there is no"):
+        tune(gone, SPACE, output=tmp_path / "study", settings=TuneConfig(trials=2))
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_hopeless_trial_ends_after_its_epoch(faces: Path, tmp_path: Path) -> None:
