@@ -126,6 +126,8 @@ def clip_sentence(answer: ClipAnswer) -> str:
     count = len(summary.tracks)
     faces = "No face found" if not count else "1 face" if count == 1 else f"{count} faces"
     broken = "" if summary.complete else " The file breaks off early, or parts of it are damaged."
+    if summary.frames_failed:
+        broken += f" The detector failed on {summary.frames_failed} of them."
     return f"{faces} in {summary.duration_s:.1f} s, {summary.frames_read} frames read.{broken}"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,6 @@ def test_a_clip_without_faces_says_so(model: Model, tmp_path: Path) -> None:
         assert views.clip_sentence(answer) == "No face found in 0.5 s, 5 frames read."
         assert "<section" not in views.clip_view(answer)
         json.dumps(answer.summary.to_dict())
+        broken = replace(answer.summary, complete=False, frames_failed=2)
+        said = views.clip_sentence(replace(answer, summary=broken))
+        assert "parts of it are damaged. The detector failed on 2 of them." in said
