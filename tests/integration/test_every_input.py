@@ -157,7 +157,7 @@ def _write_sources(place: Path) -> None:
 
 
 def write_clips(place: Path) -> Path:
-    """Writes clips, whole and damaged, for which PyAV is needed: the light door has none."""
+    """Writes clips, whole and damaged, for which PyAV is needed: the base install has none."""
     from support.clips import write_clip
 
     frames = list(np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), np.uint8))
