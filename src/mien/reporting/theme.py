@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mien.atomic import replacing
@@ -74,11 +75,14 @@ def new_panels(
 ) -> tuple[Figure, tuple[Axes, ...]]:
     """Returns an empty figure with pairs of axes side by side (extra ``eval``).
 
+    In a notebook it shows itself as the last value of a cell.
     With ``ratios`` of their heights they stand below each other instead.
     """
     with needs_extra("a diagram", "eval"):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)
+    # A notebook has no picture of a figure that pyplot did not make.
+    figure._repr_png_ = partial(to_png, figure, dpi=96)  # type: ignore[attr-defined]
     grid = figure.add_gridspec(
         count if ratios else 1, 1 if ratios else count, height_ratios=ratios or None
     )

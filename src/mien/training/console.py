@@ -64,7 +64,8 @@ def describe_start(
         f"{macs:.1f} MMACs, {p.size}x{p.size} {p.color}{weights}"
     )
     device = training_device(config)
-    where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    threads = counted(torch.get_num_threads(), "thread", "threads")
+    where = threads if device.type == "cpu" else ""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else where
     numbers = "bfloat16" if is_bf16(config) else "float32"
     yield (
@@ -240,10 +241,13 @@ class _NotebookView:
         plot_curves(rows, monitor=monitor).savefig(picture, format="png", dpi=80)
         data = base64.b64encode(picture.getvalue()).decode()
         table = "\n".join([_HEAD, *lines[-10:]])
-        image = f'<img alt="loss and accuracy by epoch" src="data:image/png;base64,{data}">'
-        self._handle.update(self._html(f"<pre>{table}</pre>{image}"))
+        image = '<img alt="loss and accuracy by epoch" style="max-width: 100%" '
+        image += f'src="data:image/png;base64,{data}">'
+        # Notebooks set <pre> in a letter of any width.
+        style = "font-family: monospace; white-space: pre; line-height: 1.3; overflow-x: auto"
+        self._handle.update(self._html(f'<pre style="{style}">{table}</pre>{image}'))
 
 
 def say(line: str) -> None:
-    """Prints a line to stderr."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress belongs to stderr
+    """Prints a line to stderr; in a notebook, which shows that as an error, to stdout."""
+    print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)

@@ -89,6 +89,48 @@ def test_the_bar_of_a_terminal_fits_80_columns_and_is_gone(monkeypatch: pytest.M
     assert not bar.live.is_started
 
 
+class _Display:
+    """What IPython.display has, keeping what is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    HTML = staticmethod(str)
+
+    def display(self, html: str, *, display_id: bool) -> _Display:
+        assert display_id
+        self.shown.append(html)
+        return self
+
+    def update(self, html: str) -> None:
+        self.shown.append(html)
+
+
+def test_a_notebook_has_one_table_and_curves_that_are_renewed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra eval")
+    shown = _Display()
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)  # type: ignore[arg-type]
+    monkeypatch.setattr(console, "in_notebook", lambda: True)
+    rows: list[dict[str, float]] = []
+    lines, trainer = EpochLines(lambda: rows, "accuracy"), _Trainer()
+    lines.on_train_start(trainer)  # type: ignore[arg-type]
+    for epoch in range(2):
+        trainer.current_epoch = epoch
+        rows.append({**ROW, "epoch": epoch + 1.0})
+        lines.on_train_epoch_start(trainer)  # type: ignore[arg-type]
+        lines.on_train_epoch_end(trainer)  # type: ignore[arg-type]
+    assert len(shown.shown) == 3
+    table, picture = shown.shown[-1].split("</pre>")
+    assert [line.split()[0] for line in table.splitlines()][1:] == ["1/3", "2/3"]
+    assert table.splitlines()[0].endswith(console._HEAD)
+    assert "data:image/png;base64,iVBOR" in picture
+    assert "monospace" in table
+    console.say("data      folder:faces")
+    assert tuple(capsys.readouterr()) == ("data      folder:faces\n", "")
+
+
 MOOD = LabelSchema("mood", ("happy", "sad"))
 
 

@@ -78,5 +78,6 @@ def test_curves_of_an_older_run_need_no_scores_of_training_faces() -> None:
     assert loss.get_title(loc="left") == "a run\nbest epoch 3: accuracy 80.0%"
     assert rate.get_ylabel() == "learning rate"
     overlaid = plot_runs({"first": history, "second": history[:1]})
+    assert overlaid._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]  # in a notebook
     names = [line.get_label() for line in overlaid.axes[0].get_lines()]
     assert [name for name in names if not str(name).startswith("_")] == ["first", "second"]
