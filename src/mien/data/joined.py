@@ -56,9 +56,14 @@ def read_sources(
     return _join(parts, schema, requests), tuple(requests)
 
 
+def logs_remarks() -> bool:
+    """Says whether reading a dataset logs how it was understood, as the command line has it."""
+    return _LOG.isEnabledFor(logging.INFO)
+
+
 def _tell(part: Manifest) -> None:
     """Logs how a dataset was understood, and what its reader remarked."""
-    if not _LOG.isEnabledFor(logging.INFO):
+    if not logs_remarks():
         return
     counts = [part.class_ids[part.splits == split] for split in part.counts()]
     sums = [int((part.class_ids == k).sum()) for k in range(len(part.schema))]

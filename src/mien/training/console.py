@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mien.data.balance import balance_remarks
+from mien.data.joined import logs_remarks
 from mien.data.sources import show_specs
 from mien.models.registry import count_macs, count_parameters
 from mien.reporting.text import counted
@@ -78,9 +79,10 @@ def describe_start(
 
 
 def data_remarks(data: TrainingData) -> list[str]:
-    """Returns what the reader remarked, and what the counts tell."""
+    """Returns what the reader remarked, unless that was logged, and what the counts tell."""
     counts = {**data.train.counts(), **data.valid.counts()}
-    return [*data.train.warnings, *(line for _, line in balance_remarks(counts))]
+    remarks = () if logs_remarks() else data.train.warnings
+    return [*remarks, *(line for _, line in balance_remarks(counts))]
 
 
 def _method(config: TrainConfig) -> str:

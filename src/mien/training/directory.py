@@ -193,6 +193,8 @@ def _finish_curves(panels: tuple[Axes, ...], theme: Theme) -> None:
         axes.margins(y=0.12)
         label_axes(axes, theme, "epoch" if axes is panels[-1] else "", what)
         axes.tick_params(labelbottom=axes is panels[-1])
+    low, high = panels[1].get_ylim()
+    panels[1].set_ylim(low, min(high, 1.005))
     panels[1].yaxis.set_major_formatter(PercentFormatter(1.0))
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 

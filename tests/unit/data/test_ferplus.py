@@ -151,7 +151,7 @@ def test_soft_keeps_distributions_and_all_of_valid(archive: Path) -> None:
     left_out, copies = manifest.warnings
     assert left_out.startswith("1 train faces, such as train.parquet#fer3.png, are left out")
     assert "labels=fer2013" in left_out
-    assert copies.startswith("2 train pictures are byte-identical to 1 valid or test pictures")
+    assert copies.startswith("2 train pictures are byte-identical to 1 valid or test picture and")
 
 
 def test_majority_keeps_other_votes_in_its_targets(archive: Path) -> None:

@@ -188,3 +188,18 @@ def test_augmentation_of_old_recipes_is_what_it_was() -> None:
     # Worked with the code of the first release: a seed keeps its pictures.
     out = augment(_faces(4), TrainConfig(), _generator())
     assert float(out.sum()) == pytest.approx(1_086_602.875, rel=1e-6)
+
+
+def upside_down(faces: torch.Tensor) -> torch.Tensor:
+    return faces.flip(2)
+
+
+def test_own_augmentation_comes_after_the_others() -> None:
+    faces = torch.arange(2 * 48 * 48).reshape(2, 1, 48, 48) % 251.0
+    quiet = {**STILL, "light": 0, "blur": 0, "low_resolution": 0, "noise": 0, "erase": 0}
+    random = torch.Generator().manual_seed(0)
+    changed = augment(faces, TrainConfig(**quiet, augmentation=f"{__name__}:upside_down"), random)
+    # A warp that moves nothing rounds a little.
+    assert torch.allclose(changed, faces.flip(2), atol=0.05)
+    with pytest.raises(ConfigError, match=r"must return faces of shape \(2, 1, 48, 48\)"):
+        augment(faces, TrainConfig(**quiet, augmentation="torch:flatten"), random)

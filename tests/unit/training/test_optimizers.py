@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 import torch
 from torch.optim import lr_scheduler
 
+from mien.errors import ConfigError
 from mien.training.config import TrainConfig
 from mien.training.optim.optimizers import (
     make_optimizer,
@@ -138,3 +139,18 @@ def test_plateau_warms_up_then_falls_when_the_loss_does_not() -> None:
     # No better in epochs 3 and 4: epoch 5 runs at half the rate, and 7 would at a quarter.
     assert rates[8:] == pytest.approx([0.1] * 8 + [0.05] * 8)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.025)
+
+
+def test_own_optimizer_and_own_schedule_by_name() -> None:
+    config = _config(optimizer="torch.optim:Adagrad", schedule="math:cos", warmup_epochs=2)
+    made = make_optimizer([{"params": [_parameter()]}], config)
+    assert isinstance(made, torch.optim.Adagrad)
+    assert made.param_groups[0]["lr"] == 0.1
+    factor = rate_factor(config, 5)
+    # Steps 10 to 50 of 50 are shares 0 to 1 of what follows the warm-up.
+    assert [factor(step) for step in (10, 30)] == pytest.approx([1.0, math.cos(0.5)])
+    assert factor(4) == pytest.approx(0.5, abs=0.11)
+    with pytest.raises(ConfigError, match="there is no 'Adagrat'"):
+        make_optimizer([{"params": [_parameter()]}], _config(optimizer="torch.optim:Adagrat"))
+    with pytest.raises(ConfigError, match="there is no 'coz'"):
+        rate_factor(_config(schedule="math:coz"), 5)

@@ -77,6 +77,8 @@ def test_curves_of_an_older_run_need_no_scores_of_training_faces() -> None:
     assert [line.get_label() for line in accuracy.get_lines()][:1] == ["validation"]
     assert loss.get_title(loc="left") == "a run\nbest epoch 3: accuracy 80.0%"
     assert rate.get_ylabel() == "learning rate"
+    perfect = plot_curves([{**row, "valid_accuracy": 1.0} for row in history]).axes[1]
+    assert perfect.get_ylim()[1] < 1.01  # no accuracy is above 100 %
     overlaid = plot_runs({"first": history, "second": history[:1]})
     assert overlaid._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]  # in a notebook
     names = [line.get_label() for line in overlaid.axes[0].get_lines()]

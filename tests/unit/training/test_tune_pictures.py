@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("optuna")
 
 from mien.training.config import TrainConfig
+from mien.training.tuning.find_lr import RateSearch
 from mien.training.tuning.result import TrialRow, TuneResult, plot_grid, plot_values
 
 
@@ -61,3 +62,10 @@ def test_two_keys_with_few_values_are_a_heat_map() -> None:
 )
 def test_other_studies_have_none(drawn: list[dict[str, Any]]) -> None:
     assert plot_grid(_result(*drawn)) is None
+
+
+def test_the_loss_fell_fastest_before_it_ran_away() -> None:
+    losses = (2.0, 1.9, 1.4, 1.35, 9.0, 3.0, 2.5)
+    found = RateSearch(tuple(10.0 ** (at - 5) for at in range(len(losses))), losses)
+    assert found.best == pytest.approx(1e-3)  # a tenth of the lowest's
+    assert found.steepest == pytest.approx(1e-4)

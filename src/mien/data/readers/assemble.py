@@ -22,6 +22,7 @@ from mien.labels import (
     spelling_remark,
     unknown_label,
 )
+from mien.reporting.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -185,13 +186,13 @@ def assemble(  # noqa: PLR0913 - one call is all that a reader needs
     keep = np.ones(len(class_ids), bool) if keep is None else keep
     remove = request.flag("dedupe", default=not request.as_is)
     if (copies & keep).any() and not request.as_is:
-        end = "were removed from train."
+        end = "left out of train."
         if not remove:
-            end = "stay in train (dedupe=false): scores on these are too good."
-        found.append(
-            f"{int((copies & keep).sum())} train pictures are byte-identical to "
-            f"{int(leaked.sum())} valid or test pictures and {end}"
-        )
+            end = "kept in train (dedupe=false): scores on these are too good."
+        count, others = int((copies & keep).sum()), int(leaked.sum())
+        are = counted(count, "train picture is", "train pictures are")
+        of = counted(others, "valid or test picture", "valid or test pictures")
+        found.append(f"{are} byte-identical to {of} and {end}")
     shares = one_hot(class_ids, schema) if targets is None else targets
     absent = [label for k, label in enumerate(schema.labels) if not (shares[keep, k] > 0).any()]
     if absent:

@@ -61,9 +61,12 @@ class RateSearch:
 
     @property
     def steepest(self) -> float:
-        """The rate at which the loss fell fastest by the logarithm of the rate."""
+        """The rate at which the loss fell fastest by the logarithm of the rate.
+
+        Of rates up to that of the lowest loss: what runs away may fall again afterwards.
+        """
         slopes = np.gradient(np.array(self.losses), np.log(np.array(self.rates)))
-        return self.rates[int(np.argmin(slopes))]
+        return self.rates[int(np.argmin(slopes[: int(np.argmin(self.losses)) + 1]))]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON types."""
