@@ -167,11 +167,27 @@ def test_make_runs_and_learns(run: Run, tmp_path: Path) -> None:
     assert pictures == 6  # mean faces, two curves, confusion, reliability, maps
 
 
-@_WHOLE
+#: Run before the first cell: the large networks, of which each export alone takes ten seconds,
+#: have few layers, and what PyTorch builds anew for each export is built once.
+SHALLOW = """
+from dataclasses import replace
+from functools import cache
+from torch.onnx._internal.exporter._registration import ONNXRegistry
+from mien.models import model_spec, registry, resnet
+ONNXRegistry.from_torchlib = staticmethod(cache(ONNXRegistry.from_torchlib))
+resnet.DEPTHS["resnet34"] = (1, 1, 1, 1)
+for name in ("mobilenet_v2", "efficientnet_b0", "vit_tiny"):
+    registry._MODELS[name] = replace(model_spec("mienet_test"), name=name)
+"""
+
+
 def test_techniques_run_one_after_another(run: Run, tmp_path: Path) -> None:
     for needed in ("onnx", "matplotlib", "optuna"):
         pytest.importorskip(needed, reason="needs the extra train")
     faces = write_folder(tmp_path / "faces", 50)
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "shallow.py").write_text(SHALLOW)
     printed, pictures = run("techniques.ipynb", MIEN_DATA=f"folder:{faces}", MIEN_EPOCHS="1")
     for name in (
         "lenet", "cnn", "resnet34", "mobilenet_v2", "efficientnet_b0", "vit from scratch",
