@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import importlib
 import io
+import shutil
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +95,10 @@ def _method(config: TrainConfig) -> str:
         f"teachers {config.teachers}": bool(config.teachers),
     }
     chosen = [config.loss, *(name for name, is_on in balance.items() if is_on)]
+    warm_up = f"{config.warmup_epochs:g} epoch{'' if config.warmup_epochs == 1 else 's'}"
     return (
         f"{', '.join(chosen)}; {config.optimizer} at {config.lr:g}, {config.schedule} after "
-        f"{config.warmup_epochs:g} epochs of warm-up; best epoch by {config.monitor}"
+        f"{warm_up} of warm-up; best epoch by {config.monitor}"
     )
 
 
@@ -251,5 +254,11 @@ class _NotebookView:
 
 
 def say(line: str) -> None:
-    """Prints a line to stderr; in a notebook, which shows that as an error, to stdout."""
+    """Prints a line to stderr; in a notebook, which shows that as an error, to stdout.
+
+    In a terminal a long line is broken between words.
+    """
+    if sys.stderr.isatty():
+        width, indent = shutil.get_terminal_size().columns, " " * 10
+        line = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False)
     print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)

@@ -112,7 +112,8 @@ def build_network(config: TrainConfig, spec: ModelSpec, num_classes: int) -> nn.
         path = find_weights(config.weights, config.model)
         fresh = load_weights(network, path, model=config.model)
         if fresh:
-            print(f"note: {', '.join(fresh)} start new, not from {path}", file=sys.stderr)  # noqa: T201
+            said = f"note: {', '.join(fresh)} start new, not from {config.weights}"
+            print(said, file=sys.stderr)  # noqa: T201
     elif spec.read_weights is not None:
         take_weights(network, spec.read_weights(), model=spec.name, source=config.model)
     if config.first_size > p.size:

@@ -89,6 +89,16 @@ def test_the_bar_of_a_terminal_fits_80_columns_and_is_gone(monkeypatch: pytest.M
     assert not bar.live.is_started
 
 
+def test_long_lines_break_between_words_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    console.say("          note: valid has fewer than 20 faces of a class: fear 2")
+    assert terminal.getvalue().splitlines() == [
+        "          note: valid has fewer than 20", "          faces of a class: fear 2",
+    ]  # fmt: skip
+
+
 class _Display:
     """What IPython.display has, keeping what is shown."""
 
