@@ -195,7 +195,8 @@ def programs() -> str:
     parts = []
     for name in tomllib.loads((HERE / "peers.toml").read_text())["training"]:
         source = _program(name).read_text()
-        parts.append(f"### {name}: {logical_lines(source)} lines\n\n```python\n{source}```")
+        mark = "<!-- block: needs the tool and a folder of faces -->"
+        parts.append(f"### {name}: {logical_lines(source)} lines\n\n{mark}\n```python\n{source}```")
     return "\n\n".join(parts)
 
 
