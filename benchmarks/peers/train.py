@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -112,6 +113,7 @@ def write_faces(data: str, count: int, folder: Path) -> None:
         part = limit_faces(manifest.split(split).with_labels(), wanted, seed=0)
         keys |= {part.images.key(at) for at in range(len(part))}
     kept = [at for at in range(len(manifest)) if manifest.images.key(at) in keys]
+    folder.parent.mkdir(parents=True, exist_ok=True)
     write_folder(manifest.select(np.array(kept)), folder)
     # The votes that only mien would read.
     (folder / "metadata.csv").unlink()
@@ -127,10 +129,12 @@ def measure(
     (folder / "faces").symlink_to(faces)
     shutil.copy(PROGRAMS / "resnet18-cls.yaml", folder)
     command = [str(python), str(PROGRAMS / "measure.py"), str(_program(name)), "stamps.json", until]
+    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with (folder / "log.txt").open("w") as log:
         done = subprocess.run(
-            [*command, str(time.time())], cwd=folder, stdout=log, stderr=log, check=False
-        )
+            [*command, str(time.time())],
+            cwd=folder, env=settings, stdout=log, stderr=log, check=False,
+        )  # fmt: skip
     stamps = folder / "stamps.json"
     if done.returncode or not stamps.is_file():
         raise SystemExit(f"{name} failed ({done.returncode}): see {folder / 'log.txt'}")

@@ -121,7 +121,7 @@ def test_a_notebook_has_one_table_and_curves_that_are_renewed(
 ) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra eval")
     shown = _Display()
-    monkeypatch.setitem(sys.modules, "IPython.display", shown)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
     monkeypatch.setattr(console, "in_notebook", lambda: True)
     rows: list[dict[str, float]] = []
     lines, trainer = EpochLines(lambda: rows, "accuracy"), _Trainer()
