@@ -23,11 +23,7 @@ from support import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 #: Pages whose Python needs what a test has not; suites of their own hold what they say.
-NEEDS = {
-    "frameworks.md": "four frameworks, and faces to train on",
-    "service.md": "a running service",
-    "video.md": "a clip of a person",
-}
+NEEDS = {"service.md": "a running service", "video.md": "a clip of a person"}
 _BLOCK = re.compile(
     r"(?:<!-- block: (?P<mark>[^>]*?) -->\n)?^(?P<indent> *)```(?P<kind>\w+)\n(?P<body>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
