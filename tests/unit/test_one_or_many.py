@@ -59,6 +59,19 @@ def test_many_where_one_is_expected_names_the_right_call(
         getattr(recognizer, call)([str(SAMPLE)])
 
 
+def test_many_clips_where_one_is_expected_are_refused() -> None:
+    pytest.importorskip("av")
+    from mien.video.reading import open_clip
+
+    clips: Any = ["a.mp4", "b.mp4"]
+    for call in (lambda: next(iter(mien.predict_video(clips))), lambda: open_clip(clips)):
+        with pytest.raises(InputError, match=r"at a time; got 2 in a list\. Call it once for each"):
+            call()
+    pictures: Any = [SAMPLE]
+    with pytest.raises(InputError, match="or give them one by one"):
+        mien.explain(pictures)
+
+
 def test_one_source_of_a_job_is_enough(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     from mien.jobs import JobConfig, predict_files

@@ -142,7 +142,8 @@ def read_bytes(source: object, *, limits: ImageLimits) -> tuple[bytes, str]:
             reason = f"stands at its end, after {at:,} bytes, so that there is nothing to read"
             raise InputError(reason, subject=name, hint="Call seek(0) on it first.")
     else:
-        several = " For several pictures call predict_many." if isinstance(source, list) else ""
+        many = " For several pictures call predict_many, or give them one by one."
+        several = many if isinstance(source, list) else ""
         raise InputError(
             f"cannot read a picture from {name}: give a path, the bytes of an image file, a file "
             f"opened with 'rb', a PIL image or a numpy array.{several}"

@@ -167,9 +167,17 @@ def refusing(path: object) -> Iterator[None]:
         raise InputError(reason, subject=path, hint=hint) from error
 
 
+def check_one(source: object) -> None:
+    """Refuses several clips where one is read."""
+    if isinstance(source, (list, tuple)):
+        reason = f"one clip or camera is read at a time; got {len(source)} in a list"
+        raise InputError(reason, hint="Call it once for each of them.")
+
+
 def open_clip(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Clip:
     """Reads what a file says of its video; the first frame is decoded to be sure of the rest."""
     av = import_av()
+    check_one(path)
     file = Path(path)
     if address := address_of(str(path)):
         raise address_error(address)

@@ -19,7 +19,16 @@ from mien.errors import InputError
 from mien.images.guard import kind_of
 from mien.recognizer import EmotionRecognizer
 from mien.video.config import VideoConfig, is_video_name
-from mien.video.reading import AHEAD, Tally, ahead, import_av, open_clip, read_frames, reason_of
+from mien.video.reading import (
+    AHEAD,
+    Tally,
+    ahead,
+    check_one,
+    import_av,
+    open_clip,
+    read_frames,
+    reason_of,
+)
 from mien.video.recognizer import TrackedFace, VideoRecognizer
 
 if TYPE_CHECKING:
@@ -230,6 +239,7 @@ def predict_video(
     >>> len(frames), frames[-1].result.faces[0].emotion
     (12, 'happiness')
     """
+    check_one(source)
     name, config = str(source), config or VideoConfig()
     recognizer = recognizer or EmotionRecognizer()
     if not _is_clip(name) or "://" in name:
