@@ -1,4 +1,4 @@
-"""Training one network for a given time, on a GPU or on a CPU, with checkpoints."""
+"""Training one network for so much time or so many steps, on a GPU or a CPU, with checkpoints."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class FitSettings:
         checkpoint: File of the state, for resuming; None: none.
         every_s: Seconds between two calls of ``on_tick``, and between checkpoints.
         bfloat16: Use it on a CPU too; it pays where the CPU multiplies it (AVX512-BF16, AMX).
+        steps: End after these instead, however long they take, so that runs can be compared; 0:
+            by time.
     """
 
     seconds: float
@@ -46,6 +48,11 @@ class FitSettings:
     checkpoint: Path | None = None
     every_s: float = 30.0
     bfloat16: bool = False
+    steps: int = 0
+
+    def progress(self, report: FitReport) -> float:
+        """Returns the share of the training that is done."""
+        return report.steps / self.steps if self.steps else report.seconds / self.seconds
 
 
 @dataclass
@@ -124,7 +131,7 @@ def fit(
     settings: FitSettings,
     on_tick: Callable[[nn.Module, float], None] = lambda _network, _progress: None,
 ) -> tuple[nn.Module, FitReport]:
-    """Trains a network for ``settings.seconds`` and returns its average.
+    """Trains a network for the time or the steps of the settings and returns its average.
 
     Args:
         network: On its device; changed in place.
@@ -145,8 +152,7 @@ def fit(
     counted = 0
     begin = time.monotonic() - report.seconds
     next_tick = report.seconds + settings.every_s
-    while report.seconds < settings.seconds:
-        progress = report.seconds / settings.seconds
+    while (progress := settings.progress(report)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(progress, settings.warmup)
         loss = _step(network, batches, side, optimizer, layout, bfloat16=settings.bfloat16)
@@ -166,7 +172,7 @@ def fit(
             counted = 0
             report.seconds = time.monotonic() - begin
             paused = time.monotonic()
-            on_tick(average.network, report.seconds / settings.seconds)
+            on_tick(average.network, settings.progress(report))
             _save(network, optimizer, average, report, settings)
             begin += time.monotonic() - paused
             next_tick = report.seconds + settings.every_s
