@@ -36,6 +36,19 @@ def write_clean(root: Path, draw: Draw, leave_out: Collection[tuple[str, str]] =
     return root
 
 
+def write_two_labels(root: Path, draw: Draw, count: int) -> Path:
+    for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
+        (root / folder).mkdir(parents=True)
+        for index in range(count):
+            draw(label, 1000 * at + index, 48).save(root / folder / f"{index}.png")
+    return root
+
+
+def found_first(inspection: Inspection, kind: str) -> list[str]:
+    item = next((item for item in inspection.findings if item.kind == kind), None)
+    return [] if item is None else [inspection.keys(group)[0] for group in item.groups]
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Planted:
     """A folder with every fault there is, and what must be found: kind -> sets of names."""

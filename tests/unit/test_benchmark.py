@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.benchmarking import (
     BenchmarkConfig,
@@ -21,6 +22,7 @@ from mien.benchmarking.timing import times_in_turns
 from mien.cli import main
 from mien.cli.sources import SAMPLE
 from mien.errors import ConfigError, InputError, ModelError
+from mien.images import decode
 
 QUICK = BenchmarkConfig(
     batch_sizes=(1, 4), threads=(1,), repeats=4, rounds=3, starts=1, warm_up=1
@@ -85,7 +87,7 @@ def test_fresh_process_that_fails_is_an_error(program: str) -> None:
 
 
 def test_fresh_processes_use_the_device_and_detector_of_the_settings(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
 
@@ -97,7 +99,9 @@ def test_fresh_processes_use_the_device_and_detector_of_the_settings(
     values: dict[str, Any] = {
         "repeats": 1, "rounds": 1, "batch_sizes": (1,), "threads": (1,), "starts": 1,
     }  # fmt: skip
-    run_benchmark([SAMPLE], BenchmarkConfig(device="cpu", detector="haar", **values))
+    face = tmp_path / "face.png"
+    Image.fromarray(decode(SAMPLE)[16:216, 126:326]).save(face)
+    run_benchmark([face], BenchmarkConfig(device="cpu", detector="haar", **values))
     assert [json.loads(command[-1]) for command in commands] == [
         {"model": None, "device": "cpu", "detector": "haar"}
     ] * 2

@@ -24,7 +24,7 @@ def test_examples_in_docstrings(name: str) -> None:
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner()
     for test in doctest.DocTestFinder().find(module):
-        if test.name.rpartition(".")[2] not in DOOR:
+        if test.examples and test.name.rpartition(".")[2] not in DOOR:
             runner.run(test)
     assert runner.summarize().failed == 0
 

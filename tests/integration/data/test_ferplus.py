@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,10 @@ def test_no_train_picture_stands_in_valid(shared: Path) -> None:
     }
     assert not parts["train"] & parts["valid"]
     assert all(picture.startswith(b"\x89PNG") for picture in parts["valid"])
+
+
+def test_both_tables_load_in_two_seconds(shared: Path) -> None:
+    # Of processor time, so that what else runs does not count.
+    start = time.process_time()
+    read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").fingerprint()
+    assert time.process_time() - start < 2.0

@@ -12,7 +12,7 @@ pytest.importorskip("pytorch_grad_cam")
 from mien import EmotionRecognizer
 from mien.backends.torch import load_network
 from mien.cli.sources import SAMPLE
-from mien.explanation import METHODS, explain_crops, read_image
+from mien.explanation import METHODS, explain, explain_crops, read_image
 from mien.hub import ModelConfig, ModelFolder, read_model_folder, write_config
 from mien.labels import FERPLUS8
 from mien.models import create_model, model_spec
@@ -129,3 +129,9 @@ def test_own_score_cam_gives_the_library_s_maps(trained: Path) -> None:
     targets = [_target(row) for row in np.eye(len(folder.config.schema))[:2]]
     expected = pytorch_grad_cam.ScoreCAM(network, [tap])(faces, targets)
     assert quiet_score_cam()(network, [tap])(faces, targets) == pytest.approx(expected, abs=1e-5)
+
+
+def test_torch_methods_work_on_photos() -> None:
+    explanation = explain(SAMPLE, method="gradcam++")
+    assert (explanation.image_rgb != read_image(EmotionRecognizer(), SAMPLE).image_rgb).any()
+    assert explanation.result.faces[0].emotion == "happiness"

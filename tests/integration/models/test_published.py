@@ -13,7 +13,9 @@ torchvision = pytest.importorskip("torchvision")
 
 import torch
 
+from mien.errors import ConfigError
 from mien.models import create_model
+from mien.models.registry import count_parameters
 
 zoo = torchvision.models
 
@@ -68,3 +70,36 @@ def test_vgg_convolutions_are_torchvisions(name: str, letter: str) -> None:
     theirs = module.make_layers(module.cfgs[letter], batch_norm=True)
     ours = _paper(name, hidden=(8,))
     _same_outputs(torch.nn.Sequential(ours.features, ours.pool), theirs, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reference"),
+    [
+        ("vgg11", {}, "vgg11_bn"),
+        ("vgg11", {"batch_norm": False}, "vgg11"),
+        ("vgg13", {}, "vgg13_bn"),
+        ("vgg16", {}, "vgg16_bn"),
+        ("alexnet", {"batch_norm": False}, "alexnet"),
+    ],
+)
+def test_parameters_are_those_of_torchvision(
+    name: str, options: dict[str, Any], reference: str
+) -> None:
+    with torch.device("meta"):  # hundreds of megabytes otherwise
+        ours, theirs = _paper(name, **options), getattr(zoo, reference)(weights=None)
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+
+
+def test_vit_small_has_the_parameters_of_timms() -> None:
+    with torch.device("meta"):
+        ours = _paper("vit_small")
+        theirs = timm.create_model("vit_small_patch16_224")
+    assert count_parameters(ours) == count_parameters(theirs) == 22_050_664
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"width": 0}, "above 0"), ({"colour": 1}, "cannot be built")]
+)
+def test_wrong_options_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        create_model("vgg16", num_classes=3, **options)

@@ -6,17 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
-pytest.importorskip("torch")
 
 from safetensors.torch import save_file
 
+from mien.data import Manifest
+from mien.data.faces import load_faces
+from mien.data.image_stores import PixelImages
 from mien.errors import ConfigError, ModelError
+from mien.labels import get_schema
+from mien.models import model_spec
+from mien.models.layers import normalize_tensor
 from mien.training.config import TrainConfig
-from mien.training.network import build_network, trained_spec
+from mien.training.network import build_network, find_weights, input_of, trained_spec
 from mien.training.optim.optimizers import make_optimizer, parameter_groups
 from mien.training.run import train
 
@@ -82,3 +88,47 @@ def test_a_name_that_timm_does_not_have_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="Did you mean 'resnet34"):
         train(config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_hub_out_of_reach_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def refuse() -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "get_session", refuse)
+    with pytest.raises(ModelError, match=r"offline\?.*hf download timm/.*--weights"):
+        find_weights("hub", "timm:mobilenetv2_100")
+
+
+def test_gray_faces_fill_three_channels_with_the_backbones_mean_and_std() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
+    p = input_of(model_spec("timm:mobilenetv2_100").preprocessing, size=32)
+    one = Manifest(
+        source="made", schema=get_schema("hes3"), images=PixelImages(["a"], pixels),
+        targets=np.eye(3, dtype=np.float32)[:1], class_ids=np.array([0]),
+        splits=np.array(["train"]), groups=None, leaked=np.array([False]),
+    )  # fmt: skip
+    faces = load_faces(one, p)
+    x = normalize_tensor(torch.from_numpy(faces).permute(0, 3, 1, 2).float(), p)[0]
+    for channel, (mean, std) in enumerate(
+        zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
+    ):
+        by_hand = (torch.from_numpy(pixels[0]).float() / 255 - mean) / std
+        assert torch.allclose(x[channel], by_hand, atol=1e-5)
+
+
+def test_a_size_that_a_network_cannot_take_is_refused() -> None:
+    config = TrainConfig(model="timm:inception_v3", size=32)
+    with pytest.raises(ConfigError, match="takes no faces of 32x32 rgb"):
+        build_network(config, trained_spec(config), 3)
+
+
+def test_a_quick_start_is_refused_where_the_network_cannot_take_it() -> None:
+    config = TrainConfig(model="timm:inception_v3", first_size=32)
+    with pytest.raises(
+        ConfigError, match=r"takes no faces of 32x32 rgb: (.|\n)* Give another first_size"
+    ):
+        build_network(config, trained_spec(config), 3)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -241,10 +240,3 @@ def test_without_pyarrow_the_extra_is_named(archive: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r'pip install "mien\[eval\]"'):
         read_manifest(f"ferplus:{archive}")
-
-
-def test_both_tables_load_in_two_seconds(shared: Path) -> None:
-    # Of processor time, so that what else runs does not count.
-    start = time.process_time()
-    read_manifest(f"ferplus:{shared / 'data' / 'ferplus'}").fingerprint()
-    assert time.process_time() - start < 2.0

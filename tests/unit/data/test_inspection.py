@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data.inspection import Inspection, inspect_data
-from mien.data.inspection.page import inspection_page
+from mien.data.inspection import Inspection, inspect_data, page
+from mien.reporting.pages import Diagram
 from support.data_inspection import Planted, write_clean
 from support.faces import Draw
 
@@ -26,11 +26,18 @@ def found(inspection: Inspection) -> dict[str, set[frozenset[str]]]:
     }
 
 
+@pytest.fixture
+def without_diagrams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's diagrams are left empty where its text is what counts."""
+    monkeypatch.setattr(page, "draw", lambda plot: Diagram(b"", b""))
+
+
+@pytest.mark.usefixtures("without_diagrams")
 def test_clean_faces_have_no_findings(tmp_path: Path, draw: Draw) -> None:
     inspection = inspect_data(f"folder:{write_clean(tmp_path, draw)}")
     assert found(inspection) == {}
     assert not inspection.leaks
-    assert "No leakage found" in inspection_page(inspection)
+    assert "No leakage found" in page.inspection_page(inspection)
 
 
 def test_every_planted_fault_is_found_and_nothing_else(
@@ -39,6 +46,7 @@ def test_every_planted_fault_is_found_and_nothing_else(
     assert found(inspection) == planted[1]
 
 
+@pytest.mark.usefixtures("without_diagrams")
 def test_leaks_come_first_everywhere(inspection: Inspection) -> None:
     levels = [item.level for item in inspection.findings]
     assert levels == sorted(levels, key=["leak", "fault", "note"].index)
@@ -48,8 +56,8 @@ def test_leaks_come_first_everywhere(inspection: Inspection) -> None:
     assert report["findings"][0]["kind"] == "exact_across"
     assert report["findings"][0]["title"].startswith("1 test picture is byte-identical")
     json.dumps(report, ensure_ascii=False).encode()
-    page = inspection_page(inspection)
-    assert page.index("byte-identical") < page.index("<h2>Classes")
+    text = page.inspection_page(inspection)
+    assert text.index("byte-identical") < text.index("<h2>Classes")
 
 
 class _Links(html.parser.HTMLParser):
@@ -76,15 +84,15 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path: Path, draw: Draw) -> 
             path = tmp_path / split / folder / "<b>&amp.png"
             path.parent.mkdir(parents=True)
             draw(label, 3).save(path)
-    page = inspection_page(inspect_data(f"folder:{tmp_path}"))
+    text = page.inspection_page(inspect_data(f"folder:{tmp_path}"))
     links = _Links()
-    links.feed(page)
+    links.feed(text)
     assert links.outside == []
     assert links.pictures >= 6
-    assert not re.search(r"url\(|@import|<script|https?:", page)
-    assert "<b>" not in page
+    assert not re.search(r"url\(|@import|<script|https?:", text)
+    assert "<b>" not in text
     assert "<b>&amp.png" in "".join(links.text)
-    page.encode()
+    text.encode()
 
 
 def test_numbers_of_pictures_are_right(tmp_path: Path) -> None:

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 av = pytest.importorskip("av")
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
 
 from mien import InputError, MienError
 from mien.demo import views
@@ -19,6 +17,9 @@ from mien.demo.config import DemoConfig
 from mien.demo.photo import Model
 from mien.demo.uploads import UploadStore
 from mien.images import decode
+from support import needs
+
+pytestmark = needs("matplotlib", "scipy")
 
 
 def test_clip_is_read_and_its_files_go(model: Model, clip: Path) -> None:

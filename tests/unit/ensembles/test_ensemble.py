@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("sklearn")
 
 from PIL import Image
 
@@ -25,10 +24,13 @@ from mien.labels import HES3
 from mien.preprocess import Preprocessing, crop_faces
 from mien.priors import ClassPrior, label_shares, reweigh
 from mien.recognizer import EmotionRecognizer
+from support import needs
 from support.faces import draw_face
 
 if TYPE_CHECKING:
     from mien.data.manifest import Manifest
+
+pytestmark = needs("sklearn")
 
 LABELS = {"happy": "happiness", "sad": "sadness", "angry": "neutral"}
 

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-pytest.importorskip("matplotlib")
-pytest.importorskip("sklearn")
-
 from mien.evaluation import plots as p
 from mien.reporting.pages import render
 from mien.reporting.theme import DARK, LIGHT
+from support import needs
 from support.evaluation_page import small
+
+pytestmark = needs("matplotlib", "sklearn")
 
 
 def test_hostile_names_are_escaped() -> None:

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("pytorch_grad_cam")
 
 from mien import EmotionRecognizer
 from mien.cli.sources import SAMPLE
-from mien.explanation import explain, read_image
+from mien.explanation import read_image
 from mien.explanation.layers import feature_maps, first_filters, list_layers
 from mien.explanation.sheets import feature_sheet, filter_sheet
 from mien.hub import read_model_folder
@@ -21,12 +20,6 @@ def _crops(count: int = 4) -> np.ndarray:
     drawn = np.stack([np.asarray(face) for face in faces])[..., None]
     photo = read_image(EmotionRecognizer(), SAMPLE).batch.crops
     return np.concatenate([photo, drawn])
-
-
-def test_torch_methods_work_on_photos() -> None:
-    explanation = explain(SAMPLE, method="gradcam++")
-    assert (explanation.image_rgb != read_image(EmotionRecognizer(), SAMPLE).image_rgb).any()
-    assert explanation.result.faces[0].emotion == "happiness"
 
 
 def test_layers_are_listed_in_their_order_with_all_parameters() -> None:

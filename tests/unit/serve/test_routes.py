@@ -30,9 +30,15 @@ def recognizer() -> EmotionRecognizer:
     return EmotionRecognizer(detector="haar")
 
 
+@pytest.fixture(scope="module")
+def photo(photo: bytes) -> bytes:
+    """The face and what is around it: in the whole photo the cascade takes seven times as long."""
+    return encode(decode(photo)[16:216, 126:326])
+
+
 @pytest.fixture
 def crop(photo: bytes) -> bytes:
-    return encode(decode(photo)[66:163, 176:273])
+    return encode(decode(photo)[50:147, 50:147])
 
 
 def _faces(result: dict[str, Any]) -> Any:
@@ -47,7 +53,7 @@ def test_predict_is_the_library(
     result = ImageResult.from_dict(answer.json()["results"][0])
     expected = recognizer.predict(photo)
     assert result.faces == expected.faces
-    assert (result.source, result.width, result.height) == ("a.jpg", 512, 512)
+    assert (result.source, result.width, result.height) == ("a.jpg", 200, 200)
     assert (result.model, result.detector) == (expected.model, "haar")
     assert set(result.timings_ms) == {"decode", "detect", "crop", "inference"}
     assert answer.json()["request_id"] == answer.headers["x-request-id"]

@@ -215,12 +215,11 @@ def test_all_stages_agree_with_the_library(call: Any, settings: dict[str, Any]) 
         **detector.config.to_dict(), "min_score": 0.05, "context": 1.5, "crop_size": 40,
         "refined": 0.4, "mark_context": 1.3, "mark_size": 48, "marked": 0.7,
     }  # fmt: skip
-    for height, width in ((96, 160), (500, 300), (900, 200)):
-        image_rgb = _noise(height, width)
+    images_rgb = [_noise(*size) for size in ((96, 160), (500, 300), (900, 200))]
+    given = config, settings, numbers.tolist(), answer, marks
+    answers = call(*(["find", _raster(image_rgb), *given] for image_rgb in images_rgb))
+    for image_rgb, faces in zip(images_rgb, answers, strict=True):
         found = detector.detect(image_rgb)
-        [faces] = call(
-            ["find", _raster(image_rgb), config, settings, numbers.tolist(), answer, marks]
-        )
         assert len(faces) == len(found) > 0
         faces.sort(key=lambda face: face["box"])  # several are equally large here
         assert found.landmarks is not None
