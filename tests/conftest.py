@@ -47,9 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Deals out files in the way of this suite, where ``--dist`` does not say another."""
-    from support.scheduling import FileScheduling
+    from support.scheduling import ScopeScheduling
 
-    return FileScheduling(config, log) if config.option.dist == "loadfile" else None
+    return ScopeScheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what takes long, where workers share the files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from support.scheduling import long_first
+
+        long_first(items)
 
 
 # What is imported stays until the end: looking for garbage in it takes a twentieth of the time.

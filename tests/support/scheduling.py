@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
 from xdist.scheduler import LoadFileScheduling
 
-#: Their tests make optimizers, for which PyTorch imports its compiler: a second and more.
-TOGETHER = ("tests/unit/training/", "tests/unit/research/")
+#: Their tests make optimizers or count operations, for which PyTorch imports its compiler.
+TOGETHER = ("tests/unit/training/", "tests/unit/research/", "tests/unit/models/")
+#: Files that take half a minute and more: begun first, so that none is left alone at the end.
+LONG = (
+    "tests/integration/models/test_architectures.py",
+    "tests/integration/jobs/test_ray.py",
+    "tests/integration/training/test_distributed.py",
+    "tests/integration/training/test_tracking.py",
+    "tests/integration/training/test_tune.py",
+    "tests/docs/test_notebooks.py",
+    "tests/integration/cli/test_light.py",
+    "tests/integration/explanation/test_faithfulness_of_networks.py",
+    "tests/integration/demo/test_api.py",
+    "tests/integration/data/test_inspection.py",
+    "tests/integration/training/test_tune_workers.py",
+    "tests/integration/jobs/test_watch.py",
+    "tests/integration/training/test_distillation.py",
+    "tests/integration/demo/test_space.py",
+    "tests/integration/test_adopt.py",
+    "tests/integration/training/test_run.py",
+)
 
 
-class FileScheduling(LoadFileScheduling):
-    """One worker runs all tests of a file, and one all the quick tests that train."""
+def scope_of(nodeid: str) -> str:
+    """Returns what one worker runs together: a file, or all the quick tests that train."""
+    file = nodeid.partition("::")[0]
+    return TOGETHER[0] if file.startswith(TOGETHER) else file
+
+
+def long_first(items: list[pytest.Item]) -> None:
+    """Orders scopes: long files, then those with the most tests. Inside, all stays as it is."""
+    scopes = {item: scope_of(item.nodeid) for item in items}
+    counts = Counter(scopes.values())
+    rank = {scope: at for at, scope in enumerate(LONG)}
+    items.sort(key=lambda item: (rank.get(scopes[item], len(LONG)), -counts[scopes[item]]))
+
+
+class ScopeScheduling(LoadFileScheduling):
+    """Deals out scopes in the order in which they were collected."""
+
+    def __init__(self, config: pytest.Config, log: object = None) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return TOGETHER[0] if file.startswith(TOGETHER) else file
+        return scope_of(nodeid)
