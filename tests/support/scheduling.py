@@ -20,7 +20,6 @@ LONG = (
     "tests/integration/cli/test_light.py",
     "tests/integration/explanation/test_faithfulness_of_networks.py",
     "tests/integration/demo/test_api.py",
-    "tests/integration/data/test_inspection.py",
     "tests/integration/training/test_tune_workers.py",
     "tests/integration/jobs/test_watch.py",
     "tests/integration/training/test_distillation.py",
