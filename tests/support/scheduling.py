@@ -43,7 +43,7 @@ def long_first(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (rank.get(scopes[item], len(LONG)), -counts[scopes[item]]))
 
 
-class ScopeScheduling(LoadFileScheduling):
+class ScopeScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Deals out scopes in the order in which they were collected."""
 
     def __init__(self, config: pytest.Config, log: object = None) -> None:
