@@ -26,7 +26,7 @@ AREAS = (
     Area(
         "split",
         ("data/split.py",),
-        ("data/test_split_exact.py", "data/test_split.py"),
+        ("data/test_split_exact.py", "data/test_split.py", "data/test_joined.py"),
     ),
     Area(
         "smoothing",

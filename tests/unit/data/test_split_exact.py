@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +153,29 @@ def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / SPLIT).write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError, match=r"split\.json cannot be read: .*Restore it"):
         read_held_out([tmp_path])
+
+
+def test_a_record_of_several_datasets_goes_by_place_then_by_name(tmp_path: Path) -> None:
+    record: dict[str, Any] = {
+        "data": ["csv:one/a.csv", "csv:two/a.csv,split=valid"], "sources": ["one", "two"],
+        "valid": ["one/x.png", "two/sub/x.png", "two/y.png"],
+    }  # fmt: skip
+    (tmp_path / SPLIT).write_text(json.dumps(record))
+
+    def held(name: str = "", spec: str = "") -> frozenset[str]:
+        return read_held_out([tmp_path], name, spec)[tmp_path.name]
+
+    second = {"sub/x.png", "y.png"}
+    assert held(spec="csv:two/a.csv") == held("one", "csv:two/a.csv,color=rgb") == second
+    assert held("two") == held("two", "csv:three/a.csv") == second
+    assert held("one", "csv:three/a.csv") == {"x.png"}
+    assert held() == held("three") == held("three", "csv:three/a.csv") == {"x.png"} | second
+    for wrong in ({"sources": ["one"]}, {"data": ["csv:one/a.csv"]}):
+        (tmp_path / SPLIT).write_text(json.dumps(record | wrong))
+        with pytest.raises(DataError, match="cannot be read"):
+            held()
+    (tmp_path / SPLIT).write_text(json.dumps({"data": "csv:a.csv", "valid": ["one/x.png"]}))
+    assert held("two", "csv:two/a.csv") == {"one/x.png"}
 
 
 def test_faces_that_no_run_learned_are_found(caplog: pytest.LogCaptureFixture) -> None:
