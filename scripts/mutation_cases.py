@@ -123,6 +123,31 @@ EQUIVALENT = {
     ): "no shares sum to 0, which is refused too",
     (
         "data/split.py",
+        "if min(shares.values(), default=-1) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):",
+        "if min(shares.values(), default=1) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):",
+    ): "no shares sum to 0, which is refused too",
+    (
+        "data/split.py",
+        "if min(shares.values(), default=-1) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):",
+        "if min(shares.values(), default=- 2) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):",
+    ): "no shares sum to 0, which is refused too",
+    (
+        "data/split.py",
+        "rarity = np.where(counts > 0, totals, totals.max() + 1).min(axis=1)",
+        "rarity = np.where(counts > 0, totals, totals.max() * 1).min(axis=1)",
+    ): "each group holds a class, whose total is the largest one at most",
+    (
+        "data/split.py",
+        "weight = (1.0 / totals).tolist()",
+        "weight = ( 2.0 / totals).tolist()",
+    ): "all needs are doubled, which keeps their order",
+    (
+        "data/split.py",
+        "spared = have[dealt[candidates]] - counts[candidates]",
+        "spared = have[dealt[candidates]] ^ counts[candidates]",
+    ): "both are above 0 where the split holds more than the group",
+    (
+        "data/split.py",
         "rarity = np.where(counts > 0, totals, totals.max() + 1).min(axis=1)",
         "rarity = np.where(counts > 0, totals, totals.max() + 0).min(axis=1)",
     ): "each group holds a class, whose total is the largest one at most",

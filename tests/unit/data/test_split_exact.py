@@ -17,6 +17,7 @@ from mien.data import FileImages, Manifest
 from mien.data.split import (
     SPLIT,
     SPLIT_NAMES,
+    _fill_gaps,
     check_shares,
     file_split,
     grouped_folds,
@@ -137,6 +138,7 @@ def test_a_run_says_who_was_in_valid(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         write_split(tmp_path / name, _manifest(keys), seed=3, fold=1)
     text = (tmp_path / "one" / SPLIT).read_text()
+    assert text.startswith('{\n "data"')
     assert text.endswith("]\n}\n")
     assert json.loads(text) == {
         "data": "folder:faces", "seed": 3, "fold": 1, "valid": ["a.png", "b.png"],
@@ -192,6 +194,16 @@ def test_faces_that_no_run_learned_are_found(caplog: pytest.LogCaptureFixture) -
     apart = {"one": frozenset("a"), "two": frozenset("b")}
     with pytest.raises(DataError, match="s the runs one, two held out different faces"):
         recorded_split(list("abc"), apart, "s")
+
+
+def test_gaps_are_filled_in_the_larger_split_first_and_leave_none() -> None:
+    dealt = np.array([0, 0])
+    _fill_gaps(np.array([[1], [1]]), np.array([0.8, 0.05, 0.15]), dealt)
+    assert dealt.tolist() == [2, 0]
+    # A class that is in neither the group nor the split that it leaves is no reason to stay.
+    dealt = np.array([0, 0, 1])
+    _fill_gaps(np.array([[1, 0], [1, 0], [0, 1]]), np.array([0.6, 0.4]), dealt)
+    assert dealt.tolist() == [1, 0, 1]
 
 
 def test_the_deal_of_many_groups_stays_as_it_is() -> None:
