@@ -8,7 +8,10 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 #: Their tests make optimizers or count operations, for which PyTorch imports its compiler.
-TOGETHER = ("tests/unit/training/", "tests/unit/research/", "tests/unit/models/")
+TOGETHER = (
+    *("tests/unit/training/", "tests/unit/research/", "tests/unit/models/"),
+    "tests/unit/cli/test_outputs.py",
+)
 #: Files that take half a minute and more: begun first, so that none is left alone at the end.
 LONG = (
     "tests/integration/models/test_architectures.py",
