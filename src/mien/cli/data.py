@@ -54,7 +54,8 @@ def inspect(
 ) -> None:
     """Find what a dataset hides: leaks, copies, broken files, odd labels.
 
-    Exit code 1 on leakage: copies, sources or subjects in two splits.
+    Exit code 1 on leakage (copies, sources or subjects in two splits) and on files that cannot
+    be read.
     """
     from mien.atomic import check_free, write_text
     from mien.data.inspection import InspectConfig, inspect_data
@@ -78,8 +79,11 @@ def inspect(
     print_result(found, format, lambda: _print_findings(inspection))
     if output is not None:
         remark(f"report: {output}")
+    faults = [item.title for item in inspection.left_out]
     if inspection.leaks:
-        raise failed("the data leaks between its splits")
+        faults.insert(0, "the data leaks between its splits")
+    if faults:
+        raise failed(*faults)
 
 
 @app.command()

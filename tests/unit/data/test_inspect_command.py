@@ -22,22 +22,31 @@ def test_leakage_is_exit_code_1_and_comes_first(
     assert "leaks between its splits" in err
 
 
-def test_clean_data_is_exit_code_0(
+def test_file_that_cannot_be_read_is_exit_code_1_without_leakage(
     leaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shutil
 
     clean = shutil.copytree(leaking, tmp_path / "clean")
     (clean / "valid/happy/copy.png").unlink()
-    assert run("-d", f"folder:{clean}", "--format", "json") == 0
-    report = json.loads(capsys.readouterr().out)
+    assert run("-d", f"folder:{clean}", "--format", "json") == 1
+    out, err = capsys.readouterr()
+    report = json.loads(out)
     assert report["leakage"] is False
-    # A broken file is a fault and no leak: training stops at it, scores stay honest.
-    assert [item["kind"] for item in report["findings"] if item["level"] == "fault"] == [
-        "unreadable"
-    ]
+    assert "error: 1 picture cannot be decoded" in err
+    broken = [item["kind"] for item in report["findings"] if item["level"] == "fault"]
+    assert broken == ["unreadable"]
     assert report["pictures"] == 41
     assert report["readable"] == 40
+
+
+def test_clean_data_is_exit_code_0(leaking: Path, tmp_path: Path) -> None:
+    import shutil
+
+    clean = shutil.copytree(leaking, tmp_path / "clean")
+    (clean / "valid/happy/copy.png").unlink()
+    (clean / "train/happy/broken.jpg").unlink()
+    assert run("-d", f"folder:{clean}") == 0
 
 
 def test_near_says_how_close_copies_are(

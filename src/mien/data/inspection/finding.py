@@ -185,6 +185,12 @@ class Inspection:
         """The findings that make scores too good."""
         return tuple(item for item in self.findings if item.level == "leak")
 
+    @property
+    def left_out(self) -> tuple[Finding, ...]:
+        """The findings on files that training and scores leave out: they cannot be read."""
+        kinds = ("unreadable", "empty", "not_picture")
+        return tuple(item for item in self.findings if item.kind in kinds)
+
     def keys(self, group: tuple[int, ...]) -> list[str]:
         """Returns printable names of pictures."""
         return [printable(self.manifest.images.key(index)) for index in group]
