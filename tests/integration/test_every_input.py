@@ -112,7 +112,7 @@ CASES = {
     "stop at a damaged face": Case(
         ("evaluate", "-d", "folder:damaged", "--on-error", "stop"), 1, "error: valid/happiness/bad"
     ),
-    "damaged face inspected": Case(("data", "inspect", "-d", "folder:damaged"), 0, "bad.png"),
+    "damaged face inspected": Case(("data", "inspect", "-d", "folder:damaged"), 1, "bad.png"),
     # Encodings of lists.
     **{
         f"list in {name}": Case(("predict", f"{name}.txt"), 0, "ü.png")
