@@ -107,6 +107,21 @@ EQUIVALENT = {
         "_CONTEMPT = dict(zip(_SEVEN, (47, 27, 20, 3, 12, 2, 8), strict=False))",
     ): "both have seven entries",
     (
+        "labels.py",
+        "close = difflib.get_close_matches(fold_label(name), list(known), 1)",
+        "close = difflib.get_close_matches(fold_label(name), list(known), 2)",
+    ): "only the first is used",
+    (
+        "labels.py",
+        "return hits[0] if len(hits) == 1 else None",
+        "return hits[ -1] if len(hits) == 1 else None",
+    ): "the first of one is the last",
+    (
+        "labels.py",
+        "if self._spellings.setdefault(fold_label(spelling), class_id) != class_id or (",
+        "if self._spellings.setdefault(fold_label(spelling), class_id) < class_id or (",
+    ): "a spelling that is known belongs to a label before",
+    (
         "quality.py",
         "for values, digits in zip(face_quality(crops), (2, 2, 4), strict=True)",
         "for values, digits in zip(face_quality(crops), (2, 2, 4), strict=False)",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from mien.labels import (
     get_schema,
     map_probs,
     mapping_matrix,
+    spelling_remark,
     unknown_label,
 )
 
@@ -63,6 +64,34 @@ def test_unknown_labels_get_the_closest_and_what_to_type() -> None:
     assert "Did you mean 'happiness'" in said
     assert said.endswith("--label-map hapiness=happiness")
     assert unknown_label("7", FER7.labels).endswith("--label-map 7=LABEL")
+
+
+@pytest.mark.parametrize(
+    ("labels", "typed"),
+    [
+        (("7", "8"), "7=LABEL,..."),
+        (("hapiness", "sadnes", "bored"), "hapiness=happiness,sadnes=sadness."),
+        (("sadd", "bored"), "sadd=sad."),  # the shortest names that are compared
+        (("hax", "bored"), ""),
+        (("happy", "bored"), ""),
+        (("7", "happy"), ""),
+    ],
+)
+def test_labels_that_are_numbers_or_misspelled_are_remarked(
+    labels: tuple[str, ...], typed: str
+) -> None:
+    remark = spelling_remark(LabelSchema("own", labels))
+    assert remark.endswith(f"--label-map {typed}") if typed else remark == ""
+    assert remark.startswith("the labels are numbers") == (labels == ("7", "8"))
+
+
+def test_a_schema_that_equals_another_is_the_same() -> None:
+    copy = replace(HES3)
+    assert copy is not HES3
+    np.testing.assert_array_equal(mapping_matrix(FERPLUS8, copy), mapping_matrix(FERPLUS8, HES3))
+    np.testing.assert_array_equal(
+        map_probs(np.array([[0.2, 0.1, 0.0]]), HES3, copy), [[0.2, 0.1, 0]]
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), list(itertools.permutations(SCHEMAS.values(), 2)))
