@@ -177,7 +177,8 @@ def test_damaged_pictures_are_left_out_of_their_batches(
         caplog.clear()
     stopping = read_manifest(f"shards:{tmp_path / 'shards'},on_error=stop").split("train")
     streamed = StreamedFaces(stopping, INPUT)
-    # In processes of their own, readers that are left in the middle are waited for, for seconds.
+    # A traceback keeps what this function holds, and readers in processes are waited for by then.
+    del loader
     config = replace(config, workers=0)
     with pytest.raises(DataError, match="train-0000"):
         list(StreamLoader(streamed, config, SINGLE))
