@@ -134,11 +134,12 @@ def test_schemathesis_finds_nothing(server: Server) -> None:
         )  # fmt: skip
         def check(case: Any) -> None:
             answer = case.call(timeout=10)
+            seen.add(case.path)
             # Room for clips is bounded: more than that are put off, whatever they hold.
-            assert answer.status_code < 500 or (case.path, answer.status_code) == ("/v1/clips", 503)
+            if (case.path, answer.status_code) == ("/v1/clips", 503):
+                return
             # That random bytes are no picture is no fault of the schema.
             case.validate_response(answer, excluded_checks=[positive_data_acceptance])
-            seen.add(case.path)
 
         check()
     assert {"/v1/predict", "/v1/predict/faces", "/v1/models", "/healthz"} <= seen
