@@ -169,7 +169,7 @@ def report(value: dict[str, Any]) -> str:
     return (
         f"{table}\n\n{targets(tools)}\n\n{value['faces']:,} faces, a fifth of them for validation. "
         f"First step: the best of {value['rounds'] + 1} fresh processes; the rest of one. Measured "
-        f"at commit {value['commit']}. {shown}.\n\n*{machine_line(value['machine'])}*"
+        f"at `{value['commit']}`. {shown}.\n\n*{machine_line(value['machine'])}*"
     )
 
 
