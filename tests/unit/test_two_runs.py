@@ -69,7 +69,7 @@ def test_a_lock_goes_with_the_process_that_took_it_and_not_with_its_children(
     code = (
         "import os, sys, time; from pathlib import Path; from mien.locks import locked\n"
         "with locked(Path(sys.argv[1]), 'training'):\n"
-        "    if os.fork():\n"
+        "    if not os.fork():  # the child has let go of the lock by then\n"
         "        print('locked', flush=True)\n"
         "    time.sleep(60)\n"
     )
