@@ -1,7 +1,7 @@
 """From a table of clips to a difference with its uncertainty.
 
 Usage: ``mien predict clips/ --every 1 --format csv > clips.csv``, then
-``python examples/compare_clips.py clips.csv --person '(p\\d+)_' --condition '_([ab])_'``.
+``python examples/clips/compare.py clips.csv --person '(p\\d+)_' --condition '_([ab])_'``.
 
 The two patterns find person and condition in the name of a clip. What varies independently is the
 person, not the frame or the clip: each person counts once, with one mean per condition. The
@@ -68,6 +68,8 @@ def main() -> None:
         raise SystemExit(f"error: two conditions are compared, and the names have {conditions}")
     first, second = conditions
     both = [who for who in people if (who, first) in means and (who, second) in means]
+    if len(both) < 2:
+        raise SystemExit(f"error: two people with both conditions are needed, not {len(both)}")
     for what in conditions:
         values = [means[who, what] for who in both]
         spread = np.std(values, ddof=1)

@@ -29,3 +29,12 @@ def test_interval_and_p_of_equal_differences_are_exact() -> None:
     # Of 1,024 sign patterns two are as extreme.
     assert (low, high) == (0.25, 0.25)
     assert p == pytest.approx(2 / 1024, abs=0.002)
+
+
+def test_one_person_has_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text("source,emotion,p_happiness\np1_a,happiness,0.2\np1_b,happiness,0.4\n")
+    names = ["--person", r"(p\d)", "--condition", "_([ab])"]
+    monkeypatch.setattr("sys.argv", ["compare.py", str(table), *names])
+    with pytest.raises(SystemExit, match="two people with both conditions are needed, not 1"):
+        MODULE["main"]()
