@@ -196,7 +196,7 @@ def main() -> None:
     """Records, or draws what is recorded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replay", action="store_true", help="draw the recording that is there")
-    parser.add_argument("--per-class", type=int, default=120, help="training faces of each")
+    parser.add_argument("--per-class", type=int, default=60, help="training faces of each")
     given = parser.parse_args()
     cast = IMAGES / "training.cast"
     if not given.replay:
