@@ -31,7 +31,7 @@ _HOLE = bytes(4)
 _LENGTHS = {"h264": 4, "hevc": 21}
 
 
-def has_hole(packet: bytes, codec: str, header: bytes | None) -> bool:
+def has_hole(packet: bytes | memoryview, codec: str, header: bytes | None) -> bool:
     """Tells whether bytes inside of a packet were overwritten with zeros, where that shows.
 
     Args:
@@ -40,9 +40,9 @@ def has_hole(packet: bytes, codec: str, header: bytes | None) -> bool:
         header: The codec's header in the container; it says whether units follow start codes or
             their lengths.
     """
-    if codec not in _LENGTHS or _HOLE not in packet:
+    if codec not in _LENGTHS or _HOLE not in (data := bytes(packet)):
         return False
-    return any(_HOLE in unit.rstrip(b"\0") for unit in _units(packet, header, _LENGTHS[codec]))
+    return any(_HOLE in unit.rstrip(b"\0") for unit in _units(data, header, _LENGTHS[codec]))
 
 
 def _units(packet: bytes, header: bytes | None, at: int) -> Iterator[bytes]:

@@ -320,7 +320,7 @@ def _decoded(container: Any, stream: Any, tally: Tally | None = None) -> Iterato
         if packet is not None and packet.stream.index != stream.index:
             continue
         if packet is not None:
-            tally.damaged += packet.is_corrupt or has_hole(bytes(packet), codec, header)
+            tally.damaged += packet.is_corrupt or has_hole(memoryview(packet), codec, header)
         try:
             pictures = stream.codec_context.decode(None) if packet is None else packet.decode()
         except av.error.EOFError:
