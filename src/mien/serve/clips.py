@@ -118,6 +118,7 @@ class ClipJobs:
 
     def known(self, client: str, key: str) -> ClipJob | None:
         """Returns the clip that a client posted under a name, or None; "" is no name."""
+        self._forget()
         jobs = (job for job in self._jobs.values() if job.posted[:2] == (client, key))
         return next(jobs, None) if key else None
 

@@ -215,6 +215,18 @@ def test_room_is_bounded_and_nothing_is_kept() -> None:
     assert not jobs._jobs
 
 
+def test_clip_that_expired_is_not_known_by_its_key() -> None:
+    now = [1.0]
+    jobs = ClipJobs(ServeConfig(clips=2, keep_clip_s=60), clock=lambda: now[0])
+    job = _job()
+    job.posted, job.ended = ("ann", "key", "", 7), now[0]
+    jobs._jobs[job.id] = job
+    assert jobs.known("ann", "key") is job
+    assert jobs.known("ben", "key") is jobs.known("ann", "") is None
+    now[0] = 100.0
+    assert jobs.known("ann", "key") is None
+
+
 def test_clip_that_is_too_long_or_deleted_is_given_up(clip: Path) -> None:
     recognizer = EmotionRecognizer(detector="none")
     jobs = ClipJobs(ServeConfig(clips=2, max_clip_s=0.5))
