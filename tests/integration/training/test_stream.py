@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ pytest.importorskip("torch")
 from mien.data import Manifest, read_manifest
 from mien.data.writers.parquet import write_shards
 from mien.errors import DataError
+from mien.preprocess import Preprocessing
 from mien.training.config import TrainConfig
+from mien.training.data.stream import StreamedFaces, StreamLoader
+from mien.training.distributed.processes import SINGLE
 from mien.training.result import TrainResult
 from mien.training.run import train
 from support.command_line import run
@@ -36,6 +40,19 @@ def test_damaged_shard_ends_the_training_and_is_named(faces: Manifest, tmp_path:
     values = _values(tmp_path / "s")
     with pytest.raises(DataError, match=r"train-00002-of-00004\.parquet is damaged"):
         train(TrainConfig.make(values), tmp_path / "run", progress=False)
+
+
+def test_an_error_leaves_no_process_of_the_loader(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "faces", 13)
+    (root / "train" / "happiness" / "003.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    write_shards(read_manifest(f"folder:{root}"), tmp_path / "s", faces_per_shard=10)
+    stopping = read_manifest(f"shards:{tmp_path / 's'},on_error=stop").split("train")
+    config = TrainConfig.make({**_values(tmp_path / "s"), "workers": 2})
+    loader = StreamLoader(StreamedFaces(stopping, Preprocessing(size=48)), config, SINGLE)
+    before = active_children()
+    with pytest.raises(DataError, match="train-0000"):
+        list(loader)
+    assert active_children() == before
 
 
 @pytest.mark.parametrize("form", ["folder", "shards"])

@@ -173,15 +173,27 @@ class StreamLoader:
         #: The training loop tells it the epoch, as it does samplers.
         self.sampler = EpochStream(faces, config, dist)
         self._steps = count_steps(len(faces), config.batch_size)
-        self._loader: DataLoader[Any] = DataLoader(
-            self.sampler, batch_size=None, num_workers=config.workers,
-            persistent_workers=config.workers > 0,
-        )  # fmt: skip
+        self._loader = self._make_loader()
+
+    def _make_loader(self) -> DataLoader[Any]:
+        workers = self.sampler.config.workers
+        return DataLoader(
+            self.sampler, batch_size=None, num_workers=workers, persistent_workers=workers > 0
+        )
 
     def __len__(self) -> int:
         return self._steps
 
     def __iter__(self) -> Iterator[Batch]:
+        try:
+            yield from self._read()
+        except MienError:
+            # Ends the processes now. The error's traceback and this loader hold each other: the
+            # garbage collector could close their pipes first, and then wait for each in vain.
+            self._loader = self._make_loader()
+            raise
+
+    def _read(self) -> Iterator[Batch]:
         known, faces = self.sampler.faces.damaged, self.sampler.faces.manifest
         before = len(known)
         for batch in self._loader:
