@@ -184,7 +184,7 @@ def _with_data_option(
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        if (value := given.pop(parameter.name)) not in (None, "", OnError.proceed):
+        if (value := given.pop(parameter.name)) and value is not OnError.proceed:
             if not given.get("data"):
                 name = f"--{parameter.name.replace('_', '-')}"
                 raise ConfigError("is for what --data names: give that", subject=name)

@@ -88,6 +88,13 @@ def test_on_error_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "--on-error is for what --data names" in capsys.readouterr().err
 
 
+def test_label_map_is_no_word_of_on_error(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*_words("evaluate", made, tmp_path), "--label-map", "continue") == 2
+    assert "label" in capsys.readouterr().err
+
+
 def test_labels_that_a_model_lacks_are_a_fault(
     made: Path,
     tmp_path: Path,
