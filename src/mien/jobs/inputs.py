@@ -119,8 +119,9 @@ def _is_named_picture(path: str) -> bool:
 
 def _is_picture(path: str) -> bool:
     """Tells whether a file is a picture; a link to one that is gone is a row with its error."""
-    lost = _is_named_picture(path) and os.path.islink(path)  # noqa: PTH114 - of millions
-    return lost or is_image_file(path)
+    if is_image_file(path):
+        return True
+    return _is_named_picture(path) and os.path.islink(path)  # noqa: PTH114 - of millions
 
 
 def _folder(folder: str, left_out: Counter[str]) -> Iterator[str]:
