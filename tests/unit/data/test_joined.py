@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.arrays import F32
 from mien.data import Manifest, read_manifest
 from mien.data.image_stores import JoinedImages, PixelImages, holds_shards
 from mien.data.inspection import inspect_data
 from mien.data.sources import Source, draw_shares, parse_sources
 from mien.data.split import read_held_out, write_split
 from mien.errors import ConfigError, DataError, MienError
+from mien.labels import LabelSchema
 
 THREE = ("happy", "sad", "angry")
 
@@ -134,6 +136,15 @@ def test_labels_of_no_known_schema_are_named(two: list[str], tmp_path: Path) -> 
     assert read_manifest([f"folder:{odd}", f"folder:{same}"]).schema.labels == ("frown", "smile")
 
 
+def of_votes(schema: LabelSchema, votes: F32, class_ids: list[int]) -> Manifest:
+    """Returns training pictures that are called by letters from x on."""
+    N = len(votes)
+    return Manifest(
+        "votes", schema, PixelImages("xyz"[:N], np.zeros((N, 4, 4), np.uint8)), votes,
+        np.array(class_ids), np.array(["train"] * N), None, np.zeros(N, bool),
+    )  # fmt: skip
+
+
 def test_contempt_goes_where_a_model_s_contempt_goes() -> None:
     from mien.data.joined import to_schema
     from mien.labels import FER7, FERPLUS8, mapping_matrix
@@ -143,11 +154,7 @@ def test_contempt_goes_where_a_model_s_contempt_goes() -> None:
     votes[0, [contempt, fear]] = 0.25, 0.75
     votes[1, contempt] = 1
     votes[2, [contempt, fear]] = 0.5, 0.5
-    part = Manifest(
-        "votes", FERPLUS8, PixelImages("xyz", np.zeros((3, 4, 4), np.uint8)), votes,
-        np.array([fear, contempt, -1]), np.array(["train"] * 3), None, np.zeros(3, bool),
-    )  # fmt: skip
-    found = to_schema(part, FER7)
+    found = to_schema(of_votes(FERPLUS8, votes, [fear, contempt, -1]), FER7)
     shares = mapping_matrix(FERPLUS8, FER7)[contempt]
     only = np.eye(7)[FER7.index("fear")]
     assert keys(found) == ["x", "y", "z"]
@@ -166,11 +173,7 @@ def test_votes_for_a_label_that_the_schema_lacks_are_scaled_away() -> None:
     votes[0, [fear, sadness]] = 0.25, 0.75
     votes[1, fear] = 1
     votes[2, [fear, sadness]] = 0.5, 0.5
-    part = Manifest(
-        "votes", FER7, PixelImages("xyz", np.zeros((3, 4, 4), np.uint8)), votes,
-        np.array([sadness, fear, -1]), np.array(["train"] * 3), None, np.zeros(3, bool),
-    )  # fmt: skip
-    found = to_schema(part, HES3)
+    found = to_schema(of_votes(FER7, votes, [sadness, fear, -1]), HES3)
     assert keys(found) == ["x", "z"]
     assert found.targets[:, HES3.index("sad")].tolist() == [1, 1]
     assert found.class_ids.tolist() == [HES3.index("sad"), -1]
