@@ -7,13 +7,14 @@ last; the ratio of each engine to the local one; the peak memory of the whole tr
 processes' own share, PSS, where the system tells it); and the CPU time a picture, start included,
 which a busy machine changes less than the rest. The answers must be the same. Usage::
 
-    python benchmarks/jobs.py --pictures 50000 --workdir /tmp/jobs --json jobs.json
-    python benchmarks/jobs.py --pictures 50000 --workdir /tmp/jobs --engines ray --kills 3
+    python benchmarks/jobs.py --pictures 50000 --json jobs.json
+    python benchmarks/jobs.py --pictures 50000 --engines ray --kills 3
     python benchmarks/jobs.py --costs jobs.json --price 0.05
 
 ``--kills`` runs the last engine once more, kills its process group that often at random places,
 resumes it, and compares the rows with those of the undisturbed run.
 
+Pictures and answers lie in ``--workdir`` (``out/jobs``), and pictures are kept for the next run.
 Faces that are ready need no detector; ``--detector mien --side 640`` measures photos.
 """
 
@@ -37,7 +38,8 @@ import psutil
 import pyarrow.parquet as pq
 from PIL import Image
 
-FERPLUS = Path(__file__).parents[2] / "shared" / "data" / "ferplus" / "train.parquet"
+ROOT = Path(__file__).resolve().parents[1]
+FERPLUS = ROOT.parent / "shared" / "data" / "ferplus" / "train.parquet"
 ENGINES = {
     "local": ["--engine", "local"],
     "ray": ["--engine", "ray"],
@@ -262,7 +264,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["local", "ray"])
     parser.add_argument("--kills", type=int, default=0, help="of one more run")
     parser.add_argument("--seed", type=int, default=0, help="of the places of the kills")
-    parser.add_argument("--workdir", type=Path, default=Path("jobs-benchmark"))
+    parser.add_argument("--workdir", type=Path, default=ROOT / "out" / "jobs")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--costs", type=Path, nargs="+", help="reports to compute costs from")
     parser.add_argument("--price", type=float, default=0.05, help="of a core and hour")
