@@ -36,6 +36,11 @@ def test_a_test_picture_may_be_leaked_and_a_train_picture_not() -> None:
         build_manifest(leaked=[True, False, False])
 
 
+def test_sources_are_checked_where_no_groups_are_known() -> None:
+    with pytest.raises(DataError, match=r"sources of by hand must have shape \(3,\)"):
+        build_manifest(groups=None, sources=["a", "b"])
+
+
 def test_it_is_frozen_and_keeps_its_warnings() -> None:
     manifest = build_manifest(warnings=["one", "two"])
     assert manifest.warnings == ("one", "two")

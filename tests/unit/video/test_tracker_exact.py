@@ -106,6 +106,16 @@ def test_colours_may_differ_by_a_third() -> None:
         assert found == [(number, 0)], value
 
 
+def test_two_pairs_that_are_possible_are_better_than_one_that_is_good() -> None:
+    # Costs of the first face's pairs 0.5 and 1.3, of the second one's 1.3 and none.
+    tracker = KalmanTracker(confirm=1)
+    tracker.update(_boxes((0, 0), (52, 0)), np.ones(2), 0.0, appearance=_colours(0.5, 0.8))
+    found = tracker.update(
+        _boxes((20, 0), (-32, 0)), np.ones(2), 0.01, appearance=_colours(0.5, 0.8)
+    )
+    assert found == [(2, 0), (1, 1)]
+
+
 def test_colours_are_remembered_slowly_and_never_from_a_crowd() -> None:
     tracker = KalmanTracker(confirm=1)
     tracker.update(_boxes((0, 0)), np.ones(1), 0.0, appearance=_colours(0.5))
