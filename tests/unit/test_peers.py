@@ -198,7 +198,7 @@ def test_programs_that_train_agree_in_network_input_and_epochs(peers: Any) -> No
     for name, source in programs.items():
         assert re.search(r"(epochs=|fit_one_cycle\()4\b", source), name
         assert re.search(r"(batch|batch_size|bs)=64\b", source), name
-        assert re.search(r"(imgsz=|size=|Resize\(|Input\(\()64\b", source), name
+        assert re.search(r"(\bimgsz=|\bsize=|Resize\(|Input\(\()64\b", source), name
         assert source.count("\n# trained\n") == 1, name  # where measure.py stamps
 
 
