@@ -145,7 +145,10 @@ def find_sitters(teacher: YuNet, portraits: list[bytes], passes: int = 8) -> lis
 
 
 def landmark_errors(find: Find, sitters: list[Sitter]) -> dict[str, float]:
-    """Mean distances of the sitters' points from the teacher's, as shares of that of the eyes."""
+    """Mean distances of the sitters' points from the teacher's, as shares of that of the eyes.
+
+    Sitters that are not found do not count: the last row says how many do.
+    """
     one, eight = [], []
     for sitter in sitters:
         found = find(sitter.image_rgb)
@@ -171,6 +174,7 @@ def _landmark_row(one: list[float], eight: list[float]) -> dict[str, float]:
     return {
         "landmarks, from one pass of YuNet_n": float(np.mean(one)),
         "landmarks, from its mean over eight": float(np.mean(eight)),
+        "landmarks, portraits": float(len(one)),
     }
 
 
@@ -238,6 +242,7 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
     for key in rows[names[0]]:
         values = [rows[name].get(key, float("nan")) for name in names]
         digits = 1 if key.startswith(("false", "ms", "points")) else 3
+        digits = 0 if key.endswith("portraits") else digits
         cells = ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in values]
         print(f"| {key} |", " | ".join(cells), "|")
 
