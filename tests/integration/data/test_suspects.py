@@ -60,10 +60,7 @@ def test_labels_are_judged_by_the_models_features(tmp_path: Path, draw: Draw) ->
     pytest.importorskip("cleanlab")
     from support.faces import draw_face
 
-    for at, (folder, label) in enumerate((("happy", "happiness"), ("sad", "sadness"))):
-        (tmp_path / folder).mkdir()
-        for index in range(40):
-            draw_face(label, 1000 * at + index, 48).save(tmp_path / folder / f"{index}.png")
+    write_two_labels(tmp_path, draw_face, 40)
     wrong = []
     for index in range(3):
         draw_face("happiness", 9_000 + index, 48).save(tmp_path / f"sad/wrong{index}.png")
