@@ -38,6 +38,8 @@ class FitSettings:
         bfloat16: Use it on a CPU too; it pays where the CPU multiplies it (AVX512-BF16, AMX).
         steps: End after these instead, however long they take, so that runs can be compared; 0:
             by time.
+        small_side: Side of the input during the first part; 0: the full side throughout.
+        small_share: That part's share of the training.
     """
 
     seconds: float
@@ -49,10 +51,16 @@ class FitSettings:
     every_s: float = 30.0
     bfloat16: bool = False
     steps: int = 0
+    small_side: int = 0
+    small_share: float = 0.5
 
     def progress(self, report: FitReport) -> float:
         """Returns the share of the training that is done."""
         return report.steps / self.steps if self.steps else report.seconds / self.seconds
+
+    def side(self, full: int, progress: float) -> int:
+        """Returns the side of the input at that share of the training."""
+        return self.small_side if self.small_side and progress < self.small_share else full
 
 
 @dataclass
@@ -155,7 +163,8 @@ def fit(
     while (progress := settings.progress(report)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(progress, settings.warmup)
-        loss = _step(network, batches, side, optimizer, layout, bfloat16=settings.bfloat16)
+        now = settings.side(side, progress)
+        loss = _step(network, batches, now, optimizer, layout, bfloat16=settings.bfloat16)
         average.update(network)
         total += loss
         counted += 1

@@ -9,11 +9,15 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from research.expression.views import VIEW, uniform
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: JPEG's table of luminance at quality 50 (ITU-T T.81, annex K).
 JPEG_TABLE = (
@@ -68,29 +72,47 @@ def _draw(n: int, low: float, high: float, device: torch.device) -> Tensor:
     return uniform(n, low, high, device).view(n, 1, 1, 1)
 
 
+def _change_some(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Changes the faces that ``chosen`` (n, 1, 1, 1) names; a CPU does no work on the others."""
+    if x.is_cuda:  # Counting them would make the CPU wait for the GPU.
+        return torch.where(chosen, change(x), x)
+    index = chosen.view(-1).nonzero()[:, 0]
+    return x.index_copy(0, index, change(x[index])) if len(index) else x
+
+
 def relight(x: Tensor, tones: Tones) -> Tensor:
     """Ramps of light, curves of gray levels, then gamma, contrast and brightness."""
     n, device = len(x), x.device
-    line = torch.linspace(-1, 1, x.shape[-1], device=device)
-    angle = _draw(n, -math.pi, math.pi, device)
-    ramp = torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1)
-    lit = x * (1 + ramp * _draw(n, 0.1, 0.65, device))
-    x = torch.where(_chance(n, tones.light, device), lit, x).clamp(0, 255) / 255
-    # x + a sin(pi k x) / (pi k) rises everywhere while |a| < 1, and keeps 0 and 1.
-    waves = torch.randint(1, 4, (n, 1, 1, 1), device=device) * math.pi
-    curved = x + _draw(n, -0.9, 0.9, device) * torch.sin(waves * x) / waves
-    x = torch.where(_chance(n, tones.curve, device), curved, x)
+    x = _change_some(x, _chance(n, tones.light, device), _light).clamp(0, 255) / 255
+    x = _change_some(x, _chance(n, tones.curve, device), _curve)
     limit = tones.retone
     x = x.clamp(1e-4, 1).pow(torch.exp(_draw(n, -limit, limit, device)))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     gain, lift = 1 + _draw(n, -limit, limit, device), 1 + _draw(n, -limit, limit, device)
-    x = (x - mean) * gain + mean * lift
-    harsh = _chance(n, tones.harsh, device)
     flat = _chance(n, 0.5, device)
     weak = torch.where(flat, _draw(n, 0.1, 0.6, device), torch.ones_like(mean))
     offset = torch.where(flat, torch.zeros_like(mean), _draw(n, -0.45, 0.5, device))
-    x = torch.where(harsh, (x - mean) * weak + mean + offset, x)
-    return x.clamp(0, 1) * 255
+    harsh = _chance(n, tones.harsh, device)
+    # (x - mean) gain + mean lift, then about the first mean again: one product and one sum.
+    scale = torch.where(harsh, gain * weak, gain)
+    place = torch.where(harsh, mean * (lift - 1) * weak + mean + offset, mean * lift)
+    return ((x - mean) * scale + place).clamp(0, 1) * 255
+
+
+def _light(x: Tensor) -> Tensor:
+    """A ramp of light across each face."""
+    n, device = len(x), x.device
+    line = torch.linspace(-1, 1, x.shape[-1], device=device)
+    angle = _draw(n, -math.pi, math.pi, device)
+    ramp = torch.cos(angle) * line.view(1, 1, 1, -1) + torch.sin(angle) * line.view(1, 1, -1, 1)
+    return x * (1 + ramp * _draw(n, 0.1, 0.65, device))
+
+
+def _curve(x: Tensor) -> Tensor:
+    """Adds a sin(pi k x) / (pi k): rises everywhere while |a| < 1, and keeps 0 and 1."""
+    n, device = len(x), x.device
+    waves = torch.randint(1, 4, (n, 1, 1, 1), device=device) * math.pi
+    return x + _draw(n, -0.9, 0.9, device) * torch.sin(waves * x) / waves
 
 
 @functools.cache
@@ -108,6 +130,17 @@ def soften(x: Tensor, tones: Tones) -> Tensor:
     """Blurs some faces and lowers the resolution of some: one product from each side."""
     n, device = len(x), x.device
     blurred = _chance(n, tones.blur, device)
+    low = _chance(n, tones.low_resolution, device)
+    if x.is_cuda:
+        return _soften(x, blurred, low)
+    index = (blurred | low).view(-1).nonzero()[:, 0]
+    if not len(index):
+        return x
+    return x.index_copy(0, index, _soften(x[index], blurred[index], low[index]))
+
+
+def _soften(x: Tensor, blurred: Tensor, low: Tensor) -> Tensor:
+    n, device = len(x), x.device
     # Small blurs are the common ones.
     sigma = torch.where(
         blurred,
@@ -121,8 +154,7 @@ def soften(x: Tensor, tones: Tones) -> Tensor:
     tables = _rescalers(device)
     chosen = tables[torch.randint(len(tables), (n,), device=device)]
     eye = torch.eye(VIEW, device=device).expand(n, VIEW, VIEW)
-    low = _chance(n, tones.low_resolution, device).view(n, 1, 1)
-    matrix = torch.bmm(torch.where(low, chosen, eye), kernel)
+    matrix = torch.bmm(torch.where(low.view(n, 1, 1), chosen, eye), kernel)
     return torch.bmm(torch.bmm(matrix, x[:, 0]), matrix.transpose(1, 2)).unsqueeze(1)
 
 
@@ -136,7 +168,11 @@ def _jpeg_parts(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def compress(x: Tensor, tones: Tones) -> Tensor:
-    """Quantises blocks of 8x8 pixels of 48 as JPEG does, at quality 4 to 60."""
+    """Quantises blocks of 8x8 pixels of 48 as JPEG does, at quality 4 to 60, in some faces."""
+    return _change_some(x, _chance(len(x), tones.jpeg, x.device), _compress)
+
+
+def _compress(x: Tensor) -> Tensor:
     n, device = len(x), x.device
     basis, table = _jpeg_parts(device)
     quality = 4 * torch.exp(_draw(n, 0, math.log(15), device)).view(n, 1, 1, 1, 1)
@@ -147,22 +183,29 @@ def compress(x: Tensor, tones: Tones) -> Tensor:
     step = (table * scale * 2).clamp_min(2)
     waves = basis @ blocks @ basis.T
     back = basis.T @ ((waves / step).round() * step) @ basis
-    out = back.transpose(2, 3).reshape(x.shape) + 128
-    return torch.where(_chance(n, tones.jpeg, device), out.clamp(0, 255), x)
+    return (back.transpose(2, 3).reshape(x.shape) + 128).clamp(0, 255)
 
 
 def grain(x: Tensor, tones: Tones) -> Tensor:
     """Adds noise to some faces, mostly little, and less where the contrast is weak."""
+    return _change_some(x, _chance(len(x), tones.noise, x.device), _grain)
+
+
+def _grain(x: Tensor) -> Tensor:
     n, device = len(x), x.device
     contrast = (x.std(dim=(1, 2, 3), keepdim=True) / 50).clamp(0.15, 1)
     sigma = (3 + 52 * _draw(n, 0, 1, device).square()) * contrast
     half = torch.randn(n, 1, VIEW // 2, VIEW // 2, device=device) * sigma
     noise = half.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    return torch.where(_chance(n, tones.noise, device), (x + noise).clamp(0, 255), x)
+    return (x + noise).clamp(0, 255)
 
 
 def erase(x: Tensor, tones: Tones) -> Tensor:
     """Covers a rectangle of some faces with mid gray, one level, or noise."""
+    return _change_some(x, _chance(len(x), tones.erase, x.device), _erase)
+
+
+def _erase(x: Tensor) -> Tensor:
     n, device, side = len(x), x.device, x.shape[-1]
     area = 0.02 + 0.33 * _draw(n, 0, 1, device).pow(1.5)
     ratio = torch.exp(_draw(n, -0.8, 0.8, device))
@@ -174,8 +217,7 @@ def erase(x: Tensor, tones: Tones) -> Tensor:
         _chance(n, 0.35, device), torch.full_like(area, 128), _draw(n, 0, 255, device)
     )
     rough = level + torch.randn_like(x) * 60 * _chance(n, 0.2, device)
-    covered = inside_x & inside_y & _chance(n, tones.erase, device)
-    return torch.where(covered, rough.clamp(0, 255), x)
+    return torch.where(inside_x & inside_y, rough.clamp(0, 255), x)
 
 
 def change_tones(x: Tensor, tones: Tones) -> Tensor:

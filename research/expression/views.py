@@ -168,7 +168,15 @@ def draw_view(faces: SourceFaces, index: Tensor, geometry: Geometry, material: T
         mask = torch.where(filled.view(n, 1, 1, 1), inside, cut)
         if not geometry.cut and not geometry.fill:
             return view
-    return view * mask + backgrounds(n, material, geometry.black) * (1 - mask)
+    behind = drawn if faces.masks is not None else drawn | filled
+    if view.is_cuda:  # Counting them would make the CPU wait for the GPU.
+        return view * mask + backgrounds(n, material, geometry.black) * (1 - mask)
+    place = behind.nonzero()[:, 0]
+    if not len(place):
+        return view
+    part = mask[place]
+    drawn_behind = backgrounds(len(place), material, geometry.black) * (1 - part)
+    return view.index_copy(0, place, view[place] * part + drawn_behind)
 
 
 def plain_view(faces: SourceFaces, index: Tensor, *, zoom: float = 1.0, side: int = VIEW) -> Tensor:

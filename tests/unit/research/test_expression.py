@@ -16,6 +16,7 @@ from research.expression.ablate import draws, resampled
 from research.expression.evaluate import softmax
 from research.expression.fitting import FitReport, FitSettings
 from research.expression.temperatures import error_by_chance
+from research.expression.tones import Tones, change_tones
 
 
 def test_resampled_first_is_balanced_accuracy_and_others_scatter_about_it() -> None:
@@ -37,3 +38,30 @@ def test_progress_is_by_steps_where_they_are_given() -> None:
     report = FitReport(steps=30, seconds=10)
     assert FitSettings(100, 0.1).progress(report) == 0.1
     assert FitSettings(100, 0.1, steps=60).progress(report) == 0.5
+
+
+def test_small_side_is_for_the_first_part() -> None:
+    settings = FitSettings(100, 0.1, small_side=40, small_share=0.25)
+    assert [settings.side(48, progress) for progress in (0.0, 0.24, 0.25, 1.0)] == [40, 40, 48, 48]
+    assert FitSettings(100, 0.1).side(48, 0.0) == 48
+
+
+CALM = Tones(**dict.fromkeys(Tones.__dataclass_fields__, 0.0))
+
+
+@pytest.mark.parametrize(
+    "kind", ["light", "curve", "harsh", "blur", "low_resolution", "noise", "jpeg", "erase"]
+)
+def test_each_change_of_tones_reaches_its_share_of_the_faces(kind: str) -> None:
+    torch.manual_seed(0)
+    place = torch.arange(96.0)
+    x = (60 + place.view(1, 1, 1, 96) + 30 * torch.sin(place / 2).view(1, 1, 96, 1)).clamp(1, 254)
+    x = x.repeat(200, 1, 1, 1)
+
+    def changed(share: float) -> float:
+        out = change_tones(x, Tones(**{**CALM.__dict__, kind: share}))
+        return float(((out - x).abs().amax(dim=(1, 2, 3)) > 1).float().mean())
+
+    assert changed(0.0) == 0
+    assert 0.2 < changed(0.4) < 0.55
+    assert changed(1.0) > 0.85
