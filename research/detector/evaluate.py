@@ -3,12 +3,14 @@
 ``python -m research.detector.evaluate --shared ../shared --peers`` searches every photograph of
 ``data/photos`` valid with the detector in the package, and with YuNet_s, YuNet_n and UltraFace, all
 at the photograph's own size and each from the score that is best for its own F1. Landmarks, times
-and what the emotion model loses through detection (``through.py``) stand in the same table.
+and what the emotion model loses through detection (``through.py``) stand in the same table. With
+``--only-times`` the times alone, which takes seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -292,20 +294,25 @@ def print_thresholds(result: Result) -> None:
 
 
 def time_detectors(
-    detectors: dict[str, Find], image_rgb: NDArray[np.uint8], rounds: int
-) -> dict[str, float]:
+    detectors: dict[str, Find], photo: NDArray[np.uint8], rounds: int
+) -> dict[str, dict[str, float]]:
     """Returns the quickest of several rounds of each detector, in turns, in milliseconds."""
-    best = dict.fromkeys(detectors, float("inf"))
-    for _ in range(rounds + 1):  # the first one warms up
-        for name, find in detectors.items():
-            start = time.perf_counter()
-            find(image_rgb)
-            best[name] = min(best[name], 1000 * (time.perf_counter() - start))
-    return best
+    rows: dict[str, dict[str, float]] = {name: {} for name in detectors}
+    for size in FRAMES if rounds else ():
+        image_rgb = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
+        best = dict.fromkeys(detectors, float("inf"))
+        for _ in range(rounds + 1):  # the first one warms up
+            for name, find in detectors.items():
+                start = time.perf_counter()
+                find(image_rgb)
+                best[name] = min(best[name], 1000 * (time.perf_counter() - start))
+        for name, value in best.items():
+            rows[name][f"ms, {size[0]}x{size[1]}"] = value
+    return rows
 
 
-def main() -> None:
-    """Evaluates from the command line."""
+def read_arguments() -> argparse.Namespace:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--folder", type=Path, help="the detector's; the package's by default")
@@ -313,14 +320,20 @@ def main() -> None:
     parser.add_argument("--portraits", type=int, default=400, help="for the landmarks")
     parser.add_argument("--pasted", type=int, default=3199, help="FER+ faces, pasted; 0 for none")
     parser.add_argument("--rounds", type=int, default=5, help="of the timing; 0 for none")
+    parser.add_argument("--only-times", action="store_true", help="measure nothing but times")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--curves", type=Path, help="where to draw precision against recall")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Evaluates from the command line."""
+    args = read_arguments()
     items = list(read_photos(args.shared / "data/photos/valid.parquet", valid=True))
-    weights = args.shared / "weights"
-    yunet_n = YuNet(weights / "yunet_n_dynamic.onnx", threads=args.threads)
-    mien = MienDetector(args.folder, threads=args.threads)
+    weights, threads = args.shared / "weights", args.threads
+    yunet_n = YuNet(weights / "yunet_n_dynamic.onnx", threads=threads)
+    mien = MienDetector(args.folder, threads=threads)
     usual, eager = mien.min_score, mien.with_min_score(MIN_SCORE)
 
     def find_mien(image_rgb: NDArray[np.uint8]) -> Found:
@@ -330,11 +343,16 @@ def main() -> None:
 
     detectors: dict[str, Find] = {"mien": find_mien}
     if args.peers:
-        yunet_s = YuNet(weights / "face_detection_yunet_2026may.onnx", threads=args.threads)
-        ultraface = UltraFace(weights / "ultraface_rfb_640.onnx", threads=args.threads)
-        detectors["YuNet_s"] = lambda image: yunet_s.detect(image, MIN_SCORE)
-        detectors["YuNet_n"] = lambda image: yunet_n.detect(image, MIN_SCORE)
-        detectors["UltraFace"] = lambda image: ultraface.detect(image, MIN_SCORE)
+        yunet_s = YuNet(weights / "face_detection_yunet_2026may.onnx", threads=threads)
+        ultraface = UltraFace(weights / "ultraface_rfb_640.onnx", threads=threads)
+        peers = {"YuNet_s": yunet_s, "YuNet_n": yunet_n, "UltraFace": ultraface}
+        for name, peer in peers.items():
+            detectors[name] = functools.partial(peer.detect, min_score=MIN_SCORE)
+    photo = decode_rgb(next(item.data for item in items if item.source == "fc"))
+    timed = {**detectors, "mien": mien.detect}
+    if args.only_times:
+        print_table(time_detectors(timed, photo, args.rounds))
+        return
     results = {name: measure(find, items) for name, find in detectors.items()}
     rows = {name: result.row() for name, result in results.items()}
     rows["mien"] = results["mien"].row(usual)
@@ -348,13 +366,8 @@ def main() -> None:
         if args.peers:
             yunet = get_detector(f"yunet:{weights / 'face_detection_yunet_2026may.onnx'}")
             rows["YuNet_s"] |= lost_through(args.shared, yunet, args.pasted)
-    if args.rounds:
-        photo = decode_rgb(next(item.data for item in items if item.source == "fc"))
-        for size in FRAMES:
-            resized = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
-            detectors["mien"] = mien.detect  # type: ignore[assignment]
-            for name, value in time_detectors(detectors, resized, args.rounds).items():
-                rows[name][f"ms, {size[0]}x{size[1]}"] = value
+    for name, times in time_detectors(timed, photo, args.rounds).items():
+        rows[name] |= times
     print_table(rows)
     print_thresholds(results["mien"])
     if args.curves:

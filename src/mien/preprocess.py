@@ -120,7 +120,7 @@ def whole_box(width: int, height: int) -> tuple[float, float, float, float]:
 
 
 def crop_faces(
-    image_rgb: U8,
+    image_rgb: U8 | Image.Image,
     boxes_xyxy: Floats | Sequence[Sequence[float]],
     preprocessing: Preprocessing,
     *,
@@ -131,7 +131,7 @@ def crop_faces(
     Where a box reaches beyond the picture, the border pixels are repeated.
 
     Args:
-        image_rgb: uint8 (H, W, 3).
+        image_rgb: uint8 (H, W, 3), or PIL's image of one: less work where there is one already.
         boxes_xyxy: (N, 4) in pixels, the regions to cut, usually squares.
         preprocessing: Size, colour, interpolation and alignment.
         landmarks: (N, 5, 2) in pixels, the eye on the picture's left first, then the other; used
@@ -144,18 +144,22 @@ def crop_faces(
         InputError: If the picture or a box has the wrong shape, or a box is empty, not finite,
             or does not touch the picture.
     """
-    check_rgb(image_rgb, "faces are cut from")
+    if not isinstance(image_rgb, Image.Image):
+        check_rgb(image_rgb, "faces are cut from")
+    elif image_rgb.mode != "RGB":
+        raise InputError(f"faces are cut from RGB pictures; got mode {image_rgb.mode}")
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    faces = np.empty(
-        (len(boxes), preprocessing.size, preprocessing.size, preprocessing.channels), np.uint8
-    )
-    angles = np.zeros(len(boxes))
+    size, channels = preprocessing.size, preprocessing.channels
+    if not len(boxes):
+        return np.empty((0, size, size, channels), np.uint8)
+    angles = [0.0] * len(boxes)
     if preprocessing.align == "eyes" and landmarks is not None:
-        angles = roll_degrees(landmarks)
-    for face, box, angle in zip(faces, boxes, angles, strict=True):
-        picture = _level(image_rgb, box, float(angle)) if angle else (image_rgb, box)
-        face[...] = _crop_one(*picture, preprocessing)
-    return faces
+        angles = roll_degrees(landmarks).tolist()
+    column = Image.new("RGB" if channels == 3 else "L", (size, size * len(boxes)))
+    for index, (box, angle) in enumerate(zip(boxes, angles, strict=True)):
+        picture = _level(np.asarray(image_rgb), box, angle) if angle else (image_rgb, box)
+        column.paste(_crop_one(*picture, preprocessing), (0, size * index))
+    return np.array(column).reshape(-1, size, size, channels)
 
 
 def recolor(faces_rgb: U8, preprocessing: Preprocessing) -> U8:
@@ -204,9 +208,12 @@ def _level(image_rgb: U8, box: F64, angle: float) -> tuple[U8, F64]:
     return np.asarray(level), box - np.tile(first, 2)
 
 
-def _crop_one(image_rgb: U8, box: F64, preprocessing: Preprocessing) -> U8:
-    height, width = image_rgb.shape[:2]
-    x1, y1, x2, y2 = (float(value) for value in box)
+def _crop_one(image_rgb: U8 | Image.Image, box: F64, preprocessing: Preprocessing) -> Image.Image:
+    if isinstance(image_rgb, Image.Image):
+        width, height = image_rgb.size
+    else:
+        height, width = image_rgb.shape[:2]
+    x1, y1, x2, y2 = box.tolist()
     if not (math.isfinite(x1 + y1 + x2 + y2) and x2 > x1 and y2 > y1):
         raise InputError(f"a face box must be finite with x1 < x2 and y1 < y2; got {box.tolist()}.")
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
@@ -214,22 +221,41 @@ def _crop_one(image_rgb: U8, box: F64, preprocessing: Preprocessing) -> U8:
     # One pixel more than needed on each side, so that interpolation sees its neighbours.
     left, top = max(math.floor(x1) - 1, 0), max(math.floor(y1) - 1, 0)
     right, bottom = min(math.ceil(x2) + 1, width), min(math.ceil(y2) + 1, height)
-    region = Image.fromarray(image_rgb[top:bottom, left:right])
+    if isinstance(image_rgb, Image.Image):
+        region = Image.new("RGB", (right - left, bottom - top))
+        region.paste(image_rgb, (-left, -top))
+    else:
+        region = Image.fromarray(image_rgb[top:bottom, left:right])
     if preprocessing.color == "gray":
         region = region.convert("L")
     before_x, before_y = max(left - math.floor(x1), 0), max(top - math.floor(y1), 0)
     after_x, after_y = max(math.ceil(x2) - right, 0), max(math.ceil(y2) - bottom, 0)
     if before_x or before_y or after_x or after_y:
-        pixels = np.asarray(region)
-        pad = ((before_y, after_y), (before_x, after_x)) + ((0, 0),) * (pixels.ndim - 2)
-        region = Image.fromarray(np.pad(pixels, pad, mode="edge"))
+        region = _repeat_border(region, before_x, before_y, after_x, after_y)
     origin_x, origin_y = left - before_x, top - before_y
-    resized = region.resize(
+    return region.resize(
         (preprocessing.size, preprocessing.size),
         INTERPOLATIONS[preprocessing.interpolation],
         box=(x1 - origin_x, y1 - origin_y, x2 - origin_x, y2 - origin_y),
     )
-    return np.asarray(resized).reshape(preprocessing.size, preprocessing.size, -1)
+
+
+def _repeat_border(
+    region: Image.Image, left: int, top: int, right: int, bottom: int
+) -> Image.Image:
+    """Enlarges a picture by so many pixels on each side, which repeat its border."""
+    width, height = region.size
+    wide = Image.new(region.mode, (left + width + right, top + height + bottom))
+    wide.paste(region, (left, top))
+    for x, begin, end in ((left, 0, left), (left + width - 1, left + width, wide.width)):
+        if begin < end:
+            edge = wide.crop((x, top, x + 1, top + height))
+            wide.paste(edge.resize((end - begin, height), Image.Resampling.NEAREST), (begin, top))
+    for y, begin, end in ((top, 0, top), (top + height - 1, top + height, wide.height)):
+        if begin < end:
+            edge = wide.crop((0, y, wide.width, y + 1))
+            wide.paste(edge.resize((wide.width, end - begin), Image.Resampling.NEAREST), (0, begin))
+    return wide
 
 
 def normalize(faces: U8 | F32, preprocessing: Preprocessing) -> F32:

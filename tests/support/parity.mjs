@@ -36,13 +36,16 @@ const known = {
 
 /** The detector with stand-ins for its networks: the same numbers, whatever they see. */
 function find(one, config, settings, numbers, answer, marks) {
-  const propose = (input, [, , height, width]) => {
+  const propose = (input, [, height, width, channels]) => {
+    if (!(input instanceof Uint8Array) || input.length !== height * width * channels) {
+      throw new Error(`The first network got ${input.length} numbers for ${width}x${height}.`);
+    }
     const count = settings.strides
       .map((stride) => Math.floor(height / stride) * Math.floor(width / stride))
       .reduce((sum, value) => sum + value, 0);
     const values = new Float32Array(15 * count).fill(-9);
     numbers.forEach((cell, n) =>
-      cell.forEach((value, number) => (values[number * count + 5 + 20 * n] = value)),
+      cell.forEach((value, number) => (values[15 * (5 + 20 * n) + number] = value)),
     );
     return values;
   };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_every_form_of_a_network_takes_a_device(with_cuda: list[Any]) -> None:
     Session(folder.file(ONNX), device="cuda:1", threads=2)
     Session(ASSETS / "detector" / "detector.onnx", device="cpu")
     assert with_cuda == [[(CUDA, {"device_id": 1}), CPU]] * 2 + [[CPU]]
+
+
+@pytest.mark.parametrize("spin", [False, True])
+def test_threads_sleep_after_a_run(spin: bool) -> None:
+    session = Session(ASSETS / "detector" / "detector.onnx", threads=2, spin=spin)
+    used = []
+    for _ in range(3):
+        session.run(None, {"image": np.zeros((1, 480, 640, 3), np.uint8)})
+        start = time.process_time()
+        time.sleep(0.05)
+        used.append(time.process_time() - start)
+    assert min(used) < 0.005
 
 
 @pytest.mark.parametrize("backend", ["onnx", "torch"])

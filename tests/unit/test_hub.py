@@ -145,7 +145,7 @@ def test_file_that_is_plainly_no_network_is_named(copy: Path, content: bytes, wo
 
 
 def test_network_made_elsewhere_is_sent_to_adopt(copy: Path) -> None:
-    shutil.copyfile(ASSETS / "detector" / "detector.onnx", copy / "model.onnx")
+    shutil.copyfile(ASSETS / "detector" / "refiner.onnx", copy / "model.onnx")
     _change(copy, files={})
     with pytest.raises(ModelError, match=r"'logits'.*mien adopt"):
         open_backend(read_model_folder(copy))

@@ -70,6 +70,27 @@ def test_a_crop_is_that_of_the_picture_with_its_border_repeated(
     assert np.array_equal(found[0], np.asarray(expected).reshape(8, 8, -1))
 
 
+@given(st.integers(0, 99), st.sampled_from(["gray", "rgb"]), st.booleans())
+def test_a_picture_of_pil_is_cut_like_its_pixels(seed: int, color: str, level: bool) -> None:
+    pixels, setting = _picture(seed, 30, 40), Preprocessing(8, color, align="eyes")
+    boxes: list[list[float]] = [
+        [3.2, 4.1, 20.7, 25.5],
+        [-6.5, 2, 12, 41.5],
+        [25, -9, 52.3, 18],
+        [0, 0, 40, 30],
+    ]
+    points = np.random.default_rng(seed).uniform(0, 30, (4, 5, 2)) if level else None
+    expected = crop_faces(pixels, boxes, setting, landmarks=points)
+    found = crop_faces(Image.fromarray(pixels), boxes, setting, landmarks=points)
+    assert np.array_equal(found, expected)
+    found[...] = 0  # nobody else's
+
+
+def test_a_picture_of_another_mode_is_refused() -> None:
+    with pytest.raises(InputError, match="from RGB pictures; got mode L"):
+        crop_faces(Image.new("L", (40, 40)), [[0, 0, 9, 9]], Preprocessing(size=8))
+
+
 @pytest.mark.parametrize(("width", "height"), [(30, 20), (20, 30), (21, 48)])
 def test_a_tall_or_wide_picture_is_cut_to_its_middle_square(width: int, height: int) -> None:
     picture = _picture(0, height, width)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from mien.arrays import F64, Floats
 
 
+#: Boxes that are compared with all others in one step: bounds the memory.
+_AT_ONCE = 64
+
+
 def iou(first: Floats, second: Floats) -> F64:
     """Returns intersection over union of boxes (N, 4) and (M, 4): float64 (N, M), 0..1."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
@@ -41,18 +45,28 @@ def nms(
     >>> nms(boxes, np.array([0.8, 0.9, 0.7])).tolist()
     [1, 2]
     """
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)[order]
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    left = np.argsort(-np.asarray(scores), kind="stable")
     kept: list[int] = []
+    left = np.arange(len(boxes))
     while left.size:
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        low = np.maximum(boxes[best, :2], boxes[left, :2])
-        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
-        shared = np.clip(high - low, 0.0, None).prod(axis=1)
-        apart = shared <= iou_threshold * (areas[best] + areas[left] - shared)
+        # Of the most confident ones it is said at once which of all the others go with them.
+        first = left[:_AT_ONCE]
+        x1, y1, x2, y2 = boxes[left].T
+        a1, b1, a2, b2 = boxes[first].T[:, :, None]
+        width = np.minimum(a2, x2) - np.maximum(a1, x1)
+        height = np.minimum(b2, y2) - np.maximum(b1, y1)
+        shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+        one, other = areas[first, None], areas[left]
+        close = shared > iou_threshold * (one + other - shared)
         if inside < 1:
-            apart &= shared <= inside * np.minimum(areas[best], areas[left])
-        left = left[apart]
-    return np.array(kept, dtype=np.intp)
+            close |= shared > inside * np.minimum(one, other)
+        gone = np.zeros(len(left), bool)
+        for row, index in enumerate(first.tolist()):
+            if not gone[row]:
+                kept.append(index)
+                gone |= close[row]
+        gone[: len(first)] = True
+        left = left[~gone]
+    return order[kept]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mien.arrays import F32
 
-FORMAT = 3
+FORMAT = 4
 FOLDER = Path(__file__).parents[1] / "assets" / "detector"
 #: Not config.json, which would make the folder look like a model of expressions.
 CONFIG, NETWORK, REFINER = "detector.json", "detector.onnx", "refiner.onnx"

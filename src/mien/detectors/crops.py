@@ -12,6 +12,8 @@ from mien.errors import ModelError
 from mien.preprocess import Preprocessing, crop_faces
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mien.arrays import F32, F64, U8, Floats
     from mien.backends.session import Session
 
@@ -44,7 +46,9 @@ class CropNetwork:
         """Returns the same with one thread per call."""
         return replace(self, session=self.session.single_threaded)
 
-    def answers(self, image_rgb: U8, boxes: Floats, *, mirrored: bool = False) -> tuple[F32, F64]:
+    def answers(
+        self, image_rgb: U8 | Image.Image, boxes: Floats, *, mirrored: bool = False
+    ) -> tuple[F32, F64]:
         """Returns the network's numbers (N, numbers), and the squares (N, 4) it has seen.
 
         Mirrored: (2, N, numbers), of the crops and of their mirror images.

@@ -104,6 +104,8 @@ class Detections:
         check_search(min_face, max_faces)
         sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]).max(axis=1, initial=0.0)
         kept = np.flatnonzero(sides >= min_face)[:max_faces]
+        if len(kept) == len(self):
+            return self
         points = None if self.landmarks is None else self.landmarks[kept]
         return Detections(self.boxes_xyxy[kept], self.scores[kept], points, self.warnings)
 

@@ -10,6 +10,8 @@ import numpy as np
 from mien.detectors.crops import CropNetwork, in_photo
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mien.arrays import U8
     from mien.detectors.search import Candidates
 
@@ -33,7 +35,7 @@ class LandmarkLocalizer:
         """Returns the same with one thread per call."""
         return LandmarkLocalizer(self.network.single_threaded(), self.weight)
 
-    def place(self, image_rgb: U8, faces: Candidates) -> Candidates:
+    def place(self, image_rgb: U8 | Image.Image, faces: Candidates) -> Candidates:
         """Returns faces with landmarks that were looked for anew."""
         (seen, other), squares = self.network.answers(image_rgb, faces.boxes_xyxy, mirrored=True)
         turned = other.reshape(-1, 5, 2)[:, _MIRRORED] * np.array([-1, 1], np.float32)

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from PIL import Image
+
 from mien.backends.session import Session
 from mien.detectors.bundle import FOLDER, LANDMARKS, NETWORK, REFINER, read_bundle
 from mien.detectors.cells import FaceProposer
@@ -62,7 +64,7 @@ class MienDetector(CheckedDetector):
         self.min_score = config.min_score if min_score is None else min_score
         digests = config.sha256
         first, second, third = (
-            Session(folder / name, threads=threads, sha256=digests.get(name, ""))
+            Session(folder / name, threads=threads, sha256=digests.get(name, ""), spin=True)
             for name in (NETWORK, REFINER, LANDMARKS)
         )
         self._proposer = FaceProposer(first)
@@ -89,18 +91,25 @@ class MienDetector(CheckedDetector):
     def find(self, image_rgb: U8, min_face: float) -> Detections:
         """Finds faces; with a warning where the bound on the work left small ones out."""
         height, width = image_rgb.shape[:2]
-        proposed, refined = self.examine(image_rgb, min_face=min_face)
+        picture = Image.fromarray(image_rgb)
+        proposed, refined = self.examine(image_rgb, min_face=min_face, picture=picture)
         scores = self.config.calibration.scores(proposed.scores, refined.scores)
         found = refined._replace(scores=scores).take(scores >= self.min_score)
         found = found.suppress(self.config.iou, self.config.inside)
-        found = self._landmarks.place(image_rgb, found)
+        found = self._landmarks.place(picture, found)
         return Detections(*found, search_warnings(width, height, self._search.rules, min_face))
 
-    def examine(self, image_rgb: U8, *, min_face: float = 0.0) -> tuple[Candidates, Candidates]:
-        """Returns what both stages say of each proposal not much below ``min_face``, as logits."""
-        proposed = self._search.propose(image_rgb, self.config.propose)
+    def examine(
+        self, image_rgb: U8, *, min_face: float = 0.0, picture: Image.Image | None = None
+    ) -> tuple[Candidates, Candidates]:
+        """Returns what both stages say of each proposal not much below ``min_face``, as logits.
+
+        ``picture`` is PIL's image of the photo, where there is one already.
+        """
+        picture = Image.fromarray(image_rgb) if picture is None else picture
+        proposed = self._search.propose(image_rgb, self.config.propose, picture)
         sides = (proposed.boxes_xyxy[:, 2:] - proposed.boxes_xyxy[:, :2]).max(axis=1, initial=0)
         proposed = proposed.take(sides >= _SLACK * min_face)
-        refined = self._refiner.refine(image_rgb, proposed)
+        refined = self._refiner.refine(picture, proposed)
         inside = refined.centred_in(image_rgb.shape[1], image_rgb.shape[0])
         return proposed.take(inside), refined.take(inside)

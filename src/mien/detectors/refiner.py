@@ -11,6 +11,8 @@ from mien.detectors.crops import CropNetwork, in_photo
 from mien.detectors.search import Candidates
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mien.arrays import U8, Bools
 
 #: Least size of a refined box, as a share of the proposal's; and the logit of a smaller one.
@@ -34,7 +36,7 @@ class FaceRefiner:
         """Returns the same with one thread per call."""
         return FaceRefiner(self.network.single_threaded(), self.weight)
 
-    def refine(self, image_rgb: U8, found: Candidates) -> Candidates:
+    def refine(self, image_rgb: U8 | Image.Image, found: Candidates) -> Candidates:
         """Examines proposals with centres in the photo: its own logits, both networks' boxes."""
         values, squares = self.network.answers(image_rgb, found.boxes_xyxy)
         places = in_photo(values[:, 1:].reshape(-1, 7, 2), squares)

@@ -55,6 +55,8 @@ class Candidates(NamedTuple):
     @classmethod
     def join(cls, parts: list[Candidates]) -> Candidates:
         """Returns those of several parts."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
@@ -70,35 +72,49 @@ class PyramidSearch:
     rules: ScaleRules
     iou: float = 0.4
 
-    def propose(self, image_rgb: U8, min_score: float) -> Candidates:
-        """Returns what may be faces, the most confident first, in pixels of the photo."""
+    def propose(
+        self, image_rgb: U8, min_score: float, picture: Image.Image | None = None
+    ) -> Candidates:
+        """Returns what may be faces, the most confident first, in pixels of the photo.
+
+        ``picture`` is PIL's image of the photo, where there is one already.
+        """
         height, width = image_rgb.shape[:2]
         scales = plan_scales(width, height, self.rules)
-        found = Candidates.join([self._search(image_rgb, scale, min_score) for scale in scales])
+        picture = Image.fromarray(image_rgb) if picture is None else picture
+        parts = []
+        for scale in scales:
+            size = scale.width, scale.height
+            if size == (width, height):
+                parts.append(self._search(image_rgb, scale, min_score))
+                continue
+            scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            factor = np.array([width / scale.width, height / scale.height], np.float32)
+            parts.append(self._search(np.asarray(scaled), scale, min_score).move(factor))
+        found = Candidates.join(parts)
         found = found.take(found.centred_in(width, height))
-        best = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
-        return found.take(best).suppress(self.iou)
+        if len(found.scores) > MAX_CANDIDATES:
+            found = found.take(np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES])
+        return found.suppress(self.iou)
 
-    def _search(self, image_rgb: U8, scale: Scale, min_score: float) -> Candidates:
-        """Searches the photo at one size."""
-        height, width = image_rgb.shape[:2]
-        pixels, size = image_rgb, (scale.width, scale.height)
-        if size != (width, height):
-            picture = Image.fromarray(image_rgb)
-            pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    def _search(self, pixels: U8, scale: Scale, min_score: float) -> Candidates:
+        """Searches the photo at one size, uint8 (H, W, 3)."""
         parts = []
         for top, bottom in tiles(scale.height, self.rules):
             for left, right in tiles(scale.width, self.rules):
                 found = self.network(pixels[top:bottom, left:right], min_score)
                 found = found.take(self._own(found.boxes_xyxy, (left, top, right, bottom), scale))
-                parts.append(found.move(1.0, np.array([left, top], np.float32)))
-        factor = np.array([width / scale.width, height / scale.height], np.float32)
-        return Candidates.join(parts).move(factor)
+                if left or top:
+                    found = found.move(1.0, np.array([left, top], np.float32))
+                parts.append(found)
+        return Candidates.join(parts)
 
     def _own(self, boxes: F32, tile: tuple[int, int, int, int], scale: Scale) -> Bools:
         """Which boxes a tile reports: of a size that the scale reports, not cut by the tile."""
         side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
         kept: Bools = (side >= scale.min_face) & (side < scale.max_face)
+        if tile == (0, 0, scale.width, scale.height):
+            return kept
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         left, top, right, bottom = tile
         # A face whose centre lies beyond the middle of an overlap, or nearly, is another tile's.

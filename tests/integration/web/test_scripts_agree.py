@@ -119,8 +119,8 @@ def test_crops_are_those_of_the_library(call: Any, preprocessing: Preprocessing)
 def test_cells_are_decoded_alike(call: Any, settings: dict[str, Any]) -> None:
     width, height = 96, 64
     rng = np.random.default_rng(5)
-    cells = rng.normal(0, 1.5, (15, 8 * 12 + 4 * 6 + 2 * 3)).astype(np.float32)
-    cells[3:5, 7] = 9  # a size beyond the limit
+    cells = rng.normal(0, 1.5, (8 * 12 + 4 * 6 + 2 * 3, 15)).astype(np.float32)
+    cells[7, 3:5] = 9  # a size beyond the limit
     [found] = call(["decodeCells", cells.ravel().tolist(), width, height, -0.4, settings])
     boxes, logits, points = decode_cells(cells, width, height, -0.4)
     assert len(found) == len(boxes) > 20
@@ -177,8 +177,8 @@ class _Cells:
     def __call__(self, pixels: np.ndarray, min_score: float) -> Candidates:
         height, width = (-(-side // 32) * 32 for side in pixels.shape[:2])
         count = sum((height // stride) * (width // stride) for stride in STRIDES)
-        cells = np.full((15, count), -9, np.float32)
-        cells[:, 5 : 5 + 20 * len(self.numbers) : 20] = self.numbers.T
+        cells = np.full((count, 15), -9, np.float32)
+        cells[5 : 5 + 20 * len(self.numbers) : 20] = self.numbers
         return Candidates(*decode_cells(cells, width, height, min_score))
 
 

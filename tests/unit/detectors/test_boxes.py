@@ -55,6 +55,25 @@ def test_suppression_keeps_the_best_and_does_nothing_twice(
         assert most > threshold - 1e-9 or inside < 1
 
 
+@pytest.mark.parametrize("inside", [0.7, 1.0])
+def test_many_boxes_are_suppressed_as_one_by_one(inside: float) -> None:
+    rng = np.random.default_rng(0)
+    middles = rng.uniform(0, 400, (40, 2))[rng.integers(0, 40, 500)] + rng.normal(0, 4, (500, 2))
+    half = rng.uniform(8, 30, (500, 2))
+    boxes = np.concatenate([middles - half, middles + half], axis=1)
+    scores = rng.normal(size=500).round(1)  # with ties
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable").tolist():
+        overlap = iou(boxes[[index]], boxes[kept])[0]
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        shared = overlap * (areas[index] + areas[kept]) / (1 + overlap)
+        within = shared / np.minimum(areas[index], areas[kept])
+        if not ((overlap > 0.4).any() or (within > inside + 1e-9).any()):
+            kept.append(index)
+    assert 40 < len(kept) < 200
+    assert nms(boxes, scores, iou_threshold=0.4, inside=inside).tolist() == kept
+
+
 def test_suppression_has_a_threshold_of_three_tenths_and_ties_go_to_the_first() -> None:
     # Of squares of 10, a shift by s leaves (10 - s) / (10 + s): 0.33 at 5, 0.25 at 6.
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [11, 0, 21, 10]], float)

@@ -230,7 +230,7 @@ def test_config_survives_json_and_refuses_nonsense() -> None:
                 **{"min_score": 0.5, "framing": Framing(), "calibration": calibration, **values}
             )
     with pytest.raises(ConfigError, match="damaged"):
-        DetectorConfig.from_dict({"format": 3})
+        DetectorConfig.from_dict({"format": 4})
 
 
 def test_bundled_networks_are_within_their_budget() -> None:

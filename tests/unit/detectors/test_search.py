@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.detectors.scales import ScaleRules, plan_scales, search_warnings, tiles
 from mien.detectors.search import Candidates, PyramidSearch
@@ -115,6 +116,23 @@ def test_faces_on_the_borders_of_tiles_are_found_once() -> None:
     assert len(found.scores) == len(corners)
     for x, y in corners:
         assert np.abs(whole - (x, y, x + 40, y + 40)).max(axis=1).min() < 9
+
+
+def test_picture_that_is_there_already_is_searched_alike() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    photo[100:140, 100:140] = photo[60:460, 200:600] = 255
+    seen: list[np.ndarray] = []
+
+    def find(pixels: np.ndarray, min_score: float) -> Candidates:
+        seen.append(pixels)
+        return find_bright(pixels, min_score)
+
+    search = PyramidSearch(find, RULES)
+    found = search.propose(photo, 0.0)
+    again = search.propose(photo, 0.0, Image.fromarray(photo))
+    assert len(found.scores) == 2
+    assert all(np.array_equal(*pair) for pair in zip(found, again, strict=True))
+    assert [pixels.shape for pixels in seen] == [(480, 640, 3), (120, 160, 3)] * 2
 
 
 def test_nothing_found_is_no_error() -> None:

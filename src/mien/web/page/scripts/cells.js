@@ -9,7 +9,7 @@ const NUMBERS = 15;
 const POINTS = 5;
 
 /**
- * @param cells Float32Array (15, A), the cells of the smallest stride by rows, then the next.
+ * @param cells Float32Array (A, 15), the cells of the smallest stride by rows, then the next.
  * @param width Of the network's input, in pixels.
  * @param height Of the network's input.
  * @param minLogit Lowest score logit to keep.
@@ -24,10 +24,11 @@ export function decodeCells(cells, width, height, minLogit, settings) {
     const columns = Math.floor(width / stride);
     const count = columns * Math.floor(height / stride);
     for (let index = 0; index < count; index++, cell++) {
-      if (cells[cell] < minLogit) continue;
+      const score = cells[cell * NUMBERS];
+      if (score < minLogit) continue;
       const x = ((index % columns) + 0.5) * stride;
       const y = (Math.floor(index / columns) + 0.5) * stride;
-      chosen.push({ x, y, stride, score: cells[cell], cell });
+      chosen.push({ x, y, stride, score, cell });
     }
   }
   if (cell !== total) {
@@ -35,11 +36,11 @@ export function decodeCells(cells, width, height, minLogit, settings) {
   }
   chosen.sort((a, b) => b.score - a.score);
   const kept = chosen.slice(0, settings.max_cells);
-  return kept.map((one) => toCandidate(one, cells, total, settings.max_log_size));
+  return kept.map((one) => toCandidate(one, cells, settings.max_log_size));
 }
 
-function toCandidate({ x, y, stride, score, cell }, cells, total, limit) {
-  const value = (number) => cells[number * total + cell];
+function toCandidate({ x, y, stride, score, cell }, cells, limit) {
+  const value = (number) => cells[cell * NUMBERS + number];
   const size = (number) => Math.exp(Math.min(Math.max(value(number), -limit), limit)) * stride;
   const [cx, cy] = [x + value(1) * stride, y + value(2) * stride];
   const [right, down] = [size(3) / 2, size(4) / 2];

@@ -14,7 +14,8 @@ const NUMBERS = 15;
 const MIRRORED = [1, 0, 2, 4, 3];
 
 /**
- * @param runs { propose, refine, mark }: the networks, from float32 and its shape to float32.
+ * @param runs { propose, refine, mark }: the networks, from numbers and their shape to float32; the
+ *     first one takes uint8, the others float32.
  * @param config detector.json.
  * @param settings The part "detector" of mien.json.
  */
@@ -53,7 +54,7 @@ async function searchScale(raster, scale, { run, config, settings }) {
   for (const [top, bottom] of tiles(height, config.scales)) {
     for (const [left, right] of tiles(width, config.scales)) {
       const [input, across, down] = toInput(scaled, [left, top, right, bottom], settings.multiple);
-      const cells = await run(input, [1, 3, down, across]);
+      const cells = await run(input, [1, down, across, 3]);
       const owned = ownedBy([left, top, right, bottom], scale, config.scales);
       found.push(
         ...decodeCells(cells, across, down, config.propose, settings)
@@ -78,17 +79,14 @@ function ownedBy([left, top, right, bottom], { width, height }, { overlap }) {
     [(x1 + x2) / 2, (y1 + y2) / 2].every((at, axis) => at >= low[axis] && at <= high[axis]);
 }
 
-/** Lays a part of a raster into the corner of an input (3, down, across), black elsewhere. */
+/** Lays a part of a raster into the corner of an input (down, across, 3), black elsewhere. */
 function toInput(raster, [left, top, right, bottom], multiple) {
   const across = Math.ceil((right - left) / multiple) * multiple;
   const down = Math.ceil((bottom - top) / multiple) * multiple;
-  const input = new Float32Array(3 * across * down);
+  const input = new Uint8Array(3 * across * down);
   for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
-      const from = (y * raster.width + x) * 3;
-      const to = (y - top) * across + x - left;
-      for (let c = 0; c < 3; c++) input[c * across * down + to] = raster.data[from + c];
-    }
+    const row = y * raster.width;
+    input.set(raster.data.subarray(3 * (row + left), 3 * (row + right)), 3 * (y - top) * across);
   }
   return [input, across, down];
 }

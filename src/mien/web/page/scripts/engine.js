@@ -26,8 +26,8 @@ async function loadBytes(path, sha256) {
  * Loads all that the page needs, once.
  *
  * @returns settings (mien.json), detector (detector.json), model (the block "mien" of config.json),
- *     example (Blob), and runDetector, runRefiner, runLandmarks and runModel: a Float32Array and its shape to a
- *     Float32Array.
+ *     example (Blob), and runDetector, runRefiner, runLandmarks and runModel: a Float32Array (runDetector: a
+ *     Uint8Array) and its shape to a Float32Array.
  */
 export async function openEngine() {
   const settings = await loadJson("mien.json");
@@ -66,7 +66,8 @@ export async function openEngine() {
 /** Returns a function that runs a network and gives one of its outputs, the first by default. */
 function runner(ort, session, output = session.outputNames[0]) {
   return async (input, shape) => {
-    const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", input, shape) };
+    const type = input instanceof Uint8Array ? "uint8" : "float32";
+    const feeds = { [session.inputNames[0]]: new ort.Tensor(type, input, shape) };
     const results = await session.run(feeds, [output]);
     const values = results[output].data.slice();
     for (const tensor of Object.values(results)) tensor.dispose();
