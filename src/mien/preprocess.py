@@ -42,6 +42,7 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_REPEAT = Image.Resampling.NEAREST
 NORMALIZATIONS = ("per_image", "fixed")
 ALIGNMENTS = ("none", "eyes")
 
@@ -155,7 +156,7 @@ def crop_faces(
     angles = [0.0] * len(boxes)
     if preprocessing.align == "eyes" and landmarks is not None:
         angles = roll_degrees(landmarks).tolist()
-    column = Image.new("RGB" if channels == 3 else "L", (size, size * len(boxes)))
+    column = Image.new("RGB" if channels == 3 else "L", (size, size * len(boxes)), None)
     for index, (box, angle) in enumerate(zip(boxes, angles, strict=True)):
         picture = _level(np.asarray(image_rgb), box, angle) if angle else (image_rgb, box)
         column.paste(_crop_one(*picture, preprocessing), (0, size * index))
@@ -218,21 +219,16 @@ def _crop_one(image_rgb: U8 | Image.Image, box: F64, preprocessing: Preprocessin
         raise InputError(f"a face box must be finite with x1 < x2 and y1 < y2; got {box.tolist()}.")
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise InputError(f"face box {box.tolist()} lies outside the {width}x{height} picture.")
+    first_x, first_y, last_x, last_y = map(math.floor, (x1, y1, -x2, -y2))
     # One pixel more than needed on each side, so that interpolation sees its neighbours.
-    left, top = max(math.floor(x1) - 1, 0), max(math.floor(y1) - 1, 0)
-    right, bottom = min(math.ceil(x2) + 1, width), min(math.ceil(y2) + 1, height)
-    if isinstance(image_rgb, Image.Image):
-        region = Image.new("RGB", (right - left, bottom - top))
-        region.paste(image_rgb, (-left, -top))
-    else:
-        region = Image.fromarray(image_rgb[top:bottom, left:right])
+    left, top = max(first_x - 1, 0), max(first_y - 1, 0)
+    right, bottom = min(1 - last_x, width), min(1 - last_y, height)
+    # What a box needs beyond the picture's border.
+    beyond = max(-first_x, 0), max(-first_y, 0), max(-last_x - width, 0), max(-last_y - height, 0)
+    region = _surroundings(image_rgb, (left, top, right, bottom), beyond)
     if preprocessing.color == "gray":
         region = region.convert("L")
-    before_x, before_y = max(left - math.floor(x1), 0), max(top - math.floor(y1), 0)
-    after_x, after_y = max(math.ceil(x2) - right, 0), max(math.ceil(y2) - bottom, 0)
-    if before_x or before_y or after_x or after_y:
-        region = _repeat_border(region, before_x, before_y, after_x, after_y)
-    origin_x, origin_y = left - before_x, top - before_y
+    origin_x, origin_y = left - beyond[0], top - beyond[1]
     return region.resize(
         (preprocessing.size, preprocessing.size),
         INTERPOLATIONS[preprocessing.interpolation],
@@ -240,22 +236,31 @@ def _crop_one(image_rgb: U8 | Image.Image, box: F64, preprocessing: Preprocessin
     )
 
 
-def _repeat_border(
-    region: Image.Image, left: int, top: int, right: int, bottom: int
+def _surroundings(
+    image_rgb: U8 | Image.Image, part: tuple[int, int, int, int], beyond: tuple[int, int, int, int]
 ) -> Image.Image:
-    """Enlarges a picture by so many pixels on each side, which repeat its border."""
-    width, height = region.size
-    wide = Image.new(region.mode, (left + width + right, top + height + bottom))
-    wide.paste(region, (left, top))
-    for x, begin, end in ((left, 0, left), (left + width - 1, left + width, wide.width)):
-        if begin < end:
-            edge = wide.crop((x, top, x + 1, top + height))
-            wide.paste(edge.resize((end - begin, height), Image.Resampling.NEAREST), (begin, top))
-    for y, begin, end in ((top, 0, top), (top + height - 1, top + height, wide.height)):
-        if begin < end:
-            edge = wide.crop((0, y, wide.width, y + 1))
-            wide.paste(edge.resize((wide.width, end - begin), Image.Resampling.NEAREST), (0, begin))
-    return wide
+    """Cuts out a part of a picture, and repeats its border by so many pixels on each side."""
+    left, top, right, bottom = part
+    before_x, before_y, after_x, after_y = beyond
+    width, height = right - left, bottom - top
+    if not isinstance(image_rgb, Image.Image):
+        image_rgb = Image.fromarray(image_rgb[top:bottom, left:right])
+        if not any(beyond):
+            return image_rgb
+        left = top = 0
+    size = before_x + width + after_x, before_y + height + after_y
+    region = Image.new("RGB", size, None)  # every pixel comes from below
+    region.paste(image_rgb, (before_x - left, before_y - top))
+    end_x, end_y = before_x + width, before_y + height
+    for x, first, last in ((before_x, 0, before_x), (end_x - 1, end_x, size[0])):
+        if first < last:
+            edge = region.crop((x, 0, x + 1, size[1]))
+            region.paste(edge.resize((last - first, size[1]), _REPEAT), (first, 0))
+    for y, first, last in ((before_y, 0, before_y), (end_y - 1, end_y, size[1])):
+        if first < last:
+            edge = region.crop((0, y, size[0], y + 1))
+            region.paste(edge.resize((size[0], last - first), _REPEAT), (0, first))
+    return region
 
 
 def normalize(faces: U8 | F32, preprocessing: Preprocessing) -> F32:

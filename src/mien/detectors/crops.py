@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,14 @@ class CropNetwork:
             reason = f"is not the part of mien's detector that it should be: its input is {shape}"
             raise ModelError(reason, subject=str(self.session.path))
 
+    @functools.cached_property
+    def _framing(self) -> Framing:
+        return Framing(scale=self.context)
+
+    @functools.cached_property
+    def _preprocessing(self) -> Preprocessing:
+        return Preprocessing(size=self.size, color="rgb")
+
     def single_threaded(self) -> CropNetwork:
         """Returns the same with one thread per call."""
         return replace(self, session=self.session.single_threaded)
@@ -53,12 +62,11 @@ class CropNetwork:
 
         Mirrored: (2, N, numbers), of the crops and of their mirror images.
         """
-        squares = crop_box(boxes, Framing(scale=self.context))
-        settings = Preprocessing(size=self.size, color="rgb")
+        squares = crop_box(boxes, self._framing)
         copies = 1 + mirrored
         parts = [np.zeros((copies, 0, self.numbers), np.float32)]
         for start in range(0, len(squares), BATCH):
-            crops = crop_faces(image_rgb, squares[start : start + BATCH], settings)
+            crops = crop_faces(image_rgb, squares[start : start + BATCH], self._preprocessing)
             x = np.empty((copies, len(crops), 3, self.size, self.size), np.float32)
             x[0] = crops.transpose(0, 3, 1, 2)
             x[1:] = x[0, ..., ::-1]
