@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: How long a thread waits awake for its part of a run's next step, in microseconds; ONNX Runtime
 #: before 1.26 waits longer, but not beyond the run either.
-_SPIN_US = "100"
+_SPIN_US = "50"
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 

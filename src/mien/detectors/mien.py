@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Proposals whose longer side is below this share of the smallest face are not examined.
 _SLACK = 0.8
+#: At coarser scales blocks of pixels are enough.
+_COARSER_GAP = 1.0
 Search = Literal["auto", "fast", "full"]
 
 
@@ -68,7 +70,7 @@ class MienDetector(CheckedDetector):
             for name in (NETWORK, REFINER, LANDMARKS)
         )
         self._proposer = FaceProposer(first)
-        self._search = PyramidSearch(self._proposer, rules, iou=config.iou)
+        self._search = PyramidSearch(self._proposer, rules, config.iou, _COARSER_GAP)
         examiner = CropNetwork(second, config.context, config.crop_size, numbers=15)
         self._refiner = FaceRefiner(examiner, config.refined)
         marker = CropNetwork(third, config.mark_context, config.mark_size, numbers=10)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Most boxes of one photo that go on, the most confident.
 MAX_CANDIDATES = 3000
+#: Where a photo shrinks, blocks of its pixels are averaged first, down to this many times the size
+#: that is wanted (PIL's ``reducing_gap``).
+REDUCING_GAP = 2.0
 
 
 class Candidates(NamedTuple):
@@ -66,11 +69,13 @@ class PyramidSearch:
 
     ``network`` finds candidates from a score on in one input, uint8 (H, W, 3) of at most
     ``ScaleRules.tile`` pixels a side. Above an overlap of ``iou`` the less confident box goes.
+    ``coarser_gap`` is the reducing gap of all scales but the finest: faces are large there.
     """
 
     network: Callable[[U8, float], Candidates]
     rules: ScaleRules
     iou: float = 0.4
+    coarser_gap: float = REDUCING_GAP
 
     def propose(
         self, image_rgb: U8, min_score: float, picture: Image.Image | None = None
@@ -88,7 +93,8 @@ class PyramidSearch:
             if size == (width, height):
                 parts.append(self._search(image_rgb, scale, min_score))
                 continue
-            scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            gap = REDUCING_GAP if scale is scales[0] else self.coarser_gap
+            scaled = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=gap)
             factor = np.array([width / scale.width, height / scale.height], np.float32)
             parts.append(self._search(np.asarray(scaled), scale, min_score).move(factor))
         found = Candidates.join(parts)

@@ -43,6 +43,7 @@ def page_settings(folder: ModelFolder) -> dict[str, Any]:
             "max_log_size": cells._MAX_LOG_SIZE,
             "max_candidates": search.MAX_CANDIDATES,
             "multiple": cells.MULTIPLE,
+            "reducing_gaps": [search.REDUCING_GAP, mien_detector._COARSER_GAP],
             "min_face": MIN_FACE,
             "slack": mien_detector._SLACK,
             "batch": crops.BATCH,

@@ -72,15 +72,16 @@ def test_resize_is_pillows_to_the_bit(call: Any, filter_name: str) -> None:
         np.testing.assert_array_equal(_pixels(answer), np.asarray(expected))
 
 
-def test_resize_with_gap_averages_blocks_as_pillow_does(call: Any) -> None:
-    # Factors 3 and 2, 5 and 1, none; sides that the blocks do not divide.
+@pytest.mark.parametrize("gap", [2.0, 1.0])
+def test_resize_with_gap_averages_blocks_as_pillow_does(call: Any, gap: float) -> None:
+    # With a gap of 2 factors 3 and 2, 5 and 1, none; sides that the blocks do not divide.
     cases = [((101, 83), (13, 24)), ((30, 203), (20, 25)), ((60, 64), (40, 30))]
     answers = call(
-        *(["resizeWithGap", _raster(_noise(*old)), *new, "bilinear", 2] for old, new in cases)
+        *(["resizeWithGap", _raster(_noise(*old)), *new, "bilinear", gap] for old, new in cases)
     )
     for (old, new), answer in zip(cases, answers, strict=True):
         image = Image.fromarray(_noise(*old))
-        expected = image.resize(new, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        expected = image.resize(new, Image.Resampling.BILINEAR, reducing_gap=gap)
         np.testing.assert_array_equal(_pixels(answer), np.asarray(expected))
 
 
@@ -241,11 +242,12 @@ def test_squares_and_probabilities_agree(call: Any, side: Any) -> None:
     np.testing.assert_allclose(probs, expected, atol=1e-12)
 
 
-def test_photo_is_scaled_as_the_detector_scales_it(call: Any) -> None:
+@pytest.mark.parametrize("gap", [2.0, 1.0])
+def test_photo_is_scaled_as_the_detector_scales_it(call: Any, gap: float) -> None:
     image_rgb = decode(SOURCES.parents[1] / "assets" / "sample" / "astronaut.jpg")
-    [answer] = call(["resizeWithGap", _raster(image_rgb), 128, 128, "bilinear", 2])
+    [answer] = call(["resizeWithGap", _raster(image_rgb), 128, 128, "bilinear", gap])
     expected = Image.fromarray(image_rgb).resize(
-        (128, 128), Image.Resampling.BILINEAR, reducing_gap=2.0
+        (128, 128), Image.Resampling.BILINEAR, reducing_gap=gap
     )
     np.testing.assert_array_equal(_pixels(answer), np.asarray(expected))
 

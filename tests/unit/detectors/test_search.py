@@ -121,18 +121,21 @@ def test_faces_on_the_borders_of_tiles_are_found_once() -> None:
 def test_picture_that_is_there_already_is_searched_alike() -> None:
     photo = np.zeros((480, 640, 3), np.uint8)
     photo[100:140, 100:140] = photo[60:460, 200:600] = 255
+    photo[:48] = np.tile([[[1]], [[11]], [[21]], [[31]]], (12, 640, 3))
     seen: list[np.ndarray] = []
 
     def find(pixels: np.ndarray, min_score: float) -> Candidates:
         seen.append(pixels)
         return find_bright(pixels, min_score)
 
-    search = PyramidSearch(find, RULES)
+    search = PyramidSearch(find, RULES, coarser_gap=1.0)
     found = search.propose(photo, 0.0)
     again = search.propose(photo, 0.0, Image.fromarray(photo))
     assert len(found.scores) == 2
     assert all(np.array_equal(*pair) for pair in zip(found, again, strict=True))
     assert [pixels.shape for pixels in seen] == [(480, 640, 3), (120, 160, 3)] * 2
+    # The coarser scale is of blocks of 4 x 4 pixels.
+    assert np.array_equal(seen[1], photo.reshape(120, 4, 160, 4, 3).mean(axis=(1, 3)))
 
 
 def test_nothing_found_is_no_error() -> None:

@@ -147,7 +147,7 @@ def test_settings_carry_the_constants_of_the_library() -> None:
     assert settings["detector"] == {
         "name": "mien", "strides": [8, 16, 32], "max_cells": 2000, "max_log_size": 6.0,
         "max_candidates": 3000, "multiple": 32, "min_face": 20.0, "slack": 0.8, "batch": 128,
-        "min_share": 0.25, "unsound": -99.0,
+        "reducing_gaps": [2.0, 1.0], "min_share": 0.25, "unsound": -99.0,
     }  # fmt: skip
     assert settings["colors"]["happiness"] == {"paint": "#f0e442", "ink": "#000000"}
     assert settings["colors"]["sadness"] == {"paint": "#0072b2", "ink": "#ffffff"}

@@ -6,8 +6,6 @@ import { cropFace } from "./crops.js";
 import { resizeWithGap } from "./resample.js";
 import { planScales, tiles } from "./scales.js";
 
-/** Where a picture shrinks by over twice this, blocks of its pixels are averaged first. */
-const REDUCING_GAP = 2;
 /** Numbers that the second stage gives of a crop: a score, and the corners and points. */
 const NUMBERS = 15;
 /** Where a mirrored face has its landmarks: right and left change places. */
@@ -39,17 +37,18 @@ export function makeDetector(runs, config, settings) {
 /** The first stage: what may be faces, the most confident first; its scores are logits. */
 async function propose(raster, { run, config, settings }) {
   const candidates = [];
-  for (const scale of planScales(raster.width, raster.height, config.scales)) {
-    candidates.push(...(await searchScale(raster, scale, { run, config, settings })));
+  for (const [level, scale] of planScales(raster.width, raster.height, config.scales).entries()) {
+    const gap = settings.reducing_gaps[Math.min(level, 1)];
+    candidates.push(...(await searchScale(raster, scale, { run, config, settings, gap })));
   }
   const inside = candidates.filter(({ box }) => hasCentreIn(box, raster));
   inside.sort((a, b) => b.score - a.score);
   return suppress(inside.slice(0, settings.max_candidates), config.iou);
 }
 
-async function searchScale(raster, scale, { run, config, settings }) {
+async function searchScale(raster, scale, { run, config, settings, gap }) {
   const { width, height, least, most } = scale;
-  const scaled = resizeWithGap(raster, width, height, "bilinear", REDUCING_GAP);
+  const scaled = resizeWithGap(raster, width, height, "bilinear", gap);
   const found = [];
   for (const [top, bottom] of tiles(height, config.scales)) {
     for (const [left, right] of tiles(width, config.scales)) {
