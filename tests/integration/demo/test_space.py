@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ def _front_matter(folder: Path) -> dict[str, str]:
     text = (folder / "README.md").read_text(encoding="utf-8")
     head = text.split("---\n")[1]
     return dict(re.findall(r"^(\w+): *(.*)$", head, re.MULTILINE))
+
+
+def test_gradio_is_the_installed_one(tmp_path: Path) -> None:
+    if find_spec("gradio") is None:
+        pytest.skip("needs the demo extra")
+    assert _front_matter(write_space(tmp_path / "s"))["sdk_version"] == version("gradio")
 
 
 @pytest.mark.slow

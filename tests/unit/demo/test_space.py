@@ -3,8 +3,6 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,12 +48,6 @@ def test_space_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ast.parse(code)
     assert "max_seconds=12" in code
     assert len(code.splitlines()) < 12
-
-
-def test_gradio_is_the_installed_one(tmp_path: Path) -> None:
-    if find_spec("gradio") is None:
-        pytest.skip("needs the demo extra")
-    assert _front_matter(write_space(tmp_path / "s"))["sdk_version"] == version("gradio")
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
