@@ -1,6 +1,7 @@
 """Processes that can be killed, and that do not import torch anew each time.
 
-A server process imports what training needs once; the processes of tests are forked from it.
+A server process imports what training and its export need once; the processes of tests are forked
+from it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from mien.atomic import environment as changed_environment
+from support import ROOT
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([
     "mien.training.run", "mien.training.cross_validation", "mien.training.tuning.run",
-    "mien.evaluation", "mien.exporting.onnx", "mien.cli.train", "mien.cli.tune",
+    "mien.evaluation", "mien.cli.train", "mien.cli.tune", "support.exporter_ready",
+    "torch._dynamo", "matplotlib.backends.backend_agg", "mien.training.pictures",
 ])  # fmt: skip
 
 
@@ -91,6 +97,9 @@ def start(
 
     ``log`` names the two files of its output.
     """
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    with changed_environment({"PYTHONPATH": path}):  # the server imports from here too
+        forkserver.ensure_running()
     process = _FORKS.Process(
         target=_run, args=(program, words, log, environment or {}), daemon=True
     )
