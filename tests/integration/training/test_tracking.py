@@ -24,7 +24,8 @@ from mien.training.trackers import report_run
 from mien.training.trainer import find_logger
 from support.processes import start
 
-#: A run of two epochs on made numbers, through the trainer that mien train builds.
+#: Runs of two epochs on made numbers, through the trainer that mien train builds: in one process,
+#: since what loggers import takes seconds.
 _RUN = """
 import sys
 from pathlib import Path
@@ -37,18 +38,19 @@ from mien.training.module import ExpressionModule
 from mien.training.trainer import make_trainer
 import numpy as np
 
-output = Path(sys.argv[1]) / "my_run"
-output.mkdir()
-config = TrainConfig(model="mienet_test", logger=sys.argv[2], epochs=2, warmup_epochs=0,
-                     batch_size=4, device="cpu", precision="32")
 rng = np.random.default_rng(0)
 data = FaceTensors(rng.integers(0, 256, (8, 48, 48, 1), dtype=np.uint8),
                    np.eye(2, dtype=np.float32)[[0, 1] * 4], np.array([0, 1] * 4))
-module = ExpressionModule(create_model("mienet_test", num_classes=2), config,
-                          model_spec("mienet_test").preprocessing, steps_per_epoch=2)
-with process_settings(config, SINGLE):
-    make_trainer(config, output, progress=False).fit(
-        module, make_loader(data, 4), make_loader(data, 4, shuffle=False))
+for logger in sys.argv[2:]:
+    output = Path(sys.argv[1]) / logger / "my_run"
+    output.mkdir(parents=True)
+    config = TrainConfig(model="mienet_test", logger=logger, epochs=2, warmup_epochs=0,
+                         batch_size=4, device="cpu", precision="32")
+    module = ExpressionModule(create_model("mienet_test", num_classes=2), config,
+                              model_spec("mienet_test").preprocessing, steps_per_epoch=2)
+    with process_settings(config, SINGLE):
+        make_trainer(config, output, progress=False).fit(
+            module, make_loader(data, 4), make_loader(data, 4, shuffle=False))
 """
 
 
@@ -56,19 +58,30 @@ with process_settings(config, SINGLE):
 _OLD_LOADER = "ignore:The ``noload`` loader strategy is deprecated"
 
 
-def _run(folder: Path, logger: str, address: str = "") -> Path:
-    if importlib.util.find_spec(logger) is None:
-        pytest.skip(f"needs {logger}")
+def _run(folder: Path, *loggers: str, address: str = "") -> Path:
     environment = {"WANDB_API_KEY": "", "HOME": str(folder), "MLFLOW_TRACKING_URI": address}
     done = start(
-        str(folder), logger, program=_RUN, log=folder / "log", environment=environment
+        str(folder), *loggers, program=_RUN, log=folder / "log", environment=environment
     )  # fmt: skip
     assert done.wait(900) == 0, done.err
-    return folder / "my_run"
+    return folder
 
 
-def test_tensorboard_gets_every_epoch(tmp_path: Path) -> None:
-    run = _run(tmp_path, "tensorboard")
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run for each of the loggers that are installed: ``<logger>/my_run``."""
+    found = [name for name in ("tensorboard", "wandb", "mlflow") if importlib.util.find_spec(name)]
+    return _run(tmp_path_factory.mktemp("runs"), *found)
+
+
+def _of(runs: Path, logger: str) -> Path:
+    if not (runs / logger).is_dir():
+        pytest.skip(f"needs {logger}")
+    return runs / logger / "my_run"
+
+
+def test_tensorboard_gets_every_epoch(runs: Path) -> None:
+    run = _of(runs, "tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run / "tensorboard"))
@@ -81,15 +94,14 @@ def test_tensorboard_gets_every_epoch(tmp_path: Path) -> None:
     assert logged == pytest.approx([float(row["valid_loss"]) for row in rows], rel=1e-5)
 
 
-def test_wandb_without_a_key_stays_offline(tmp_path: Path) -> None:
-    run = _run(tmp_path, "wandb")
-    assert list((run / "wandb").glob("offline-run-*"))
+def test_wandb_without_a_key_stays_offline(runs: Path) -> None:
+    assert list((_of(runs, "wandb") / "wandb").glob("offline-run-*"))
 
 
-@pytest.fixture(scope="module")
-def local_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def local_run(runs: Path) -> Path:
     """A run that MLflow tracks in a file: its tables take seconds to make."""
-    return _run(tmp_path_factory.mktemp("local"), "mlflow")
+    return _of(runs, "mlflow")
 
 
 @pytest.mark.filterwarnings(_OLD_LOADER)
@@ -144,7 +156,7 @@ def _answers(address: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.filterwarnings(_OLD_LOADER)
 def test_mlflow_server_gets_recipe_and_metrics(mlflow_server: str, tmp_path: Path) -> None:
-    run = _run(tmp_path, "mlflow", mlflow_server)
+    run = _run(tmp_path, "mlflow", address=mlflow_server) / "mlflow" / "my_run"
     import mlflow
 
     client = mlflow.tracking.MlflowClient(mlflow_server)
