@@ -168,13 +168,13 @@ def test_make_runs_and_learns(run: Run, tmp_path: Path) -> None:
 
 
 #: Run before the first cell: the large networks, of which each export alone takes ten seconds,
-#: have few layers, and what PyTorch builds anew for each export is built once.
-SHALLOW = """
+#: have few layers, and what PyTorch does anew for each export is done once.
+SHALLOW = f"""
+import sys
+sys.path.append({os.fspath(ROOT / "tests")!r})
+import support.exporter_ready
 from dataclasses import replace
-from functools import cache
-from torch.onnx._internal.exporter._registration import ONNXRegistry
 from mien.models import model_spec, registry, resnet
-ONNXRegistry.from_torchlib = staticmethod(cache(ONNXRegistry.from_torchlib))
 resnet.DEPTHS["resnet34"] = (1, 1, 1, 1)
 for name in ("mobilenet_v2", "efficientnet_b0", "vit_tiny"):
     registry._MODELS[name] = replace(model_spec("mienet_test"), name=name)

@@ -1,13 +1,14 @@
-"""Fixtures of the tests that train, serve and open pages."""
+"""What holds for the tests that train, serve and open pages."""
 
 from __future__ import annotations
 
 import pytest
 
-from support.exporter import keep_table
+from support.exporter import keep_table, trace_once
 
 
-@pytest.fixture(autouse=True)
-def _export_table() -> None:
-    """Lets exports after the first one of a process take half of the time."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Spares trainings most of their export, but not the tests of exporting."""
     keep_table()
+    trace_once(once="exporting" not in item.path.parts)

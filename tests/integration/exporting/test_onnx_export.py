@@ -21,6 +21,7 @@ from mien.errors import ConfigError, ModelError
 from mien.exporting import export_run
 from mien.exporting import onnx as exporter
 from mien.hub import read_model_folder
+from support.exporter import trace_once
 
 
 def _batch(n: int) -> np.ndarray:
@@ -109,6 +110,30 @@ def test_large_logits_may_differ_by_as_much_more(
     monkeypatch.setattr(exporter, "PARITY", 1e-12)
     with pytest.raises(ModelError, match="is allowed where the largest is"):
         exporter.export_onnx(network, tmp_path / "again.onnx", folder.config)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_network_of_traced_layers_is_written_as_if_traced_itself(
+    trained: Path, tmp_path: Path, half: bool
+) -> None:
+    """The other tests rely on it: they trace networks of the same layers once."""
+    folder = read_model_folder(trained)
+    networks = [load_network(folder), load_network(folder)]
+    with torch.no_grad():
+        for _, value in (*networks[1].named_parameters(), *networks[1].named_buffers()):
+            value.mul_(2) if value.is_floating_point() else value.add_(1)
+    for network in networks:
+        if half:
+            exporter.halve_weights(network)
+    files = []
+    for once in (True, False):
+        trace_once(once=once)
+        for network in networks:
+            exporter.export_onnx(network, tmp_path / "a.onnx", folder.config, half_weights=half)
+            files.append((tmp_path / "a.onnx").read_bytes())
+            (tmp_path / "a.onnx").unlink()
+    assert files[:2] == files[2:]
+    assert files[0] != files[1]
 
 
 def test_an_operation_that_onnx_lacks_is_named(trained: Path, tmp_path: Path) -> None:
