@@ -44,6 +44,10 @@ def shards(faces: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+#: PyTorch says so where a process may use one core alone.
+ONE_CORE = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
+
 def _stream(shards: Path, **values: object) -> tuple[StreamedFaces, TrainConfig]:
     config = TrainConfig.make({"batch_size": 8, "workers": 0, "shuffle_buffer": 6, **values})
     manifest = read_manifest(f"shards:{shards}").split("train")
@@ -116,6 +120,7 @@ def test_epoch_visits_each_face_once_in_an_order_of_seed_and_epoch(
     assert both == expected
 
 
+@ONE_CORE
 def test_labels_go_with_their_faces(faces: Manifest, shards: Path) -> None:
     part = faces.split("train")
     known = dict(
@@ -157,6 +162,7 @@ def test_teachers_are_not_asked_beforehand_about_shards(shards: Path) -> None:
         load_data(config, INPUT)
 
 
+@ONE_CORE
 def test_damaged_pictures_are_left_out_of_their_batches(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
