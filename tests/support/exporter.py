@@ -51,7 +51,9 @@ def traced_once(export: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(export)
-    def traced(network: Any, inputs: tuple[Any], **options: Any) -> Any:
+    def traced(network: Any, inputs: tuple[Any], *place: Any, **options: Any) -> Any:
+        if place:  # to a file: that is not how mien exports
+            return export(network, inputs, *place, **options)
         import onnx
         import onnx_ir
 
