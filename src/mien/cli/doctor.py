@@ -17,7 +17,7 @@ from mien.errors import MienError
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:.*extra == ['\"]([\w-]+)['\"])?")
 #: Extras that are sums of others, or for those who work on mien itself.
-_OF_NO_USE = {"all", "dev", "docs"}
+_OF_NO_USE = {"all", "dev", "docs", "test"}
 
 
 def _requirements() -> dict[str, list[str]]:
