@@ -12,7 +12,7 @@ TOGETHER = (
     *("tests/unit/training/", "tests/unit/research/", "tests/unit/models/"),
     "tests/unit/cli/test_outputs.py",
 )
-#: Files that take a quarter of a minute and more: begun first, so that none is left alone at the end.
+#: Files that take a quarter of a minute and more: begun first, so that none is left at the end.
 LONG = (
     "tests/integration/models/test_architectures.py",
     "tests/integration/jobs/test_ray.py",
