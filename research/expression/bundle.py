@@ -4,9 +4,9 @@
 
 The weights are a mean of two networks of one origin: ``mix`` of the student's and the rest of the
 network that it started from, prior-free both (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
-One random half of every source's validation faces chooses ``mix`` and the prior's ``strength`` (the
-highest mean over sources at FER+'s floor); temperature, prediction sets and quality bounds are
-fitted on the other half, on all sources together.
+One random half of every source's validation faces chooses ``mix`` and the prior's ``strength`` and
+``smoothing`` (the highest mean over sources at FER+'s floor); temperature, prediction sets and
+quality bounds are fitted on the other half, on all sources together.
 """
 
 from __future__ import annotations
@@ -95,11 +95,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tag", default="faces8")
     parser.add_argument("--mix", type=float, default=0.9)
-    parser.add_argument("--strength", type=float, default=0.55, help="On the logits.")
+    parser.add_argument("--strength", type=float, default=0.7, help="On the logits.")
+    parser.add_argument("--smoothing", type=float, default=0.15, help="Of the shares, 0..1.")
     args = parser.parse_args()
     start, shares = read_model_folder(args.start), natural_shares(args.data)
     weights = mixed_weights(args.student, start.path / WEIGHTS, shares, args.mix)
-    prior = np.log(shares)
+    prior = np.log((1 - args.smoothing) * shares + args.smoothing / len(shares))
     weights["head.bias"] += torch.from_numpy(args.strength * prior).float()
     network = build("mienet_s").eval()
     network.load_state_dict(weights, strict=False)
@@ -122,7 +123,8 @@ def main() -> None:
         data="faces", metrics={}, files={},
         # Of the probabilities: the logits, the prior among them, are divided by the temperature.
         prior=ClassPrior(
-            tuple((shares / shares.sum()).round(6).tolist()), args.strength / temperature
+            tuple((shares / shares.sum()).round(6).tolist()), args.strength / temperature,
+            smoothing=args.smoothing,
         ),
     )  # fmt: skip
     mixture = np.concatenate([logits[n][fits[n]] for n in used])

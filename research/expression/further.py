@@ -6,6 +6,10 @@ network that FER+ alone taught, which reads better than either (README.md). FER+
 of a batch than in the first run, since it is what fell behind; the answers of its own network count
 double on its faces. The first part sees smaller faces, which takes less time. The rate falls to
 zero over the given time, and the running mean of the weights is written every few minutes.
+
+``--first-run`` trains the student of the first run anew instead, with its shares, MixUp and
+answers and from where it started, so that seeds can be compared: ``--steps 7800 --seed 2`` is a
+third of its epochs. ``--mild`` moves and corrupts faces less, for the end of a training.
 """
 
 from __future__ import annotations
@@ -21,7 +25,10 @@ from research.expression.bank import SourceFaces, load_bank, natural_prior
 from research.expression.batches import Batches, Mixture
 from research.expression.fitting import FitSettings, fit
 from research.expression.networks import build, load_weights
+from research.expression.recipe import STUDENT_SHARES
+from research.expression.tones import Tones
 from research.expression.train import write_weights
+from research.expression.views import Geometry
 from torch import Tensor, nn
 
 from mien.hub import WEIGHTS as NETWORK
@@ -33,10 +40,24 @@ SHARES = {
     "portraits": 0.03, "photos": 0.03,
 }  # fmt: skip
 LABEL_WEIGHTS = {"ferplus": 0.4, "affect": 0.35, "cfee": 0.55, "contempt": 0.4, "moodme": 0.7}
+#: Views that look more like the faces that are read.
+MILD_GEOMETRY = Geometry(
+    rotate=10, zoom=(0.92, 1.12), wide_zoom=(0.8, 1.25), wide=0.15, shift=0.05, stretch=0.04,
+    cut=0.05, fill=0.1,
+)  # fmt: skip
+MILD_TONES = Tones(
+    light=0.12, curve=0.12, retone=0.2, harsh=0.06, blur=0.08, low_resolution=0.08, noise=0.08,
+    jpeg=0.08, erase=0.1,
+)  # fmt: skip
 
 
-def read_answers(path: Path, sources: dict[str, SourceFaces]) -> None:
+def read_answers(path: Path, sources: dict[str, SourceFaces], own: float = 2.0) -> None:
     """Gives the faces the stored answers; each row belongs to a row of the original table.
+
+    Args:
+        path: Of ``answers.npz``.
+        sources: Training faces by source.
+        own: Weight of the answers of FER+'s own network on its faces; a teacher's is 1.
 
     Raises:
         ValueError: If the faces are not those that the teachers answered for.
@@ -53,7 +74,7 @@ def read_answers(path: Path, sources: dict[str, SourceFaces]) -> None:
         else:
             values = torch.from_numpy(stored[key].astype(np.float32)).clamp_min(0.25)
             answers.setdefault(teacher, {})[name] = values / values.sum(dim=1, keepdim=True)
-    set_answers(sources, answers, {"bundled": {"ferplus": 2.0, "*": 0.0}})
+    set_answers(sources, answers, {"bundled": {"ferplus": own, "*": 0.0}})
 
 
 def mixed_start(student: Path, share: float, natural: Tensor) -> nn.Module:
@@ -78,7 +99,10 @@ def main() -> None:
     parser.add_argument("--start", type=Path, default=WEIGHTS / "student.safetensors")
     parser.add_argument("--student-share", type=float, default=0.8)
     parser.add_argument("--out", type=Path, default=Path("runs/further"))
+    parser.add_argument("--first-run", action="store_true")
+    parser.add_argument("--mild", action="store_true")
     parser.add_argument("--seconds", type=float, default=4000)
+    parser.add_argument("--steps", type=int, default=0, help="Instead of a time.")
     parser.add_argument("--lr", type=float, default=0.03)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
@@ -91,15 +115,19 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     bank = load_bank(args.faces, torch.device("cpu"), class_power=0.7)
     sources = bank["train"]
-    read_answers(args.answers, sources)
+    read_answers(args.answers, sources, 1.0 if args.first_run else 2.0)
+    shares, mixup = (STUDENT_SHARES, 0.4) if args.first_run else (SHARES, 0.2)
+    mixture = Mixture(shares, LABEL_WEIGHTS, {"affect": 0.08}, mixup=mixup)
     batches = Batches(
-        sources, Mixture(SHARES, LABEL_WEIGHTS, {"affect": 0.08}, mixup=0.2), args.batch_size
-    )
-    network = mixed_start(args.start, args.student_share, natural_prior(bank))
+        sources, mixture, args.batch_size,
+        geometry=MILD_GEOMETRY if args.mild else None, tones=MILD_TONES if args.mild else None,
+    )  # fmt: skip
+    share = 0.0 if args.first_run else args.student_share
+    network = mixed_start(args.start, share, natural_prior(bank))
     settings = FitSettings(
         args.seconds, args.lr, warmup=0.02,
         checkpoint=args.out / "state.pt", every_s=args.every_s, bfloat16=True,
-        small_side=args.small_side,
+        small_side=args.small_side, steps=args.steps,
     )  # fmt: skip
 
     def tick(average: nn.Module, progress: float) -> None:

@@ -41,6 +41,8 @@ class ClassPrior(Saved):
     Args:
         shares: Of each label among the faces that the model learned from; they sum to 1.
         strength: The probabilities hold the shares to this power, 1 where nothing was changed.
+        smoothing: Before that, this part of the shares is divided evenly among the labels
+            (0..1, Jelinek-Mercer smoothing with a uniform distribution).
         own: Shares to answer for, set by ``mien calibrate --prior``; None: those inside.
 
     Raises:
@@ -49,6 +51,8 @@ class ClassPrior(Saved):
     >>> prior = ClassPrior(shares=(0.8, 0.2), strength=0.5)
     >>> prior.held.round(3).tolist()
     [0.667, 0.333]
+    >>> ClassPrior(shares=(0.8, 0.2), smoothing=0.5).held.round(3).tolist()
+    [0.65, 0.35]
     """
 
     _what = "prior"
@@ -56,6 +60,7 @@ class ClassPrior(Saved):
     shares: tuple[float, ...]
     strength: float = 1.0
     own: tuple[float, ...] | None = None
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("shares", "own"):
@@ -72,11 +77,15 @@ class ClassPrior(Saved):
                 )
         if not 0 <= self.strength <= 2:
             raise ConfigError(f"prior: strength must lie in 0..2; got {self}.")
+        if not 0 <= self.smoothing <= 1:
+            raise ConfigError(f"prior: smoothing must lie in 0..1; got {self}.")
 
     @property
     def held(self) -> F64:
         """Shares (K,) inside the probabilities."""
-        return _scaled(np.array(self.shares) ** self.strength)
+        shares = np.array(self.shares)
+        smoothed = (1 - self.smoothing) * shares + self.smoothing / len(shares)
+        return _scaled(smoothed**self.strength)
 
     @property
     def answered(self) -> F64:

@@ -3,6 +3,8 @@
 Below such a table, before the next heading, stands ``*Measured at `abc1234`.*``; with names in
 parentheses, ``(detector, mienet_s.faces8)``, it is of networks in the package, and not older than
 their weights; the detector's first network in other steps, with the same answers, is not newer.
+``times of mienet_s.faces8`` is not older than the network's steps: other values in its weights take
+the same time.
 A table that only looks measured has ``<!-- table: nothing measured here -->`` above it.
 """
 
@@ -94,6 +96,28 @@ def _blob(name: str) -> bytes:
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
+def steps(network: bytes) -> list[object]:
+    """Returns what takes a network's time: its operations, and type and shape of its weights."""
+    import onnx
+
+    graph = onnx.load_model_from_string(network).graph
+    operations = [(node.op_type, *sorted(map(str, node.attribute))) for node in graph.node]
+    return operations + [(value.data_type, *value.dims) for value in graph.initializer]
+
+
+@functools.cache
+def newest_steps(folder: str) -> str:
+    """Returns the newest commit that changed what the network of a folder does."""
+    path = f"{folder}/model.onnx"
+    for commit in _git("log", "--format=%H", "--", path).stdout.split():
+        before = _git("rev-parse", "--verify", "--quiet", f"{commit}^:{path}")
+        if before.returncode or steps(_blob(f"{commit}^:{path}")) != steps(
+            _blob(f"{commit}:{path}")
+        ):
+            return commit
+    return ""
+
+
 @functools.cache
 def newest_weights(folder: str) -> str:
     """Returns the newest commit that changed what the networks of a folder answer."""
@@ -116,7 +140,9 @@ def test_the_commits_are_there_and_not_older_than_the_weights() -> None:
         commit = mark[1]
         assert _git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0, (page, commit)
         for name in filter(None, (mark[2] or "").split(", ")):
-            newest = newest_weights(f"src/mien/assets/{name}")
+            timed = name.startswith("times of ")
+            find = newest_steps if timed else newest_weights
+            newest = find(f"src/mien/assets/{name.removeprefix('times of ')}")
             assert newest, (page, name)
             done = _git("merge-base", "--is-ancestor", newest, commit)
             assert done.returncode == 0, f"{page}: {header} is older than {name}"

@@ -15,7 +15,7 @@ from mien import EmotionRecognizer, ImageResult
 from mien.cli import main as run
 from mien.errors import ConfigError, DataError
 from mien.hub import ASSETS, DEFAULT_MODEL, read_model_folder, write_config
-from mien.labels import FERPLUS8
+from mien.labels import FERPLUS8, LabelSchema
 from mien.priors import ClassPrior, estimate_shares, label_shares, parse_prior, reweigh
 
 SAMPLE = ASSETS / "sample" / "astronaut.jpg"
@@ -98,6 +98,14 @@ def test_strength_is_a_power_of_the_shares() -> None:
     assert ClassPrior((0.8, 0.2)).held.tolist() == pytest.approx([0.8, 0.2])
 
 
+def test_smoothing_divides_a_part_evenly_before_the_power() -> None:
+    assert ClassPrior((0.9, 0.1), smoothing=1).held.tolist() == [0.5, 0.5]
+    assert ClassPrior((0.9, 0.1), smoothing=0.25).held.tolist() == pytest.approx([0.8, 0.2])
+    prior = ClassPrior((0.9, 0.1), 0.5, smoothing=0.25)
+    assert prior.held.tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert prior.target("natural", LabelSchema("two", ("a", "b"))) == (0.9, 0.1)
+
+
 def test_names_and_labels_say_which_shares() -> None:
     shares = label_shares(np.eye(8)[[0, 0, 0, 0, 1, 1, 2, 3]])
     prior = ClassPrior(shares, own=(0.125,) * 8)
@@ -138,7 +146,12 @@ def test_unreadable_words_are_refused(words: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"shares": (0.5, 0.6)}, {"shares": (1.0, 0.0)}, {"shares": (0.5, 0.5), "strength": 3}],
+    [
+        {"shares": (0.5, 0.6)},
+        {"shares": (1.0, 0.0)},
+        {"shares": (0.5, 0.5), "strength": 3},
+        {"shares": (0.5, 0.5), "smoothing": 1.5},
+    ],
 )
 def test_impossible_records_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
@@ -146,7 +159,7 @@ def test_impossible_records_are_refused(values: dict[str, object]) -> None:
 
 
 def test_a_prior_survives_json() -> None:
-    prior = ClassPrior((0.8, 0.2), 0.5, own=(0.5, 0.5))
+    prior = ClassPrior((0.8, 0.2), 0.5, own=(0.5, 0.5), smoothing=0.1)
     assert ClassPrior.from_dict(json.loads(json.dumps(prior.to_dict()))) == prior
 
 

@@ -41,8 +41,8 @@ DATA_TERMS = {
         "In the first table `valid` is FER+ valid, the others are faces of each set that had no "
         "part in training (of `cfee` the basic expressions of other people); those of `cfee`, "
         "`moodme` and `contempt` went through mien's detector. One random half of each chose the "
-        "strength of the prior and how weights were averaged, the other half fitted temperature, "
-        "prediction sets and quality bounds. `research/expression` repeats the road."
+        "strength and smoothing of the prior and how weights were averaged, the other half fitted "
+        "temperature, prediction sets and quality bounds. `research/expression` repeats the road."
     ),
 }
 #: The same in a few words.
@@ -189,6 +189,8 @@ def _prior(config: ModelConfig) -> str:
     held = "how common each label was among the faces that it learned from"
     if config.architecture == "ensemble":
         held = "how common its members take each label to be"
+    if config.prior.smoothing:
+        held += f", {config.prior.smoothing:.0%} of it divided evenly among the labels"
     return (
         f"\nThe probabilities hold {held}, to the power {config.prior.strength:g}: {shares}.{own} "
         "Where it is otherwise among your faces, say so: `--prior balanced`, or shares of your own."

@@ -259,7 +259,7 @@ def test_probabilities_are_written_alike(call: Any) -> None:
 
 @pytest.mark.parametrize("own", [None, (0.1, 0.2, 0.7)])
 def test_a_prior_of_its_own_is_answered_for(call: Any, own: tuple[float, ...] | None) -> None:
-    prior = ClassPrior((0.6, 0.3, 0.1), 0.7, own)
+    prior = ClassPrior((0.6, 0.3, 0.1), 0.7, own, smoothing=0.2)
     config = ModelConfig("linear", "x", HES3, Preprocessing(size=8), temperature=1.3, prior=prior)
     given, logits = config.to_dict()["mien"], [0.4, 1.9, -0.3]
     names: dict[str, Any] = {"model": "linear.x", "detector": "mien", "timings": {"detect": 1.5}}

@@ -18,8 +18,9 @@ export function softmax(logits, temperature) {
 export function calibrated(logits, { temperature, prior }) {
   const probs = softmax(logits, temperature);
   if (!prior?.own) return probs;
-  const { shares, strength = 1, own } = prior;
-  const held = toShares(shares.map((share) => share ** strength));
+  const { shares, strength = 1, smoothing = 0, own } = prior;
+  const even = smoothing / shares.length;
+  const held = toShares(shares.map((share) => ((1 - smoothing) * share + even) ** strength));
   return toShares(probs.map((value, index) => value * (own[index] / held[index])));
 }
 
