@@ -136,3 +136,10 @@ def test_small_boxes_overlap_as_large_ones_do() -> None:
 def test_thresholds_are_given_by_name() -> None:
     with pytest.raises(TypeError):
         nms(np.zeros((0, 4)), np.zeros(0), 0.5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("move", [(2.5, 0.0), (0.0, 2.5), (1.5, -1.2), (-1.1, 1.4)])
+def test_boxes_of_a_pixel_beside_each_other_both_stay(move: tuple[float, float]) -> None:
+    box = np.array([4.0, 4.0, 5.0, 5.0])
+    boxes = np.stack([box, box + np.tile(move, 2)])
+    assert nms(boxes, np.array([0.9, 0.8]), iou_threshold=0.0, inside=0.1).tolist() == [0, 1]
