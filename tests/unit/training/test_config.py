@@ -125,3 +125,24 @@ def test_monitors_of_several_need_several() -> None:
     assert list_monitors(["a", "b"])[3:] == [
         "mean_accuracy", "mean_macro_f1", "accuracy/a", "macro_f1/a", "accuracy/b", "macro_f1/b",
     ]  # fmt: skip
+
+
+def test_auto_stands_for_the_largest_batch_in_a_file_and_from_python(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("batch_size: auto\n")
+    assert TrainConfig.load(recipe).batch_size == TrainConfig(batch_size=0).batch_size == 0
+    with pytest.raises(ConfigError, match="batch_size must be at least 2"):
+        TrainConfig(batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "proposed", "left_out"),
+    [("invers", "Did you mean 'inverse'?", "By hand"), ("heavy", "By hand: angry=2", "Did you")],
+)
+def test_unknown_class_weights_are_told_what_to_type(
+    given: str, proposed: str, left_out: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        TrainConfig(class_weight=given)
+    assert proposed in str(refusal.value)
+    assert left_out not in str(refusal.value)
