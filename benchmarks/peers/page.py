@@ -217,7 +217,7 @@ def accuracy_part(value: dict[str, Any] | None) -> str:
         "answers in the seven classes too, what it gives to contempt going to the others in fixed "
         f"shares. mien leads by {value['difference_points']:.1f} points ({low:.1f} to {high:.1f}; "
         "pairs, 95 %). mien's default learned from five sets, one of them FER+ labels of other "
-        "faces of this collection, and half of these faces chose its prior; fer's "
+        "faces of this collection, and these faces chose its prior among others; fer's "
         "network learned the older FER2013 labels of the same collection, so part of the lead is "
         "the better labels. Faces of three other sources stand in the README."
     )

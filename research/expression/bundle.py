@@ -4,9 +4,10 @@
 
 The weights are a mean of two networks of one origin: ``mix`` of the student's and the rest of the
 network that it started from, prior-free both (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
-One random half of every source's validation faces chooses ``mix`` and the prior's ``strength`` and
-``smoothing`` (the highest mean over sources at FER+'s floor); temperature, prediction sets and
-quality bounds are fitted on the other half, on all sources together.
+One random half of every source's validation faces chooses ``mix`` and the prior's ``strength`` (the
+highest mean over sources at FER+'s floor); temperature, prediction sets and quality bounds are
+fitted on the other half, on all sources together. ``smoothing`` was taken from what ``choose.py``
+prints of both halves.
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def mixed_weights(student: Path, start: Path, shares: NDArray[np.float64], mix: 
     return {key: first[key].lerp(second[key], mix) for key in first if key in second}
 
 
+def log_prior(shares: NDArray[np.float64], smoothing: float) -> NDArray[np.float64]:
+    """Returns the logarithm of shares (8,), ``smoothing`` of them divided evenly."""
+    smoothed: NDArray[np.float64] = np.log((1 - smoothing) * shares + smoothing / len(shares))
+    return smoothed
+
+
+def halves(class_ids: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.bool_]]:
+    """Returns by source which faces calibrate (N,); the others choose. All sources, in order."""
+    rng = np.random.default_rng(0)
+    return {name: rng.permutation(len(ids)) >= len(ids) // 2 for name, ids in class_ids.items()}
+
+
 def crops_of(part: Scored, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Cuts a source's faces out: uint8 (N, S, S, 1)."""
     pairs = zip(part.images, part.boxes, strict=True)
@@ -100,7 +113,7 @@ def main() -> None:
     args = parser.parse_args()
     start, shares = read_model_folder(args.start), natural_shares(args.data)
     weights = mixed_weights(args.student, start.path / WEIGHTS, shares, args.mix)
-    prior = np.log((1 - args.smoothing) * shares + args.smoothing / len(shares))
+    prior = log_prior(shares, args.smoothing)
     weights["head.bias"] += torch.from_numpy(args.strength * prior).float()
     network = build("mienet_s").eval()
     network.load_state_dict(weights, strict=False)
@@ -110,8 +123,7 @@ def main() -> None:
     crops = {name: crops_of(part, p) for name, part in parts.items()}
     class_ids = {name: part.class_ids for name, part in parts.items()}
     logits = {name: logits_of(network, value, p) for name, value in crops.items()}
-    rng = np.random.default_rng(0)
-    fits = {name: rng.permutation(len(ids)) >= len(ids) // 2 for name, ids in class_ids.items()}
+    fits = halves(class_ids)
     used = [name for name in SOURCES if name in logits]
     most = ("ferplus", "affect", "cfee")
     temperature = fit_temperature(

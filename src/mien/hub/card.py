@@ -41,8 +41,9 @@ DATA_TERMS = {
         "In the first table `valid` is FER+ valid, the others are faces of each set that had no "
         "part in training (of `cfee` the basic expressions of other people); those of `cfee`, "
         "`moodme` and `contempt` went through mien's detector. One random half of each chose the "
-        "strength and smoothing of the prior and how weights were averaged, the other half fitted "
-        "temperature, prediction sets and quality bounds. `research/expression` repeats the road."
+        "strength of the prior and how weights were averaged, the other half fitted temperature, "
+        "prediction sets and quality bounds; all of them chose the smoothing of the prior. "
+        "`research/expression` repeats the road."
     ),
 }
 #: The same in a few words.
