@@ -9,7 +9,9 @@ zero over the given time, and the running mean of the weights is written every f
 
 ``--first-run`` trains the student of the first run anew instead, with its shares, MixUp and
 answers and from where it started, so that seeds can be compared: ``--steps 7800 --seed 2`` is a
-third of its epochs. ``--mild`` moves and corrupts faces less, for the end of a training.
+third of its epochs. ``--mild`` moves and corrupts faces less, for the end of a training. With
+``--share affect=0.35`` a source has that share of a batch; what is left goes to the others as
+before.
 """
 
 from __future__ import annotations
@@ -77,6 +79,24 @@ def read_answers(path: Path, sources: dict[str, SourceFaces], own: float = 2.0) 
     set_answers(sources, answers, {"bundled": {"ferplus": own, "*": 0.0}})
 
 
+def with_shares(shares: dict[str, float], given: list[str]) -> dict[str, float]:
+    """Returns shares of a batch with some set anew; the others divide the rest as before.
+
+    Args:
+        shares: Source -> share.
+        given: ``"SOURCE=SHARE"`` each.
+
+    Raises:
+        ValueError: If a source is not among them or no share is left for the others.
+    """
+    fixed = {name: float(share) for name, share in (text.split("=") for text in given)}
+    rest = {name: share for name, share in shares.items() if name not in fixed}
+    left = 1 - sum(fixed.values())
+    if not fixed.keys() <= shares.keys() or left <= 0:
+        raise ValueError(f"--share: sources are {', '.join(shares)}; together below 1.")
+    return fixed | {name: share * left / sum(rest.values()) for name, share in rest.items()}
+
+
 def mixed_start(student: Path, share: float, natural: Tensor) -> nn.Module:
     """Returns ``share`` parts of the student and the rest of FER+'s own network, both priorless."""
     network, other = build("mienet_s"), build("mienet_s")
@@ -101,6 +121,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/further"))
     parser.add_argument("--first-run", action="store_true")
     parser.add_argument("--mild", action="store_true")
+    parser.add_argument("--share", action="append", default=[], metavar="SOURCE=SHARE")
     parser.add_argument("--seconds", type=float, default=4000)
     parser.add_argument("--steps", type=int, default=0, help="Instead of a time.")
     parser.add_argument("--lr", type=float, default=0.03)
@@ -117,7 +138,7 @@ def main() -> None:
     sources = bank["train"]
     read_answers(args.answers, sources, 1.0 if args.first_run else 2.0)
     shares, mixup = (STUDENT_SHARES, 0.4) if args.first_run else (SHARES, 0.2)
-    mixture = Mixture(shares, LABEL_WEIGHTS, {"affect": 0.08}, mixup=mixup)
+    mixture = Mixture(with_shares(shares, args.share), LABEL_WEIGHTS, {"affect": 0.08}, mixup=mixup)
     batches = Batches(
         sources, mixture, args.batch_size,
         geometry=MILD_GEOMETRY if args.mild else None, tones=MILD_TONES if args.mild else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,8 +16,13 @@ torch = pytest.importorskip("torch")
 from research.expression.ablate import draws, resampled
 from research.expression.evaluate import softmax
 from research.expression.fitting import FitReport, FitSettings
+from research.expression.further import with_shares
+from research.expression.mean import mean_weights
 from research.expression.temperatures import error_by_chance
 from research.expression.tones import Tones, change_tones
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_resampled_first_is_balanced_accuracy_and_others_scatter_about_it() -> None:
@@ -44,6 +50,31 @@ def test_small_side_is_for_the_first_part() -> None:
     settings = FitSettings(100, 0.1, small_side=40, small_share=0.25)
     assert [settings.side(48, progress) for progress in (0.0, 0.24, 0.25, 1.0)] == [40, 40, 48, 48]
     assert FitSettings(100, 0.1).side(48, 0.0) == 48
+
+
+def test_shares_that_are_given_leave_the_rest_to_the_others() -> None:
+    shares = {"ferplus": 0.6, "affect": 0.3, "cfee": 0.1}
+    assert with_shares(shares, []) == pytest.approx(shares)
+    assert with_shares(shares, ["affect=0.02"]) == pytest.approx(
+        {"ferplus": 0.84, "affect": 0.02, "cfee": 0.14}
+    )
+    for given in (["moodme=0.1"], ["affect=1"], ["affect=0.5", "cfee=0.5"]):
+        with pytest.raises(ValueError, match="sources are ferplus"):
+            with_shares(shares, given)
+
+
+def test_mean_of_weights_keeps_counters_and_refuses_another_network(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    for name, shape, value in (("a", 3, 1.0), ("b", 3, 2.0), ("c", 4, 2.0)):
+        weights = {"w": torch.full((shape,), value).half(), "n": torch.tensor(7)}
+        save_file(weights, tmp_path / name)
+    mean = mean_weights([tmp_path / "a", tmp_path / "b"])
+    assert mean["w"].tolist() == [1.5] * 3
+    assert mean["w"].dtype == torch.float32
+    assert mean["n"].item() == 7
+    with pytest.raises(ValueError, match="c is another network"):
+        mean_weights([tmp_path / "a", tmp_path / "c"])
 
 
 CALM = Tones(**dict.fromkeys(Tones.__dataclass_fields__, 0.0))
