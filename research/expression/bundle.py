@@ -2,12 +2,11 @@
 
 ``python -m research.expression.bundle --data ../shared/data --out src/mien/assets/mienet_s.faces8``
 
-The weights are a mean of two networks of one origin: ``mix`` of the student's and the rest of the
-network that it started from, prior-free both (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
-One random half of every source's validation faces chooses ``mix`` and the prior's ``strength`` (the
-highest mean over sources at FER+'s floor); temperature, prediction sets and quality bounds are
-fitted on the other half, on all sources together. ``smoothing`` was taken from what ``choose.py``
-prints of both halves.
+The weights are those of ``--student``, the mean of two mild ends of the training. ``--mix`` below 1
+averages them with FER+'s own network, which began the training, prior-free both (Wortsman et al.
+2022, https://arxiv.org/abs/2109.01903). ``strength`` and ``smoothing`` of the prior were taken from
+what ``choose.py`` prints of all validation faces. Temperature, prediction sets and quality bounds
+are fitted on one random half of every source's, on all sources together.
 """
 
 from __future__ import annotations
@@ -102,14 +101,14 @@ def scores(
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--student", type=Path, default=HERE / "weights" / "student.safetensors")
+    parser.add_argument("--student", type=Path, default=HERE / "weights" / "end.safetensors")
     parser.add_argument("--start", default="mienet_s.ferplus8", help="Folder or bundled name.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tag", default="faces8")
-    parser.add_argument("--mix", type=float, default=0.9)
-    parser.add_argument("--strength", type=float, default=0.7, help="On the logits.")
-    parser.add_argument("--smoothing", type=float, default=0.15, help="Of the shares, 0..1.")
+    parser.add_argument("--mix", type=float, default=1.0)
+    parser.add_argument("--strength", type=float, default=1.45, help="On the logits.")
+    parser.add_argument("--smoothing", type=float, default=0.45, help="Of the shares, 0..1.")
     args = parser.parse_args()
     start, shares = read_model_folder(args.start), natural_shares(args.data)
     weights = mixed_weights(args.student, start.path / WEIGHTS, shares, args.mix)

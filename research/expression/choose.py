@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     F64 = NDArray[np.float64]
     Masks = dict[str, NDArray[np.bool_]]
 
-STRENGTHS = np.arange(0.3, 1.3, 0.025)
-SMOOTHINGS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+STRENGTHS = np.arange(0.3, 2.0, 0.025)
+SMOOTHINGS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6)
 HARD = [LABELS.index(label) for label in ("anger", "disgust", "fear")]
 DRAWS = 2000
 
@@ -102,13 +102,13 @@ class Answers:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--student", type=Path, default=HERE / "weights" / "student.safetensors")
+    parser.add_argument("--student", type=Path, default=HERE / "weights" / "end.safetensors")
     parser.add_argument("--start", default="mienet_s.ferplus8", help="Folder or bundled name.")
-    parser.add_argument("--mix", type=float, default=0.9)
+    parser.add_argument("--mix", type=float, default=1.0)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--floor", type=float, default=86.4, help="FER+'s accuracy in percent.")
     parser.add_argument("--on-all", action="store_true", help="Choose on all faces, not on half.")
-    parser.add_argument("--against", type=float, nargs=2, default=(0.55, 0.0), metavar="NUMBER",
+    parser.add_argument("--against", type=float, nargs=2, default=(0.7, 0.15), metavar="NUMBER",
                         help="Strength and smoothing to compare with.")  # fmt: skip
     args = parser.parse_args()
     start, shares = read_model_folder(args.start), natural_shares(args.data)

@@ -40,9 +40,9 @@ DATA_TERMS = {
         "For commercial use choose `mienet_s.ferplus8`, trained on FER+ alone, or your own.\n\n"
         "In the first table `valid` is FER+ valid, the others are faces of each set that had no "
         "part in training (of `cfee` the basic expressions of other people); those of `cfee`, "
-        "`moodme` and `contempt` went through mien's detector. One random half of each chose the "
-        "strength of the prior and how weights were averaged, the other half fitted temperature, "
-        "prediction sets and quality bounds; all of them chose the smoothing of the prior. "
+        "`moodme` and `contempt` went through mien's detector. All of them were in sight when the "
+        "trainings to average and the strength and smoothing of the prior were chosen; one random "
+        "half fitted temperature, prediction sets and quality bounds. "
         "`research/expression` repeats the road."
     ),
 }
