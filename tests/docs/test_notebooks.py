@@ -134,7 +134,7 @@ def test_there_are_three_notebooks() -> None:
 def test_use_runs_and_reads_the_photo(run: Run) -> None:
     pytest.importorskip("scipy", reason="needs the extra video")
     printed, pictures = run("use.ipynb")
-    assert "happiness 97.7%, box [" in printed
+    assert "happiness 98.5%, box [" in printed
     assert "['happiness']\n[]\nerror: " in printed
     assert "(7, 8)" in printed
     assert "face 1, happiness" in printed

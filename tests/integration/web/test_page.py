@@ -172,10 +172,10 @@ def _same(visit: _Visit, recognizer: EmotionRecognizer, file: Path | dict[str, A
 def test_photo_reads_as_in_the_library(visit: _Visit, recognizer: EmotionRecognizer) -> None:
     assert len(_same(visit, recognizer, SAMPLE).faces) == 1
     assert visit.answer().source == "astronaut.jpg"
-    assert visit.page.text_content("#status") == "1 face: happiness 98%."
+    assert visit.page.text_content("#status") == "1 face: happiness 99%."
     rows = visit.page.locator(".face tr").all_text_contents()
     assert len(rows) == 8
-    assert rows[0] == "happiness98%"
+    assert rows[0] == "happiness99%"
     assert visit.page.locator(".face tr:visible").count() == 2, "the unlikely ones are folded away"
     visit.page.click(".face summary")
     assert visit.page.locator(".face tr:visible").count() == 8
