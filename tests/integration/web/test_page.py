@@ -150,7 +150,9 @@ def _same(visit: _Visit, recognizer: EmotionRecognizer, file: Path | dict[str, A
         assert other.landmarks is not None
         np.testing.assert_allclose(one.landmarks, other.landmarks, atol=2)
         assert one.detection_score == pytest.approx(other.detection_score, abs=0.01)
-        assert dict(one.probs) == pytest.approx(dict(other.probs), abs=0.01)
+        # Int8 rounds a hundredth of a grey level to a step of the next layer or not: where two
+        # labels are as probable, a probability moves by up to 0.014.
+        assert dict(one.probs) == pytest.approx(dict(other.probs), abs=0.02)
         assert list(one.probs) == list(other.probs)
         assert one.prediction_set == other.prediction_set
         assert one.quality_flags == other.quality_flags
