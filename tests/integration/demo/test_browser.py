@@ -52,7 +52,19 @@ class Visit:
             self.troubles.append(f"{response.status} {response.url}")
 
     def send(self, where: str, path: Path | dict[str, Any]) -> None:
-        self.tab.locator(f"{where} input[type=file]").first.set_input_files(path)
+        """Gives the field a file, again where the page was not ready to hear of the first."""
+        from playwright.sync_api import TimeoutError as Unheard
+
+        field = self.tab.locator(f"{where} input[type=file]").first
+        for _ in range(2):
+            try:
+                with self.tab.expect_request(lambda sent: "/upload" in sent.url, timeout=20_000):
+                    field.set_input_files(path)
+            except Unheard:
+                field.set_input_files([])
+            else:
+                return
+        field.set_input_files(path)
 
     def status(self, words: str) -> None:
         self.tab.locator("#mien-photo-status").get_by_text(words).wait_for()

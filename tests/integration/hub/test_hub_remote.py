@@ -277,8 +277,9 @@ def test_probabilities_of_the_torch_backend_agree(
     torch = _fetch(tmp_path, backend="torch")
     assert not (torch.folder.path / "model.onnx").exists()
     difference = torch.predict_faces([SAMPLE]) - _fetch(tmp_path).predict_faces([SAMPLE])
-    # The weights are float32 there, and int8 in model.onnx.
-    assert 0 < np.abs(difference).max() < 0.02
+    # The weights are float32 there, and int8 in model.onnx; of a whole photo taken for a face
+    # a network is not sure.
+    assert 0 < np.abs(difference).max() < 0.04
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"n": 3, "deduplicated": null}'])
