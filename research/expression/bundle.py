@@ -61,8 +61,8 @@ def mixed_weights(student: Path, start: Path, shares: NDArray[np.float64], mix: 
 
 def log_prior(shares: NDArray[np.float64], smoothing: float) -> NDArray[np.float64]:
     """Returns the logarithm of shares (8,), ``smoothing`` of them divided evenly."""
-    smoothed: NDArray[np.float64] = np.log((1 - smoothing) * shares + smoothing / len(shares))
-    return smoothed
+    held: NDArray[np.float64] = ClassPrior(tuple(shares), smoothing=smoothing).held
+    return np.log(held)
 
 
 def halves(class_ids: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.bool_]]:

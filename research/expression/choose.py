@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from research.expression.ablate import draws, resampled
 from research.expression.bundle import (
     HERE,
     SOURCES,
@@ -65,6 +66,7 @@ class Answers:
 
     def __init__(self, logits: dict[str, F64], class_ids: dict[str, NDArray[np.int64]]) -> None:
         self.logits, self.class_ids = logits, class_ids
+        self._counts = {name: draws(ids, DRAWS) for name, ids in class_ids.items()}
 
     def score(self, prior: F64, part: Masks | None = None) -> Score:
         """Scores a prior (8,), as logarithms, on a part of the faces or on all."""
@@ -84,18 +86,16 @@ class Answers:
             100 * float(np.mean(hard)),
         )
 
-    def difference(self, prior: F64, against: F64, rng: np.random.Generator) -> F64:
+    def difference(self, prior: F64, against: F64) -> F64:
         """Returns (DRAWS, 5): points by which mean recalls of the sources, and their mean, rise."""
         columns = []
         for name in SOURCES:
             ids = self.class_ids[name]
-            now, before = ((self.logits[name] + p).argmax(axis=1) == ids for p in (prior, against))
-            gain = now.astype(float) - before
-            by_label = [
-                rng.choice(gain[ids == label], (DRAWS, int((ids == label).sum()))).mean(axis=1)
-                for label in np.unique(ids)
-            ]
-            columns.append(100 * np.mean(by_label, axis=0))
+            now, before = (
+                resampled((self.logits[name] + p).argmax(axis=1) == ids, ids, self._counts[name])
+                for p in (prior, against)
+            )
+            columns.append(100 * (now - before)[1:])  # the first is the faces as they are
         return np.stack([*columns, np.mean(columns, axis=0)], axis=1)
 
 
@@ -143,7 +143,7 @@ def main() -> None:
         print(f"smoothing {smoothing:g}, strength {best:g}: {answers.score(best * logs)}")
         if not args.on_all:
             print(f"  chose: {scored[best]}\n  other half: {answers.score(best * logs, fits)}")
-        rise = answers.difference(best * logs, against, np.random.default_rng(0))
+        rise = answers.difference(best * logs, against)
         low, high = np.percentile(rise, [2.5, 97.5], axis=0)
         names = (*SOURCES, "mean")
         cells = [

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from research.expression.networks import build
+from research.expression.train import write_weights
+from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +47,9 @@ def main() -> None:
     parser.add_argument("weights", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    mean = mean_weights(args.weights)
-    halves = {k: v.half() if v.is_floating_point() else v for k, v in mean.items()}
-    part = args.out.with_suffix(".part")
-    save_file(halves, part)
-    part.replace(args.out)
+    network = build("mienet_s")
+    network.load_state_dict(mean_weights(args.weights), strict=False)
+    write_weights(network, args.out, half=True)
 
 
 if __name__ == "__main__":
