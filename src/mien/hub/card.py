@@ -41,8 +41,9 @@ DATA_TERMS = {
         "In the first table `valid` is FER+ valid, the others are faces of each set that had no "
         "part in training (of `cfee` the basic expressions of other people); those of `cfee`, "
         "`moodme` and `contempt` went through mien's detector. All of them were in sight when the "
-        "trainings to average and the strength and smoothing of the prior were chosen; one random "
-        "half fitted temperature, prediction sets and quality bounds. "
+        "trainings to average and the strength and smoothing of the prior were chosen, FER+'s "
+        "when the ranges of int8 were; one random half fitted temperature, prediction sets and "
+        "quality bounds. "
         "`research/expression` repeats the road."
     ),
 }
